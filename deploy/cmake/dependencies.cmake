@@ -1,0 +1,36 @@
+# Every library that the project uses, found once. README's table says what each is for.
+find_package(Threads REQUIRED)
+find_package(absl REQUIRED)
+find_package(nlohmann_json 3.10 REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(ZLIB REQUIRED)
+find_package(PNG REQUIRED)
+find_package(JPEG REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)
+
+# LibTorch's own flags stay on its imported target; it must not decide ours.
+# The thread sanitizer cannot see inside LibTorch, so that preset builds what runs without it.
+if(DIFFUSIOND_SANITIZER STREQUAL "thread")
+  set(DIFFUSIOND_WITH_TORCH OFF)
+else()
+  set(DIFFUSIOND_WITH_TORCH ON)
+  set(diffusiond_saved_cxx_flags "${CMAKE_CXX_FLAGS}")
+  find_package(Torch 1.13 REQUIRED)
+  set(CMAKE_CXX_FLAGS "${diffusiond_saved_cxx_flags}")
+endif()
+
+if(DIFFUSIOND_BUILD_SERVER)
+  find_package(Protobuf REQUIRED)
+  find_package(gRPC REQUIRED)
+  find_package(prometheus-cpp REQUIRED)
+  find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
+  # Debian's grpc-proto ships health.proto; the server links its descriptor so that reflection can
+  # describe the health service.
+  find_path(GRPC_PROTO_DIR grpc/health/v1/health.proto PATHS /usr/share/grpc-proto REQUIRED)
+endif()
+
+if(DIFFUSIOND_BUILD_TESTS)
+  find_package(GTest REQUIRED)
+  find_package(benchmark REQUIRED)
+endif()

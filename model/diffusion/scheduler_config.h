@@ -1,0 +1,44 @@
+// The part of a diffusers scheduler_config.json that describes the model rather than the sampler's
+// bookkeeping: noise schedule, prediction type, and the defaults the model was made for.
+#ifndef DIFFUSIOND_MODEL_DIFFUSION_SCHEDULER_CONFIG_H_
+#define DIFFUSIOND_MODEL_DIFFUSION_SCHEDULER_CONFIG_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace diffusiond {
+
+// Values are DDPMScheduler's defaults. Names are the JSON fields'.
+struct SchedulerConfig {
+  std::string class_name = "DDPMScheduler";
+  int64_t num_train_timesteps = 1000;
+  double beta_start = 0.0001;
+  double beta_end = 0.02;
+  // "linear", "scaled_linear", "squaredcos_cap_v2" or "sigmoid".
+  std::string beta_schedule = "linear";
+  std::vector<double> trained_betas;  // Not empty: used instead of beta_schedule.
+  // "fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range".
+  std::string variance_type = "fixed_small";
+  bool clip_sample = true;
+  std::string prediction_type = "epsilon";  // "epsilon", "sample" or "v_prediction".
+  bool thresholding = false;
+  double dynamic_thresholding_ratio = 0.995;
+  double clip_sample_range = 1;
+  double sample_max_value = 1;
+  std::string timestep_spacing = "leading";  // "leading", "trailing" or "linspace".
+  int64_t steps_offset = 0;
+  bool rescale_betas_zero_snr = false;
+  bool set_alpha_to_one = true;  // DDIM only.
+
+  friend bool operator==(const SchedulerConfig&, const SchedulerConfig&) = default;
+};
+
+// OK if every field is in range; else names the field, its value and the range.
+absl::Status Validate(const SchedulerConfig& config);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_DIFFUSION_SCHEDULER_CONFIG_H_

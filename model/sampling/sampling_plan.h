@@ -1,0 +1,55 @@
+// A sampler, compiled: what to do at each network evaluation, known before the first one.
+//
+// Every sampler of the family is linear, per evaluation, in a few image-shaped registers once the
+// network's output F is turned into D, the estimate of the clean image. So a sampler is a function
+// (NoiseSchedule, SamplingOptions) -> SamplingPlan, and whoever runs plans knows no sampler.
+//
+//   F = network(c_in * x, timestep)
+//   D = clip(d_x * x + d_f * F)
+//   [x, saved...] = update * [x, saved..., D, F, z],  z ~ N(0, I) from RowNoise
+//
+// Plain data, no tensors.
+#ifndef DIFFUSIOND_MODEL_SAMPLING_SAMPLING_PLAN_H_
+#define DIFFUSIOND_MODEL_SAMPLING_SAMPLING_PLAN_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace diffusiond {
+
+// One network evaluation of one image.
+struct PlanRow {
+  double timestep = 0;  // What the network is told; may be fractional.
+  double c_in = 1;      // Scale of x on entering the network.
+  double d_x = 0;       // D = d_x * x + d_f * F, before clipping.
+  double d_f = 0;
+  // D is clamped to [-clip_range, clip_range]; infinity means it is not.
+  double clip_range = 0;
+  // Row-major [registers, registers + 3]: new registers from [x, saved..., D, F, z].
+  std::vector<double> update;
+  // Whether column z of `update` has a non-zero entry: rows without noise draw none.
+  bool draws_noise = false;
+  // A preview of x_t shows preview_scale * x, x after this row: 1 where x keeps variance near 1.
+  double preview_scale = 1;
+  // The timestep that x stands at after this row; 0 after the last.
+  double next_timestep = 0;
+  // Whether this row completes a step of the sampler (a two-evaluation sampler has rows that do not).
+  bool ends_step = true;
+};
+
+struct SamplingPlan {
+  // Image-shaped registers: x, then what the sampler saves between rows. At least 1.
+  int registers = 1;
+  // x before row 0 is init_scale * z.
+  double init_scale = 1;
+  std::vector<PlanRow> rows;
+  int steps = 0;  // Rows with ends_step.
+};
+
+// Number of the row noise stream that makes x before row 0; row r of a plan draws from stream r.
+inline constexpr uint32_t kInitialNoiseRow = 0xFFFFFFFFu;
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_SAMPLING_SAMPLING_PLAN_H_

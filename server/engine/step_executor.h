@@ -1,0 +1,68 @@
+// The engine's only view of a network and its device.
+#ifndef DIFFUSIOND_SERVER_ENGINE_STEP_EXECUTOR_H_
+#define DIFFUSIOND_SERVER_ENGINE_STEP_EXECUTOR_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "model/imaging/image.h"
+#include "model/sampling/sampling_plan.h"
+
+namespace diffusiond {
+
+// What one image is drawn from; fixed for its life. Equal specs on equal models give equal bytes.
+struct TrajectorySpec {
+  std::shared_ptr<const SamplingPlan> plan;
+  uint64_t seed = 0;
+  uint32_t image_index = 0;
+  std::optional<int> class_id;  // Absent: the null class, or a model without classes.
+  double guidance_scale = 1;    // 1: no guidance, one network row; else two.
+};
+
+// A trajectory's registers on some device. Opaque to the engine, which only owns and drops it.
+class TrajectoryRegisters {
+ public:
+  virtual ~TrajectoryRegisters() = default;
+};
+
+// One trajectory's part in one step batch.
+struct StepRow {
+  // In.
+  const TrajectorySpec* spec = nullptr;
+  int plan_row = 0;  // The row of spec->plan to run now.
+  bool want_x_t = false;
+  bool want_x0_hat = false;
+  // In and out: null before the first row; the executor makes it then.
+  std::unique_ptr<TrajectoryRegisters>* registers = nullptr;
+  // Out.
+  absl::Status status;         // Not OK: this trajectory failed, the others did not.
+  std::optional<Frame> x_t;    // After this row, times the plan's preview_scale; if wanted.
+  std::optional<Frame> x0_hat;  // D of this row; if wanted.
+};
+
+// Runs step batches of one model on one device. Thread-compatible: one caller at a time.
+class StepExecutor {
+ public:
+  virtual ~StepExecutor() = default;
+
+  // Network rows that one Step call carries without padding: a multiple of the micro-batch.
+  // A guided trajectory takes two network rows, others one.
+  virtual int capacity() const = 0;
+
+  // Rows of one network call.
+  virtual int micro_batch() const = 0;
+
+  // Advances every row by one plan row. Not OK: the device failed and no row advanced; registers
+  // are as they were before. The rows' network rows must not exceed capacity().
+  virtual absl::Status Step(absl::Span<StepRow> rows) = 0;
+};
+
+// Network rows that a trajectory takes in each step batch.
+inline int NetworkRows(const TrajectorySpec& spec) { return spec.guidance_scale == 1 ? 1 : 2; }
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_ENGINE_STEP_EXECUTOR_H_
