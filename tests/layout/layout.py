@@ -1,0 +1,193 @@
+"""Checks the shape of the sources: who may include whom, and that nothing lies about unbuilt.
+
+  layout.py --root DIR [--compile-commands FILE]
+
+Prints one line for each violation and ends with 1 if there is one. RULES is the table to read.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import re
+import sys
+
+# Headers from outside, by the names that the table uses.
+TORCH = r"(torch|ATen|c10d?|caffe2)/"
+PROTOBUF = r"(google/(protobuf|rpc)|diffusiond/v1|grpc/health)/"
+GRPC = r"(grpcpp|grpc)/"
+PROMETHEUS = r"prometheus/"
+
+SOURCE_FOLDERS = ("model", "server", "client", "tests")
+MAX_LINES = 450
+VAGUE_NAME = re.compile(r"(^|_)(utils?|common|helpers?|misc)(_|\.|$)")
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b|\b(DISABLED_|GTEST_SKIP_ALWAYS)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """Files under `where` include nothing that matches `never`, unless it matches `but`.
+
+    Both match the start of an include's path. What a file's headers include counts as its own,
+    except under `direct_only`.
+    """
+
+    where: str
+    never: str
+    because: str
+    but: str = r"(?!)"  # Matches nothing.
+    direct_only: bool = False
+
+
+def _any(*patterns):
+    return "|".join(f"({p})" for p in patterns)
+
+
+RULES = (
+    # model/ is used by the trainer, the server and the client; it knows none of them.
+    Rule("model/", _any("server/", "client/"), "model/ knows nothing of serving"),
+    Rule("model/", _any(PROTOBUF, GRPC, PROMETHEUS), "model/ has no API and no metrics"),
+    Rule("model/imaging/", "model/", "imaging stands alone", but="model/imaging/"),
+    Rule("model/(checkpoint|sampling|imaging)/", TORCH, "plain data: usable without LibTorch"),
+    Rule("model/(checkpoint|sampling|imaging|diffusion|unet)/", "model/(training|evaluation)/",
+         "what is trained does not know its trainer"),
+    Rule("model/sampling/", "model/(unet|checkpoint)/",
+         "a sampler is a function of schedule and options"),
+    # server/: main -> rpc -> engine <- worker. Files directly in server/ wire the parts together.
+    Rule("server/(engine|rpc|imaging|metrics)/", TORCH, "only server/worker touches tensors"),
+    Rule("server/(engine|worker|imaging|metrics)/", _any(PROTOBUF, GRPC),
+         "protobuf types stop in server/rpc"),
+    Rule("server/", "client/", "the server does not know its clients"),
+    Rule("server/engine/", "server/(rpc|worker|imaging|metrics)/",
+         "the engine is plain: it is given its collaborators"),
+    Rule("server/worker/", "server/(rpc|metrics)/", "a worker serves the engine alone"),
+    Rule("server/rpc/", "server/worker/", "rpc meets workers only through the engine"),
+    Rule("server/imaging/", "server/(engine|rpc|worker|metrics)/", "encoders stand alone"),
+    Rule("server/metrics/", "server/(rpc|worker)/", "instruments are told, they do not ask"),
+    Rule("server/(engine|worker|imaging|rpc)/", PROMETHEUS,
+         "prometheus-cpp is server/metrics' affair", direct_only=True),
+    # client/: the proto, gRPC, and what pictures need.
+    Rule("client/", "server/", "a client knows the API alone"),
+    Rule("client/", "model/", "of model/, pictures and digests are enough for a client",
+         but=_any("model/imaging/", r"model/checkpoint/sha256\.h$")),
+    Rule("client/", _any(TORCH, PROMETHEUS), "a client is small"),
+)
+
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*[<"]([^>"]+)[>"]', re.MULTILINE)
+
+
+class Tree:
+    """The C++ files under a root, and what they include."""
+
+    def __init__(self, root):
+        self.root = root
+        self.text = {}
+        for folder in SOURCE_FOLDERS:
+            for base, folders, names in os.walk(os.path.join(root, folder)):
+                folders[:] = sorted(f for f in folders if f != "golden")
+                for name in sorted(names):
+                    if name.endswith((".h", ".cc")):
+                        path = os.path.join(base, name)
+                        with open(path, encoding="utf-8") as file:
+                            self.text[os.path.relpath(path, root)] = file.read()
+        self.includes = {path: INCLUDE.findall(text) for path, text in self.text.items()}
+
+    def reached(self, path):
+        """Yields (include, chain of our headers that leads to it), nearest first."""
+        seen = set()
+        queue = [(path, ())]
+        while queue:
+            current, chain = queue.pop(0)
+            for include in self.includes.get(current, ()):
+                if include in seen:
+                    continue
+                seen.add(include)
+                yield include, chain
+                if include in self.text:
+                    queue.append((include, chain + (include,)))
+
+
+def include_violations(tree):
+    for path in tree.text:
+        rules = [rule for rule in RULES if re.match(rule.where, path)]
+        if not rules:
+            continue
+        for include, chain in tree.reached(path):
+            for rule in rules:
+                if not re.match(rule.never, include) or re.match(rule.but, include):
+                    continue
+                if chain and rule.direct_only:
+                    continue
+                # The header in between is told of itself, if it stands under the same rule.
+                if any(re.match(rule.where, header) for header in chain):
+                    continue
+                way = "".join(f" (by {header})" for header in chain)
+                yield f"{path}: includes {include}{way}: {rule.because}"
+
+
+def guard_violations(tree):
+    for path, text in tree.text.items():
+        if not path.endswith(".h"):
+            continue
+        guard = "DIFFUSIOND_" + re.sub(r"[/.]", "_", path).upper() + "_"
+        found = re.search(r"^#ifndef (\S+)\n#define (\S+)$", text, re.MULTILINE)
+        if not found or found.group(1) != guard or found.group(2) != guard:
+            yield f"{path}: its header guard should be {guard}"
+
+
+def orphan_violations(tree):
+    included = {include for includes in tree.includes.values() for include in includes}
+    for path in tree.text:
+        if path.endswith(".h") and path not in included:
+            yield f"{path}: no file includes it"
+
+
+def unbuilt_violations(tree, compile_commands):
+    with open(compile_commands, encoding="utf-8") as file:
+        entries = json.load(file)
+    built = {
+        os.path.relpath(os.path.realpath(os.path.join(e["directory"], e["file"])),
+                        os.path.realpath(tree.root))
+        for e in entries
+    }
+    for path in tree.text:
+        if path.endswith(".cc") and path not in built:
+            yield f"{path}: no target builds it"
+
+
+def habit_violations(tree):
+    for path, text in tree.text.items():
+        lines = text.count("\n")
+        if lines > MAX_LINES:
+            yield f"{path}: {lines} lines, at most {MAX_LINES}: split it"
+        if VAGUE_NAME.search(os.path.basename(path)):
+            yield f"{path}: name the file after the thing in it"
+        for number, line in enumerate(text.splitlines(), 1):
+            if UNFINISHED.search(line):
+                yield f"{path}:{number}: unfinished or disabled: {line.strip()}"
+
+
+def violations(root, compile_commands=None):
+    tree = Tree(root)
+    yield from include_violations(tree)
+    yield from guard_violations(tree)
+    yield from orphan_violations(tree)
+    yield from habit_violations(tree)
+    if compile_commands:
+        yield from unbuilt_violations(tree, compile_commands)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", required=True)
+    parser.add_argument("--compile-commands")
+    arguments = parser.parse_args()
+    found = list(violations(arguments.root, arguments.compile_commands))
+    for line in found:
+        print(line)
+    print(f"{len(RULES)} include rules, {len(found)} violations")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Each rule of layout.py, broken once in a small tree of its own."""
+
+import json
+import os
+import tempfile
+import unittest
+
+import layout
+
+
+def guarded(path, body=""):
+    guard = "DIFFUSIOND_" + path.replace("/", "_").replace(".", "_").upper() + "_"
+    return f"#ifndef {guard}\n#define {guard}\n{body}\n#endif\n"
+
+
+# One that breaks it for each row of RULES, in the table's order.
+BROKEN = (
+    ("model/unet/a.cc", "server/engine/engine.h"),
+    ("model/unet/a.cc", "diffusiond/v1/diffusion.pb.h"),
+    ("model/imaging/a.cc", "model/unet/unet.h"),
+    ("model/sampling/a.cc", "torch/torch.h"),
+    ("model/unet/a.cc", "model/training/trainer.h"),
+    ("model/sampling/a.cc", "model/checkpoint/checkpoint.h"),
+    ("server/engine/a.cc", "ATen/ATen.h"),
+    ("server/worker/a.cc", "grpcpp/grpcpp.h"),
+    ("server/main.cc", "client/client.h"),
+    ("server/engine/a.cc", "server/rpc/service.h"),
+    ("server/worker/a.cc", "server/metrics/instruments.h"),
+    ("server/rpc/a.cc", "server/worker/worker.h"),
+    ("server/imaging/a.cc", "server/engine/engine.h"),
+    ("server/metrics/a.cc", "server/rpc/service.h"),
+    ("server/rpc/a.cc", "prometheus/registry.h"),
+    ("client/a.cc", "server/engine/engine.h"),
+    ("client/a.cc", "model/sampling/sampling_plan.h"),
+    ("client/a.cc", "torch/torch.h"),
+)
+
+ALLOWED = (
+    ("model/unet/a.cc", "torch/torch.h"),
+    ("model/imaging/a.cc", "model/imaging/image.h"),
+    ("server/worker/a.cc", "torch/torch.h"),
+    ("server/rpc/a.cc", "grpcpp/grpcpp.h"),
+    ("server/rpc/a.cc", "server/engine/engine.h"),
+    ("server/metrics/a.cc", "prometheus/registry.h"),
+    ("server/main.cc", "server/worker/worker.h"),
+    ("server/main.cc", "prometheus/registry.h"),
+    ("client/a.cc", "model/imaging/image.h"),
+    ("client/a.cc", "model/checkpoint/sha256.h"),
+    ("client/a.cc", "google/protobuf/util/json_util.h"),
+    ("tests/server/a.cc", "torch/torch.h"),
+)
+
+
+class LayoutTest(unittest.TestCase):
+    def violations(self, files, built=None):
+        with tempfile.TemporaryDirectory() as root:
+            for path, text in files.items():
+                os.makedirs(os.path.join(root, os.path.dirname(path)), exist_ok=True)
+                with open(os.path.join(root, path), "w", encoding="utf-8") as file:
+                    file.write(text)
+            commands = None
+            if built is not None:
+                commands = os.path.join(root, "compile_commands.json")
+                with open(commands, "w", encoding="utf-8") as file:
+                    json.dump([{"directory": root, "file": os.path.join(root, path)}
+                               for path in built], file)
+            return list(layout.violations(root, commands))
+
+    def test_every_include_rule_can_fail(self):
+        self.assertEqual(len(BROKEN), len(layout.RULES), "a case for each row of RULES")
+        for rule, (path, include) in zip(layout.RULES, BROKEN):
+            with self.subTest(path=path, include=include):
+                found = self.violations({path: f'#include "{include}"\n'})
+                self.assertIn(f"{path}: includes {include}: {rule.because}", found)
+
+    def test_allowed_includes_pass(self):
+        for path, include in ALLOWED:
+            with self.subTest(path=path, include=include):
+                self.assertEqual(self.violations({path: f"#include <{include}>\n"}), [])
+
+    def test_an_include_through_a_header_counts_and_names_the_way(self):
+        unet = "model/unet/unet.h"
+        found = self.violations({
+            "server/rpc/a.cc": f'#include "{unet}"\n',
+            unet: guarded(unet, "#include <torch/torch.h>"),
+        })
+        self.assertEqual(found, [
+            f"server/rpc/a.cc: includes torch/torch.h (by {unet}): only server/worker touches "
+            "tensors"])
+
+    def test_a_direct_only_rule_lets_a_header_in_between_pass(self):
+        header = "server/metrics/instruments.h"
+        self.assertEqual(self.violations({
+            "server/rpc/a.cc": f'#include "{header}"\n',
+            header: guarded(header, "#include <prometheus/registry.h>"),
+        }), [])
+
+    def test_a_source_that_no_target_builds_fails(self):
+        files = {"model/unet/a.cc": "", "tests/model/a_test.cc": ""}
+        self.assertEqual(self.violations(files, built=["model/unet/a.cc"]),
+                         ["tests/model/a_test.cc: no target builds it"])
+        self.assertEqual(self.violations(files, built=list(files)), [])
+
+    def test_a_wrong_header_guard_fails(self):
+        header = "model/unet/unet.h"
+        source = {"model/unet/unet.cc": f'#include "{header}"\n'}
+        for text in ("", "#pragma once\n", guarded("model/unet/other.h"),
+                     "#ifndef DIFFUSIOND_MODEL_UNET_UNET_H_\n#define SOMETHING\n#endif\n"):
+            with self.subTest(text=text):
+                self.assertEqual(
+                    self.violations({header: text, **source}),
+                    [f"{header}: its header guard should be DIFFUSIOND_MODEL_UNET_UNET_H_"])
+
+    def test_a_header_that_nobody_includes_fails(self):
+        header = "client/client.h"
+        self.assertEqual(self.violations({header: guarded(header)}),
+                         [f"{header}: no file includes it"])
+
+    def test_vague_names_fail(self):
+        for name in ("utils", "string_util", "common", "test_helpers", "misc_math"):
+            with self.subTest(name=name):
+                self.assertEqual(self.violations({f"model/{name}.cc": ""}),
+                                 [f"model/{name}.cc: name the file after the thing in it"])
+        self.assertEqual(self.violations({"model/commons_law.cc": ""}), [])
+
+    def test_overlong_files_fail(self):
+        self.assertEqual(len(self.violations({"model/a.cc": "\n" * (layout.MAX_LINES + 1)})), 1)
+        self.assertEqual(self.violations({"model/a.cc": "\n" * layout.MAX_LINES}), [])
+
+    def test_unfinished_and_disabled_code_fails(self):
+        for line in ("// TODO: later", "TEST(A, DISABLED_B) {}"):
+            with self.subTest(line=line):
+                self.assertEqual(self.violations({"tests/a.cc": line + "\n"}),
+                                 [f"tests/a.cc:1: unfinished or disabled: {line}"])
+
+
+if __name__ == "__main__":
+    unittest.main()
