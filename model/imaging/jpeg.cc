@@ -1,0 +1,176 @@
+#include "model/imaging/jpeg.h"
+
+// jpeglib.h needs FILE and size_t to be declared before it.
+#include <cstddef>
+#include <cstdio>
+
+#include <jerror.h>
+#include <jpeglib.h>
+
+#include <csetjmp>
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+
+namespace diffusiond {
+namespace {
+
+// Far above what encoders write (about ten); a progressive file of thousands of tiny scans makes
+// the decoder walk the whole picture for each.
+constexpr int kMaxScans = 200;
+
+// libjpeg reports an error by a callback that must not return. So each function that calls setjmp
+// owns nothing with a destructor: buffers and the libjpeg structures belong to its caller.
+struct ErrorManager {
+  jpeg_error_mgr base;  // First: libjpeg hands out a pointer to it.
+  std::jmp_buf escape;
+  char text[JMSG_LENGTH_MAX] = "";
+};
+
+[[noreturn]] void OnError(j_common_ptr codec) {
+  auto* errors = reinterpret_cast<ErrorManager*>(codec->err);
+  (*codec->err->format_message)(codec, errors->text);
+  std::longjmp(errors->escape, 1);
+}
+
+// Level -1 is a warning: data is damaged and libjpeg would fill in grey. Above are traces.
+void OnMessage(j_common_ptr codec, int level) {
+  if (level < 0) OnError(codec);
+}
+
+void Install(ErrorManager* errors) {
+  jpeg_std_error(&errors->base);
+  errors->base.error_exit = OnError;
+  errors->base.emit_message = OnMessage;
+}
+
+void CountScans(j_common_ptr codec) {
+  if (!codec->is_decompressor) return;
+  if (reinterpret_cast<j_decompress_ptr>(codec)->input_scan_number > kMaxScans) {
+    ERREXIT(codec, JERR_CANT_SUSPEND);
+  }
+}
+
+struct Writer {
+  ErrorManager errors;
+  jpeg_compress_struct codec{};
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;  // NOLINT(runtime/int): libjpeg's type.
+
+  Writer() { Install(&errors), codec.err = &errors.base; }
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+  ~Writer() {
+    jpeg_destroy_compress(&codec);
+    std::free(bytes);
+  }
+};
+
+struct Reader {
+  ErrorManager errors;
+  jpeg_decompress_struct codec{};
+  jpeg_progress_mgr progress{};
+
+  Reader() {
+    Install(&errors);
+    codec.err = &errors.base;
+    progress.progress_monitor = CountScans;
+  }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+  ~Reader() { jpeg_destroy_decompress(&codec); }
+};
+
+bool Write(Writer* writer, const Image& image, int quality) {
+  if (setjmp(writer->errors.escape) != 0) return false;
+  jpeg_compress_struct* codec = &writer->codec;
+  jpeg_create_compress(codec);
+  jpeg_mem_dest(codec, &writer->bytes, &writer->size);
+  codec->image_width = image.width;
+  codec->image_height = image.height;
+  codec->input_components = image.channels;
+  codec->in_color_space = image.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+  jpeg_set_defaults(codec);
+  jpeg_set_quality(codec, quality, TRUE);
+  codec->optimize_coding = TRUE;
+  for (int i = 0; i < codec->num_components; ++i) {
+    codec->comp_info[i].h_samp_factor = 1;
+    codec->comp_info[i].v_samp_factor = 1;
+  }
+  jpeg_start_compress(codec, TRUE);
+  const size_t stride = size_t(image.width) * image.channels;
+  while (codec->next_scanline < codec->image_height) {
+    // libjpeg does not write to its input.
+    JSAMPROW row = const_cast<JSAMPROW>(image.pixels.data() + codec->next_scanline * stride);
+    jpeg_write_scanlines(codec, &row, 1);
+  }
+  jpeg_finish_compress(codec);
+  return true;
+}
+
+bool ReadHeader(Reader* reader, std::string_view bytes) {
+  if (setjmp(reader->errors.escape) != 0) return false;
+  jpeg_decompress_struct* codec = &reader->codec;
+  jpeg_create_decompress(codec);
+  codec->progress = &reader->progress;
+  jpeg_mem_src(codec, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  jpeg_read_header(codec, TRUE);
+  return true;
+}
+
+bool ReadRows(Reader* reader, Image* image) {
+  if (setjmp(reader->errors.escape) != 0) return false;
+  jpeg_decompress_struct* codec = &reader->codec;
+  codec->out_color_space = image->channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+  codec->dct_method = JDCT_ISLOW;
+  jpeg_start_decompress(codec);
+  const size_t stride = size_t(image->width) * image->channels;
+  while (codec->output_scanline < codec->output_height) {
+    JSAMPROW row = image->pixels.data() + codec->output_scanline * stride;
+    jpeg_read_scanlines(codec, &row, 1);
+  }
+  jpeg_finish_decompress(codec);
+  return true;
+}
+
+absl::Status Refused(const Reader& reader) {
+  return absl::InvalidArgumentError(absl::StrCat("JPEG is not readable: ", reader.errors.text));
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality) {
+  if (quality < 1 || quality > 100) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("JPEG quality is ", quality, ", expected 1 to 100"));
+  }
+  if (absl::Status status = CheckImage(image); !status.ok()) return status;
+  Writer writer;
+  if (!Write(&writer, image, quality)) {
+    return absl::InternalError(absl::StrCat("JPEG was not written: ", writer.errors.text));
+  }
+  return std::string(reinterpret_cast<const char*>(writer.bytes), writer.size);
+}
+
+absl::StatusOr<Image> DecodeJpeg(std::string_view bytes, const DecodeLimits& limits) {
+  Reader reader;
+  if (!ReadHeader(&reader, bytes)) return Refused(reader);
+  const jpeg_decompress_struct& codec = reader.codec;
+  if (absl::Status status = CheckDecodedSize("JPEG", codec.image_width, codec.image_height, limits);
+      !status.ok()) {
+    return status;
+  }
+  if (codec.num_components != 1 && codec.num_components != 3) {
+    return absl::InvalidArgumentError(absl::StrCat("JPEG has ", codec.num_components,
+                                                   " components, expected 1 (grey) or 3 (colour)"));
+  }
+  Image image{.width = static_cast<int>(codec.image_width),
+              .height = static_cast<int>(codec.image_height),
+              .channels = codec.num_components,
+              .pixels = {}};
+  image.pixels.resize(size_t(image.width) * image.height * image.channels);
+  if (!ReadRows(&reader, &image)) return Refused(reader);
+  return image;
+}
+
+}  // namespace diffusiond

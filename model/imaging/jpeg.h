@@ -1,0 +1,27 @@
+// JPEG in memory. Free of state; any thread.
+#ifndef DIFFUSIOND_MODEL_IMAGING_JPEG_H_
+#define DIFFUSIOND_MODEL_IMAGING_JPEG_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "model/imaging/image.h"
+
+namespace diffusiond {
+
+// Baseline, optimised Huffman tables, colour at full resolution (pictures here are small, and
+// halved colour shows on them). `quality` is libjpeg's, 1 .. 100. InvalidArgument for another
+// quality and as CheckImage.
+absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality);
+
+// Baseline or progressive, grey (stays grey) or colour. Orientation and colour profiles are
+// ignored. InvalidArgument for anything else: not a JPEG, CMYK, larger than the limits (checked
+// before memory for it is allocated), and whatever libjpeg would only warn of: truncated data,
+// damaged entropy coding, stray bytes between markers. Damage that still is a valid code stream
+// cannot be seen: JPEG has no checksum.
+absl::StatusOr<Image> DecodeJpeg(std::string_view bytes, const DecodeLimits& limits = {});
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_IMAGING_JPEG_H_

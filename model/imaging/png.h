@@ -1,0 +1,27 @@
+// PNG in memory. Free of state; any thread.
+#ifndef DIFFUSIOND_MODEL_IMAGING_PNG_H_
+#define DIFFUSIOND_MODEL_IMAGING_PNG_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "model/imaging/image.h"
+
+namespace diffusiond {
+
+// 8-bit grey or RGB, not interlaced, no ancillary chunks. zlib level 6; for each row libpng picks
+// among all five filters the one with the least sum of absolute differences. The same image gives
+// the same bytes with the same libpng and zlib. InvalidArgument as CheckImage.
+absl::StatusOr<std::string> EncodePng(const Image& image);
+
+// Any PNG of the standard. Grey stays grey, palettes become RGB, 16-bit samples are scaled to 8,
+// alpha and tRNS are laid on white; gamma and colour profiles are ignored. Bytes after the end
+// chunk are ignored. InvalidArgument for anything else: not a PNG, corrupt, truncated (the end
+// chunk must be there), or larger than the limits, which are checked before memory for it is
+// allocated.
+absl::StatusOr<Image> DecodePng(std::string_view bytes, const DecodeLimits& limits = {});
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_IMAGING_PNG_H_

@@ -1,0 +1,68 @@
+#include "model/imaging/webp.h"
+
+#include <webp/decode.h>
+#include <webp/encode.h>
+
+#include <memory>
+#include <vector>
+
+namespace diffusiond {
+namespace {
+
+struct WebpFree {
+  void operator()(uint8_t* bytes) const { WebPFree(bytes); }
+};
+
+std::vector<uint8_t> GreyToRgb(const std::vector<uint8_t>& grey) {
+  std::vector<uint8_t> rgb;
+  rgb.reserve(grey.size() * 3);
+  for (const uint8_t value : grey) rgb.insert(rgb.end(), 3, value);
+  return rgb;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> EncodeWebpLossless(const Image& image) {
+  if (absl::Status status = CheckImage(image); !status.ok()) return status;
+  std::vector<uint8_t> expanded;
+  if (image.channels == 1) expanded = GreyToRgb(image.pixels);
+  const uint8_t* rgb = image.channels == 1 ? expanded.data() : image.pixels.data();
+  uint8_t* bytes = nullptr;
+  const size_t size =
+      WebPEncodeLosslessRGB(rgb, image.width, image.height, image.width * 3, &bytes);
+  const std::unique_ptr<uint8_t, WebpFree> owner(bytes);
+  if (size == 0) return absl::InternalError("WebP was not written: libwebp ran out of memory");
+  return std::string(reinterpret_cast<const char*>(bytes), size);
+}
+
+absl::StatusOr<Image> DecodeWebp(std::string_view bytes, const DecodeLimits& limits) {
+  const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
+  WebPBitstreamFeatures features;
+  if (WebPGetFeatures(data, bytes.size(), &features) != VP8_STATUS_OK) {
+    return absl::InvalidArgumentError("WebP is not readable: the header is missing or damaged");
+  }
+  if (features.has_animation) {
+    return absl::InvalidArgumentError("WebP is animated, expected one picture");
+  }
+  if (absl::Status status = CheckDecodedSize("WebP", features.width, features.height, limits);
+      !status.ok()) {
+    return status;
+  }
+  const int samples = features.has_alpha ? 4 : 3;
+  const int stride = features.width * samples;
+  std::vector<uint8_t> pixels(size_t(stride) * features.height);
+  const uint8_t* decoded =
+      features.has_alpha
+          ? WebPDecodeRGBAInto(data, bytes.size(), pixels.data(), pixels.size(), stride)
+          : WebPDecodeRGBInto(data, bytes.size(), pixels.data(), pixels.size(), stride);
+  if (decoded == nullptr) {
+    return absl::InvalidArgumentError("WebP is not readable: the picture is truncated or corrupt");
+  }
+  if (features.has_alpha) return OverWhite(features.width, features.height, 3, pixels);
+  return Image{.width = features.width,
+               .height = features.height,
+               .channels = 3,
+               .pixels = std::move(pixels)};
+}
+
+}  // namespace diffusiond
