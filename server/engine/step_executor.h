@@ -38,8 +38,8 @@ struct StepRow {
   // In and out: null before the first row; the executor makes it then.
   std::unique_ptr<TrajectoryRegisters>* registers = nullptr;
   // Out.
-  absl::Status status;         // Not OK: this trajectory failed, the others did not.
-  std::optional<Frame> x_t;    // After this row, times the plan's preview_scale; if wanted.
+  absl::Status status;          // Not OK: this trajectory failed, the others did not.
+  std::optional<Frame> x_t;     // After this row, times the plan's preview_scale; if wanted.
   std::optional<Frame> x0_hat;  // D of this row; if wanted.
 };
 

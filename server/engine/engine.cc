@@ -1,0 +1,165 @@
+#include "server/engine/engine.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/engine/step_scheduler.h"
+
+namespace diffusiond {
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(Options options) {
+  if (options.max_trajectories < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_trajectories: ", options.max_trajectories, ", expected 1 or more"));
+  }
+  if (options.max_resident_trajectories < 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "max_resident_trajectories: ", options.max_resident_trajectories, ", expected 1 or more"));
+  }
+  return std::unique_ptr<Engine>(new Engine(std::move(options)));
+}
+
+Engine::Engine(Options options)
+    : options_(std::move(options)),
+      scheduler_(std::make_unique<StepScheduler>(StepScheduler::Limits{
+          .max_trajectories = options_.max_trajectories,
+          .max_resident_trajectories = options_.max_resident_trajectories})) {}
+
+Engine::~Engine() = default;
+
+absl::StatusOr<GenerationId> Engine::Submit(GenerationSpec spec,
+                                            std::shared_ptr<GenerationListener> listener) {
+  absl::StatusOr<GenerationId> id;
+  {
+    absl::MutexLock lock(&mu_);
+    if (draining_) return absl::UnavailableError("the server is draining; try another replica");
+    id = scheduler_->Admit(std::move(spec), std::move(listener), options_.now());
+    if (!id.ok()) return id;
+    ++unreported_generations_;
+    work_.SignalAll();
+  }
+  ReportDepth();
+  return id;
+}
+
+void Engine::Cancel(GenerationId id, absl::Status reason) {
+  if (reason.ok()) reason = absl::CancelledError("cancelled");
+  Aftermath aftermath;
+  {
+    absl::MutexLock lock(&mu_);
+    scheduler_->End(id, reason, options_.now(), aftermath);
+    // Its residents may have kept others out.
+    work_.SignalAll();
+  }
+  Conclude(std::move(aftermath));
+}
+
+bool Engine::Drain(absl::Time deadline) {
+  Aftermath aftermath;
+  bool finished;
+  {
+    absl::MutexLock lock(&mu_);
+    draining_ = true;
+    const auto all_reported = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+      return unreported_generations_ == 0;
+    };
+    finished = mu_.AwaitWithTimeout(absl::Condition(&all_reported), deadline - options_.now());
+    if (!finished) {
+      scheduler_->EndAll(absl::UnavailableError("the server stopped before the images were drawn"),
+                         options_.now(), aftermath);
+    }
+  }
+  Conclude(std::move(aftermath));
+  return finished;
+}
+
+void Engine::Shutdown() {
+  Aftermath aftermath;
+  {
+    absl::MutexLock lock(&mu_);
+    draining_ = true;
+    shut_down_ = true;
+    scheduler_->EndAll(absl::UnavailableError("the server stopped before the images were drawn"),
+                       options_.now(), aftermath);
+    work_.SignalAll();
+  }
+  Conclude(std::move(aftermath));
+}
+
+std::optional<StepBatch> Engine::NextBatch(absl::Span<const WorkerCapacity> models,
+                                           const std::atomic<bool>* leave) {
+  while (true) {
+    Aftermath aftermath;
+    std::optional<StepBatch> batch;
+    {
+      absl::MutexLock lock(&mu_);
+      if (shut_down_ || (leave != nullptr && *leave)) return std::nullopt;
+      const absl::Time now = options_.now();
+      scheduler_->ExpireDue(now, aftermath);
+      batch = scheduler_->Choose(models, now, aftermath);
+      if (!batch.has_value() && aftermath.empty()) {
+        work_.WaitWithTimeout(&mu_, scheduler_->NextDeadline() - now);
+        continue;
+      }
+    }
+    Conclude(std::move(aftermath));
+    if (batch.has_value()) return batch;
+  }
+}
+
+void Engine::Complete(StepBatch batch, absl::Status status) {
+  const absl::Time now = options_.now();
+  if (options_.metrics != nullptr && status.ok()) {
+    int network_rows = 0;
+    for (const StepRow& row : batch.rows) network_rows += NetworkRows(*row.spec);
+    options_.metrics->OnStepBatch(batch.model, network_rows, batch.micro_batch,
+                                  now - batch.started);
+  } else if (options_.metrics != nullptr) {
+    options_.metrics->OnDeviceFailure(batch.model);
+  }
+  Aftermath aftermath;
+  {
+    absl::MutexLock lock(&mu_);
+    scheduler_->Settle(batch, status, now, aftermath);
+    work_.SignalAll();
+  }
+  Conclude(std::move(aftermath));
+}
+
+void Engine::WakeWorkers() {
+  absl::MutexLock lock(&mu_);
+  work_.SignalAll();
+}
+
+void Engine::Conclude(Aftermath aftermath) {
+  // Device memory first; then the counts, so that a client told "finished" finds itself counted.
+  aftermath.dropped.clear();
+  if (options_.metrics != nullptr) {
+    for (absl::Duration wait : aftermath.queue_waits) options_.metrics->OnFirstStep(wait);
+    for (const absl::Status& status : aftermath.finished) {
+      options_.metrics->OnGenerationFinished(status);
+    }
+  }
+  ReportDepth();
+  int reported = 0;
+  for (const std::shared_ptr<Generation>& generation : aftermath.to_deliver) {
+    if (generation->events.Deliver()) ++reported;
+  }
+  if (reported > 0) {
+    absl::MutexLock lock(&mu_);
+    unreported_generations_ -= reported;
+  }
+}
+
+void Engine::ReportDepth() {
+  if (options_.metrics == nullptr) return;
+  absl::MutexLock report(&depth_mu_);
+  StepScheduler::Depth depth;
+  {
+    absl::MutexLock lock(&mu_);
+    depth = scheduler_->depth();
+  }
+  options_.metrics->OnQueueDepth(depth.waiting, depth.resident);
+}
+
+}  // namespace diffusiond

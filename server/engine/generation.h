@@ -1,0 +1,56 @@
+// What the engine is asked for, and whom it tells.
+#ifndef DIFFUSIOND_SERVER_ENGINE_GENERATION_H_
+#define DIFFUSIOND_SERVER_ENGINE_GENERATION_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "model/imaging/image.h"
+#include "server/engine/step_executor.h"
+
+namespace diffusiond {
+
+using GenerationId = uint64_t;
+
+enum class PreviewContent { kNone, kXt, kX0Hat, kBoth };
+
+struct GenerationSpec {
+  std::string model;  // Key of the model whose executors run this.
+  std::vector<TrajectorySpec> trajectories;
+  // A preview after every n-th step of each image, except its last: there the image itself comes.
+  // 0: none.
+  int preview_every_steps = 0;
+  PreviewContent preview_content = PreviewContent::kNone;
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+struct GenerationTimings {
+  absl::Duration queue;    // Submit to the first step's start; to the end if there was none.
+  absl::Duration compute;  // First step's start to the end; zero if there was none.
+};
+
+// Hears of one generation. Calls come one at a time, in order, from worker threads or from the
+// caller of Cancel, Drain or Shutdown, with no engine lock held; they may call the engine, and must
+// not block. `image_index` counts GenerationSpec::trajectories.
+//
+// For one image: OnProgress at each step, OnPreview after its step's OnProgress (x_t before
+// x0_hat), OnImage after the last OnProgress. OnFinished is the last call and comes exactly once.
+class GenerationListener {
+ public:
+  virtual ~GenerationListener() = default;
+  virtual void OnProgress(int image_index, int steps_done, int steps_total) = 0;
+  // x_t or x0_hat after `steps_done` steps; timestep as PlanRow::next_timestep.
+  virtual void OnPreview(int image_index, int steps_done, double timestep, PreviewContent kind,
+                         Frame frame) = 0;
+  virtual void OnImage(int image_index, Frame frame) = 0;
+  // OK after every image was delivered. Else CANCELLED or what Cancel was given;
+  // DEADLINE_EXCEEDED; INTERNAL: the network or its device failed; UNAVAILABLE: shut down.
+  virtual void OnFinished(absl::Status status, GenerationTimings timings) = 0;
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_ENGINE_GENERATION_H_

@@ -1,0 +1,37 @@
+// What passes between the engine and a worker.
+#ifndef DIFFUSIOND_SERVER_ENGINE_STEP_BATCH_H_
+#define DIFFUSIOND_SERVER_ENGINE_STEP_BATCH_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "server/engine/step_executor.h"
+
+namespace diffusiond {
+
+struct Trajectory;
+
+// What a worker can run of one model. Capacity: network rows of one step batch, at least 2 (a
+// guided trajectory takes two). Micro-batch: network rows of one network call.
+struct WorkerCapacity {
+  std::string model;
+  int capacity = 2;
+  int micro_batch = 1;
+};
+
+// A worker's work for one step: whole trajectories of one model, of any requests and at any rows of
+// any plans. Must be given back to Engine::Complete.
+struct StepBatch {
+  std::string model;
+  std::vector<StepRow> rows;  // What StepExecutor::Step takes.
+  // The engine's own bookkeeping, one entry a row.
+  std::vector<std::shared_ptr<Trajectory>> owners;
+  absl::Time started;
+  int micro_batch = 1;
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_ENGINE_STEP_BATCH_H_

@@ -1,0 +1,61 @@
+// A generation while it lives in the engine, and its trajectories.
+//
+// Plain data. All of it belongs to the engine's lock, but for what a StepRow points to while its
+// trajectory is running: that is the worker's.
+#ifndef DIFFUSIOND_SERVER_ENGINE_TRAJECTORY_H_
+#define DIFFUSIOND_SERVER_ENGINE_TRAJECTORY_H_
+
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "server/engine/generation.h"
+#include "server/engine/listener_queue.h"
+#include "server/engine/step_executor.h"
+
+namespace diffusiond {
+
+struct Generation;
+
+// One image being drawn. Its whole state between two steps is here: (spec, next_row, registers).
+struct Trajectory {
+  enum class State {
+    kWaiting,  // For its next step, in the policy's hands.
+    kRunning,  // One step of it, in a worker's hands.
+    kDone,     // Its image was delivered, or its generation ended.
+  };
+
+  Generation* generation = nullptr;
+  const TrajectorySpec* spec = nullptr;  // In generation->spec.
+  int image_index = 0;                   // Place in generation->spec.trajectories.
+  State state = State::kWaiting;
+  bool resident = false;  // From its first step until its registers are dropped.
+  int next_row = 0;
+  int steps_done = 0;
+  int failed_attempts = 0;  // Device failures since the last step that worked.
+  std::unique_ptr<TrajectoryRegisters> registers;
+
+  int rows_left() const { return static_cast<int>(spec->plan->rows.size()) - next_row; }
+  bool on_last_row() const { return rows_left() == 1; }
+};
+
+struct Generation {
+  Generation(GenerationId id, GenerationSpec spec, std::shared_ptr<GenerationListener> listener,
+             absl::Time submitted)
+      : id(id), spec(std::move(spec)), events(std::move(listener)), submitted(submitted) {}
+
+  const GenerationId id;
+  const GenerationSpec spec;
+  ListenerQueue events;
+  const absl::Time submitted;
+  std::optional<absl::Time> first_step;
+  std::vector<Trajectory> trajectories;
+  int images_left = 0;
+  bool ended = false;  // OnFinished is queued; rows that come back are dropped.
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_ENGINE_TRAJECTORY_H_
