@@ -107,6 +107,20 @@ std::optional<StepBatch> Engine::NextBatch(absl::Span<const WorkerCapacity> mode
   }
 }
 
+std::optional<StepBatch> Engine::TryNextBatch(absl::Span<const WorkerCapacity> models) {
+  Aftermath aftermath;
+  std::optional<StepBatch> batch;
+  {
+    absl::MutexLock lock(&mu_);
+    if (shut_down_) return std::nullopt;
+    const absl::Time now = options_.now();
+    scheduler_->ExpireDue(now, aftermath);
+    batch = scheduler_->Choose(models, now, aftermath);
+  }
+  Conclude(std::move(aftermath));
+  return batch;
+}
+
 void Engine::Complete(StepBatch batch, absl::Status status) {
   const absl::Time now = options_.now();
   if (options_.metrics != nullptr && status.ok()) {

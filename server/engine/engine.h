@@ -44,7 +44,7 @@ class Engine {
     // Trajectories that may hold registers (device memory) at once, per model; the rest wait. At
     // least 1.
     int max_resident_trajectories = 256;
-    EngineMetrics* metrics = nullptr;             // Not owned; null: not counted.
+    EngineMetrics* metrics = nullptr;  // Not owned, must outlive the engine; null: not counted.
     std::function<absl::Time()> now = absl::Now;  // Tests hand in a fake clock.
   };
 
@@ -72,6 +72,9 @@ class Engine {
   // (see WakeWorkers).
   std::optional<StepBatch> NextBatch(absl::Span<const WorkerCapacity> models,
                                      const std::atomic<bool>* leave = nullptr);
+
+  // As NextBatch, but never waits: nullopt also if there is nothing to run now. For simulations.
+  std::optional<StepBatch> TryNextBatch(absl::Span<const WorkerCapacity> models);
 
   // Takes a batch back; `status` is what StepExecutor::Step returned. Not OK: no row advanced; its
   // rows are tried again, and after a few failures in a row their generations end with INTERNAL.

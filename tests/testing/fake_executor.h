@@ -1,0 +1,74 @@
+// A device without a network: runs plans for real, on a few floats, with F = -x.
+#ifndef DIFFUSIOND_TESTS_TESTING_FAKE_EXECUTOR_H_
+#define DIFFUSIOND_TESTS_TESTING_FAKE_EXECUTOR_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "server/engine/step_executor.h"
+
+namespace diffusiond {
+
+// Counts registers, so that a test can ask whether all were given back. Thread-safe.
+struct RegisterLedger {
+  std::atomic<int> created = 0;
+  std::atomic<int> released = 0;
+  int alive() const { return created - released; }
+};
+
+// A step's row as an executor saw it.
+struct SeenRow {
+  uint64_t seed = 0;
+  uint32_t image_index = 0;
+  int plan_row = 0;
+  int network_rows = 1;
+  bool wants_x_t = false;
+  bool wants_x0_hat = false;
+  friend bool operator==(const SeenRow&, const SeenRow&) = default;
+};
+SeenRow Seen(const StepRow& row);
+std::vector<SeenRow> Seen(absl::Span<const StepRow> rows);
+
+// F = -x, plus class_id / 8 for a class; guided rows mix as classifier-free guidance does. Also
+// holds the engine to its contract: a batch within the capacity, plan rows in order, registers
+// handed on: anything else is a test failure.
+class FakeExecutor : public StepExecutor {
+ public:
+  struct Options {
+    int capacity = 8;
+    int micro_batch = 4;
+    int channels = 1;
+    int height = 2;
+    int width = 2;
+    // A row for which this is not OK fails alone. Null: none does.
+    std::function<absl::Status(const StepRow&)> row_fault;
+    // A step for which this is not OK, or throws, fails whole, before anything is computed.
+    std::function<absl::Status(absl::Span<const StepRow>)> step_fault;
+    std::shared_ptr<RegisterLedger> ledger;  // Null: one of its own.
+  };
+
+  explicit FakeExecutor(Options options);
+  FakeExecutor() : FakeExecutor(Options()) {}
+
+  int capacity() const override { return options_.capacity; }
+  int micro_batch() const override { return options_.micro_batch; }
+  absl::Status Step(absl::Span<StepRow> rows) override;
+
+  const RegisterLedger& ledger() const { return *options_.ledger; }
+
+  // What Step makes of this spec when it is alone: the image that every crowd must give too.
+  Frame DrawAlone(const TrajectorySpec& spec) const;
+
+ private:
+  void StepOneRow(StepRow& row) const;
+
+  const Options options_;
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_TESTS_TESTING_FAKE_EXECUTOR_H_

@@ -1,0 +1,69 @@
+// A listener that writes everything down.
+#ifndef DIFFUSIOND_TESTS_TESTING_RECORDING_LISTENER_H_
+#define DIFFUSIOND_TESTS_TESTING_RECORDING_LISTENER_H_
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "server/engine/generation.h"
+
+namespace diffusiond {
+
+// Thread-safe. Calls at the same time, and calls after OnFinished, are test failures.
+class RecordingListener : public GenerationListener {
+ public:
+  struct Shown {
+    int image_index = 0;
+    int steps_done = 0;
+    double timestep = 0;
+    PreviewContent kind = PreviewContent::kNone;
+    Frame frame;
+  };
+
+  // `hook` is called with each line of log() from within the listener's call.
+  explicit RecordingListener(std::function<void(const std::string&)> hook = nullptr)
+      : hook_(std::move(hook)) {}
+
+  void OnProgress(int image_index, int steps_done, int steps_total) override;
+  void OnPreview(int image_index, int steps_done, double timestep, PreviewContent kind,
+                 Frame frame) override;
+  void OnImage(int image_index, Frame frame) override;
+  void OnFinished(absl::Status status, GenerationTimings timings) override;
+
+  // Waits for OnFinished and returns its status.
+  absl::Status AwaitFinished() const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // "progress 0 1/4", "preview 0 1 x_t", "image 0", "finished OK", in order of the calls.
+  std::vector<std::string> log() const ABSL_LOCKS_EXCLUDED(mu_);
+  std::vector<Shown> previews() const ABSL_LOCKS_EXCLUDED(mu_);
+  std::map<int, Frame> images() const ABSL_LOCKS_EXCLUDED(mu_);
+  int finished_calls() const ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status status() const ABSL_LOCKS_EXCLUDED(mu_);  // UNKNOWN before OnFinished.
+  GenerationTimings timings() const ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  // Around each call: finds calls at the same time.
+  class Visit;
+  void Write(std::string line) ABSL_LOCKS_EXCLUDED(mu_);
+
+  const std::function<void(const std::string&)> hook_;
+  std::atomic<int> visitors_ = 0;
+  mutable absl::Mutex mu_;
+  std::vector<std::string> log_ ABSL_GUARDED_BY(mu_);
+  std::vector<Shown> previews_ ABSL_GUARDED_BY(mu_);
+  std::map<int, Frame> images_ ABSL_GUARDED_BY(mu_);
+  int finished_calls_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::Status status_ ABSL_GUARDED_BY(mu_) = absl::UnknownError("not finished");
+  GenerationTimings timings_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_TESTS_TESTING_RECORDING_LISTENER_H_

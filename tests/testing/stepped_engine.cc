@@ -1,0 +1,69 @@
+#include "tests/testing/stepped_engine.h"
+
+#include <utility>
+
+#include "gtest/gtest.h"
+
+namespace diffusiond {
+
+SteppedEngine::SteppedEngine(Options options) : executor_(std::move(options.executor)) {
+  for (const std::string& model : options.models) {
+    capacities_.push_back({model, executor_.capacity(), executor_.micro_batch()});
+  }
+  options.engine.now = clock_.AsFunction();
+  engine_ = Engine::Create(std::move(options.engine)).value();
+}
+
+SteppedEngine::~SteppedEngine() {
+  engine_->Shutdown();
+  EXPECT_EQ(executor_.ledger().alive(), 0) << "registers were not given back";
+}
+
+std::shared_ptr<RecordingListener> SteppedEngine::Submit(GenerationSpec spec) {
+  auto listener = std::make_shared<RecordingListener>();
+  absl::StatusOr<GenerationId> id = engine_->Submit(std::move(spec), listener);
+  EXPECT_TRUE(id.ok()) << id.status();
+  if (id.ok()) last_id_ = *id;
+  return listener;
+}
+
+std::optional<StepBatch> SteppedEngine::Take() { return engine_->TryNextBatch(capacities_); }
+
+void SteppedEngine::Finish(StepBatch batch) {
+  const absl::Status status = executor_.Step(absl::MakeSpan(batch.rows));
+  engine_->Complete(std::move(batch), status);
+}
+
+std::vector<SeenRow> SteppedEngine::Step() {
+  std::optional<StepBatch> batch = Take();
+  if (!batch.has_value()) return {};
+  std::vector<SeenRow> seen = Seen(batch->rows);
+  Finish(*std::move(batch));
+  return seen;
+}
+
+int SteppedEngine::StepAll() {
+  int batches = 0;
+  while (!Step().empty()) ++batches;
+  return batches;
+}
+
+GenerationSpec Images(int count, uint64_t seed, std::shared_ptr<const SamplingPlan> plan) {
+  GenerationSpec spec;
+  spec.model = "model";
+  for (int i = 0; i < count; ++i) {
+    TrajectorySpec& trajectory = spec.trajectories.emplace_back();
+    trajectory.plan = plan;
+    trajectory.seed = seed;
+    trajectory.image_index = i;
+  }
+  return spec;
+}
+
+std::vector<uint64_t> Seeds(const std::vector<SeenRow>& rows) {
+  std::vector<uint64_t> seeds;
+  for (const SeenRow& row : rows) seeds.push_back(row.seed);
+  return seeds;
+}
+
+}  // namespace diffusiond
