@@ -1,0 +1,37 @@
+# diffusiond with the model it ships, on CPU.
+#
+#   docker build -t diffusiond .
+#   docker run --rm --read-only --cap-drop=ALL -p 50051:50051 -p 9464:9464 diffusiond
+#
+# Arguments after the image's name replace the flags below. Other models: mount a repository on
+# /models. The programs diffusionctl and diffusion-train are inside too.
+
+FROM debian:bookworm-slim AS build
+WORKDIR /source
+# The packages change less often than the sources: a layer of their own.
+COPY deploy/packages.txt deploy/install_packages.sh deploy/
+RUN deploy/install_packages.sh build && rm -rf /var/lib/apt/lists/*
+COPY . .
+RUN --mount=type=cache,target=/root/.cache/ccache \
+    cmake --preset release -DDIFFUSIOND_BUILD_TESTS=OFF && \
+    cmake --build build/release --target diffusiond diffusionctl diffusion-train && \
+    strip build/release/bin/diffusiond build/release/bin/diffusionctl \
+        build/release/bin/diffusion-train
+
+FROM debian:bookworm-slim
+LABEL org.opencontainers.image.title="diffusiond" \
+      org.opencontainers.image.description="Images from DDPM-family diffusion models, over gRPC"
+COPY deploy/packages.txt deploy/install_packages.sh /tmp/deploy/
+RUN /tmp/deploy/install_packages.sh run && rm -rf /var/lib/apt/lists/* /tmp/deploy
+COPY --from=build /source/build/release/bin/diffusiond /source/build/release/bin/diffusionctl \
+    /source/build/release/bin/diffusion-train /usr/local/bin/
+COPY model/checkpoints /models
+# A number, so that Kubernetes can see that it is not root.
+USER 65532:65532
+EXPOSE 50051 9464
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
+    CMD ["diffusionctl", "health", "--server=127.0.0.1:50051"]
+# The exec form: the server is process 1 and gets the signals itself.
+ENTRYPOINT ["diffusiond"]
+CMD ["--model_repository=/models", "--listen=0.0.0.0:50051", "--metrics_listen=0.0.0.0:9464"]
