@@ -1,0 +1,113 @@
+#include "model/imaging/jpeg.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+
+#include "tests/model/imaging/codec_fixtures.h"
+#include "tests/model/imaging/test_image.h"
+
+namespace diffusiond {
+namespace {
+
+using ::testing::HasSubstr;
+
+int LargestDifference(const std::vector<uint8_t>& a, const std::vector<uint8_t>& b) {
+  if (a.size() != b.size()) return 256;
+  int largest = 0;
+  for (size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  return largest;
+}
+
+TEST(JpegTest, KeepsASmoothPictureNearlyAsItIs) {
+  for (const int channels : {1, 3}) {
+    const Image image = GradientImage(33, 17, channels);
+    const auto bytes = EncodeJpeg(image, 95);
+    ASSERT_TRUE(bytes.ok()) << bytes.status();
+    const auto decoded = DecodeJpeg(*bytes);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(decoded->width, 33);
+    EXPECT_EQ(decoded->height, 17);
+    EXPECT_EQ(decoded->channels, channels);
+    EXPECT_LE(LargestDifference(decoded->pixels, image.pixels), 4);
+    EXPECT_EQ(*bytes, *EncodeJpeg(image, 95));
+  }
+}
+
+TEST(JpegTest, ColourKeepsItsFullResolution) {
+  // Red and blue columns by turns: with halved colour they would come back purple.
+  Image image{.width = 16, .height = 16, .channels = 3, .pixels = {}};
+  for (int i = 0; i < 256; ++i) {
+    const uint8_t red = i % 2 == 0 ? 200 : 50;
+    image.pixels.insert(image.pixels.end(), {red, 60, static_cast<uint8_t>(250 - red)});
+  }
+  const auto decoded = DecodeJpeg(*EncodeJpeg(image, 100));
+  ASSERT_TRUE(decoded.ok());
+  EXPECT_LE(LargestDifference(decoded->pixels, image.pixels), 6);
+}
+
+TEST(JpegTest, LowerQualityIsSmaller) {
+  const Image image = NoiseImage(64, 64, 3);
+  EXPECT_LT(EncodeJpeg(image, 30)->size(), EncodeJpeg(image, 90)->size());
+}
+
+TEST(JpegTest, ReadsWhatOthersWrote) {
+  const auto grey = DecodeJpeg(FromHex(kGreyJpeg));
+  ASSERT_TRUE(grey.ok()) << grey.status();
+  EXPECT_EQ(grey->channels, 1);
+  EXPECT_LE(LargestDifference(grey->pixels, PixelsFromHex(kGreyJpegPixels)), 2);
+
+  const auto colour = DecodeJpeg(FromHex(kProgressiveJpeg));
+  ASSERT_TRUE(colour.ok()) << colour.status();
+  EXPECT_EQ(colour->width, 12);
+  EXPECT_EQ(colour->height, 10);
+  EXPECT_EQ(colour->channels, 3);
+  EXPECT_LE(LargestDifference(colour->pixels, PixelsFromHex(kProgressiveJpegPixels)), 2);
+}
+
+TEST(JpegTest, CmykIsRefused) {
+  const auto image = DecodeJpeg(FromHex(kCmykJpeg));
+  EXPECT_EQ(image.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(image.status().message()), HasSubstr("4 components"));
+}
+
+TEST(JpegTest, TruncatedDataIsAnErrorNotAGreyHalf) {
+  for (const std::string& bytes :
+       {*EncodeJpeg(NoiseImage(40, 40, 3), 90), FromHex(kProgressiveJpeg)}) {
+    // All but the end marker's two bytes: the picture would be whole, yet the file is not.
+    for (size_t size = 0; size + 1 < bytes.size(); ++size) {
+      const auto image = DecodeJpeg(std::string_view(bytes).substr(0, size));
+      ASSERT_EQ(image.status().code(), absl::StatusCode::kInvalidArgument) << size;
+    }
+  }
+}
+
+TEST(JpegTest, SizeIsCheckedBeforeItIsAllocated) {
+  std::string bytes = *EncodeJpeg(NoiseImage(8, 8, 1), 90);
+  const size_t frame = bytes.find("\xff\xc0");
+  ASSERT_NE(frame, std::string::npos);
+  bytes.replace(frame + 5, 4, "\xff\xdc\xff\xdc");  // 65,500 x 65,500.
+  const auto image = DecodeJpeg(bytes);
+  EXPECT_EQ(image.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(image.status().message()), HasSubstr("65500 x 65500"));
+}
+
+TEST(JpegTest, WrongQualityOrImageIsRefused) {
+  for (const int quality : {-1, 0, 101}) {
+    EXPECT_EQ(EncodeJpeg(NoiseImage(8, 8, 1), quality).status().code(),
+              absl::StatusCode::kInvalidArgument);
+  }
+  EXPECT_EQ(EncodeJpeg({}, 90).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(JpegTest, OtherDataIsRefused) {
+  EXPECT_FALSE(DecodeJpeg("").ok());
+  EXPECT_FALSE(DecodeJpeg("not a picture at all").ok());
+  EXPECT_FALSE(DecodeJpeg(FromHex(kGreyPng)).ok());
+}
+
+}  // namespace
+}  // namespace diffusiond
