@@ -1,0 +1,51 @@
+#include "model/checkpoint/checkpoint_digest.h"
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "model/checkpoint/scheduler_config_json.h"
+#include "model/checkpoint/sha256.h"
+#include "model/checkpoint/unet_config_json.h"
+
+namespace diffusiond {
+namespace {
+
+using Json = nlohmann::json;
+
+absl::StatusOr<Json> Fields(const absl::StatusOr<std::string>& formatted) {
+  if (!formatted.ok()) return formatted.status();
+  Json fields = Json::parse(*formatted);
+  fields.erase("_diffusers_version");
+  return fields;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> CheckpointDigest(const CheckpointConfig& config,
+                                             const TensorMap& tensors) {
+  const absl::StatusOr<Json> unet = Fields(FormatUNetConfig(config.unet));
+  if (!unet.ok()) return unet.status();
+  const absl::StatusOr<Json> scheduler = Fields(FormatSchedulerConfig(config.scheduler));
+  if (!scheduler.ok()) return scheduler.status();
+  const Json all = {
+      {"class_names", config.class_names},
+      {"null_class_id", config.null_class_id ? Json(*config.null_class_id) : Json(nullptr)},
+      {"scheduler", *scheduler},
+      {"unet", *unet}};
+  Sha256 sha;
+  sha.Update("diffusiond checkpoint 1\n");
+  try {
+    sha.Update(absl::StrCat(all.dump(), "\n"));
+    for (const auto& [name, tensor] : tensors) {
+      const Json head = {
+          {"dtype", std::string(DtypeName(tensor.dtype))}, {"name", name}, {"shape", tensor.shape}};
+      sha.Update(absl::StrCat(head.dump(), "\n"));
+      sha.Update(tensor.data);
+    }
+  } catch (const Json::exception& error) {
+    return absl::InvalidArgumentError(absl::StrCat("a name is not UTF-8: ", error.what()));
+  }
+  return sha.FinishHex();
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,20 @@
+// Names of the files in a checkpoint directory (diffusers_directory.h shows the layouts).
+#ifndef DIFFUSIOND_MODEL_CHECKPOINT_CHECKPOINT_FILES_H_
+#define DIFFUSIOND_MODEL_CHECKPOINT_CHECKPOINT_FILES_H_
+
+namespace diffusiond {
+
+inline constexpr char kModelIndexName[] = "model_index.json";
+inline constexpr char kGenerationConfigName[] = "generation_config.json";
+inline constexpr char kUNetDirectory[] = "unet";
+inline constexpr char kSchedulerDirectory[] = "scheduler";
+inline constexpr char kSchedulerConfigName[] = "scheduler_config.json";
+inline constexpr char kFlatUNetConfig[] = "config.json";
+inline constexpr char kNestedUNetConfig[] = "unet/config.json";
+inline constexpr char kNestedSchedulerConfig[] = "scheduler/scheduler_config.json";
+inline constexpr char kSafetensorsName[] = "diffusion_pytorch_model.safetensors";
+inline constexpr char kPickledName[] = "diffusion_pytorch_model.bin";
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_CHECKPOINT_CHECKPOINT_FILES_H_

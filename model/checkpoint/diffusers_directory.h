@@ -1,0 +1,105 @@
+// A model on disk: the directory layout of Hugging Face diffusers, both ways.
+//
+//   nested (written by diffusers' save_pretrained, and by SaveCheckpoint)
+//     model_index.json                              pipeline class, class names
+//     unet/config.json
+//     unet/diffusion_pytorch_model.safetensors      or diffusion_pytorch_model.bin
+//     scheduler/scheduler_config.json
+//     generation_config.json                        optional, ours: GenerationDefaults
+//   flat (google/ddpm-* on the hub): the same files, all in the root
+//
+// model_index.json carries two fields that diffusers ignores: "id2label", the class names as
+// {"0": "T-shirt", "1": "Trouser", ...}, and "null_class_id", the class that means "none".
+#ifndef DIFFUSIOND_MODEL_CHECKPOINT_DIFFUSERS_DIRECTORY_H_
+#define DIFFUSIOND_MODEL_CHECKPOINT_DIFFUSERS_DIRECTORY_H_
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "model/checkpoint/check_tensors.h"
+#include "model/checkpoint/generation_defaults.h"
+#include "model/checkpoint/mapped_file.h"
+#include "model/checkpoint/tensor_view.h"
+#include "model/diffusion/scheduler_config.h"
+#include "model/unet/unet_config.h"
+
+namespace diffusiond {
+
+struct CheckpointConfig {
+  UNetConfig unet;
+  SchedulerConfig scheduler;
+  // By class id. Empty: the classes, if any, have no names. Never more than num_class_embeds.
+  std::vector<std::string> class_names;
+  // The label that means no class, for unconditional drawing and guidance. A file that does not say
+  // has one exactly if num_class_embeds is one more than its class names: the last.
+  std::optional<int> null_class_id;
+  std::optional<GenerationDefaults> generation;
+
+  friend bool operator==(const CheckpointConfig&, const CheckpointConfig&) = default;
+};
+
+// OK if every part is valid and the parts fit together; else names the field, its value and the
+// range.
+absl::Status Validate(const CheckpointConfig& config);
+
+// An opened checkpoint. Immutable, so reads are thread-safe; move-only. The tensors are views into
+// a mapping of the weights file that lives as long as this object (see MappedFile).
+class Checkpoint {
+ public:
+  // Reads the configuration, checks the weights file's structure and computes the digest, which
+  // reads every byte (about a second for 500 MB). All files come from one directory even if another
+  // checkpoint is renamed to `directory` meanwhile.
+  // NOT_FOUND: the directory or a file of it is not there. INVALID_ARGUMENT: damaged or not
+  // supported; the message names the file, the field or tensor, expected and found.
+  // Whether the tensors are those of the configured network is for CheckTensors to say.
+  static absl::StatusOr<Checkpoint> Open(const std::filesystem::path& directory);
+
+  const CheckpointConfig& config() const { return config_; }
+
+  // By today's parameter names, whatever the file calls them.
+  const TensorMap& tensors() const { return tensors_; }
+
+  // 64 hexadecimal digits (checkpoint_digest.h): equal for a model in any layout, file format and
+  // naming.
+  const std::string& digest() const { return digest_; }
+
+  const std::filesystem::path& weights_path() const { return weights_path_; }
+
+  // diffusiond::CheckTensors, naming the weights file.
+  absl::Status CheckTensors(const ParameterList& expected) const;
+
+ private:
+  Checkpoint(CheckpointConfig config, std::filesystem::path weights_path, MappedFile weights,
+             TensorMap tensors, std::string digest);
+
+  static absl::StatusOr<Checkpoint> OpenOnce(const std::filesystem::path& directory,
+                                             int directory_fd);
+
+  CheckpointConfig config_;
+  std::filesystem::path weights_path_;
+  MappedFile weights_;
+  TensorMap tensors_;
+  std::string digest_;
+};
+
+// Writes a checkpoint in the nested layout, under the names given, in place of any checkpoint at
+// `directory`. Everything is written to a temporary sibling, fsynced and renamed: after a crash
+// `directory` is the old one or the new, never half; a reader that has the old one open keeps it. A
+// crash may leave the sibling (".<name>.tmp-...") behind.
+//
+// Regular files in the root of a replaced directory that are no part of a checkpoint, such as a
+// README.md, are carried over. FAILED_PRECONDITION if `directory` is not a checkpoint and not
+// empty, or holds a foreign directory: nothing of anybody's is deleted. INVALID_ARGUMENT as
+// Validate, or for tensors whose bytes do not fit their shapes. File errors name the file; the old
+// one stays. Concurrent calls for one directory are safe; the last one wins.
+absl::Status SaveCheckpoint(const std::filesystem::path& directory, const CheckpointConfig& config,
+                            const TensorMap& tensors);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_CHECKPOINT_DIFFUSERS_DIRECTORY_H_

@@ -1,0 +1,151 @@
+// SaveCheckpoint of diffusers_directory.h.
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "model/checkpoint/checkpoint_files.h"
+#include "model/checkpoint/diffusers_directory.h"
+#include "model/checkpoint/durable_write.h"
+#include "model/checkpoint/file_status.h"
+#include "model/checkpoint/model_index_json.h"
+#include "model/checkpoint/safetensors.h"
+#include "model/checkpoint/scheduler_config_json.h"
+#include "model/checkpoint/unet_config_json.h"
+
+namespace diffusiond {
+namespace {
+
+namespace fs = std::filesystem;
+
+absl::Status WriteText(const fs::path& path, const absl::StatusOr<std::string>& text) {
+  return text.ok() ? WriteNewFile(path, *text) : InFile(path, text.status());
+}
+
+absl::Status WriteWeights(const fs::path& path, const TensorMap& tensors) {
+  absl::StatusOr<SafetensorsLayout> layout = LayOutSafetensors(tensors, PyTorchMetadata());
+  if (!layout.ok()) return InFile(path, layout.status());
+  layout->data.insert(layout->data.begin(), std::as_bytes(std::span(layout->head)));
+  return WriteNewFile(path, layout->data);
+}
+
+absl::Status MakeDirectory(const fs::path& path) {
+  if (mkdir(path.c_str(), 0777) == 0) return absl::OkStatus();
+  return ErrnoInFile(path, "cannot create directory", errno);
+}
+
+absl::Status WriteFiles(const fs::path& root, const CheckpointConfig& config,
+                        const TensorMap& tensors) {
+  const fs::path unet = root / kUNetDirectory, scheduler = root / kSchedulerDirectory;
+  for (const fs::path& directory : {root, unet, scheduler}) {
+    if (absl::Status status = MakeDirectory(directory); !status.ok()) return status;
+  }
+  absl::Status status = WriteWeights(unet / kSafetensorsName, tensors);
+  if (!status.ok()) return status;
+  const ModelIndex index = {config.scheduler.class_name, config.class_names, config.null_class_id};
+  status.Update(WriteText(root / kNestedUNetConfig, FormatUNetConfig(config.unet)));
+  status.Update(WriteText(root / kNestedSchedulerConfig, FormatSchedulerConfig(config.scheduler)));
+  status.Update(WriteText(root / kModelIndexName, FormatModelIndex(index)));
+  if (config.generation) {
+    status.Update(
+        WriteText(root / kGenerationConfigName, FormatGenerationDefaults(*config.generation)));
+  }
+  status.Update(SyncDirectory(unet));
+  status.Update(SyncDirectory(scheduler));
+  return status;
+}
+
+bool IsPartOfCheckpoint(const std::string& name) {
+  static constexpr std::array<absl::string_view, 8> kParts = {
+      kModelIndexName,      kGenerationConfigName, kUNetDirectory,   kSchedulerDirectory,
+      kSchedulerConfigName, kFlatUNetConfig,       kSafetensorsName, kPickledName};
+  return std::find(kParts.begin(), kParts.end(), name) != kParts.end();
+}
+
+// Gives the new directory the old one's files that are no part of a checkpoint, or refuses to
+// replace what is not a checkpoint.
+absl::Status CarryOver(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  bool has_index = false;
+  std::vector<fs::path> others;
+  fs::directory_iterator entries(from, error);
+  for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
+    const std::string name = entries->path().filename().string();
+    if (name == kModelIndexName) has_index = true;
+    if (IsPartOfCheckpoint(name)) continue;
+    std::error_code type_error;
+    if (entries->symlink_status(type_error).type() != fs::file_type::regular) {
+      return InFile(from, absl::FailedPreconditionError(
+                              absl::StrCat("not replaced: holds ", Quoted(name),
+                                           ", which is neither part of a checkpoint nor a file")));
+    }
+    others.push_back(entries->path());
+  }
+  if (error) return ErrnoInFile(from, "cannot list", error.value());
+  if (!has_index && !others.empty()) {
+    return InFile(
+        from, absl::FailedPreconditionError(absl::StrCat("not replaced: is not a checkpoint (no ",
+                                                         kModelIndexName, ") and not empty")));
+  }
+  for (const fs::path& other : others) {
+    // A second name for the same bytes: nothing is copied, and the old directory stays whole.
+    if (link(other.c_str(), (to / other.filename()).c_str()) != 0) {
+      return ErrnoInFile(other, "cannot be carried over", errno);
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Puts `from` in the place of `to` in one step.
+absl::Status SwapIn(const fs::path& from, const fs::path& to, unsigned int flags) {
+  if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags) == 0) return absl::OkStatus();
+  const int error = errno;
+  const bool unsupported = error == EINVAL || error == ENOSYS;
+  return ErrnoInFile(
+      to,
+      unsupported && flags == RENAME_EXCHANGE
+          ? "cannot be replaced in one step on this filesystem (needs renameat2 with "
+            "RENAME_EXCHANGE); save under a new name"
+          : "cannot be put in place",
+      error);
+}
+
+}  // namespace
+
+absl::Status SaveCheckpoint(const fs::path& directory, const CheckpointConfig& config,
+                            const TensorMap& tensors) {
+  if (absl::Status status = Validate(config); !status.ok()) return InFile(directory, status);
+  const fs::path target = directory.lexically_normal();
+  const fs::path temporary = TemporarySibling(target);
+  // After an exchange this removes the old checkpoint, after a failure the unfinished new one. What
+  // cannot be removed stays hidden beside the target.
+  absl::Cleanup remove_temporary = [&temporary] {
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
+  };
+  absl::Status status = WriteFiles(temporary, config, tensors);
+  if (!status.ok()) return status;
+
+  struct stat info;
+  const bool exists = lstat(target.c_str(), &info) == 0;
+  if (exists && !S_ISDIR(info.st_mode)) {
+    return InFile(target, absl::FailedPreconditionError("not replaced: is not a directory"));
+  }
+  if (exists) status = CarryOver(target, temporary);
+  if (status.ok()) status = SyncDirectory(temporary);
+  if (status.ok()) status = SwapIn(temporary, target, exists ? RENAME_EXCHANGE : RENAME_NOREPLACE);
+  if (!status.ok()) return status;
+  return SyncDirectory(ParentDirectory(target));
+}
+
+}  // namespace diffusiond

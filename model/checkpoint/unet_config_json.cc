@@ -1,0 +1,148 @@
+#include "model/checkpoint/unet_config_json.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "model/checkpoint/json_fields.h"
+
+namespace diffusiond {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr char kClassName[] = "UNet2DModel";
+
+void ReadSampleSize(JsonFields& fields, UNetConfig* config) {
+  const Json* found = fields.Find("sample_size");
+  if (found != nullptr && found->is_array()) {
+    std::vector<int64_t> size;
+    fields.Read("sample_size", &size);
+    if (size.size() == 2) {
+      config->sample_height = size[0];
+      config->sample_width = size[1];
+      return;
+    }
+  } else if (found != nullptr && found->is_number_integer()) {
+    fields.Read("sample_size", &config->sample_height);
+    config->sample_width = config->sample_height;
+    return;
+  }
+  fields.Fault("sample_size", "an integer or [height, width]",
+               found == nullptr ? Json("nothing") : *found);
+}
+
+// Early releases wrote "UNetResDownBlock2D" for "DownBlock2D", and so on; diffusers still reads it.
+void DropOldPrefix(std::vector<std::string>* block_types) {
+  constexpr absl::string_view kPrefix = "UNetRes";
+  for (std::string& type : *block_types) {
+    if (absl::StartsWith(type, kPrefix)) type.erase(0, kPrefix.size());
+  }
+}
+
+// diffusers' default for this number is an int, so that its files say 1 where ours would say 1.0.
+Json AsPythonWrote(double value) {
+  const int64_t whole = static_cast<int64_t>(std::clamp(value, -1e9, 1e9));
+  return static_cast<double>(whole) == value ? Json(whole) : Json(value);
+}
+
+// A field that changes the network in ways UNetConfig cannot express.
+void RequireDefaultEmbeddingWidth(JsonFields& fields, const UNetConfig& config) {
+  std::optional<int64_t> width;
+  fields.Read("time_embedding_dim", &width);
+  if (width && !config.block_out_channels.empty() && *width != 4 * config.block_out_channels[0]) {
+    fields.Fault(
+        "time_embedding_dim",
+        absl::StrCat("null or 4 * block_out_channels[0] = ", 4 * config.block_out_channels[0]),
+        Json(*width));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<UNetConfig> ParseUNetConfig(absl::string_view json) {
+  absl::StatusOr<Json> object = ParseJsonObject(json);
+  if (!object.ok()) return object.status();
+  JsonFields fields(*object);
+  std::string class_name = kClassName;
+  fields.Read("_class_name", &class_name);
+  if (class_name != kClassName) fields.Fault("_class_name", kClassName, Json(class_name));
+
+  UNetConfig config;
+  ReadSampleSize(fields, &config);
+  fields.Read("in_channels", &config.in_channels);
+  fields.Read("out_channels", &config.out_channels);
+  fields.Read("center_input_sample", &config.center_input_sample);
+  fields.Read("time_embedding_type", &config.time_embedding_type);
+  fields.Read("freq_shift", &config.freq_shift);
+  fields.Read("flip_sin_to_cos", &config.flip_sin_to_cos);
+  fields.Read("down_block_types", &config.down_block_types);
+  fields.Read("up_block_types", &config.up_block_types);
+  fields.Read("mid_block_type", &config.mid_block_type);
+  fields.Read("block_out_channels", &config.block_out_channels);
+  fields.Read("layers_per_block", &config.layers_per_block);
+  fields.Read("mid_block_scale_factor", &config.mid_block_scale_factor);
+  fields.Read("downsample_padding", &config.downsample_padding);
+  fields.Read("downsample_type", &config.downsample_type);
+  fields.Read("upsample_type", &config.upsample_type);
+  fields.Read("dropout", &config.dropout);
+  fields.Read("act_fn", &config.act_fn);
+  fields.Read("attention_head_dim", &config.attention_head_dim);
+  fields.Read("norm_num_groups", &config.norm_num_groups);
+  fields.Read("attn_norm_num_groups", &config.attn_norm_num_groups);
+  fields.Read("norm_eps", &config.norm_eps);
+  fields.Read("resnet_time_scale_shift", &config.resnet_time_scale_shift);
+  fields.Read("add_attention", &config.add_attention);
+  fields.Read("class_embed_type", &config.class_embed_type);
+  fields.Read("num_class_embeds", &config.num_class_embeds);
+  RequireDefaultEmbeddingWidth(fields, config);
+  if (absl::Status status = fields.status(); !status.ok()) return status;
+
+  DropOldPrefix(&config.down_block_types);
+  DropOldPrefix(&config.up_block_types);
+  if (absl::Status status = Validate(config); !status.ok()) return status;
+  return config;
+}
+
+absl::StatusOr<std::string> FormatUNetConfig(const UNetConfig& config) {
+  const auto or_null = [](const auto& value) { return value ? Json(*value) : Json(nullptr); };
+  const Json sample_size = config.sample_height == config.sample_width
+                               ? Json(config.sample_height)
+                               : Json({config.sample_height, config.sample_width});
+  return FormatJson(Json{
+      {"_class_name", kClassName},
+      {"_diffusers_version", kDiffusersVersion},
+      {"act_fn", config.act_fn},
+      {"add_attention", config.add_attention},
+      {"attention_head_dim", or_null(config.attention_head_dim)},
+      {"attn_norm_num_groups", or_null(config.attn_norm_num_groups)},
+      {"block_out_channels", config.block_out_channels},
+      {"center_input_sample", config.center_input_sample},
+      {"class_embed_type", or_null(config.class_embed_type)},
+      {"down_block_types", config.down_block_types},
+      {"downsample_padding", config.downsample_padding},
+      {"downsample_type", config.downsample_type},
+      {"dropout", config.dropout},
+      {"flip_sin_to_cos", config.flip_sin_to_cos},
+      {"freq_shift", config.freq_shift},
+      {"in_channels", config.in_channels},
+      {"layers_per_block", config.layers_per_block},
+      {"mid_block_scale_factor", AsPythonWrote(config.mid_block_scale_factor)},
+      {"mid_block_type", config.mid_block_type},
+      {"norm_eps", config.norm_eps},
+      {"norm_num_groups", config.norm_num_groups},
+      {"num_class_embeds", or_null(config.num_class_embeds)},
+      {"num_train_timesteps", nullptr},
+      {"out_channels", config.out_channels},
+      {"resnet_time_scale_shift", config.resnet_time_scale_shift},
+      {"sample_size", sample_size},
+      {"time_embedding_dim", nullptr},
+      {"time_embedding_type", config.time_embedding_type},
+      {"up_block_types", config.up_block_types},
+      {"upsample_type", config.upsample_type},
+  });
+}
+
+}  // namespace diffusiond

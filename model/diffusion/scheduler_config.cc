@@ -1,0 +1,101 @@
+#include "model/diffusion/scheduler_config.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <span>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+
+namespace diffusiond {
+namespace {
+
+constexpr int64_t kMaxTrainTimesteps = 100000;
+constexpr double kMaxValue = 1e6;  // Of pixels in any scaling.
+
+using Names = std::span<const absl::string_view>;
+
+// Classes built on DDPM's table of betas. Those of other families (EDM, score SDE) have none, and
+// reading theirs as DDPM's would draw noise rather than fail.
+constexpr std::array<absl::string_view, 16> kClasses = {"DDPMScheduler",
+                                                        "DDIMScheduler",
+                                                        "DDPMParallelScheduler",
+                                                        "DDIMParallelScheduler",
+                                                        "DDIMInverseScheduler",
+                                                        "PNDMScheduler",
+                                                        "DPMSolverMultistepScheduler",
+                                                        "DPMSolverSinglestepScheduler",
+                                                        "DPMSolverSDEScheduler",
+                                                        "DEISMultistepScheduler",
+                                                        "UniPCMultistepScheduler",
+                                                        "EulerDiscreteScheduler",
+                                                        "EulerAncestralDiscreteScheduler",
+                                                        "HeunDiscreteScheduler",
+                                                        "LMSDiscreteScheduler",
+                                                        "KDPM2DiscreteScheduler"};
+constexpr std::array<absl::string_view, 4> kBetaSchedules = {"linear", "scaled_linear",
+                                                             "squaredcos_cap_v2", "sigmoid"};
+constexpr std::array<absl::string_view, 6> kVarianceTypes = {
+    "fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"};
+constexpr std::array<absl::string_view, 3> kPredictionTypes = {"epsilon", "sample", "v_prediction"};
+constexpr std::array<absl::string_view, 3> kSpacings = {"leading", "trailing", "linspace"};
+
+absl::Status CheckName(const char* field, const std::string& value, Names allowed) {
+  if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(field, " is '", absl::Utf8SafeCHexEscape(value),
+                                                 "', allowed: ", absl::StrJoin(allowed, ", ")));
+}
+
+absl::Status CheckRange(const std::string& field, double value, double low, double high) {
+  if (value >= low && value <= high) return absl::OkStatus();  // Not so for NaN.
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, " is ", value, ", expected ", low, " to ", high));
+}
+
+// alpha_t = 1 - beta_t must lie in [0, 1], and only the last may be 0.
+absl::Status CheckBetas(const SchedulerConfig& config) {
+  absl::Status status = CheckRange("beta_start", config.beta_start, 0, 1);
+  status.Update(CheckRange("beta_end", config.beta_end, 0, 1));
+  if (status.ok() && config.beta_start > config.beta_end) {
+    status = absl::InvalidArgumentError(absl::StrCat(
+        "beta_start is ", config.beta_start, ", expected at most beta_end = ", config.beta_end));
+  }
+  if (config.trained_betas.empty()) return status;
+  if (static_cast<int64_t>(config.trained_betas.size()) != config.num_train_timesteps) {
+    status.Update(absl::InvalidArgumentError(
+        absl::StrCat("trained_betas has ", config.trained_betas.size(),
+                     " entries, expected num_train_timesteps = ", config.num_train_timesteps)));
+  }
+  for (size_t i = 0; i < config.trained_betas.size(); ++i) {
+    status.Update(
+        CheckRange(absl::StrCat("trained_betas[", i, "]"), config.trained_betas[i], 0, 1));
+  }
+  return status;
+}
+
+}  // namespace
+
+absl::Status Validate(const SchedulerConfig& config) {
+  absl::Status status = CheckName("_class_name", config.class_name, kClasses);
+  status.Update(CheckRange("num_train_timesteps", static_cast<double>(config.num_train_timesteps),
+                           1, kMaxTrainTimesteps));
+  status.Update(CheckBetas(config));
+  status.Update(CheckName("beta_schedule", config.beta_schedule, kBetaSchedules));
+  status.Update(CheckName("variance_type", config.variance_type, kVarianceTypes));
+  status.Update(CheckName("prediction_type", config.prediction_type, kPredictionTypes));
+  status.Update(CheckRange("dynamic_thresholding_ratio", config.dynamic_thresholding_ratio, 0, 1));
+  if (config.clip_sample_range == 0) {
+    status.Update(absl::InvalidArgumentError("clip_sample_range is 0, expected above 0"));
+  }
+  status.Update(CheckRange("clip_sample_range", config.clip_sample_range, 0, kMaxValue));
+  status.Update(CheckRange("sample_max_value", config.sample_max_value, 0, kMaxValue));
+  status.Update(CheckName("timestep_spacing", config.timestep_spacing, kSpacings));
+  status.Update(CheckRange("steps_offset", static_cast<double>(config.steps_offset), 0,
+                           static_cast<double>(config.num_train_timesteps)));
+  return status;
+}
+
+}  // namespace diffusiond
