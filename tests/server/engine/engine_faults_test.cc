@@ -1,0 +1,128 @@
+// One thing fails; the others must not notice.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/engine/engine.h"
+#include "tests/testing/stepped_engine.h"
+#include "tests/testing/test_plans.h"
+
+namespace diffusiond {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// Row faults: the network's output for one trajectory is not finite.
+
+TEST(EngineRowFailure, EndsItsGenerationAloneWithTheExecutorsWords) {
+  SteppedEngine::Options options;
+  options.executor.row_fault = [](const StepRow& row) {
+    if (row.spec->seed != 2 || row.spec->image_index != 1 || row.plan_row != 3) {
+      return absl::OkStatus();
+    }
+    return absl::InternalError("NaN at timestep 2 of seed 2");
+  };
+  SteppedEngine engine(options);
+  const GenerationSpec healthy = Images(2, 1, NoisyPlan(6));
+  auto well = engine.Submit(healthy);
+  auto ill = engine.Submit(Images(3, 2, NoisyPlan(6)));
+  engine.StepAll();
+
+  EXPECT_EQ(ill->status(), absl::InternalError("NaN at timestep 2 of seed 2"));
+  EXPECT_EQ(ill->finished_calls(), 1);
+  EXPECT_THAT(ill->images(), IsEmpty());
+  ASSERT_TRUE(well->status().ok());
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(well->images().at(i).values,
+              engine.executor().DrawAlone(healthy.trajectories[i]).values);
+  }
+}
+
+TEST(EngineRowFailure, OnTheVeryFirstRowLeavesNothingBehind) {
+  SteppedEngine::Options options;
+  options.executor.row_fault = [](const StepRow&) { return absl::DataLossError("NaN"); };
+  SteppedEngine engine(options);
+  auto listener = engine.Submit(Images(4, 1, HalvingPlan(6)));
+  EXPECT_EQ(engine.StepAll(), 1);
+  EXPECT_THAT(listener->log(), ElementsAre("finished INTERNAL"));
+}
+
+TEST(EngineRowFailure, AMissingImageIsOneToo) {
+  SteppedEngine engine;
+  auto listener = engine.Submit(Images(1, 1, HalvingPlan(1)));
+  std::optional<StepBatch> batch = engine.Take();
+  ASSERT_TRUE(engine.executor().Step(absl::MakeSpan(batch->rows)).ok());
+  batch->rows[0].x_t.reset();
+  engine.engine().Complete(*std::move(batch), absl::OkStatus());
+  EXPECT_EQ(listener->status().code(), absl::StatusCode::kInternal);
+}
+
+// Device faults: no row of the batch advanced.
+
+// Fails the steps whose numbers are listed, counted from 0.
+std::function<absl::Status(absl::Span<const StepRow>)> FailSteps(std::vector<int> numbers) {
+  return [numbers, step = 0](absl::Span<const StepRow>) mutable {
+    const int number = step++;
+    for (int n : numbers) {
+      if (n == number) return absl::InternalError(absl::StrCat("device lost in step ", number));
+    }
+    return absl::OkStatus();
+  };
+}
+
+TEST(EngineDeviceFailure, IsTriedAgainFromTheSameRegisters) {
+  SteppedEngine::Options options;
+  options.executor.step_fault = FailSteps({0, 3, 4, 6});
+  SteppedEngine engine(options);
+  const GenerationSpec spec = Images(2, 1, NoisyPlan(5));
+  auto listener = engine.Submit(spec);
+  EXPECT_EQ(engine.StepAll(), 5 + 4);
+  ASSERT_TRUE(listener->status().ok()) << listener->status();
+  EXPECT_EQ(engine.executor().ledger().created, 2);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(listener->images().at(i).values,
+              engine.executor().DrawAlone(spec.trajectories[i]).values);
+  }
+}
+
+TEST(EngineDeviceFailure, ReportsNothingForAStepThatDidNotHappen) {
+  SteppedEngine::Options options;
+  options.executor.step_fault = FailSteps({1});
+  SteppedEngine engine(options);
+  auto listener = engine.Submit(Images(1, 1, HalvingPlan(2)));
+  engine.StepAll();
+  EXPECT_THAT(listener->log(),
+              ElementsAre("progress 0 1/2", "progress 0 2/2", "image 0", "finished OK"));
+}
+
+TEST(EngineDeviceFailure, ThreeInARowEndTheGeneration) {
+  SteppedEngine::Options options;
+  options.executor.step_fault = FailSteps({2, 3, 4});
+  SteppedEngine engine(options);
+  auto listener = engine.Submit(Images(2, 1, HalvingPlan(9)));
+  EXPECT_EQ(engine.StepAll(), 5);
+  EXPECT_EQ(listener->status().code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(listener->status().message()),
+              HasSubstr("3 times in a row: device lost in step 4"));
+}
+
+TEST(EngineDeviceFailure, OfACancelledGenerationDropsItsRows) {
+  SteppedEngine::Options options;
+  options.executor.step_fault = FailSteps({1});
+  SteppedEngine engine(options);
+  auto listener = engine.Submit(Images(2, 1, HalvingPlan(9)));
+  engine.Step();
+  std::optional<StepBatch> running = engine.Take();
+  engine.engine().Cancel(engine.last_id(), absl::CancelledError("client left"));
+  engine.Finish(*std::move(running));
+  EXPECT_EQ(engine.executor().ledger().alive(), 0);
+  EXPECT_THAT(engine.Step(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace diffusiond
