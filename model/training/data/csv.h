@@ -1,0 +1,26 @@
+// Comma-separated values (RFC 4180).
+#ifndef DIFFUSIOND_MODEL_TRAINING_DATA_CSV_H_
+#define DIFFUSIOND_MODEL_TRAINING_DATA_CSV_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace diffusiond {
+
+struct CsvRow {
+  int line = 0;  // Where it begins, from 1.
+  std::vector<std::string> fields;
+};
+
+// All rows, the header among them. Fields may be quoted; "" inside quotes is one quote. Lines end
+// with LF or CRLF; empty lines and a UTF-8 byte order mark are skipped. InvalidArgument, with the
+// line, for a quote that is never closed, text after a closing quote, and a row whose number of
+// fields is not the first one's.
+absl::StatusOr<std::vector<CsvRow>> ParseCsv(std::string_view text);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_TRAINING_DATA_CSV_H_

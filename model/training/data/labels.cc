@@ -1,0 +1,47 @@
+#include "model/training/data/labels.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace diffusiond {
+namespace {
+
+absl::Status OutOfRange(std::span<const int32_t> labels, int64_t classes, const char* why) {
+  const auto wrong = std::find_if(labels.begin(), labels.end(),
+                                  [&](int32_t label) { return label < 0 || label >= classes; });
+  return absl::InvalidArgumentError(absl::StrCat("label of image ", wrong - labels.begin(), " is ",
+                                                 *wrong, ", expected 0 to ", classes - 1, why));
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> NameClasses(std::span<const int32_t> labels,
+                                                     std::span<const std::string> names) {
+  const auto [least, largest] = std::minmax_element(labels.begin(), labels.end());
+  if (!names.empty()) {
+    const auto classes = static_cast<int64_t>(names.size());
+    if (*least < 0 || *largest >= classes) {
+      return OutOfRange(labels, classes, " (as many classes as have names)");
+    }
+    return std::vector<std::string>(names.begin(), names.end());
+  }
+
+  // More classes than images cannot all have one, so this bounds what a label can make us allocate.
+  const int64_t at_most = std::min<int64_t>(int64_t{*largest} + 1, labels.size());
+  std::vector<bool> seen(at_most, false);
+  for (const int32_t label : labels) {
+    if (label >= 0 && label < at_most) seen[label] = true;
+  }
+  const int64_t classes = std::find(seen.begin(), seen.end(), false) - seen.begin();
+  if (*least < 0 || *largest >= classes) {
+    return OutOfRange(labels, classes,
+                      " (the classes before the first one without images; "
+                      "give class names if classes may be empty)");
+  }
+  std::vector<std::string> numbers(classes);
+  for (int64_t i = 0; i < classes; ++i) numbers[i] = absl::StrCat(i);
+  return numbers;
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,201 @@
+#include "model/training/data/open_dataset.h"
+
+#include <algorithm>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "model/checkpoint/file_status.h"
+#include "model/training/data/cifar10.h"
+#include "model/training/data/folder_listing.h"
+#include "model/training/data/idx.h"
+#include "model/training/data/image_folder.h"
+#include "model/training/data/labels.h"
+#include "model/training/data/labels_csv.h"
+
+namespace diffusiond {
+namespace {
+
+using Path = std::filesystem::path;
+
+constexpr const char* kTestBatch = "test_batch.bin";
+constexpr const char* kLabelsCsv = "labels.csv";
+
+bool IsIdxImages(std::string_view name) {
+  return name.find("images-idx3-ubyte") != name.npos || name.find("images.idx3-ubyte") != name.npos;
+}
+
+bool IsCifarTraining(std::string_view name) {
+  return name.starts_with("data_batch") && name.ends_with(".bin");
+}
+
+// The labels' file that belongs to an idx file of images: plain or .gz, whatever the images are.
+std::optional<Path> IdxLabelsOf(const Path& images) {
+  std::string name = absl::StrReplaceAll(
+      images.filename().string(),
+      {{"images-idx3-ubyte", "labels-idx1-ubyte"}, {"images.idx3-ubyte", "labels.idx1-ubyte"}});
+  if (name == images.filename().string()) return std::nullopt;
+  if (name.ends_with(".gz")) name.resize(name.size() - 3);
+  for (const std::string& candidate : {name, name + ".gz"}) {
+    std::error_code error;
+    if (const Path path = images.parent_path() / candidate;
+        std::filesystem::is_regular_file(path, error)) {
+      return path;
+    }
+  }
+  return std::nullopt;
+}
+
+absl::Status NoSplit(const DatasetSpec& spec, const char* expected) {
+  const char* split = spec.split == DatasetSplit::kTrain ? "training" : "test";
+  return InFile(spec.path, absl::NotFoundError(
+                               absl::StrCat("there is no ", split, " split, expected ", expected)));
+}
+
+absl::Status NeedsNoCsv(const DatasetSpec& spec, const char* kind) {
+  return InFile(spec.path, absl::InvalidArgumentError(absl::StrCat(
+                               "a labels CSV was given, but ", kind, " has labels of its own")));
+}
+
+// Checks the labels, which came from `source`, and names their classes: as `spec` says, else as
+// `names` does.
+absl::StatusOr<std::vector<std::string>> NamesFor(const DatasetSpec& spec, const Path& source,
+                                                  std::span<const int32_t> labels,
+                                                  const std::vector<std::string>& names) {
+  if (labels.empty()) {
+    if (spec.class_names.empty()) return std::vector<std::string>();
+    return InFile(source,
+                  absl::InvalidArgumentError("class names were given, but the data has no labels"));
+  }
+  absl::StatusOr<std::vector<std::string>> checked =
+      NameClasses(labels, spec.class_names.empty() ? names : spec.class_names);
+  return checked.ok() ? std::move(checked) : InFile(source, checked.status());
+}
+
+absl::StatusOr<ImageDataset> ReadNamedIdx(const DatasetSpec& spec, const Path& images,
+                                          const std::optional<Path>& labels) {
+  absl::StatusOr<ImageDataset> dataset = ReadIdx(images, labels, spec.max_bytes);
+  if (!dataset.ok()) return dataset;
+  absl::StatusOr<std::vector<std::string>> names =
+      NamesFor(spec, labels.value_or(images), dataset->labels, {});
+  if (!names.ok()) return names.status();
+  dataset->class_names = *std::move(names);
+  return dataset;
+}
+
+absl::StatusOr<ImageDataset> OpenIdx(const DatasetSpec& spec, const FolderListing& listing) {
+  if (spec.labels_csv.has_value()) return NeedsNoCsv(spec, "idx data");
+  for (const std::string& name : listing.files) {
+    const bool belongs = spec.split == DatasetSplit::kTrain
+                             ? name.starts_with("train")
+                             : name.starts_with("t10k") || name.starts_with("test");
+    if (!IsIdxImages(name) || !belongs) continue;
+    const Path images = spec.path / name;
+    const std::optional<Path> labels = IdxLabelsOf(images);
+    if (!labels.has_value()) {
+      return InFile(images, absl::NotFoundError("there is no idx file of labels beside it"));
+    }
+    return ReadNamedIdx(spec, images, labels);
+  }
+  return NoSplit(spec, spec.split == DatasetSplit::kTrain
+                           ? "train-images-idx3-ubyte[.gz]"
+                           : "t10k-images-idx3-ubyte[.gz] or test-images-idx3-ubyte[.gz]");
+}
+
+absl::StatusOr<ImageDataset> ReadCifarWithNames(const DatasetSpec& spec, const Path& folder,
+                                                const std::vector<Path>& files) {
+  if (spec.labels_csv.has_value()) return NeedsNoCsv(spec, "CIFAR-10 data");
+  absl::StatusOr<ImageDataset> dataset = ReadCifar10(files, spec.max_bytes);
+  if (!dataset.ok()) return dataset;
+  absl::StatusOr<std::vector<std::string>> names = Cifar10ClassNames();
+  const Path meta = folder / "batches.meta.txt";
+  std::error_code error;
+  if (std::filesystem::exists(meta, error)) names = ReadCifar10ClassNames(meta);
+  if (names.ok()) names = NamesFor(spec, files.front(), dataset->labels, *names);
+  if (!names.ok()) return names.status();
+  dataset->class_names = *std::move(names);
+  return dataset;
+}
+
+absl::StatusOr<ImageDataset> OpenCifar(const DatasetSpec& spec, const FolderListing& listing) {
+  std::vector<Path> files;
+  for (const std::string& name : listing.files) {
+    if (spec.split == DatasetSplit::kTrain ? IsCifarTraining(name) : name == kTestBatch) {
+      files.push_back(spec.path / name);
+    }
+  }
+  if (files.empty()) {
+    return NoSplit(spec, spec.split == DatasetSplit::kTrain ? "data_batch_*.bin" : kTestBatch);
+  }
+  return ReadCifarWithNames(spec, spec.path, files);
+}
+
+// Lists first, so that labels are checked and images chosen before any is decoded.
+absl::StatusOr<ImageDataset> ReadListed(const DatasetSpec& spec, const Path& source,
+                                        absl::StatusOr<ImageList> list) {
+  if (!list.ok()) return list.status();
+  absl::StatusOr<std::vector<std::string>> names =
+      NamesFor(spec, source, list->labels, list->class_names);
+  if (!names.ok()) return names.status();
+  ImageList kept{.files = {}, .labels = {}, .class_names = *std::move(names)};
+  for (const int64_t index :
+       EvenlySpread(static_cast<int64_t>(list->files.size()), spec.max_images)) {
+    kept.files.push_back(std::move(list->files[index]));
+    if (!list->labels.empty()) kept.labels.push_back(list->labels[index]);
+  }
+  return ReadImages(kept, spec.max_bytes);
+}
+
+absl::StatusOr<ImageDataset> OpenImages(const DatasetSpec& spec, const FolderListing& listing) {
+  constexpr const char* kExpected = "sub-folders train and test";
+  std::optional<Path> csv = spec.labels_csv;
+  if (!csv.has_value() && listing.HasFile(kLabelsCsv)) csv = spec.path / kLabelsCsv;
+  if (csv.has_value()) {
+    if (spec.split == DatasetSplit::kTest) return NoSplit(spec, kExpected);
+    return ReadListed(spec, *csv, ListLabelsCsv(spec.path, *csv));
+  }
+  Path folder = spec.path;
+  if (listing.folders == std::vector<std::string>{"test", "train"}) {
+    folder /= spec.split == DatasetSplit::kTrain ? "train" : "test";
+  } else if (spec.split == DatasetSplit::kTest) {
+    return NoSplit(spec, kExpected);
+  }
+  return ReadListed(spec, folder, ListImageFolder(folder));
+}
+
+absl::StatusOr<ImageDataset> OpenFile(const DatasetSpec& spec) {
+  if (spec.path.extension() == ".bin") {
+    return ReadCifarWithNames(spec, spec.path.parent_path(), {spec.path});
+  }
+  if (spec.labels_csv.has_value()) return NeedsNoCsv(spec, "an idx file");
+  return ReadNamedIdx(spec, spec.path, IdxLabelsOf(spec.path));
+}
+
+absl::StatusOr<ImageDataset> OpenAny(const DatasetSpec& spec) {
+  std::error_code error;
+  if (std::filesystem::is_regular_file(spec.path, error)) return OpenFile(spec);
+  absl::StatusOr<FolderListing> listing = ListFolder(spec.path);
+  if (!listing.ok()) return listing.status();
+  const std::vector<std::string>& files = listing->files;
+  if (std::any_of(files.begin(), files.end(), IsIdxImages)) return OpenIdx(spec, *listing);
+  if (listing->HasFile(kTestBatch) || std::any_of(files.begin(), files.end(), IsCifarTraining)) {
+    return OpenCifar(spec, *listing);
+  }
+  return OpenImages(spec, *listing);
+}
+
+}  // namespace
+
+absl::StatusOr<ImageDataset> OpenDataset(const DatasetSpec& spec) {
+  absl::StatusOr<ImageDataset> dataset = OpenAny(spec);
+  if (!dataset.ok()) return dataset;
+  if (spec.max_images > 0 && spec.max_images < dataset->size()) {
+    return Select(*dataset, EvenlySpread(dataset->size(), spec.max_images));
+  }
+  dataset->digest = DigestOf(*dataset);
+  return dataset;
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,52 @@
+// One door to every kind of training data.
+#ifndef DIFFUSIOND_MODEL_TRAINING_DATA_OPEN_DATASET_H_
+#define DIFFUSIOND_MODEL_TRAINING_DATA_OPEN_DATASET_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "model/training/data/dataset.h"
+
+namespace diffusiond {
+
+enum class DatasetSplit { kTrain, kTest };
+
+struct DatasetSpec {
+  std::filesystem::path path;  // A folder, an idx image file, or a CIFAR-10 .bin file.
+  DatasetSplit split = DatasetSplit::kTrain;
+  // For a folder of images: labels instead of sub-folders (see ListLabelsCsv).
+  std::optional<std::filesystem::path> labels_csv;
+  // Instead of the data's own names, in label order. Labels must lie within them.
+  std::vector<std::string> class_names;
+  int64_t max_images = 0;  // Keep at most so many, EvenlySpread. 0 or less: all.
+  int64_t max_bytes = kMaxDatasetBytes;
+};
+
+// Reads all of it into memory, recognising its kind by what is there, in this order:
+//
+//   files                                   kind         training split        test split
+//   *-images-idx3-ubyte[.gz] (also          idx          train-*               t10k-* or test-*
+//     *-images.idx3-ubyte[.gz])
+//   data_batch_*.bin, test_batch.bin        CIFAR-10     data_batch_*.bin,     test_batch.bin
+//                                                        sorted by name
+//   `labels_csv`, or labels.csv itself      image folder all                   none
+//   sub-folders train and test, no others   image folder train/                test/
+//   images, or sub-folders of images        image folder all                   none
+//
+// In a folder of idx files the labels must be there (with -labels-idx1- for -images-idx3-); an idx
+// image file given by its own path is unlabelled if they are not. A file given by its own path is
+// the whole of either split.
+//
+// Nothing is repaired or passed over: the first thing wrong ends it, with the name of its file.
+// InvalidArgument as ReadIdx, ReadCifar10, ListImageFolder, ListLabelsCsv, ReadImages and
+// NameClasses, and for options that do not fit the kind; NotFound if there is no such path or
+// split; ResourceExhausted past `max_bytes`.
+absl::StatusOr<ImageDataset> OpenDataset(const DatasetSpec& spec);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_TRAINING_DATA_OPEN_DATASET_H_
