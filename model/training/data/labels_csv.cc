@@ -77,8 +77,8 @@ class Table {
     }
     std::error_code error;
     if (entry.file.empty() || !std::filesystem::is_regular_file(folder_ / entry.file, error)) {
-      return AtLine(row.line,
-                    absl::StrCat("there is no file ", Quoted((folder_ / entry.file).string())));
+      return AtLine(row.line, absl::StrCat("there is no file ", Quoted(entry.file), " in ",
+                                           folder_.string()));
     }
     if (!files_.insert(entry.file).second) {
       return AtLine(row.line, absl::StrCat("file ", Quoted(entry.file), " comes a second time"));

@@ -1,0 +1,181 @@
+#include "model/training/data/open_dataset.h"
+
+#include "tests/model/training/data/data_fixture.h"
+
+namespace diffusiond {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class OpenDatasetTest : public DataFixture {
+ protected:
+  absl::StatusOr<ImageDataset> Open(DatasetSplit split = DatasetSplit::kTrain) {
+    DatasetSpec spec = spec_;
+    if (spec.path.empty()) spec.path = root();
+    spec.split = split;
+    return OpenDataset(spec);
+  }
+
+  DatasetSpec spec_;
+};
+
+TEST_F(OpenDatasetTest, RecognisesIdxAndItsSplits) {
+  Write("train-images-idx3-ubyte.gz", Gzip(IdxImages(3, 2, 2)));
+  Write("train-labels-idx1-ubyte.gz", Gzip(IdxLabels({0, 1, 2})));
+  Write("t10k-images-idx3-ubyte", IdxImages(2, 2, 2));
+  Write("t10k-labels-idx1-ubyte.gz", Gzip(IdxLabels({1, 0})));
+  const auto train = Open();
+  ASSERT_TRUE(train.ok()) << train.status();
+  EXPECT_EQ(train->size(), 3);
+  EXPECT_THAT(train->class_names, ElementsAre("0", "1", "2"));
+  EXPECT_EQ(train->digest, DigestOf(*train));
+  const auto test = Open(DatasetSplit::kTest);
+  ASSERT_TRUE(test.ok()) << test.status();
+  EXPECT_THAT(test->labels, ElementsAre(1, 0));
+}
+
+TEST_F(OpenDatasetTest, IdxFolderMustHaveItsLabels) {
+  Write("train-images.idx3-ubyte", IdxImages(1, 2, 2));
+  ExpectRefused(Open(), absl::StatusCode::kNotFound, {"train-images.idx3-ubyte", "labels"});
+  Write("train-labels.idx1-ubyte", IdxLabels({0}));
+  EXPECT_TRUE(Open().ok());
+  ExpectRefused(Open(DatasetSplit::kTest), absl::StatusCode::kNotFound, {"test split", "t10k"});
+}
+
+TEST_F(OpenDatasetTest, AnIdxFileByItsOwnPathMayBeUnlabelled) {
+  spec_.path = Write("digits-images-idx3-ubyte", IdxImages(2, 2, 2));
+  const auto unlabelled = Open();
+  ASSERT_TRUE(unlabelled.ok()) << unlabelled.status();
+  EXPECT_THAT(unlabelled->labels, IsEmpty());
+  EXPECT_THAT(unlabelled->class_names, IsEmpty());
+  Write("digits-labels-idx1-ubyte", IdxLabels({1, 0}));
+  EXPECT_THAT(Open()->labels, ElementsAre(1, 0));
+}
+
+TEST_F(OpenDatasetTest, AStrayIdxLabelIsRefusedWithItsFile) {
+  Write("train-images-idx3-ubyte", IdxImages(3, 2, 2));
+  Write("train-labels-idx1-ubyte", IdxLabels({0, 77, 1}));
+  ExpectRefused(Open(), absl::StatusCode::kInvalidArgument,
+                {"train-labels-idx1-ubyte", "image 1 is 77"});
+}
+
+TEST_F(OpenDatasetTest, RecognisesCifarAndItsSplits) {
+  Write("data_batch_2.bin", CifarRecord(2, 1, 1, 1));
+  Write("data_batch_1.bin", CifarRecord(1, 1, 1, 1));
+  Write("test_batch.bin", CifarRecord(9, 1, 1, 1));
+  const auto train = Open();
+  ASSERT_TRUE(train.ok()) << train.status();
+  EXPECT_THAT(train->labels, ElementsAre(1, 2));
+  EXPECT_EQ(train->class_names.size(), 10u);
+  EXPECT_EQ(train->class_names[9], "truck");
+  Write("batches.meta.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n");
+  const auto test = Open(DatasetSplit::kTest);
+  ASSERT_TRUE(test.ok()) << test.status();
+  EXPECT_THAT(test->labels, ElementsAre(9));
+  EXPECT_EQ(test->class_names[9], "j");
+
+  spec_.path = root() / "data_batch_2.bin";
+  EXPECT_THAT(Open()->labels, ElementsAre(2));
+  spec_.path = root();
+  std::filesystem::remove(root() / "test_batch.bin");
+  ExpectRefused(Open(DatasetSplit::kTest), absl::StatusCode::kNotFound, {"test_batch.bin"});
+}
+
+TEST_F(OpenDatasetTest, RecognisesClassFolders) {
+  Write("cat/1.png", FlatPng(2, 2, {1}));
+  Write("dog/1.png", FlatPng(2, 2, {2}));
+  const auto dataset = Open();
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_THAT(dataset->class_names, ElementsAre("cat", "dog"));
+  ExpectRefused(Open(DatasetSplit::kTest), absl::StatusCode::kNotFound, {"train and test"});
+}
+
+TEST_F(OpenDatasetTest, RecognisesTrainAndTestFolders) {
+  Write("train/cat/1.png", FlatPng(2, 2, {1}));
+  Write("train/dog/1.png", FlatPng(2, 2, {2}));
+  Write("test/cat/1.png", FlatPng(2, 2, {3}));
+  EXPECT_EQ(Open()->size(), 2);
+  const auto test = Open(DatasetSplit::kTest);
+  ASSERT_TRUE(test.ok()) << test.status();
+  EXPECT_THAT(test->pixels, ElementsAre(3, 3, 3, 3));
+}
+
+TEST_F(OpenDatasetTest, LabelsCsvIsFoundOrGiven) {
+  Write("32/a.png", FlatPng(1, 1, {1}));
+  Write("32/b.png", FlatPng(1, 1, {2}));
+  const auto csv = Write("labels.csv", "file,label,group\nb.png,0,Sky\na.png,1,Sea\n");
+  spec_.path = root() / "32";
+  EXPECT_THAT(Open()->labels, IsEmpty());
+  spec_.labels_csv = csv;
+  const auto given = Open();
+  ASSERT_TRUE(given.ok()) << given.status();
+  EXPECT_THAT(given->labels, ElementsAre(1, 0));
+  EXPECT_THAT(given->class_names, ElementsAre("Sky", "Sea"));
+  spec_.labels_csv.reset();
+  std::filesystem::rename(csv, root() / "32" / "labels.csv");
+  EXPECT_EQ(Open()->digest, given->digest);
+  ExpectRefused(Open(DatasetSplit::kTest), absl::StatusCode::kNotFound, {"test split"});
+}
+
+TEST_F(OpenDatasetTest, GivenClassNamesReplaceTheDatasOwn) {
+  Write("cat/1.png", FlatPng(2, 2, {1}));
+  Write("dog/1.png", FlatPng(2, 2, {2}));
+  spec_.class_names = {"Katze", "Hund", "Maus"};
+  EXPECT_THAT(Open()->class_names, ElementsAre("Katze", "Hund", "Maus"));
+  spec_.class_names = {"Katze"};
+  ExpectRefused(Open(), absl::StatusCode::kInvalidArgument, {"image 1 is 1", "0 to 0"});
+}
+
+TEST_F(OpenDatasetTest, OptionsThatDoNotFitAreRefused) {
+  Write("a.png", FlatPng(1, 1, {1}));
+  spec_.class_names = {"x"};
+  ExpectRefused(Open(), absl::StatusCode::kInvalidArgument, {"no labels"});
+  spec_ = {};
+  Write("data_batch_1.bin", CifarRecord(1, 1, 1, 1));
+  spec_.labels_csv = root() / "labels.csv";
+  ExpectRefused(Open(), absl::StatusCode::kInvalidArgument, {"labels CSV"});
+}
+
+TEST_F(OpenDatasetTest, MaxImagesSpreadsOverTheClasses) {
+  for (int i = 0; i < 4; ++i) {
+    Write("a/" + std::to_string(i) + ".png", FlatPng(1, 1, {static_cast<uint8_t>(i)}));
+    Write("b/" + std::to_string(i) + ".png", FlatPng(1, 1, {static_cast<uint8_t>(10 + i)}));
+  }
+  spec_.max_images = 4;
+  const auto dataset = Open();
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_THAT(dataset->pixels, ElementsAre(0, 2, 10, 12));
+  EXPECT_THAT(dataset->labels, ElementsAre(0, 0, 1, 1));
+  EXPECT_EQ(dataset->digest, DigestOf(*dataset));
+  spec_.max_images = 100;
+  EXPECT_EQ(Open()->size(), 8);
+}
+
+TEST_F(OpenDatasetTest, MaxImagesHoldsForIdx) {
+  Write("train-images-idx3-ubyte", IdxImages(10, 1, 1));
+  Write("train-labels-idx1-ubyte", IdxLabels({0, 0, 0, 0, 0, 1, 1, 1, 1, 1}));
+  spec_.max_images = 2;
+  const auto dataset = Open();
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_THAT(dataset->pixels, ElementsAre(0, 5));
+  EXPECT_THAT(dataset->labels, ElementsAre(0, 1));
+  EXPECT_EQ(dataset->digest, DigestOf(*dataset));
+}
+
+TEST_F(OpenDatasetTest, MemoryLimitIsPassedOn) {
+  Write("a.png", FlatPng(10, 10, {1}));
+  spec_.max_bytes = 99;
+  ExpectRefused(Open(), absl::StatusCode::kResourceExhausted, {"a.png", "99"});
+}
+
+TEST_F(OpenDatasetTest, NothingThereIsSaid) {
+  ExpectRefused(Open(), absl::StatusCode::kInvalidArgument, {root().string(), "no images"});
+  spec_.path = root() / "nowhere";
+  ExpectRefused(Open(), absl::StatusCode::kNotFound, {"nowhere"});
+  spec_.path = Write("notes.txt", "no data");
+  ExpectRefused(Open(), absl::StatusCode::kInvalidArgument, {"notes.txt"});
+}
+
+}  // namespace
+}  // namespace diffusiond
