@@ -32,13 +32,21 @@ absl::StatusOr<GenerationId> Engine::Submit(GenerationSpec spec,
   absl::StatusOr<GenerationId> id;
   {
     absl::MutexLock lock(&mu_);
-    if (draining_) return absl::UnavailableError("the server is draining; try another replica");
-    id = scheduler_->Admit(std::move(spec), std::move(listener), options_.now());
-    if (!id.ok()) return id;
-    ++unreported_generations_;
-    work_.SignalAll();
+    if (draining_) {
+      id = absl::UnavailableError("the server is draining; try another replica");
+    } else {
+      id = scheduler_->Admit(std::move(spec), std::move(listener), options_.now());
+    }
+    if (id.ok()) {
+      ++unreported_generations_;
+      work_.SignalAll();
+    }
   }
-  ReportDepth();
+  if (id.ok()) {
+    ReportDepth();
+  } else if (options_.metrics != nullptr) {
+    options_.metrics->OnRefused(id.status());
+  }
   return id;
 }
 

@@ -16,6 +16,8 @@ class EngineMetrics {
   virtual ~EngineMetrics() = default;
   // Trajectories that have not begun, and those that have (and may hold device memory).
   virtual void OnQueueDepth(int /*waiting_trajectories*/, int /*resident_trajectories*/) {}
+  // Submit refused with this status.
+  virtual void OnRefused(const absl::Status& /*status*/) {}
   // A generation's first step begins, `queue_wait` after Submit.
   virtual void OnFirstStep(absl::Duration /*queue_wait*/) {}
   // One step batch: network rows carried, without the padding that fills the last of

@@ -18,6 +18,7 @@ using ::testing::IsEmpty;
 class RecordingMetrics : public EngineMetrics {
  public:
   void OnQueueDepth(int waiting, int resident) override { depths = {waiting, resident}; }
+  void OnRefused(const absl::Status& status) override { refusals.push_back(status.code()); }
   void OnFirstStep(absl::Duration wait) override { waits.push_back(wait); }
   void OnStepBatch(const std::string& model, int network_rows, int micro_batch,
                    absl::Duration duration) override {
@@ -30,6 +31,7 @@ class RecordingMetrics : public EngineMetrics {
   void OnGenerationFinished(const absl::Status& status) override { codes.push_back(status.code()); }
 
   std::vector<int> depths;
+  std::vector<absl::StatusCode> refusals;
   std::vector<absl::Duration> waits;
   std::vector<int> network_row_counts;
   std::vector<absl::Duration> durations;
@@ -82,6 +84,20 @@ TEST(EngineMetrics, CountDeviceFailuresInsteadOfSteps) {
   EXPECT_EQ(metrics.device_failures, 3);
   EXPECT_THAT(metrics.network_row_counts, IsEmpty());
   EXPECT_THAT(metrics.codes, ElementsAre(absl::StatusCode::kInternal));
+}
+
+TEST(EngineMetrics, CountRefusals) {
+  RecordingMetrics metrics;
+  SteppedEngine::Options options;
+  options.engine.metrics = &metrics;
+  options.engine.max_trajectories = 2;
+  SteppedEngine engine(options);
+  engine.Submit(Images(2, 1, HalvingPlan(1)));
+  engine.engine().Submit(Images(1, 2, HalvingPlan(1)), nullptr).IgnoreError();
+  engine.engine().Drain(engine.clock().Now());
+  engine.engine().Submit(Images(1, 2, HalvingPlan(1)), nullptr).IgnoreError();
+  EXPECT_THAT(metrics.refusals,
+              ElementsAre(absl::StatusCode::kResourceExhausted, absl::StatusCode::kUnavailable));
 }
 
 // A client that was told "finished" and scrapes at once must find itself counted.

@@ -1,0 +1,86 @@
+// Every instrument of the server, in one place.
+#ifndef DIFFUSIOND_SERVER_METRICS_SERVER_METRICS_H_
+#define DIFFUSIOND_SERVER_METRICS_SERVER_METRICS_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "prometheus/counter.h"
+#include "prometheus/family.h"
+#include "prometheus/gauge.h"
+#include "prometheus/histogram.h"
+#include "prometheus/registry.h"
+#include "server/engine/engine_metrics.h"
+
+namespace diffusiond {
+
+// Prometheus instruments, named diffusiond_*, in seconds and bytes. Told by the engine through
+// EngineMetrics, and by whoever serves requests through the other methods. Thread-safe; no method
+// blocks.
+//
+// Labels come from small fixed sets, or from names that the operator chose (models); never from a
+// request.
+class ServerMetrics : public EngineMetrics {
+ public:
+  // `registry` must outlive this. `version` goes into diffusiond_build_info.
+  ServerMetrics(prometheus::Registry* registry, const std::string& version);
+
+  // `device` as in --devices, "cpu" or "cuda:0".
+  void ModelLoaded(const std::string& model, const std::string& digest, const std::string& device,
+                   int micro_batch);
+
+  // `method` as in the proto, "Generate"; `code` as gRPC spells it, "OK", "INVALID_ARGUMENT".
+  void RequestStarted(const std::string& method);
+  void RequestFinished(const std::string& method, const std::string& code, absl::Duration duration);
+  // `wait` since the request arrived.
+  void FirstPreview(absl::Duration wait);
+  void PreviewSent();
+  // Replaced by a newer one before it could be sent, or not encoded for want of time.
+  void PreviewDropped();
+  // `format` as in flags, "png".
+  void ImageSent(const std::string& format, size_t bytes);
+
+  void OnQueueDepth(int waiting_trajectories, int resident_trajectories) override;
+  void OnRefused(const absl::Status& status) override;
+  void OnFirstStep(absl::Duration queue_wait) override;
+  void OnStepBatch(const std::string& model, int network_rows, int micro_batch,
+                   absl::Duration duration) override;
+  void OnDeviceFailure(const std::string& model) override;
+  void OnGenerationFinished(const absl::Status& status) override;
+
+ private:
+  using Counters = prometheus::Family<prometheus::Counter>;
+  using Gauges = prometheus::Family<prometheus::Gauge>;
+  using Histograms = prometheus::Family<prometheus::Histogram>;
+
+  Gauges& model_info_;
+
+  Counters& requests_;
+  Gauges& requests_in_flight_;
+  Histograms& request_duration_;
+  Counters& refusals_;
+  Counters& cancellations_;
+
+  prometheus::Gauge& waiting_;
+  prometheus::Gauge& resident_;
+  prometheus::Histogram& queue_wait_;
+
+  Histograms& step_duration_;
+  Histograms& network_call_rows_;
+  Counters& network_calls_;
+  Counters& network_rows_;
+  Counters& padding_rows_;
+  Counters& device_failures_;
+
+  prometheus::Histogram& first_preview_;
+  prometheus::Counter& previews_sent_;
+  prometheus::Counter& previews_dropped_;
+  Counters& images_;
+  Counters& image_bytes_;
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_METRICS_SERVER_METRICS_H_
