@@ -34,7 +34,8 @@ struct PlanRow {
   double preview_scale = 1;
   // The timestep that x stands at after this row; 0 after the last.
   double next_timestep = 0;
-  // Whether this row completes a step of the sampler (a two-evaluation sampler has rows that do not).
+  // Whether this row completes a step of the sampler (a two-evaluation sampler has rows that do
+  // not).
   bool ends_step = true;
 };
 

@@ -33,7 +33,7 @@ struct UNetConfig {
   std::string downsample_type = "conv";  // "conv" or "resnet".
   std::string upsample_type = "conv";
   double dropout = 0;
-  std::string act_fn = "silu";  // "silu" or its alias "swish".
+  std::string act_fn = "silu";                    // "silu" or its alias "swish".
   std::optional<int64_t> attention_head_dim = 8;  // Absent: one head.
   int64_t norm_num_groups = 32;
   std::optional<int64_t> attn_norm_num_groups;

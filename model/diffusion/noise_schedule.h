@@ -1,0 +1,54 @@
+// The forward process q(x_t | x_0) = N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I)
+// (Ho et al. 2020, equation 4) in discrete time.
+//
+// alpha_t = 1 - beta_t, alpha_bar_t = product of alpha_0 .. alpha_t. The tables hold float32
+// values, computed as diffusers computes them: they are what a checkpoint was trained with, and
+// exact double-precision ones differ by up to 3e-4.
+#ifndef DIFFUSIOND_MODEL_DIFFUSION_NOISE_SCHEDULE_H_
+#define DIFFUSIOND_MODEL_DIFFUSION_NOISE_SCHEDULE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "model/diffusion/scheduler_config.h"
+
+namespace diffusiond {
+
+// Largest number of training timesteps that is accepted.
+inline constexpr int64_t kMaxTrainTimesteps = 100000;
+
+enum class PredictionType {
+  kEpsilon,   // The noise.
+  kSample,    // x_0.
+  kVelocity,  // sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0 (Salimans and Ho 2022, appendix D).
+};
+
+// Immutable.
+class NoiseSchedule {
+ public:
+  // INVALID_ARGUMENT names the field, its value and the range. UNIMPLEMENTED:
+  // rescale_betas_zero_snr.
+  static absl::StatusOr<NoiseSchedule> Create(const SchedulerConfig& config);
+
+  int64_t num_train_timesteps() const { return static_cast<int64_t>(alphas_cumprod_.size()); }
+  const std::vector<float>& betas() const { return betas_; }
+  const std::vector<float>& alphas_cumprod() const { return alphas_cumprod_; }
+
+  // alpha_bar_t, 0 <= t < num_train_timesteps().
+  double alpha_bar(int64_t t) const { return alphas_cumprod_[static_cast<size_t>(t)]; }
+
+ private:
+  NoiseSchedule(std::vector<float> betas, std::vector<float> alphas_cumprod)
+      : betas_(std::move(betas)), alphas_cumprod_(std::move(alphas_cumprod)) {}
+
+  std::vector<float> betas_;
+  std::vector<float> alphas_cumprod_;
+};
+
+// "epsilon", "sample" or "v_prediction".
+absl::StatusOr<PredictionType> ParsePredictionType(const std::string& name);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_DIFFUSION_NOISE_SCHEDULE_H_

@@ -1,0 +1,65 @@
+// DDIM: Song, Meng and Ermon 2020, equation 12 with sigma from equation 16.
+#include <cmath>
+#include <limits>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "model/sampling/parameterization.h"
+#include "model/sampling/sampler.h"
+#include "model/sampling/timesteps.h"
+
+namespace diffusiond {
+namespace {
+
+absl::StatusOr<SamplingPlan> CompileDdim(const ModelSchedule& model,
+                                         const SamplingOptions& options) {
+  if (!(options.eta >= 0 && options.eta <= 1)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("eta is ", options.eta, "; it must be in 0 .. 1"));
+  }
+  const int64_t t_count = model.schedule.num_train_timesteps();
+  absl::StatusOr<std::vector<int64_t>> timesteps =
+      SpacedTimesteps(t_count, options.steps, options.timestep_spacing, model.steps_offset);
+  if (!timesteps.ok()) return timesteps.status();
+  const double final_alpha_bar = model.set_alpha_to_one ? 1 : model.schedule.alpha_bar(0);
+
+  SamplingPlan plan;
+  plan.steps = static_cast<int>(options.steps);
+  for (size_t i = 0; i < timesteps->size(); ++i) {
+    const int64_t t = (*timesteps)[i];
+    // Not the next timestep of the list: T / n below, whatever the spacing, as the peer has it.
+    const int64_t t_next = t - t_count / options.steps;
+    const double alpha_bar = model.schedule.alpha_bar(t);
+    const double alpha_bar_next = t_next >= 0 ? model.schedule.alpha_bar(t_next) : final_alpha_bar;
+    const double sigma = options.eta * std::sqrt((1 - alpha_bar_next) / (1 - alpha_bar) *
+                                                 (1 - alpha_bar / alpha_bar_next));
+    // The direction keeps the network's own epsilon, also where D was clipped.
+    const double direction = std::sqrt(std::max(0.0, 1 - alpha_bar_next - sigma * sigma));
+    const Parameterization p = Parameterize(model.prediction_type, alpha_bar);
+
+    PlanRow row;
+    row.timestep = static_cast<double>(t);
+    row.d_x = p.x0_x;
+    row.d_f = p.x0_f;
+    row.clip_range =
+        options.clip_sample ? model.clip_sample_range : std::numeric_limits<double>::infinity();
+    row.update = {direction * p.eps_x, std::sqrt(alpha_bar_next), direction * p.eps_f, sigma};
+    row.draws_noise = sigma > 0;
+    row.next_timestep = i + 1 < timesteps->size() ? static_cast<double>((*timesteps)[i + 1]) : 0;
+    plan.rows.push_back(std::move(row));
+  }
+  return plan;
+}
+
+}  // namespace
+
+const Sampler& DdimSampler() {
+  static const auto& sampler = *new Sampler{
+      .name = "ddim",
+      .description = "deterministic at eta 0, ancestral at eta 1 (Song et al. 2020, equation 12)",
+      .options = {"eta", "timestep_spacing", "clip_sample"},
+      .compile = CompileDdim};
+  return sampler;
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,40 @@
+// The network, as everything but the trainer sees it.
+#ifndef DIFFUSIOND_MODEL_SAMPLING_DENOISER_H_
+#define DIFFUSIOND_MODEL_SAMPLING_DENOISER_H_
+
+#include <cstdint>
+#include <span>
+
+#include "absl/status/status.h"
+
+namespace diffusiond {
+
+struct ImageShape {
+  int channels = 0;
+  int height = 0;
+  int width = 0;
+
+  int64_t elements() const { return int64_t{channels} * height * width; }
+  friend bool operator==(const ImageShape&, const ImageShape&) = default;
+};
+
+// F(x, t, label) for a fixed number of rows, the micro-batch: numeric kernels round differently for
+// different batch shapes, so equal rows give equal bytes only at one shape. What a row computes
+// must not depend on its position or on the other rows. Thread-compatible: one caller at a time;
+// different objects may share weights.
+class Denoiser {
+ public:
+  virtual ~Denoiser() = default;
+
+  virtual ImageShape shape() const = 0;
+  virtual int rows() const = 0;
+
+  // x and f: [rows, C, H, W] in host memory. timesteps: [rows], may be fractional. labels: [rows];
+  // ignored by a network without classes. INTERNAL if the device failed.
+  virtual absl::Status Predict(std::span<const float> x, std::span<const float> timesteps,
+                               std::span<const int64_t> labels, std::span<float> f) = 0;
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_SAMPLING_DENOISER_H_

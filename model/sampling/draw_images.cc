@@ -1,0 +1,47 @@
+#include "model/sampling/draw_images.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace diffusiond {
+
+absl::StatusOr<std::vector<Frame>> DrawImages(const SamplingPlan& plan, const DrawSpec& spec,
+                                              std::span<const int64_t> labels, PlanRunner* runner) {
+  const ImageShape shape = runner->shape();
+  std::vector<std::vector<float>> registers(labels.size());
+  std::vector<PlanTask> tasks(labels.size());
+  for (size_t i = 0; i < labels.size(); ++i) {
+    tasks[i] = PlanTask{.plan = &plan,
+                        .seed = spec.seed,
+                        .image_index = static_cast<uint32_t>(i),
+                        .label = labels[i],
+                        .null_label = spec.null_label,
+                        .guidance_scale = spec.guidance_scale,
+                        .registers = &registers[i],
+                        .clean = {},
+                        .status = {}};
+  }
+  // A step batch at a time, so that memory does not grow with the number of images.
+  const size_t group = std::max<size_t>(
+      1, static_cast<size_t>(runner->capacity() / NetworkRows(spec.guidance_scale)));
+  std::vector<Frame> frames;
+  for (size_t begin = 0; begin < tasks.size(); begin += group) {
+    const std::span<PlanTask> now =
+        std::span(tasks).subspan(begin, std::min(group, tasks.size() - begin));
+    for (size_t row = 0; row < plan.rows.size(); ++row) {
+      for (PlanTask& task : now) task.row = static_cast<int>(row);
+      if (absl::Status status = runner->Step(now); !status.ok()) return status;
+      for (const PlanTask& task : now) {
+        if (!task.status.ok()) return task.status;
+      }
+    }
+    for (PlanTask& task : now) {
+      task.registers->resize(static_cast<size_t>(shape.elements()));
+      frames.push_back({shape.channels, shape.height, shape.width, std::move(*task.registers)});
+      task.clean = {};
+    }
+  }
+  return frames;
+}
+
+}  // namespace diffusiond

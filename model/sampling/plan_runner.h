@@ -1,0 +1,69 @@
+// Runs plans: many images at once, each at its own row of its own plan.
+#ifndef DIFFUSIOND_MODEL_SAMPLING_PLAN_RUNNER_H_
+#define DIFFUSIOND_MODEL_SAMPLING_PLAN_RUNNER_H_
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "model/sampling/denoiser.h"
+#include "model/sampling/lane_pool.h"
+#include "model/sampling/sampling_plan.h"
+
+namespace diffusiond {
+
+// One image's part in one step.
+struct PlanTask {
+  // In.
+  const SamplingPlan* plan = nullptr;
+  int row = 0;
+  uint64_t seed = 0;
+  uint32_t image_index = 0;
+  int64_t label = 0;       // Ignored by a network without classes.
+  int64_t null_label = 0;  // Used if guidance_scale is not 1.
+  double guidance_scale = 1;
+  // In and out: empty before row 0, then plan->registers images.
+  std::vector<float>* registers = nullptr;
+  // Out.
+  std::vector<float> clean;  // D of this row.
+  absl::Status status;       // INTERNAL: F was not finite; registers are as they were.
+};
+
+// Network rows of a task: classifier-free guidance (Ho and Salimans 2022, equation 6) takes two.
+inline int NetworkRows(double guidance_scale) { return guidance_scale == 1 ? 1 : 2; }
+
+// Thread-compatible: one caller at a time.
+class PlanRunner {
+ public:
+  // One lane per denoiser: micro-batches of one step run on all lanes at once. All must have the
+  // same shape and rows; at least one.
+  static absl::StatusOr<std::unique_ptr<PlanRunner>> Create(
+      std::vector<std::unique_ptr<Denoiser>> lanes);
+
+  ImageShape shape() const { return lanes_.front()->shape(); }
+  int micro_batch() const { return lanes_.front()->rows(); }
+  // Network rows of one micro-batch on every lane.
+  int capacity() const { return micro_batch() * static_cast<int>(lanes_.size()); }
+
+  // Advances every task by its plan row. Any number of tasks; their network rows are cut into
+  // micro-batches, the last one padded. Not OK: a denoiser failed and no task advanced.
+  absl::Status Step(std::span<PlanTask> tasks);
+
+ private:
+  explicit PlanRunner(std::vector<std::unique_ptr<Denoiser>> lanes);
+
+  struct Buffers;
+  void Gather(std::span<PlanTask> tasks, Buffers* buffers) const;
+  absl::Status Evaluate(Buffers* buffers);
+  void Update(PlanTask* task, std::span<float> f, std::span<const float> f_null) const;
+
+  std::vector<std::unique_ptr<Denoiser>> lanes_;
+  LanePool pool_;
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_SAMPLING_PLAN_RUNNER_H_

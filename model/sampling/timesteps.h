@@ -1,0 +1,22 @@
+// Which of the T training timesteps a sampler with n steps visits (Lin et al. 2023, table 2).
+#ifndef DIFFUSIOND_MODEL_SAMPLING_TIMESTEPS_H_
+#define DIFFUSIOND_MODEL_SAMPLING_TIMESTEPS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace diffusiond {
+
+// Decreasing. "leading": multiples of T / n (integer division) plus steps_offset; "trailing": from
+// T - 1 down in steps of T / n; "linspace": T - 1 down to 0, evenly. Halves round to even, as
+// numpy. INVALID_ARGUMENT: n outside 1 .. T, unknown spacing, or a timestep outside 0 .. T - 1.
+absl::StatusOr<std::vector<int64_t>> SpacedTimesteps(int64_t num_train_timesteps, int64_t steps,
+                                                     const std::string& spacing,
+                                                     int64_t steps_offset);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_SAMPLING_TIMESTEPS_H_

@@ -1,0 +1,52 @@
+// The training batches as a function of the step number: no generator to save, nothing to replay.
+#ifndef DIFFUSIOND_MODEL_TRAINING_BATCH_SOURCE_H_
+#define DIFFUSIOND_MODEL_TRAINING_BATCH_SOURCE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "model/training/data/dataset.h"
+#include "model/training/data/epoch_order.h"
+
+namespace diffusiond {
+
+// What one step of DDPM's algorithm 1 needs, in host memory.
+struct TrainingBatch {
+  std::vector<float> images;       // x_0 [B, C, H, W] in [-1, 1].
+  std::vector<float> noise;        // eps [B, C, H, W].
+  std::vector<int64_t> timesteps;  // [B], 0 .. T - 1.
+  std::vector<int64_t> labels;     // [B]; all 0 without classes.
+};
+
+struct BatchOptions {
+  int64_t batch_size = 64;
+  int64_t num_train_timesteps = 1000;
+  uint64_t seed = 0;
+  bool flip = false;         // Mirror left to right with probability 1/2.
+  double label_dropout = 0;  // Probability of the null label (Ho and Salimans 2022, algorithm 1).
+  int64_t null_label = 0;
+};
+
+// Image i of step s is the (s * B + i)-th of an endless shuffled stream over the data; its noise,
+// timestep, flip and label dropout come from Philox at (seed, s, i). Thread-compatible.
+class BatchSource {
+ public:
+  // `data` must outlive this.
+  BatchSource(const ImageDataset* data, const BatchOptions& options);
+
+  void Fill(int64_t step, TrainingBatch* batch);
+
+ private:
+  const ImageDataset* data_;
+  BatchOptions options_;
+  EpochOrder order_;
+};
+
+// A fixed batch to measure progress on: images begin .. begin + count - 1 of `data`, timesteps
+// stratified over 0 .. T - 1, the same noise for a seed every time. No flips, no label dropout.
+void FillHeldOutBatch(const ImageDataset& data, int64_t begin, int64_t count,
+                      int64_t num_train_timesteps, uint64_t seed, TrainingBatch* batch);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_TRAINING_BATCH_SOURCE_H_

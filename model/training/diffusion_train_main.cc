@@ -1,0 +1,188 @@
+// diffusion-train: from a folder of images to a checkpoint that diffusiond serves.
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/strings/str_cat.h"
+#include "model/training/data/hold_out.h"
+#include "model/training/data/open_dataset.h"
+#include "model/training/network_shape.h"
+#include "model/training/trainer.h"
+
+ABSL_FLAG(std::string, data, "", "training images: idx, CIFAR-10 binary, or a folder of PNG/JPEG");
+ABSL_FLAG(std::string, labels_csv, "", "labels of a folder of images: columns file,label[,name]");
+ABSL_FLAG(std::vector<std::string>, class_names, {}, "names of the classes, in label order");
+ABSL_FLAG(int64_t, max_images, 0, "use at most this many images, evenly spread; 0: all");
+ABSL_FLAG(double, held_out, 0.05,
+          "share of the images kept for measuring where the data has no test split, 0 .. 0.5");
+ABSL_FLAG(std::string, out, "", "directory that receives checkpoint/, state, log and samples");
+ABSL_FLAG(bool, resume, false, "go on from the state in --out");
+ABSL_FLAG(std::string, device, "cpu", "cpu, cuda or cuda:N");
+ABSL_FLAG(int, threads, 0, "threads on the CPU; 0: one per core");
+
+ABSL_FLAG(std::vector<std::string>, channels, std::vector<std::string>({"32", "64", "96"}),
+          "channels of each level; every level after the first halves the resolution");
+ABSL_FLAG(int64_t, layers_per_block, 1, "residual blocks a level");
+ABSL_FLAG(std::vector<std::string>, attention_at, std::vector<std::string>({"7"}),
+          "resolutions (image height at a level) that have attention");
+ABSL_FLAG(int64_t, attention_head_dim, 32, "channels of one attention head");
+ABSL_FLAG(int64_t, norm_num_groups, 8,
+          "groups of group normalisation; divides every channel count");
+ABSL_FLAG(double, dropout, 0, "dropout inside residual blocks, 0 .. 1");
+
+ABSL_FLAG(std::string, prediction_type, "epsilon", "epsilon, sample or v_prediction");
+ABSL_FLAG(std::string, beta_schedule, "linear",
+          "linear, scaled_linear, squaredcos_cap_v2 or sigmoid");
+ABSL_FLAG(int64_t, num_train_timesteps, 1000, "T");
+
+ABSL_FLAG(int64_t, steps, 10000, "optimiser steps");
+ABSL_FLAG(int64_t, batch_size, 64, "images a step");
+ABSL_FLAG(uint64_t, seed, 0, "of initial weights, data order, noise and timesteps");
+ABSL_FLAG(double, learning_rate, 2e-4, "AdamW's");
+ABSL_FLAG(int64_t, warmup_steps, 500, "steps over which the learning rate rises from 0");
+ABSL_FLAG(bool, cosine_decay, true, "let the learning rate fall to 0 along a cosine");
+ABSL_FLAG(double, weight_decay, 0.01, "AdamW's");
+ABSL_FLAG(double, clip_grad_norm, 1, "largest gradient norm; 0: no clipping");
+ABSL_FLAG(double, ema_decay, 0.9999, "of the averaged weights that are saved for serving");
+ABSL_FLAG(
+    double, label_dropout, 0.1,
+    "share of images trained without their label (classifier-free guidance); 0: no null class");
+ABSL_FLAG(bool, flip, false, "mirror images at random");
+
+ABSL_FLAG(int64_t, held_out_images, 512, "held-out images of the progress line's loss");
+ABSL_FLAG(int64_t, log_every, 50, "steps between progress lines");
+ABSL_FLAG(int64_t, eval_every, 250, "steps between held-out losses");
+ABSL_FLAG(int64_t, sample_every, 1000, "steps between sample sheets");
+ABSL_FLAG(int64_t, save_every, 500, "steps between saves");
+ABSL_FLAG(std::string, sampler, "ddim", "of sample sheets, and the served model's default");
+ABSL_FLAG(int64_t, sampler_steps, 50, "of sample sheets, and the served model's default");
+ABSL_FLAG(double, eta, 1, "of sample sheets, and the served model's default (ddim)");
+ABSL_FLAG(double, guidance_scale, 1, "of sample sheets, and the served model's default");
+
+namespace diffusiond {
+namespace {
+
+std::atomic<bool> g_stop = false;
+void HandleStop(int) { g_stop = true; }
+
+absl::StatusOr<std::pair<ImageDataset, ImageDataset>> OpenData() {
+  DatasetSpec spec;
+  spec.path = absl::GetFlag(FLAGS_data);
+  if (!absl::GetFlag(FLAGS_labels_csv).empty()) spec.labels_csv = absl::GetFlag(FLAGS_labels_csv);
+  spec.class_names = absl::GetFlag(FLAGS_class_names);
+  spec.max_images = absl::GetFlag(FLAGS_max_images);
+  absl::StatusOr<ImageDataset> train = OpenDataset(spec);
+  if (!train.ok()) return train.status();
+
+  DatasetSpec test_spec = spec;
+  test_spec.split = DatasetSplit::kTest;
+  absl::StatusOr<ImageDataset> test = OpenDataset(test_spec);
+  if (test.ok()) return std::make_pair(*std::move(train), *std::move(test));
+  if (!absl::IsNotFound(test.status())) return test.status();
+  const double share = absl::GetFlag(FLAGS_held_out);
+  HeldOut parts = HoldOut(*train, static_cast<int64_t>(share * static_cast<double>(train->size())),
+                          absl::GetFlag(FLAGS_seed));
+  return std::make_pair(std::move(parts.train), std::move(parts.held_out));
+}
+
+absl::StatusOr<TrainerOptions> OptionsFromFlags(const ImageDataset& data) {
+  NetworkShape shape;
+  shape.channels = absl::GetFlag(FLAGS_channels);
+  shape.layers_per_block = absl::GetFlag(FLAGS_layers_per_block);
+  shape.attention_at = absl::GetFlag(FLAGS_attention_at);
+  shape.attention_head_dim = absl::GetFlag(FLAGS_attention_head_dim);
+  shape.norm_num_groups = absl::GetFlag(FLAGS_norm_num_groups);
+  shape.dropout = absl::GetFlag(FLAGS_dropout);
+  shape.null_class = absl::GetFlag(FLAGS_label_dropout) > 0;
+  TrainerOptions options;
+  if (absl::Status status = DescribeModel(shape, data, &options.model); !status.ok()) return status;
+  options.model.scheduler.prediction_type = absl::GetFlag(FLAGS_prediction_type);
+  options.model.scheduler.beta_schedule = absl::GetFlag(FLAGS_beta_schedule);
+  options.model.scheduler.num_train_timesteps = absl::GetFlag(FLAGS_num_train_timesteps);
+  options.model.generation =
+      GenerationDefaults{.sampler = absl::GetFlag(FLAGS_sampler),
+                         .steps = static_cast<int>(absl::GetFlag(FLAGS_sampler_steps)),
+                         .eta = absl::GetFlag(FLAGS_eta),
+                         .guidance_scale = absl::GetFlag(FLAGS_guidance_scale),
+                         .variance = "",
+                         .timestep_spacing = ""};
+
+  options.out = absl::GetFlag(FLAGS_out);
+  options.steps = absl::GetFlag(FLAGS_steps);
+  options.batch_size = absl::GetFlag(FLAGS_batch_size);
+  options.seed = absl::GetFlag(FLAGS_seed);
+  options.learning_rate = absl::GetFlag(FLAGS_learning_rate);
+  options.warmup_steps = absl::GetFlag(FLAGS_warmup_steps);
+  options.cosine_decay = absl::GetFlag(FLAGS_cosine_decay);
+  options.weight_decay = absl::GetFlag(FLAGS_weight_decay);
+  options.clip_grad_norm = absl::GetFlag(FLAGS_clip_grad_norm);
+  options.ema_decay = absl::GetFlag(FLAGS_ema_decay);
+  options.label_dropout = absl::GetFlag(FLAGS_label_dropout);
+  options.flip = absl::GetFlag(FLAGS_flip);
+  options.held_out_images = absl::GetFlag(FLAGS_held_out_images);
+  options.log_every = absl::GetFlag(FLAGS_log_every);
+  options.eval_every = absl::GetFlag(FLAGS_eval_every);
+  options.sample_every = absl::GetFlag(FLAGS_sample_every);
+  options.save_every = absl::GetFlag(FLAGS_save_every);
+  options.sampling = DefaultSamplingOptions(options.model.scheduler);
+  options.sampling.sampler = absl::GetFlag(FLAGS_sampler);
+  options.sampling.steps = absl::GetFlag(FLAGS_sampler_steps);
+  options.sampling.eta = absl::GetFlag(FLAGS_eta);
+  options.guidance_scale = absl::GetFlag(FLAGS_guidance_scale);
+  return options;
+}
+
+absl::Status Main() {
+  if (absl::GetFlag(FLAGS_data).empty()) return absl::InvalidArgumentError("--data is required");
+  if (absl::GetFlag(FLAGS_out).empty()) return absl::InvalidArgumentError("--out is required");
+  absl::StatusOr<std::pair<ImageDataset, ImageDataset>> data = OpenData();
+  if (!data.ok()) return data.status();
+  absl::StatusOr<TrainerOptions> options = OptionsFromFlags(data->first);
+  if (!options.ok()) return options.status();
+  options->device = torch::Device(absl::GetFlag(FLAGS_device));
+  if (absl::GetFlag(FLAGS_threads) > 0) at::set_num_threads(absl::GetFlag(FLAGS_threads));
+
+  absl::StatusOr<std::unique_ptr<Trainer>> trainer =
+      Trainer::Create(*options, &data->first, &data->second, absl::GetFlag(FLAGS_resume));
+  if (!trainer.ok()) return trainer.status();
+  std::printf("%lld training images, %lld held out, %dx%dx%d; %s; from step %lld\n",
+              static_cast<long long>(data->first.size()),
+              static_cast<long long>(data->second.size()), data->first.channels, data->first.height,
+              data->first.width, absl::GetFlag(FLAGS_device).c_str(),
+              static_cast<long long>((*trainer)->step()));
+  std::signal(SIGINT, HandleStop);
+  std::signal(SIGTERM, HandleStop);
+  absl::Status status = (*trainer)->Run(g_stop);
+  if (status.ok()) {
+    std::printf("%s at step %lld: %s\n", g_stop ? "stopped" : "done",
+                static_cast<long long>((*trainer)->step()), (options->out / "checkpoint").c_str());
+  }
+  return status;
+}
+
+}  // namespace
+}  // namespace diffusiond
+
+int main(int argc, char** argv) {
+  absl::SetProgramUsageMessage(
+      "trains a diffusion model.\n"
+      "  diffusion-train --data=images/ --out=runs/first\n"
+      "  diffusion-train --data=images/ --out=runs/first --resume");
+  absl::ParseCommandLine(argc, argv);
+  absl::Status status;
+  try {
+    status = diffusiond::Main();
+  } catch (const std::exception& error) {  // LibTorch's: a device that is not there, no memory.
+    status = absl::InternalError(error.what());
+  }
+  if (status.ok()) return 0;
+  std::cerr << "diffusion-train: " << status.message() << "\n";
+  return absl::IsInvalidArgument(status) ? 2 : 1;
+}

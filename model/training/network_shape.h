@@ -1,0 +1,32 @@
+// From a data set and a few choices to the full description of a model.
+#ifndef DIFFUSIOND_MODEL_TRAINING_NETWORK_SHAPE_H_
+#define DIFFUSIOND_MODEL_TRAINING_NETWORK_SHAPE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "model/checkpoint/diffusers_directory.h"
+#include "model/training/data/dataset.h"
+
+namespace diffusiond {
+
+struct NetworkShape {
+  std::vector<std::string> channels;      // Of each level, as decimal numbers.
+  std::vector<std::string> attention_at;  // Image heights of levels with attention.
+  int64_t layers_per_block = 1;
+  int64_t attention_head_dim = 32;
+  int64_t norm_num_groups = 8;
+  double dropout = 0;
+  bool null_class = true;  // One embedding more than classes, for training without the label.
+};
+
+// Fills `model`'s network, class names and null class for images like `data`'s. INVALID_ARGUMENT
+// names the choice, its value and what would do.
+absl::Status DescribeModel(const NetworkShape& shape, const ImageDataset& data,
+                           CheckpointConfig* model);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_TRAINING_NETWORK_SHAPE_H_

@@ -1,0 +1,46 @@
+// All that training changes, and how it is kept on disk.
+#ifndef DIFFUSIOND_MODEL_TRAINING_TRAINING_STATE_H_
+#define DIFFUSIOND_MODEL_TRAINING_TRAINING_STATE_H_
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace diffusiond {
+
+// Everything else (data order, noise, timesteps, learning rate) is a function of `step`. Vectors
+// are [P] float32, laid out as FlattenParameters does.
+struct TrainingState {
+  int64_t step = 0;  // Steps done.
+  torch::Tensor parameters;
+  torch::Tensor ema;
+  torch::Tensor first_moment;  // AdamW's m and v.
+  torch::Tensor second_moment;
+};
+
+// One safetensors file, replaced atomically. `fingerprint` names what the run is (network, data,
+// options); loading under another one is refused.
+absl::Status SaveTrainingState(const std::filesystem::path& path, const TrainingState& state,
+                               const std::string& fingerprint);
+
+// Copies into the existing vectors of `state`, which say how many parameters are expected.
+// NOT_FOUND: no such file. FAILED_PRECONDITION: another fingerprint. INVALID_ARGUMENT: damaged.
+absl::Status LoadTrainingState(const std::filesystem::path& path, const std::string& fingerprint,
+                               TrainingState* state);
+
+// One step of AdamW (Loshchilov and Hutter 2017, algorithm 2) with bias correction; state->step
+// must already count this step.
+void AdamWStep(const torch::Tensor& gradient, double learning_rate, double weight_decay,
+               TrainingState* state);
+
+// Exponential moving average of the parameters (Ho et al. 2020, appendix B). The decay warms up as
+// min(decay, (1 + step) / (10 + step)), so that early averages are not the initial values.
+void UpdateEma(double decay, TrainingState* state);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_TRAINING_TRAINING_STATE_H_

@@ -1,0 +1,54 @@
+// The network of DDPM (Ho et al. 2020, appendix B) as diffusers' UNet2DModel: the same parameters
+// under the same names, the same numbers.
+#ifndef DIFFUSIOND_MODEL_UNET_UNET_H_
+#define DIFFUSIOND_MODEL_UNET_UNET_H_
+
+#include <torch/torch.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model/unet/layers.h"
+#include "model/unet/time_embedding.h"
+#include "model/unet/unet_blocks.h"
+#include "model/unet/unet_config.h"
+
+namespace diffusiond {
+
+// Thread-compatible; Forward is const and may run on several threads at once.
+class UNet : public torch::nn::Module {
+ public:
+  // `config` must be valid (Validate). Parameter values are undefined until loaded or
+  // ResetParameters.
+  explicit UNet(const UNetConfig& config, const torch::TensorOptions& options = {});
+
+  // x [B, in_channels, H, W]; timesteps [B], integer or fractional; class_labels [B] int64 if the
+  // model has classes, else undefined. -> [B, out_channels, H, W].
+  torch::Tensor Forward(const torch::Tensor& x, const torch::Tensor& timesteps,
+                        const torch::Tensor& class_labels = {}) const;
+
+  // Values to train from: uniform in +-1/sqrt(fan_in) as torch.nn does; the last layer of every
+  // residual branch, and conv_out, zero (as the DDPM authors' code does). Depends on `seed` alone.
+  void ResetParameters(uint64_t seed);
+
+  const UNetConfig& config() const { return config_; }
+
+ private:
+  UNetConfig config_;
+  std::shared_ptr<ConvLayer> conv_in_, conv_out_;
+  std::shared_ptr<TimeEmbedding> time_embedding_;
+  std::shared_ptr<EmbeddingLayer> class_embedding_;
+  std::vector<std::shared_ptr<DownStage>> down_;
+  std::shared_ptr<MidStage> mid_;
+  std::vector<std::shared_ptr<UpStage>> up_;
+  std::shared_ptr<GroupNormLayer> conv_norm_out_;
+};
+
+// Name and shape of every parameter of a network of `config`; no memory is taken for their values.
+std::vector<std::pair<std::string, std::vector<int64_t>>> ParameterShapes(const UNetConfig& config);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_UNET_UNET_H_
