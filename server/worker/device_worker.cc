@@ -60,10 +60,10 @@ DeviceWorker::DeviceWorker(const std::string& device, Engine* engine, StepExecut
     : engine_(engine),
       executors_(std::move(executors)),
       capacities_(std::move(capacities)),
-      thread_([this] { Run(); }) {
-  const std::string name = absl::StrCat("step ", device).substr(0, kMaxThreadName);
-  pthread_setname_np(thread_.native_handle(), name.c_str());
-}
+      thread_([this, name = absl::StrCat("step ", device).substr(0, kMaxThreadName)] {
+        pthread_setname_np(pthread_self(), name.c_str());
+        Run();
+      }) {}
 
 DeviceWorker::~DeviceWorker() { Stop(); }
 

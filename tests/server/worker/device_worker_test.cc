@@ -1,0 +1,216 @@
+#include "server/worker/device_worker.h"
+
+#include <pthread.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/engine/engine.h"
+#include "tests/testing/fake_executor.h"
+#include "tests/testing/puppet_executor.h"
+#include "tests/testing/recording_listener.h"
+#include "tests/testing/stepped_engine.h"
+#include "tests/testing/test_plans.h"
+
+namespace diffusiond {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
+
+class DeviceWorkerTest : public ::testing::Test {
+ protected:
+  ~DeviceWorkerTest() override {
+    engine_->Shutdown();
+    workers_.clear();
+  }
+
+  void StartWorker(std::unique_ptr<StepExecutor> executor, const std::string& device = "cpu") {
+    StepExecutors executors;
+    executors["model"] = std::move(executor);
+    auto worker = DeviceWorker::Start(device, engine_.get(), std::move(executors));
+    ASSERT_TRUE(worker.ok()) << worker.status();
+    workers_.push_back(*std::move(worker));
+  }
+
+  PuppetExecutor* StartPuppet(FakeExecutor::Options options = {}) {
+    auto puppet = std::make_unique<PuppetExecutor>(std::move(options));
+    PuppetExecutor* strings = puppet.get();
+    StartWorker(std::move(puppet));
+    return strings;
+  }
+
+  std::pair<GenerationId, std::shared_ptr<RecordingListener>> Submit(GenerationSpec spec) {
+    auto listener = std::make_shared<RecordingListener>();
+    return {engine_->Submit(std::move(spec), listener).value(), listener};
+  }
+
+  std::unique_ptr<Engine> engine_ = Engine::Create({}).value();
+  std::vector<std::unique_ptr<DeviceWorker>> workers_;
+};
+
+TEST_F(DeviceWorkerTest, RefusesExecutorsThatCouldNotRunEverything) {
+  const auto refusal = [this](std::unique_ptr<StepExecutor> executor) {
+    StepExecutors executors;
+    executors["m"] = std::move(executor);
+    return std::string(
+        DeviceWorker::Start("cpu", engine_.get(), std::move(executors)).status().message());
+  };
+  const auto fake = [](int capacity, int micro_batch) {
+    FakeExecutor::Options options;
+    options.capacity = capacity;
+    options.micro_batch = micro_batch;
+    return std::make_unique<FakeExecutor>(options);
+  };
+  EXPECT_THAT(refusal(nullptr), HasSubstr("executors[m]: null"));
+  EXPECT_THAT(refusal(fake(1, 1)), HasSubstr("capacity 1 at micro-batch 1"));
+  EXPECT_THAT(refusal(fake(6, 4)), HasSubstr("capacity 6 at micro-batch 4"));
+  EXPECT_THAT(std::string(DeviceWorker::Start("cpu", engine_.get(), {}).status().message()),
+              HasSubstr("executors: none"));
+}
+
+TEST_F(DeviceWorkerTest, DrawsWhatIsSubmitted) {
+  auto executor = std::make_unique<FakeExecutor>();
+  const FakeExecutor alone;
+  StartWorker(std::move(executor));
+  const GenerationSpec spec = Images(20, 3, NoisyPlan(12));
+  auto [id, listener] = Submit(spec);
+  ASSERT_TRUE(listener->AwaitFinished().ok());
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(listener->images().at(i).values, alone.DrawAlone(spec.trajectories[i]).values);
+  }
+}
+
+TEST_F(DeviceWorkerTest, ARequestThatArrivesDuringAStepJoinsTheNext) {
+  PuppetExecutor* puppet = StartPuppet();
+  auto [first_id, first] = Submit(Images(1, 1, HalvingPlan(5)));
+  EXPECT_THAT(Seeds(puppet->AwaitStep()), ElementsAre(1));
+  auto [second_id, second] = Submit(Images(2, 2, HalvingPlan(5)));
+  puppet->Release();
+  EXPECT_THAT(Seeds(puppet->AwaitStep()), UnorderedElementsAre(1, 2, 2));
+  puppet->ReleaseAll();
+  EXPECT_TRUE(first->AwaitFinished().ok());
+  EXPECT_TRUE(second->AwaitFinished().ok());
+}
+
+TEST_F(DeviceWorkerTest, ACancelDuringAStepIsHeardAtOnceAndFreesRowsForTheNext) {
+  FakeExecutor::Options options;
+  options.ledger = std::make_shared<RegisterLedger>();
+  PuppetExecutor* puppet = StartPuppet(options);
+  auto [staying_id, staying] = Submit(Images(1, 1, HalvingPlan(5)));
+  puppet->AwaitStep();
+  auto [leaving_id, leaving] = Submit(Images(3, 2, HalvingPlan(5)));
+  puppet->Release();
+  puppet->AwaitStep();
+  engine_->Cancel(leaving_id, absl::CancelledError("client left"));
+  EXPECT_EQ(leaving->status(), absl::CancelledError("client left"));
+  puppet->Release();
+  EXPECT_THAT(Seeds(puppet->AwaitStep()), ElementsAre(1));
+  EXPECT_EQ(options.ledger->alive(), 1);
+  puppet->ReleaseAll();
+  EXPECT_TRUE(staying->AwaitFinished().ok());
+}
+
+TEST_F(DeviceWorkerTest, TwoWorkersShareAGeneration) {
+  FakeExecutor::Options options;
+  options.capacity = 2;
+  options.micro_batch = 2;
+  PuppetExecutor* first = StartPuppet(options);
+  PuppetExecutor* second = StartPuppet(options);
+  auto [id, listener] = Submit(Images(4, 1, HalvingPlan(3)));
+  // Both are at it at the same time, on different images.
+  std::vector<uint32_t> images;
+  for (PuppetExecutor* puppet : {first, second}) {
+    for (const SeenRow& row : puppet->AwaitStep()) images.push_back(row.image_index);
+  }
+  EXPECT_THAT(images, UnorderedElementsAre(0, 1, 2, 3));
+  first->ReleaseAll();
+  second->ReleaseAll();
+  EXPECT_TRUE(listener->AwaitFinished().ok());
+  EXPECT_EQ(listener->images().size(), 4u);
+}
+
+TEST_F(DeviceWorkerTest, AStoppedWorkersRowsGoOnElsewhere) {
+  FakeExecutor::Options options;
+  PuppetExecutor* puppet = StartPuppet(options);
+  const GenerationSpec spec = Images(2, 1, NoisyPlan(6));
+  auto [id, listener] = Submit(spec);
+  puppet->AwaitStep();
+  puppet->Release();
+  puppet->AwaitStep();
+  puppet->ReleaseAll();
+  workers_.front()->Stop();
+  workers_.front()->Stop();
+  workers_.clear();
+
+  StartWorker(std::make_unique<FakeExecutor>());
+  ASSERT_TRUE(listener->AwaitFinished().ok());
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(listener->images().at(i).values,
+              FakeExecutor().DrawAlone(spec.trajectories[i]).values);
+  }
+}
+
+TEST_F(DeviceWorkerTest, AStepThatThrowsIsTriedAgain) {
+  FakeExecutor::Options options;
+  options.step_fault = [step = 0](absl::Span<const StepRow>) mutable -> absl::Status {
+    switch (step++) {
+      case 1:
+        throw std::runtime_error("out of memory");
+      case 2:
+        throw 42;
+      default:
+        return absl::OkStatus();
+    }
+  };
+  StartWorker(std::make_unique<FakeExecutor>(options));
+  auto [id, listener] = Submit(Images(1, 1, HalvingPlan(4)));
+  EXPECT_TRUE(listener->AwaitFinished().ok());
+}
+
+TEST_F(DeviceWorkerTest, AStepThatKeepsThrowingEndsItsGenerationsAndNotTheWorker) {
+  FakeExecutor::Options options;
+  options.step_fault = [](absl::Span<const StepRow> rows) -> absl::Status {
+    if (rows[0].spec->seed == 13) throw std::runtime_error("out of memory");
+    return absl::OkStatus();
+  };
+  StartWorker(std::make_unique<FakeExecutor>(options));
+  auto [ill_id, ill] = Submit(Images(1, 13, HalvingPlan(4)));
+  EXPECT_EQ(ill->AwaitFinished().code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(ill->status().message()), HasSubstr("the step threw: out of memory"));
+  auto [well_id, well] = Submit(Images(1, 1, HalvingPlan(4)));
+  EXPECT_TRUE(well->AwaitFinished().ok());
+}
+
+TEST_F(DeviceWorkerTest, AnIdleWorkerKeepsDeadlines) {
+  StartWorker(std::make_unique<FakeExecutor>());
+  GenerationSpec nobodys = Images(1, 1, HalvingPlan(4));
+  nobodys.model = "served by no worker";
+  nobodys.deadline = absl::Now() + absl::Milliseconds(20);
+  auto [id, listener] = Submit(nobodys);
+  EXPECT_EQ(listener->AwaitFinished().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_F(DeviceWorkerTest, ItsThreadBearsTheDevicesName) {
+  std::string name;
+  FakeExecutor::Options options;
+  options.step_fault = [&name](absl::Span<const StepRow>) {
+    char buffer[16];
+    pthread_getname_np(pthread_self(), buffer, sizeof(buffer));
+    name = buffer;
+    return absl::OkStatus();
+  };
+  StartWorker(std::make_unique<FakeExecutor>(options), "cuda:0 of a long-named host");
+  auto [id, listener] = Submit(Images(1, 1, HalvingPlan(1)));
+  ASSERT_TRUE(listener->AwaitFinished().ok());
+  EXPECT_EQ(name, "step cuda:0 of ");
+}
+
+}  // namespace
+}  // namespace diffusiond
