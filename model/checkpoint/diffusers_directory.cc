@@ -24,7 +24,7 @@ namespace diffusiond {
 namespace {
 
 // Times to start over when the directory was replaced while it was being read.
-constexpr int kMaxAttempts = 4;
+constexpr int kMaxAttempts = 16;
 
 // The files of one directory, found through its descriptor rather than its path.
 class Directory {

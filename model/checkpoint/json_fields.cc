@@ -6,12 +6,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
-#include "model/checkpoint/file_status.h"
 
 namespace diffusiond {
 namespace {
 
 using Json = nlohmann::json;
+
+// Of a field's value in a message.
+constexpr size_t kMaxShownBytes = 200;
 
 bool Convert(const Json& from, bool* to) {
   if (!from.is_boolean()) return false;
@@ -83,9 +85,9 @@ const Json* JsonFields::Find(const char* field) const {
 }
 
 void JsonFields::Fault(absl::string_view field, absl::string_view expected, const Json& found) {
-  faults_.push_back(
-      absl::StrCat(field, ": expected ", expected, ", found ",
-                   Quoted(found.dump(-1, ' ', false, Json::error_handler_t::replace))));
+  std::string text = found.dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
+  if (text.size() > kMaxShownBytes) text = absl::StrCat(text.substr(0, kMaxShownBytes), "...");
+  faults_.push_back(absl::StrCat(field, ": expected ", expected, ", found ", text));
 }
 
 absl::Status JsonFields::status() const {

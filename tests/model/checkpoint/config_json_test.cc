@@ -1,0 +1,303 @@
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "model/checkpoint/generation_defaults.h"
+#include "model/checkpoint/model_index_json.h"
+#include "model/checkpoint/scheduler_config_json.h"
+#include "model/checkpoint/unet_config_json.h"
+#include "tests/model/checkpoint/golden_directory.h"
+#include "tests/model/checkpoint/scratch_directory.h"
+
+namespace diffusiond {
+namespace {
+
+using ::testing::HasSubstr;
+using Json = nlohmann::json;
+
+struct Fault {
+  const char* change;   // Merged into a valid file (RFC 7396: null removes a field).
+  const char* message;  // Part of what the reader says.
+};
+
+template <typename T>
+void ExpectRefused(absl::StatusOr<T> (*parse)(absl::string_view), const Json& valid,
+                   const std::vector<Fault>& faults) {
+  ASSERT_TRUE(parse(valid.dump()).ok()) << parse(valid.dump()).status();
+  for (const Fault& fault : faults) {
+    Json changed = valid;
+    changed.merge_patch(Json::parse(fault.change));
+    const absl::Status status = parse(changed.dump()).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << fault.change;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(fault.message)) << fault.change;
+  }
+}
+
+Json ValidUNet() {
+  UNetConfig config;
+  return Json::parse(*FormatUNetConfig(config));
+}
+
+TEST(UNetConfigJsonTest, WritesTheVeryFilesOfDiffusers) {
+  int compared = 0;
+  for (const auto& golden : GoldenCheckpoints()) {
+    const auto path = golden / "unet/config.json";
+    if (!std::filesystem::exists(path)) continue;
+    const std::string text = ReadWholeFile(path);
+    const absl::StatusOr<UNetConfig> config = ParseUNetConfig(text);
+    ASSERT_TRUE(config.ok()) << path << config.status();
+    EXPECT_EQ(Json::parse(*FormatUNetConfig(*config)), Json::parse(text)) << path;
+    EXPECT_EQ(*ParseUNetConfig(*FormatUNetConfig(*config)), *config) << path;
+    ++compared;
+  }
+  EXPECT_GT(compared, 0);
+}
+
+TEST(UNetConfigJsonTest, ShortOldFilesTakeTheConstructorsDefaults) {
+  for (const auto& entry : std::filesystem::directory_iterator(GoldenDirectory() / "hub")) {
+    const auto path = entry.path() / "config.json";
+    const absl::StatusOr<UNetConfig> config = ParseUNetConfig(ReadWholeFile(path));
+    ASSERT_TRUE(config.ok()) << path << config.status();
+    EXPECT_EQ(config->attention_head_dim, std::nullopt) << path;
+    EXPECT_EQ(config->block_out_channels[0], 128) << path;
+    EXPECT_EQ(config->norm_eps, 1e-6) << path;
+    EXPECT_TRUE(config->add_attention) << path;
+    EXPECT_EQ(config->resnet_time_scale_shift, "default") << path;
+    EXPECT_EQ(config->num_class_embeds, std::nullopt) << path;
+  }
+}
+
+TEST(UNetConfigJsonTest, OldAndNewFilesOfOneModelAreEqual) {
+  EXPECT_EQ(
+      *ParseUNetConfig(ReadWholeFile(GoldenDirectory() / "unet/cifar_narrow_old/config.json")),
+      *ParseUNetConfig(
+          ReadWholeFile(GoldenDirectory() / "unet/cifar_narrow_new/unet/config.json")));
+}
+
+TEST(UNetConfigJsonTest, EveryFieldSurvivesARoundTrip) {
+  UNetConfig config;
+  config.sample_height = 48;
+  config.sample_width = 16;
+  config.in_channels = 2;
+  config.out_channels = 4;
+  config.center_input_sample = true;
+  config.freq_shift = 1;
+  config.flip_sin_to_cos = false;
+  config.down_block_types = {"ResnetDownsampleBlock2D", "AttnDownBlock2D"};
+  config.up_block_types = {"UpBlock2D", "ResnetUpsampleBlock2D"};
+  config.block_out_channels = {32, 48};
+  config.layers_per_block = 3;
+  config.mid_block_scale_factor = 1.414;
+  config.downsample_padding = 0;
+  config.downsample_type = "resnet";
+  config.upsample_type = "resnet";
+  config.dropout = 0.1;
+  config.act_fn = "swish";
+  config.attention_head_dim = 16;
+  config.norm_num_groups = 8;
+  config.attn_norm_num_groups = 4;
+  config.norm_eps = 1e-3;
+  config.resnet_time_scale_shift = "scale_shift";
+  config.add_attention = false;
+  config.num_class_embeds = 11;
+  const absl::StatusOr<UNetConfig> read = ParseUNetConfig(*FormatUNetConfig(config));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(*read, config);
+}
+
+TEST(UNetConfigJsonTest, IgnoresUnknownFieldsAndReadsTheFirstReleasesBlockNames) {
+  Json json = ValidUNet();
+  json["timestep_values"] = nullptr;
+  json["down_block_types"][0] = "UNetResDownBlock2D";
+  const absl::StatusOr<UNetConfig> config = ParseUNetConfig(json.dump());
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->down_block_types[0], "DownBlock2D");
+}
+
+TEST(UNetConfigJsonTest, RefusesWhatItCannotBuildAndNamesTheField) {
+  ExpectRefused<UNetConfig>(
+      ParseUNetConfig, ValidUNet(),
+      {{R"({"_class_name": "UNet2DConditionModel"})", "_class_name: expected UNet2DModel"},
+       {R"({"sample_size": null})", "sample_size: expected an integer or [height, width]"},
+       {R"({"sample_size": [32]})", "sample_size: expected an integer or [height, width]"},
+       {R"({"sample_size": 28})", "sample_size is 28, expected a multiple of 8, for 4 levels"},
+       {R"({"sample_size": 1000000})", "sample_size is 1000000, expected 1 to"},
+       {R"({"in_channels": 0})", "in_channels is 0, expected 1 to"},
+       {R"({"in_channels": "3"})", "in_channels: expected an integer, found \"3\""},
+       {R"({"out_channels": 1e30})", "out_channels: expected an integer"},
+       {R"({"out_channels": 18446744073709551615})", "out_channels: expected an integer"},
+       {R"({"center_input_sample": 1})", "center_input_sample: expected true or false"},
+       {R"({"time_embedding_type": "fourier"})",
+        "time_embedding_type is 'fourier', allowed: positional"},
+       {R"({"time_embedding_dim": 12})", "time_embedding_dim: expected null or"},
+       {R"({"freq_shift": 112})", "freq_shift is 112, expected 0 to 111"},
+       {R"({"down_block_types": ["DownBlock2D"]})",
+        "the length of down_block_types is 1, expected that of block_out_channels, 4"},
+       {R"({"up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"]})",
+        "up_block_types[1] is 'CrossAttnUpBlock2D', allowed: UpBlock2D, AttnUpBlock2D"},
+       {R"({"down_block_types": "DownBlock2D"})", "down_block_types: expected a list of strings"},
+       {R"({"mid_block_type": "UNetMidBlock2DCrossAttn"})", "mid_block_type is 'UNetMidBlock2DCr"},
+       {R"({"block_out_channels": []})", "the length of block_out_channels is 0"},
+       {R"({"block_out_channels": [224, 448, 672, 900]})",
+        "block_out_channels[3] is 900, expected a multiple of norm_num_groups = 32"},
+       {R"({"block_out_channels": [224, 448, 672, 1099511627776]})",
+        "block_out_channels[3] is 1099511627776, expected 1 to"},
+       {R"({"layers_per_block": 1000000})", "layers_per_block is 1000000, expected 1 to"},
+       {R"({"mid_block_scale_factor": 0})", "mid_block_scale_factor is 0, expected a finite"},
+       {R"({"downsample_padding": 2})", "downsample_padding is 2, expected 0 to 1"},
+       {R"({"downsample_type": "fir"})", "downsample_type is 'fir', allowed: conv, resnet"},
+       {R"({"upsample_type": "fir"})", "upsample_type is 'fir', allowed: conv, resnet"},
+       {R"({"dropout": 1})", "dropout is 1, expected 0 to below 1"},
+       {R"({"act_fn": "mish"})", "act_fn is 'mish', allowed: silu, swish"},
+       {R"({"attention_head_dim": 0})", "attention_head_dim is 0, expected 1 to"},
+       {R"({"attention_head_dim": 9})", "expected a multiple of attention_head_dim = 9"},
+       {R"({"norm_num_groups": 0})", "norm_num_groups is 0, expected 1 to"},
+       {R"({"attn_norm_num_groups": 5})", "expected a multiple of attn_norm_num_groups = 5"},
+       {R"({"norm_eps": -1e-5})", "norm_eps is -1e-05, expected a finite number above 0"},
+       {R"({"resnet_time_scale_shift": "spatial"})", "resnet_time_scale_shift is 'spatial'"},
+       {R"({"class_embed_type": "timestep"})", "class_embed_type is 'timestep', expected null"},
+       {R"({"num_class_embeds": 0})", "num_class_embeds is 0, expected 1 to"},
+       {R"({"act_fn": 3, "freq_shift": true})",
+        "freq_shift: expected an integer, found true; act_fn: expected a string, found 3"}});
+}
+
+TEST(UNetConfigJsonTest, RefusesWhatIsNotAnObject) {
+  for (const char* text : {"", "nul", "[]", "3", "{\"a\":", "{} {}", "\xff"}) {
+    EXPECT_EQ(ParseUNetConfig(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
+  }
+  EXPECT_THAT(std::string(ParseUNetConfig(std::string(5 << 20, ' ')).status().message()),
+              HasSubstr("at most 4194304"));
+  EXPECT_FALSE(ParseUNetConfig(std::string(1 << 20, '[')).ok());
+}
+
+TEST(SchedulerConfigJsonTest, WritesTheVeryFilesOfDiffusers) {
+  for (const auto& golden : GoldenCheckpoints()) {
+    const auto path = golden / "scheduler/scheduler_config.json";
+    if (!std::filesystem::exists(path)) continue;
+    const std::string text = ReadWholeFile(path);
+    const absl::StatusOr<SchedulerConfig> config = ParseSchedulerConfig(text);
+    ASSERT_TRUE(config.ok()) << path << config.status();
+    EXPECT_EQ(Json::parse(*FormatSchedulerConfig(*config)), Json::parse(text)) << path;
+  }
+}
+
+TEST(SchedulerConfigJsonTest, WritesTheFieldsOfEitherClassThatDiffusersWrites) {
+  for (const char* family : {"ddpm", "ddim"}) {
+    const Json list = Json::parse(
+        ReadWholeFile(GoldenDirectory() / "scheduler" / (family + std::string(".json"))));
+    for (const Json& golden : list.at("cases")) {
+      const Json& expected = golden.at("config");
+      const absl::StatusOr<SchedulerConfig> config = ParseSchedulerConfig(expected.dump());
+      ASSERT_TRUE(config.ok()) << golden.at("name") << config.status();
+      EXPECT_EQ(Json::parse(*FormatSchedulerConfig(*config)), expected) << golden.at("name");
+    }
+  }
+}
+
+TEST(SchedulerConfigJsonTest, ShortOldFilesTakeTheDefaults) {
+  const absl::StatusOr<SchedulerConfig> config = ParseSchedulerConfig(
+      ReadWholeFile(GoldenDirectory() / "hub/ddpm-church-256/scheduler_config.json"));
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(*config, SchedulerConfig());
+}
+
+TEST(SchedulerConfigJsonTest, ReadsOtherClassesAsDdpmWould) {
+  const absl::StatusOr<SchedulerConfig> config = ParseSchedulerConfig(
+      R"({"_class_name": "EulerDiscreteScheduler", "beta_schedule": "scaled_linear",
+          "beta_start": 0.00085, "beta_end": 0.012, "interpolation_type": "linear",
+          "sigma_min": null, "variance_type": null, "timestep_spacing": "linspace"})");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->class_name, "EulerDiscreteScheduler");
+  EXPECT_EQ(config->beta_schedule, "scaled_linear");
+  EXPECT_EQ(config->variance_type, "fixed_small");
+  EXPECT_TRUE(config->clip_sample);
+  EXPECT_EQ(*ParseSchedulerConfig(*FormatSchedulerConfig(*config)), *config);
+}
+
+TEST(SchedulerConfigJsonTest, FieldsForeignToTheClassSurviveARoundTrip) {
+  SchedulerConfig config;
+  config.set_alpha_to_one = false;
+  EXPECT_EQ(*ParseSchedulerConfig(*FormatSchedulerConfig(config)), config);
+  config.class_name = "DDIMScheduler";
+  config.variance_type = "fixed_large";
+  config.num_train_timesteps = 2;
+  config.trained_betas = {0.1, 0.7};
+  EXPECT_EQ(*ParseSchedulerConfig(*FormatSchedulerConfig(config)), config);
+}
+
+TEST(SchedulerConfigJsonTest, RefusesWhatItCannotRunAndNamesTheField) {
+  ExpectRefused<SchedulerConfig>(
+      ParseSchedulerConfig, Json::parse(*FormatSchedulerConfig(SchedulerConfig())),
+      {{R"({"_class_name": "EDMEulerScheduler"})", "_class_name is 'EDMEulerScheduler', allowed"},
+       {R"({"num_train_timesteps": 0})", "num_train_timesteps is 0, expected 1 to"},
+       {R"({"num_train_timesteps": 1000000000000})", "num_train_timesteps is 1e+12"},
+       {R"({"beta_start": -0.1})", "beta_start is -0.1, expected 0 to 1"},
+       {R"({"beta_end": 1.5})", "beta_end is 1.5, expected 0 to 1"},
+       {R"({"beta_start": 0.5})", "beta_start is 0.5, expected at most beta_end = 0.02"},
+       {R"({"beta_schedule": "laplace"})", "beta_schedule is 'laplace', allowed: linear"},
+       {R"({"trained_betas": [0.1]})", "trained_betas has 1 entries, expected"},
+       {R"({"trained_betas": [0.1, 2], "num_train_timesteps": 2})", "trained_betas[1] is 2"},
+       {R"({"trained_betas": "none"})", "trained_betas: expected a list of numbers"},
+       {R"({"variance_type": "fixed"})", "variance_type is 'fixed', allowed: fixed_small"},
+       {R"({"prediction_type": "flow"})", "prediction_type is 'flow', allowed: epsilon"},
+       {R"({"clip_sample": "yes"})", "clip_sample: expected true or false"},
+       {R"({"clip_sample_range": 0})", "clip_sample_range is 0, expected above 0"},
+       {R"({"dynamic_thresholding_ratio": 2})", "dynamic_thresholding_ratio is 2"},
+       {R"({"sample_max_value": -1})", "sample_max_value is -1"},
+       {R"({"timestep_spacing": "even"})", "timestep_spacing is 'even', allowed: leading"},
+       {R"({"steps_offset": -1})", "steps_offset is -1, expected 0 to 1000"}});
+}
+
+TEST(GenerationDefaultsTest, SurviveARoundTrip) {
+  const GenerationDefaults defaults = {"ddpm", 30, 0.25, 2, "fixed_large", "trailing"};
+  EXPECT_EQ(*ParseGenerationDefaults(*FormatGenerationDefaults(defaults)), defaults);
+  EXPECT_EQ(*ParseGenerationDefaults(*FormatGenerationDefaults({})), GenerationDefaults());
+  EXPECT_EQ(*ParseGenerationDefaults("{}"), GenerationDefaults());
+}
+
+TEST(GenerationDefaultsTest, AreRefusedOutOfRange) {
+  ExpectRefused<GenerationDefaults>(
+      ParseGenerationDefaults, Json::object(),
+      {{R"({"sampler": ""})", "sampler is empty"},
+       {R"({"num_inference_steps": 0})", "num_inference_steps is 0, allowed: 1 to"},
+       {R"({"num_inference_steps": 5000000000})", "num_inference_steps: expected a small integer"},
+       {R"({"eta": 1.5})", "eta is 1.5, allowed: 0 to 1"},
+       {R"({"guidance_scale": -1})", "guidance_scale is -1, allowed: 0 to 50"},
+       {R"({"variance_type": "learned"})", "variance_type is 'learned', allowed: fixed_small"},
+       {R"({"timestep_spacing": "even"})", "timestep_spacing is 'even', allowed: leading"}});
+}
+
+TEST(ModelIndexJsonTest, WritesTheVeryFileOfDiffusers) {
+  const std::string text =
+      ReadWholeFile(GoldenDirectory() / "unet/cifar_narrow_new/model_index.json");
+  ASSERT_TRUE(ParseModelIndex(text).ok());
+  EXPECT_EQ(*FormatModelIndex({}), text);
+}
+
+TEST(ModelIndexJsonTest, ClassNamesSurviveARoundTripInOrder) {
+  ModelIndex index;
+  for (int i = 0; i < 12; ++i) index.class_names.push_back("class " + std::to_string(i));
+  index.null_class_id = 12;
+  const absl::StatusOr<ModelIndex> read = ParseModelIndex(*FormatModelIndex(index));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->class_names, index.class_names);
+  EXPECT_EQ(read->null_class_id, 12);
+  index.class_names[3] = "\xff";
+  EXPECT_FALSE(FormatModelIndex(index).ok());
+}
+
+TEST(ModelIndexJsonTest, RefusesOtherNetworksAndGapsInTheClassNames) {
+  ExpectRefused<ModelIndex>(
+      ParseModelIndex, Json::parse(*FormatModelIndex({})),
+      {{R"({"unet": ["diffusers", "UNet2DConditionModel"]})", "unet: expected"},
+       {R"({"unet": "UNet2DModel"})", "unet: expected a list of strings"},
+       {R"({"id2label": ["a"]})", "id2label: expected an object"},
+       {R"({"id2label": {"0": "a", "2": "c"}})", "id 1 included"},
+       {R"({"id2label": {"0": "a", "01": "c"}})", "id 1 included"},
+       {R"({"id2label": {"0": 7}})", "id2label: expected a string"},
+       {R"({"null_class_id": "last"})", "null_class_id: expected a small integer"}});
+}
+
+}  // namespace
+}  // namespace diffusiond

@@ -1,0 +1,30 @@
+// Where the golden fixtures are (tests/golden/README.md).
+#ifndef DIFFUSIOND_TESTS_MODEL_CHECKPOINT_GOLDEN_DIRECTORY_H_
+#define DIFFUSIOND_TESTS_MODEL_CHECKPOINT_GOLDEN_DIRECTORY_H_
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace diffusiond {
+
+inline std::filesystem::path GoldenDirectory() {
+  const char* directory = std::getenv("DIFFUSIOND_GOLDEN_DIR");
+  return directory != nullptr ? directory : "tests/golden";
+}
+
+// The checkpoint directories of unet/, by name.
+inline std::vector<std::filesystem::path> GoldenCheckpoints() {
+  std::vector<std::filesystem::path> found;
+  for (const auto& entry : std::filesystem::directory_iterator(GoldenDirectory() / "unet")) {
+    if (entry.is_directory()) found.push_back(entry.path());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_TESTS_MODEL_CHECKPOINT_GOLDEN_DIRECTORY_H_

@@ -1,0 +1,50 @@
+// A directory of a test's own, removed with everything in it.
+#ifndef DIFFUSIOND_TESTS_MODEL_CHECKPOINT_SCRATCH_DIRECTORY_H_
+#define DIFFUSIOND_TESTS_MODEL_CHECKPOINT_SCRATCH_DIRECTORY_H_
+
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "gtest/gtest.h"
+
+namespace diffusiond {
+
+class ScratchDirectory {
+ public:
+  ScratchDirectory() {
+    std::string name = ::testing::TempDir() + "diffusiond-XXXXXX";
+    path_ = mkdtemp(name.data());
+  }
+  ~ScratchDirectory() { std::filesystem::remove_all(path_); }
+  ScratchDirectory(const ScratchDirectory&) = delete;
+  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::string ReadWholeFile(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  EXPECT_TRUE(file.good()) << path;
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+inline void WriteWholeFile(const std::filesystem::path& path, const std::string& bytes) {
+  std::filesystem::create_directories(path.parent_path());
+  std::ofstream file(path, std::ios::binary);
+  file << bytes;
+  ASSERT_TRUE(file.good()) << path;
+}
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_TESTS_MODEL_CHECKPOINT_SCRATCH_DIRECTORY_H_
