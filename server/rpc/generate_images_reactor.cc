@@ -1,0 +1,105 @@
+#include "server/rpc/generate_images_reactor.h"
+
+#include <string>
+#include <utility>
+
+#include "server/imaging/frame_encoder.h"
+#include "server/rpc/proto_conversion.h"
+#include "server/rpc/status_mapping.h"
+#include "server/rpc/submission.h"
+
+namespace diffusiond {
+
+grpc::ServerUnaryReactor* GenerateImagesReactor::Start(
+    std::shared_ptr<const ServiceContext> context, grpc::CallbackServerContext* rpc,
+    const v1::GenerateRequest& request, v1::GenerateImagesResponse* response) {
+  std::shared_ptr<GenerateImagesReactor> reactor(
+      new GenerateImagesReactor(std::move(context), rpc, response));
+  reactor->Run(request);
+  return reactor.get();
+}
+
+GenerateImagesReactor::GenerateImagesReactor(std::shared_ptr<const ServiceContext> context,
+                                             grpc::CallbackServerContext* rpc,
+                                             v1::GenerateImagesResponse* response)
+    : context_(std::move(context)),
+      rpc_(rpc),
+      scope_(context_, "GenerateImages", rpc->peer()),
+      response_(response) {}
+
+void GenerateImagesReactor::Run(const v1::GenerateRequest& request) {
+  absl::StatusOr<Submission> submission;
+  std::string request_id;
+  {
+    absl::MutexLock lock(&mu_);
+    self_ = shared_from_this();
+    submission = PrepareSubmission(*context_, *rpc_, request, PreviewSupport::kNotAllowed, scope_);
+    request_id = scope_.request_id();
+    if (!submission.ok()) return FinishOnce(submission.status());
+  }
+  const absl::StatusOr<GenerationId> id =
+      Submit(*context_, *std::move(submission), request_id, shared_from_this());
+  bool failed_already = false;
+  {
+    absl::MutexLock lock(&mu_);
+    if (!id.ok()) return FinishOnce(id.status());
+    generation_ = *id;
+    failed_already = outcome_.has_value() && !outcome_->ok();
+  }
+  if (failed_already) context_->engine->Cancel(*id, absl::CancelledError("the call failed"));
+}
+
+void GenerateImagesReactor::FinishOnce(absl::Status status) {
+  if (outcome_.has_value()) return;
+  outcome_ = std::move(status);
+  Finish(ToGrpcStatus(*outcome_));
+}
+
+void GenerateImagesReactor::OnCancel() {
+  // gRPC reacts only after Start returned, so the id is there if there ever is one.
+  std::optional<GenerationId> id;
+  const absl::Status reason = CancellationReason(*rpc_);
+  {
+    absl::MutexLock lock(&mu_);
+    id = generation_;
+    FinishOnce(reason);
+  }
+  if (id.has_value()) context_->engine->Cancel(*id, reason);
+}
+
+void GenerateImagesReactor::OnDone() {
+  std::shared_ptr<GenerateImagesReactor> self;
+  absl::MutexLock lock(&mu_);
+  scope_.End(outcome_.value_or(absl::UnknownError("the call ended before it was answered")));
+  self = std::move(self_);
+}
+
+void GenerateImagesReactor::OnImage(v1::Image image) {
+  absl::MutexLock lock(&mu_);
+  if (outcome_.has_value()) return;
+  const uint32_t index = image.image_index();
+  images_[index] = std::move(image);
+}
+
+void GenerateImagesReactor::OnEnd(absl::Status status, v1::Completed completed) {
+  std::optional<GenerationId> to_cancel;
+  {
+    absl::MutexLock lock(&mu_);
+    if (outcome_.has_value()) return;
+    if (status.ok()) {
+      for (auto& [index, image] : images_) {
+        context_->metrics->OnImageSent(EncodingName(FromProto(image.format())),
+                                       image.data().size());
+        *response_->add_images() = std::move(image);
+      }
+      *response_->mutable_receipt() = std::move(*completed.mutable_receipt());
+      *response_->mutable_timings() = std::move(*completed.mutable_timings());
+    } else {
+      to_cancel = generation_;
+    }
+    FinishOnce(status);
+  }
+  if (to_cancel.has_value()) context_->engine->Cancel(*to_cancel, status);
+}
+
+}  // namespace diffusiond

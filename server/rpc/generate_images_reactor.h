@@ -1,0 +1,66 @@
+// One GenerateImages call: the answer at once, no previews.
+#ifndef DIFFUSIOND_SERVER_RPC_GENERATE_IMAGES_REACTOR_H_
+#define DIFFUSIOND_SERVER_RPC_GENERATE_IMAGES_REACTOR_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "diffusiond/v1/diffusion.pb.h"
+#include "grpcpp/server_context.h"
+#include "grpcpp/support/server_callback.h"
+#include "server/engine/generation.h"
+#include "server/rpc/call_scope.h"
+#include "server/rpc/generation_run.h"
+#include "server/rpc/service_context.h"
+
+namespace diffusiond {
+
+// Collects images and answers when the generation is over. Owned and locked as GenerateReactor.
+class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
+                                    public GenerationSink,
+                                    public std::enable_shared_from_this<GenerateImagesReactor> {
+ public:
+  // Starts the call.
+  static grpc::ServerUnaryReactor* Start(std::shared_ptr<const ServiceContext> context,
+                                         grpc::CallbackServerContext* rpc,
+                                         const v1::GenerateRequest& request,
+                                         v1::GenerateImagesResponse* response);
+
+  // grpc::ServerUnaryReactor:
+  void OnCancel() override;
+  void OnDone() override;
+
+  // GenerationSink:
+  void OnProgress(v1::Progress) override {}
+  void OnPreview(v1::Preview) override {}
+  void OnPreviewDropped() override {}
+  void OnImage(v1::Image image) override;
+  void OnEnd(absl::Status status, v1::Completed completed) override;
+
+ private:
+  GenerateImagesReactor(std::shared_ptr<const ServiceContext> context,
+                        grpc::CallbackServerContext* rpc, v1::GenerateImagesResponse* response);
+
+  void Run(const v1::GenerateRequest& request);
+  void FinishOnce(absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const std::shared_ptr<const ServiceContext> context_;
+  grpc::CallbackServerContext* const rpc_;  // Valid until OnDone.
+
+  absl::Mutex mu_;
+  std::shared_ptr<GenerateImagesReactor> self_ ABSL_GUARDED_BY(mu_);  // Until OnDone.
+  CallScope scope_ ABSL_GUARDED_BY(mu_);
+  std::optional<GenerationId> generation_ ABSL_GUARDED_BY(mu_);
+  std::map<uint32_t, v1::Image> images_ ABSL_GUARDED_BY(mu_);  // By index: they come in any order.
+  std::optional<absl::Status> outcome_ ABSL_GUARDED_BY(mu_);   // Set: Finish was called.
+  v1::GenerateImagesResponse* const response_ ABSL_PT_GUARDED_BY(mu_);  // gRPC's after Finish.
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_RPC_GENERATE_IMAGES_REACTOR_H_

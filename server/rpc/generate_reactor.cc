@@ -1,0 +1,193 @@
+#include "server/rpc/generate_reactor.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/imaging/frame_encoder.h"
+#include "server/rpc/proto_conversion.h"
+#include "server/rpc/status_mapping.h"
+#include "server/rpc/submission.h"
+
+namespace diffusiond {
+
+grpc::ServerWriteReactor<v1::GenerateEvent>* GenerateReactor::Start(
+    std::shared_ptr<const ServiceContext> context, grpc::CallbackServerContext* rpc,
+    const v1::GenerateRequest& request) {
+  // Lives at least as long as this function, which gRPC's OnDone cannot precede.
+  std::shared_ptr<GenerateReactor> reactor(new GenerateReactor(std::move(context), rpc));
+  reactor->Run(request);
+  return reactor.get();
+}
+
+GenerateReactor::GenerateReactor(std::shared_ptr<const ServiceContext> context,
+                                 grpc::CallbackServerContext* rpc)
+    : context_(std::move(context)), rpc_(rpc), scope_(context_, "Generate", rpc->peer()) {}
+
+void GenerateReactor::Run(const v1::GenerateRequest& request) {
+  absl::StatusOr<Submission> submission;
+  std::string request_id;
+  {
+    absl::MutexLock lock(&mu_);
+    self_ = shared_from_this();
+    submission = PrepareSubmission(*context_, *rpc_, request, PreviewSupport::kAllowed, scope_);
+    request_id = scope_.request_id();
+    // Before the engine knows of the generation: Accepted is the first event.
+    if (submission.ok()) events_.Push(MakeAccepted(request_id, submission->request));
+  }
+  if (!submission.ok()) return Abort(submission.status());
+  const absl::StatusOr<GenerationId> id =
+      Submit(*context_, *std::move(submission), request_id, shared_from_this());
+  if (!id.ok()) return Abort(id.status());
+  Open(*id);
+}
+
+void GenerateReactor::Open(GenerationId id) {
+  absl::Status reason;
+  {
+    absl::MutexLock lock(&mu_);
+    generation_ = id;
+    open_ = true;
+    if (outcome_.has_value()) reason = *outcome_;
+    Advance();
+  }
+  if (!reason.ok()) CancelGeneration(reason);
+}
+
+void GenerateReactor::Abort(absl::Status status) {
+  absl::MutexLock lock(&mu_);
+  AbortLocked(std::move(status));
+}
+
+void GenerateReactor::AbortLocked(absl::Status status) {
+  events_.Clear();
+  open_ = true;
+  if (!outcome_.has_value() || outcome_->ok()) outcome_ = std::move(status);
+  Advance();
+}
+
+void GenerateReactor::Advance() {
+  if (!open_ || writing_ || finished_) return;
+  if (std::optional<v1::GenerateEvent> next = events_.Pop(); next.has_value()) {
+    current_ = *std::move(next);
+    writing_ = true;
+    write_started_ = context_->now();
+    WatchForStall(write_started_ + context_->stream_stall_timeout);
+    StartWrite(&current_);
+    return;
+  }
+  if (!outcome_.has_value()) return;
+  finished_ = true;
+  Finish(ToGrpcStatus(*outcome_));
+}
+
+void GenerateReactor::OnWriteDone(bool ok) {
+  if (!ok) CancelGeneration(CancellationReason(*rpc_));
+  absl::MutexLock lock(&mu_);
+  writing_ = false;
+  if (ok) CountSent(current_);
+  current_ = v1::GenerateEvent();
+  if (!ok) return AbortLocked(CancellationReason(*rpc_));
+  Advance();
+}
+
+void GenerateReactor::OnCancel() {
+  const absl::Status reason = CancellationReason(*rpc_);
+  CancelGeneration(reason);
+  Abort(reason);
+}
+
+void GenerateReactor::CancelGeneration(absl::Status reason) {
+  std::optional<GenerationId> id;
+  {
+    absl::MutexLock lock(&mu_);
+    id = generation_;
+  }
+  if (id.has_value()) context_->engine->Cancel(*id, std::move(reason));
+}
+
+void GenerateReactor::OnDone() {
+  // Both go after the lock.
+  std::shared_ptr<GenerateReactor> self;
+  std::unique_ptr<grpc::Alarm> alarm;
+  absl::MutexLock lock(&mu_);
+  done_ = true;
+  alarm = std::move(stall_alarm_);
+  scope_.Note("previews_sent", absl::StrCat(previews_sent_));
+  scope_.Note("previews_dropped", absl::StrCat(previews_dropped_));
+  scope_.End(outcome_.value_or(absl::UnknownError("the call ended before it was answered")));
+  self = std::move(self_);
+}
+
+void GenerateReactor::OnProgress(v1::Progress progress) {
+  absl::MutexLock lock(&mu_);
+  if (outcome_.has_value()) return;
+  events_.Push(std::move(progress));
+  Advance();
+}
+
+void GenerateReactor::OnPreview(v1::Preview preview) {
+  absl::MutexLock lock(&mu_);
+  if (outcome_.has_value()) return;
+  if (events_.Push(std::move(preview))) {
+    ++previews_dropped_;
+    context_->metrics->OnPreviewDropped();
+  }
+  Advance();
+}
+
+void GenerateReactor::OnPreviewDropped() {
+  absl::MutexLock lock(&mu_);
+  ++previews_dropped_;
+  context_->metrics->OnPreviewDropped();
+}
+
+void GenerateReactor::OnImage(v1::Image image) {
+  absl::MutexLock lock(&mu_);
+  if (outcome_.has_value()) return;
+  events_.Push(std::move(image));
+  Advance();
+}
+
+void GenerateReactor::OnEnd(absl::Status status, v1::Completed completed) {
+  // A failure on this side of the engine (an image that cannot be encoded) must stop it, too.
+  if (!status.ok()) CancelGeneration(status);
+  absl::MutexLock lock(&mu_);
+  if (outcome_.has_value()) return;
+  if (status.ok()) events_.Push(std::move(completed));
+  outcome_ = std::move(status);
+  Advance();
+}
+
+void GenerateReactor::CountSent(const v1::GenerateEvent& event) {
+  if (event.has_image()) {
+    context_->metrics->OnImageSent(EncodingName(FromProto(event.image().format())),
+                                   event.image().data().size());
+  } else if (event.has_preview()) {
+    ++previews_sent_;
+    context_->metrics->OnPreviewSent();
+    if (previews_sent_ == 1) context_->metrics->OnFirstPreview(scope_.age());
+  }
+}
+
+void GenerateReactor::WatchForStall(absl::Time wake) {
+  if (stall_alarm_set_ || wake == absl::InfiniteFuture()) return;
+  stall_alarm_set_ = true;
+  stall_alarm_ = std::make_unique<grpc::Alarm>();
+  stall_alarm_->Set(absl::ToChronoTime(wake),
+                    [self = shared_from_this()](bool fired) { self->OnStallAlarm(fired); });
+}
+
+void GenerateReactor::OnStallAlarm(bool fired) {
+  absl::MutexLock lock(&mu_);
+  stall_alarm_set_ = false;
+  if (!fired || done_ || finished_ || !writing_) return;
+  const absl::Time stalled = write_started_ + context_->stream_stall_timeout;
+  if (context_->now() < stalled) return WatchForStall(stalled);
+  AbortLocked(absl::CancelledError(absl::StrCat(
+      "the client took nothing for ", absl::FormatDuration(context_->stream_stall_timeout))));
+  // Ends the pending write; OnCancel frees the generation's rows.
+  rpc_->TryCancel();
+}
+
+}  // namespace diffusiond

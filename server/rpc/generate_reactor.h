@@ -1,0 +1,95 @@
+// The stream of one Generate call.
+#ifndef DIFFUSIOND_SERVER_RPC_GENERATE_REACTOR_H_
+#define DIFFUSIOND_SERVER_RPC_GENERATE_REACTOR_H_
+
+#include <memory>
+#include <optional>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "diffusiond/v1/diffusion.pb.h"
+#include "grpcpp/alarm.h"
+#include "grpcpp/server_context.h"
+#include "grpcpp/support/server_callback.h"
+#include "server/engine/generation.h"
+#include "server/rpc/call_scope.h"
+#include "server/rpc/event_queue.h"
+#include "server/rpc/generation_run.h"
+#include "server/rpc/service_context.h"
+
+namespace diffusiond {
+
+// Writes what waits in its EventQueue, one event at a time, and finishes when the generation is
+// over and nothing waits. Owned by itself until gRPC's OnDone and by the generation until OnEnd,
+// whichever is later, so either side may go first. Thread-safe; one lock guards all state, and is
+// not held while the engine is called.
+//
+// gRPC never runs a user's reaction on the stack of StartWrite, Finish or TryCancel, so these are
+// called with the lock held: no other thread can get between the decision and the call.
+class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateEvent>,
+                              public GenerationSink,
+                              public std::enable_shared_from_this<GenerateReactor> {
+ public:
+  // Starts the call: what a CallbackService method returns.
+  static grpc::ServerWriteReactor<v1::GenerateEvent>* Start(
+      std::shared_ptr<const ServiceContext> context, grpc::CallbackServerContext* rpc,
+      const v1::GenerateRequest& request);
+
+  // grpc::ServerWriteReactor:
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+  // GenerationSink:
+  void OnProgress(v1::Progress progress) override;
+  void OnPreview(v1::Preview preview) override;
+  void OnPreviewDropped() override;
+  void OnImage(v1::Image image) override;
+  void OnEnd(absl::Status status, v1::Completed completed) override;
+
+ private:
+  GenerateReactor(std::shared_ptr<const ServiceContext> context, grpc::CallbackServerContext* rpc);
+
+  void Run(const v1::GenerateRequest& request);
+  // The engine took the generation: what waits may be sent.
+  void Open(GenerationId id);
+  // Ends the call without the generation: it was never there, or its client is gone.
+  void Abort(absl::Status status);
+  void AbortLocked(absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // Starts the next write or the finish, if it is time for one.
+  void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CountSent(const v1::GenerateEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CancelGeneration(absl::Status reason) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // The alarm goes off when a write may have stalled.
+  void WatchForStall(absl::Time wake) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void OnStallAlarm(bool fired);
+
+  const std::shared_ptr<const ServiceContext> context_;
+  grpc::CallbackServerContext* const rpc_;  // Valid until OnDone.
+
+  absl::Mutex mu_;
+  std::shared_ptr<GenerateReactor> self_ ABSL_GUARDED_BY(mu_);  // Until OnDone.
+  CallScope scope_ ABSL_GUARDED_BY(mu_);
+  std::optional<GenerationId> generation_ ABSL_GUARDED_BY(mu_);
+  EventQueue events_ ABSL_GUARDED_BY(mu_);
+  // Set once: how the call ends when nothing waits any more.
+  std::optional<absl::Status> outcome_ ABSL_GUARDED_BY(mu_);
+  bool open_ ABSL_GUARDED_BY(mu_) = false;
+  bool writing_ ABSL_GUARDED_BY(mu_) = false;   // `current_` is gRPC's until OnWriteDone.
+  bool finished_ ABSL_GUARDED_BY(mu_) = false;  // Finish was called.
+  bool done_ ABSL_GUARDED_BY(mu_) = false;      // gRPC has let go.
+  int previews_sent_ ABSL_GUARDED_BY(mu_) = 0;
+  int previews_dropped_ ABSL_GUARDED_BY(mu_) = 0;
+  v1::GenerateEvent current_ ABSL_GUARDED_BY(mu_);
+  absl::Time write_started_ ABSL_GUARDED_BY(mu_);
+  std::unique_ptr<grpc::Alarm> stall_alarm_ ABSL_GUARDED_BY(mu_);
+  bool stall_alarm_set_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_RPC_GENERATE_REACTOR_H_

@@ -1,0 +1,329 @@
+#include "server/rpc/generation_request.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/rpc/closest_name.h"
+#include "server/rpc/field_violations.h"
+#include "server/rpc/proto_conversion.h"
+
+namespace diffusiond {
+namespace {
+
+constexpr std::array<absl::string_view, 3> kVariances = {"fixed_small", "fixed_large", "zero"};
+constexpr std::array<absl::string_view, 3> kTimestepSpacings = {"leading", "trailing", "linspace"};
+
+// Resolves the fields of one request on one model, noting each fault and going on.
+class Resolver {
+ public:
+  Resolver(const v1::GenerateRequest& request, std::shared_ptr<const ServedModel> model,
+           const RequestLimits& limits, PreviewSupport previews)
+      : request_(request), limits_(limits), previews_(previews) {
+    result_.model = std::move(model);
+    result_.sampling = result_.model->defaults.sampling;
+  }
+
+  absl::StatusOr<GenerationRequest> Resolve(uint64_t seed_if_absent) {
+    result_.seed = request_.has_seed() ? request_.seed() : seed_if_absent;
+    ResolveCount();
+    ResolveClass();
+    ResolveGuidance();
+    ResolveSampler();
+    ResolveSteps();
+    ResolveEta();
+    ResolveVariance();
+    ResolveSpacing();
+    ResolveClipSample();
+    result_.encoding = ResolveFormat("format", request_.format(), /*allow_raw=*/true);
+    ResolvePreview();
+    if (absl::Status status = violations_.ToStatus(); !status.ok()) return status;
+    ForgetUnreadOptions();
+    return std::move(result_);
+  }
+
+ private:
+  const ServedModel& model() const { return *result_.model; }
+
+  void ResolveCount() {
+    if (!request_.has_count()) return;
+    if (request_.count() < 1 || request_.count() > static_cast<uint32_t>(limits_.max_count)) {
+      violations_.Add("count",
+                      absl::StrCat(request_.count(), " is not in 1 .. ", limits_.max_count));
+      return;
+    }
+    result_.count = static_cast<int>(request_.count());
+  }
+
+  void ResolveClass() {
+    const int num_classes = static_cast<int>(model().class_names.size());
+    const char* const field =
+        request_.class_case() == v1::GenerateRequest::kClassId ? "class_id" : "class_name";
+    if (request_.class_case() == v1::GenerateRequest::CLASS_NOT_SET) {
+      if (num_classes > 0 && !model().null_class_id.has_value()) {
+        violations_.Add("class_id",
+                        absl::StrCat("is unset, but the model has no null class: choose 0"
+                                     " .. ",
+                                     num_classes - 1, ", or a class_name"));
+      }
+      return;
+    }
+    if (num_classes == 0) {
+      violations_.Add(field, "is set, but the model has no classes");
+      return;
+    }
+    if (request_.class_case() == v1::GenerateRequest::kClassId) {
+      const uint32_t id = request_.class_id();
+      if (id >= static_cast<uint32_t>(num_classes)) {
+        violations_.Add(field, absl::StrCat(id, " is not in 0 .. ", num_classes - 1));
+      } else if (static_cast<int>(id) == model().null_class_id) {
+        violations_.Add(field,
+                        absl::StrCat(id, " is the null class: leave the class unset for it"));
+      }
+      result_.class_id = static_cast<int>(id);
+      return;
+    }
+    const auto found = absl::c_find_if(model().class_names, [this](const std::string& name) {
+      return !name.empty() && absl::EqualsIgnoreCase(name, request_.class_name());
+    });
+    if (found == model().class_names.end()) {
+      violations_.Add(field, UnknownName(request_.class_name(), model().class_names));
+      return;
+    }
+    result_.class_id = static_cast<int>(found - model().class_names.begin());
+  }
+
+  void ResolveGuidance() {
+    const bool asks_for_class = request_.class_case() != v1::GenerateRequest::CLASS_NOT_SET;
+    if (!request_.has_guidance_scale()) {
+      const bool can_guide = asks_for_class && model().null_class_id.has_value();
+      result_.guidance_scale = can_guide ? AsFloat(model().defaults.guidance_scale) : 1;
+      return;
+    }
+    const float scale = request_.guidance_scale();
+    // Written so that NaN fails.
+    if (!(scale >= 0 && scale <= limits_.max_guidance_scale)) {
+      violations_.Add("guidance_scale",
+                      absl::StrCat(scale, " is not in 0 .. ", limits_.max_guidance_scale));
+    } else if (scale != 1 && !model().null_class_id.has_value()) {
+      violations_.Add("guidance_scale",
+                      absl::StrCat(scale, " needs a model with a null class; without, only 1"));
+    } else if (scale != 1 && !asks_for_class) {
+      violations_.Add("guidance_scale",
+                      absl::StrCat(scale, " needs class_id or class_name; without, only 1"));
+    }
+    result_.guidance_scale = scale;
+  }
+
+  void ResolveSampler() {
+    if (!request_.sampler().empty()) result_.sampling.sampler = request_.sampler();
+    sampler_ = FindSampler(result_.sampling.sampler);
+    if (sampler_ != nullptr) return;
+    std::vector<std::string> names;
+    for (const Sampler& sampler : Samplers()) names.push_back(sampler.name);
+    violations_.Add("sampler", UnknownName(result_.sampling.sampler, names));
+  }
+
+  void ResolveSteps() {
+    const int64_t max_steps = model().scheduler.num_train_timesteps;
+    if (!request_.has_steps()) return;
+    if (request_.steps() < 1 || request_.steps() > max_steps) {
+      violations_.Add("steps", absl::StrCat(request_.steps(), " is not in 1 .. ", max_steps));
+      return;
+    }
+    result_.sampling.steps = request_.steps();
+  }
+
+  void ResolveEta() {
+    result_.sampling.eta = AsFloat(result_.sampling.eta);
+    if (!request_.has_eta()) return;
+    const float eta = request_.eta();
+    if (!(eta >= 0 && eta <= 1)) {
+      violations_.Add("eta", absl::StrCat(eta, " is not in 0 .. 1"));
+    } else {
+      RefuseIfUnread("eta", absl::StrCat(eta));
+    }
+    result_.sampling.eta = eta;
+  }
+
+  void ResolveVariance() {
+    if (request_.variance().empty()) return;
+    if (absl::c_linear_search(kVariances, request_.variance())) {
+      RefuseIfUnread("variance", QuoteValue(request_.variance()));
+    } else {
+      violations_.Add("variance", NotOneOf(request_.variance(), kVariances));
+    }
+    result_.sampling.variance = request_.variance();
+  }
+
+  void ResolveSpacing() {
+    if (request_.timestep_spacing().empty()) return;
+    if (absl::c_linear_search(kTimestepSpacings, request_.timestep_spacing())) {
+      RefuseIfUnread("timestep_spacing", QuoteValue(request_.timestep_spacing()));
+    } else {
+      violations_.Add("timestep_spacing", NotOneOf(request_.timestep_spacing(), kTimestepSpacings));
+    }
+    result_.sampling.timestep_spacing = request_.timestep_spacing();
+  }
+
+  void ResolveClipSample() {
+    if (!request_.has_clip_sample()) return;
+    RefuseIfUnread("clip_sample", request_.clip_sample() ? "true" : "false");
+    result_.sampling.clip_sample = request_.clip_sample();
+  }
+
+  ImageEncoding ResolveFormat(absl::string_view field, v1::ImageFormat format, bool allow_raw) {
+    const ImageEncoding encoding = FromProto(format);
+    if (!v1::ImageFormat_IsValid(format)) {
+      violations_.Add(
+          field, absl::StrCat(static_cast<int>(format), " is not an ImageFormat: PNG, WEBP, JPEG",
+                              allow_raw ? " or RAW_FLOAT32" : ""));
+      return encoding;
+    }
+    if (encoding == ImageEncoding::kRawFloat32 && !allow_raw) {
+      violations_.Add(field, "IMAGE_FORMAT_RAW_FLOAT32 is not allowed, only PNG, WEBP, JPEG");
+      return encoding;
+    }
+    if (!CanEncode(encoding, model().channels)) {
+      violations_.Add(field, absl::StrCat(EncodingName(encoding), " cannot carry the ",
+                                          model().channels, " channels of the model",
+                                          allow_raw ? "; IMAGE_FORMAT_RAW_FLOAT32 can" : ""));
+    }
+    return encoding;
+  }
+
+  void ResolvePreview() {
+    if (!request_.has_preview()) return;
+    if (previews_ == PreviewSupport::kNotAllowed) {
+      violations_.Add("preview", "is set, but only Generate sends previews; unset it");
+      return;
+    }
+    const v1::PreviewOptions& preview = request_.preview();
+    switch (preview.kind()) {
+      case v1::PREVIEW_KIND_UNSPECIFIED:
+      case v1::PREVIEW_KIND_X0_HAT:
+        result_.preview.content = PreviewContent::kX0Hat;
+        break;
+      case v1::PREVIEW_KIND_X_T:
+        result_.preview.content = PreviewContent::kXt;
+        break;
+      case v1::PREVIEW_KIND_BOTH:
+        result_.preview.content = PreviewContent::kBoth;
+        break;
+      default:
+        violations_.Add("preview.kind", absl::StrCat(static_cast<int>(preview.kind()),
+                                                     " is not a PreviewKind: X_T, X0_HAT or BOTH"));
+    }
+    if (preview.every_steps() == 0) {
+      if (!v1::ImageFormat_IsValid(preview.format())) {
+        ResolveFormat("preview.format", preview.format(), /*allow_raw=*/false);
+      }
+      return;
+    }
+    const uint32_t steps = static_cast<uint32_t>(result_.sampling.steps);
+    if (preview.every_steps() > steps) {
+      violations_.Add("preview.every_steps", absl::StrCat(preview.every_steps(), " is not in 0 .. ",
+                                                          steps, ", the number of steps"));
+      return;
+    }
+    result_.preview.every_steps = static_cast<int>(preview.every_steps());
+    result_.preview.encode.encoding =
+        ResolveFormat("preview.format", preview.format(), /*allow_raw=*/false);
+    result_.preview.encode.max_side =
+        static_cast<int>(std::min<uint32_t>(preview.max_side(), std::numeric_limits<int>::max()));
+  }
+
+  // A value that would have no effect is a mistake of the caller's: better said than ignored.
+  void RefuseIfUnread(const std::string& field, absl::string_view value) {
+    if (sampler_ == nullptr || Reads(*sampler_, field)) return;
+    std::vector<std::string> readers;
+    for (const Sampler& sampler : Samplers()) {
+      if (Reads(sampler, field)) readers.push_back(sampler.name);
+    }
+    violations_.Add(field, absl::StrCat(value, " has no effect on sampler ", sampler_->name,
+                                        "; read by: ", absl::StrJoin(readers, ", ")));
+  }
+
+  // So that requests which differ only in what does not matter share a plan and a receipt.
+  void ForgetUnreadOptions() {
+    const SamplingOptions none;
+    SamplingOptions& sampling = result_.sampling;
+    if (!Reads(*sampler_, "eta")) sampling.eta = none.eta;
+    if (!Reads(*sampler_, "variance")) sampling.variance = none.variance;
+    if (!Reads(*sampler_, "timestep_spacing")) sampling.timestep_spacing = none.timestep_spacing;
+    if (!Reads(*sampler_, "clip_sample")) sampling.clip_sample = none.clip_sample;
+  }
+
+  template <typename Names>
+  static std::string NotOneOf(const std::string& value, const Names& names) {
+    return absl::StrCat(QuoteValue(value), " is not one of ", absl::StrJoin(names, ", "));
+  }
+
+  static double AsFloat(double value) { return static_cast<double>(static_cast<float>(value)); }
+
+  const v1::GenerateRequest& request_;
+  const RequestLimits& limits_;
+  const PreviewSupport previews_;
+  const Sampler* sampler_ = nullptr;
+  FieldViolations violations_;
+  GenerationRequest result_;
+};
+
+}  // namespace
+
+const Sampler* FindSampler(absl::string_view name) {
+  for (const Sampler& sampler : Samplers()) {
+    if (sampler.name == name) return &sampler;
+  }
+  return nullptr;
+}
+
+bool Reads(const Sampler& sampler, absl::string_view field) {
+  return absl::c_linear_search(sampler.options, field);
+}
+
+absl::StatusOr<GenerationRequest> ParseGenerateRequest(const v1::GenerateRequest& request,
+                                                       const ModelCatalog& catalog,
+                                                       const RequestLimits& limits,
+                                                       PreviewSupport previews,
+                                                       uint64_t seed_if_absent) {
+  absl::StatusOr<std::shared_ptr<const ServedModel>> model = catalog.Find(request.model());
+  if (!model.ok()) return model.status();
+  return Resolver(request, *std::move(model), limits, previews).Resolve(seed_if_absent);
+}
+
+absl::StatusOr<GenerationSpec> MakeGenerationSpec(const GenerationRequest& request,
+                                                  absl::Time deadline) {
+  absl::StatusOr<std::shared_ptr<const SamplingPlan>> plan =
+      request.model->plans->Get(request.sampling);
+  if (!plan.ok()) {
+    if (!absl::IsInvalidArgument(plan.status())) return plan.status();
+    FieldViolations violations;
+    violations.Add("sampler", plan.status().message());
+    return violations.ToStatus();
+  }
+  GenerationSpec spec;
+  spec.model = request.model->name;
+  spec.preview_every_steps = request.preview.every_steps;
+  spec.preview_content =
+      request.preview.every_steps > 0 ? request.preview.content : PreviewContent::kNone;
+  spec.deadline = deadline;
+  for (int i = 0; i < request.count; ++i) {
+    TrajectorySpec& trajectory = spec.trajectories.emplace_back();
+    trajectory.plan = *plan;
+    trajectory.seed = request.seed;
+    trajectory.image_index = static_cast<uint32_t>(i);
+    trajectory.class_id = request.class_id;
+    trajectory.guidance_scale = request.guidance_scale;
+  }
+  return spec;
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,67 @@
+// A GenerateRequest with nothing left open and nothing wrong.
+#ifndef DIFFUSIOND_SERVER_RPC_GENERATION_REQUEST_H_
+#define DIFFUSIOND_SERVER_RPC_GENERATION_REQUEST_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "diffusiond/v1/diffusion.pb.h"
+#include "model/sampling/sampler.h"
+#include "server/engine/engine.h"
+#include "server/imaging/frame_encoder.h"
+#include "server/rpc/model_catalog.h"
+#include "server/rpc/served_model.h"
+
+namespace diffusiond {
+
+struct RequestLimits {
+  int max_count = 64;  // Images of one request.
+  double max_guidance_scale = 50;
+};
+
+struct PreviewRequest {
+  int every_steps = 0;  // 0: none.
+  PreviewContent content = PreviewContent::kX0Hat;
+  EncodeOptions encode;
+};
+
+// Floating-point values are exactly representable as the float that the API reports, so that a
+// receipt replays to the same bytes.
+struct GenerationRequest {
+  std::shared_ptr<const ServedModel> model;
+  int count = 1;
+  uint64_t seed = 0;
+  std::optional<int> class_id;
+  double guidance_scale = 1;
+  SamplingOptions sampling;
+  PreviewRequest preview;
+  ImageEncoding encoding = ImageEncoding::kPng;
+};
+
+// Null if there is no sampler of that name.
+const Sampler* FindSampler(absl::string_view name);
+
+// Whether `sampler` reads that field of GenerateRequest; `steps` is read by all.
+bool Reads(const Sampler& sampler, absl::string_view field);
+
+enum class PreviewSupport { kAllowed, kNotAllowed };
+
+// `seed_if_absent` is used when the request names none. NOT_FOUND: no such model. INVALID_ARGUMENT:
+// carries a BadRequest that names every wrong field.
+absl::StatusOr<GenerationRequest> ParseGenerateRequest(const v1::GenerateRequest& request,
+                                                       const ModelCatalog& catalog,
+                                                       const RequestLimits& limits,
+                                                       PreviewSupport previews,
+                                                       uint64_t seed_if_absent);
+
+// One trajectory for each image. INVALID_ARGUMENT: no plan can be compiled from the parameters.
+absl::StatusOr<GenerationSpec> MakeGenerationSpec(const GenerationRequest& request,
+                                                  absl::Time deadline);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_RPC_GENERATION_REQUEST_H_

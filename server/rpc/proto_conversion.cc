@@ -1,0 +1,143 @@
+#include "server/rpc/proto_conversion.h"
+
+#include <string>
+
+#include "model/sampling/sampler.h"
+#include "server/rpc/version.h"
+
+namespace diffusiond {
+namespace {
+
+// Options that the sampler does not read stay unset: they say nothing about the image.
+void SetSampling(const SamplingOptions& options, v1::ResolvedParameters* parameters) {
+  parameters->set_sampler(options.sampler);
+  parameters->set_steps(static_cast<uint32_t>(options.steps));
+  const Sampler* const sampler = FindSampler(options.sampler);
+  if (sampler == nullptr) return;
+  if (Reads(*sampler, "eta")) parameters->set_eta(static_cast<float>(options.eta));
+  if (Reads(*sampler, "variance")) parameters->set_variance(options.variance);
+  if (Reads(*sampler, "timestep_spacing")) {
+    parameters->set_timestep_spacing(options.timestep_spacing);
+  }
+  if (Reads(*sampler, "clip_sample")) parameters->set_clip_sample(options.clip_sample);
+}
+
+v1::ResolvedParameters DefaultsOf(const ServedModel& model) {
+  v1::ResolvedParameters defaults;
+  defaults.set_model(model.name);
+  defaults.set_count(1);
+  defaults.set_guidance_scale(static_cast<float>(model.defaults.guidance_scale));
+  defaults.set_format(v1::IMAGE_FORMAT_PNG);
+  SetSampling(model.defaults.sampling, &defaults);
+  return defaults;
+}
+
+}  // namespace
+
+v1::ImageFormat ToProto(ImageEncoding encoding) {
+  switch (encoding) {
+    case ImageEncoding::kPng:
+      return v1::IMAGE_FORMAT_PNG;
+    case ImageEncoding::kWebp:
+      return v1::IMAGE_FORMAT_WEBP;
+    case ImageEncoding::kJpeg:
+      return v1::IMAGE_FORMAT_JPEG;
+    case ImageEncoding::kRawFloat32:
+      return v1::IMAGE_FORMAT_RAW_FLOAT32;
+  }
+  return v1::IMAGE_FORMAT_UNSPECIFIED;
+}
+
+ImageEncoding FromProto(v1::ImageFormat format) {
+  switch (format) {
+    case v1::IMAGE_FORMAT_WEBP:
+      return ImageEncoding::kWebp;
+    case v1::IMAGE_FORMAT_JPEG:
+      return ImageEncoding::kJpeg;
+    case v1::IMAGE_FORMAT_RAW_FLOAT32:
+      return ImageEncoding::kRawFloat32;
+    default:
+      return ImageEncoding::kPng;
+  }
+}
+
+v1::PreviewKind ToProto(PreviewContent content) {
+  switch (content) {
+    case PreviewContent::kXt:
+      return v1::PREVIEW_KIND_X_T;
+    case PreviewContent::kX0Hat:
+      return v1::PREVIEW_KIND_X0_HAT;
+    case PreviewContent::kBoth:
+      return v1::PREVIEW_KIND_BOTH;
+    case PreviewContent::kNone:
+      break;
+  }
+  return v1::PREVIEW_KIND_UNSPECIFIED;
+}
+
+v1::Numerics ToProto(const ServedNumerics& numerics) {
+  v1::Numerics message;
+  message.set_server_version(kServerVersion);
+  message.set_libtorch_version(numerics.libtorch_version);
+  message.set_device_kind(numerics.device_kind);
+  message.set_micro_batch(static_cast<uint32_t>(numerics.micro_batch));
+  return message;
+}
+
+google::protobuf::Duration ToProto(absl::Duration duration) {
+  google::protobuf::Duration message;
+  message.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &duration));
+  message.set_nanos(
+      static_cast<int32_t>(absl::IDivDuration(duration, absl::Nanoseconds(1), &duration)));
+  return message;
+}
+
+v1::ResolvedParameters ToProto(const GenerationRequest& request) {
+  v1::ResolvedParameters parameters;
+  parameters.set_model(request.model->name);
+  parameters.set_count(static_cast<uint32_t>(request.count));
+  parameters.set_seed(request.seed);
+  if (request.class_id.has_value()) {
+    parameters.set_class_id(static_cast<uint32_t>(*request.class_id));
+    parameters.set_class_name(request.model->class_names[static_cast<size_t>(*request.class_id)]);
+  }
+  parameters.set_guidance_scale(static_cast<float>(request.guidance_scale));
+  parameters.set_format(ToProto(request.encoding));
+  SetSampling(request.sampling, &parameters);
+  return parameters;
+}
+
+v1::Model ToProto(const ServedModel& model, const RequestLimits& limits) {
+  v1::Model message;
+  message.set_name(model.name);
+  message.set_digest(model.digest);
+  message.set_width(static_cast<uint32_t>(model.width));
+  message.set_height(static_cast<uint32_t>(model.height));
+  message.set_channels(static_cast<uint32_t>(model.channels));
+  for (size_t id = 0; id < model.class_names.size(); ++id) {
+    if (static_cast<int>(id) == model.null_class_id) continue;
+    v1::ModelClass* model_class = message.add_classes();
+    model_class->set_id(static_cast<uint32_t>(id));
+    model_class->set_name(model.class_names[id]);
+  }
+  message.set_has_null_class(model.null_class_id.has_value());
+  message.set_num_parameters(model.num_parameters);
+  message.set_prediction_type(model.scheduler.prediction_type);
+  message.set_beta_schedule(model.scheduler.trained_betas.empty() ? model.scheduler.beta_schedule
+                                                                  : "trained_betas");
+  message.set_num_train_timesteps(static_cast<uint32_t>(model.scheduler.num_train_timesteps));
+  for (const Sampler& sampler : Samplers()) {
+    v1::SamplerInfo* info = message.add_samplers();
+    info->set_name(sampler.name);
+    info->set_description(sampler.description);
+    for (const std::string& option : sampler.options) info->add_options(option);
+  }
+  *message.mutable_defaults() = DefaultsOf(model);
+  message.mutable_limits()->set_max_count(static_cast<uint32_t>(limits.max_count));
+  message.mutable_limits()->set_max_steps(message.num_train_timesteps());
+  message.mutable_limits()->set_max_guidance_scale(static_cast<float>(limits.max_guidance_scale));
+  *message.mutable_numerics() = ToProto(model.numerics);
+  return message;
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,31 @@
+// What the RPC layer counts.
+#ifndef DIFFUSIOND_SERVER_RPC_RPC_METRICS_H_
+#define DIFFUSIOND_SERVER_RPC_RPC_METRICS_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/time/time.h"
+
+namespace diffusiond {
+
+// Calls come from any thread, also at the same time; they must not block.
+class RpcMetrics {
+ public:
+  virtual ~RpcMetrics() = default;
+  // `method` as in the proto, "Generate"; `code` as gRPC spells it, "OK", "INVALID_ARGUMENT".
+  virtual void OnRequestStarted(const std::string& /*method*/) {}
+  virtual void OnRequestFinished(const std::string& /*method*/, const std::string& /*code*/,
+                                 absl::Duration /*duration*/) {}
+  // Since the request arrived.
+  virtual void OnFirstPreview(absl::Duration /*wait*/) {}
+  virtual void OnPreviewSent() {}
+  // Replaced by a newer one because the reader or the encoders were too slow.
+  virtual void OnPreviewDropped() {}
+  // `format` as in flags, "png".
+  virtual void OnImageSent(const std::string& /*format*/, size_t /*bytes*/) {}
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_RPC_RPC_METRICS_H_

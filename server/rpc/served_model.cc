@@ -1,0 +1,67 @@
+#include "server/rpc/served_model.h"
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace diffusiond {
+namespace {
+
+absl::Status ForModel(const std::string& name, const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrCat("model ", name, ": ", status.message()));
+}
+
+std::vector<std::string> ClassNames(const CheckpointConfig& config) {
+  std::vector<std::string> names = config.class_names;
+  const int64_t embeds = config.unet.num_class_embeds.value_or(0);
+  const bool null_is_last = config.null_class_id.has_value() && *config.null_class_id == embeds - 1;
+  names.resize(static_cast<size_t>(null_is_last ? embeds - 1 : embeds));
+  return names;
+}
+
+ServedDefaults Defaults(const CheckpointConfig& config) {
+  ServedDefaults defaults;
+  defaults.sampling = DefaultSamplingOptions(config.scheduler);
+  if (!config.generation.has_value()) return defaults;
+  const GenerationDefaults& wanted = *config.generation;
+  defaults.guidance_scale = wanted.guidance_scale;
+  defaults.sampling.sampler = wanted.sampler;
+  defaults.sampling.steps = wanted.steps;
+  defaults.sampling.eta = wanted.eta;
+  if (!wanted.variance.empty()) defaults.sampling.variance = wanted.variance;
+  if (!wanted.timestep_spacing.empty()) {
+    defaults.sampling.timestep_spacing = wanted.timestep_spacing;
+  }
+  return defaults;
+}
+
+}  // namespace
+
+absl::StatusOr<ServedModel> MakeServedModel(const std::string& name, const CheckpointConfig& config,
+                                            const std::string& digest, uint64_t num_parameters,
+                                            ServedNumerics numerics) {
+  absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(config.scheduler);
+  if (!schedule.ok()) return ForModel(name, schedule.status());
+  ServedModel model;
+  model.name = name;
+  model.digest = digest;
+  model.width = static_cast<int>(config.unet.sample_width);
+  model.height = static_cast<int>(config.unet.sample_height);
+  model.channels = static_cast<int>(config.unet.in_channels);
+  model.class_names = ClassNames(config);
+  model.null_class_id = config.null_class_id;
+  model.num_parameters = num_parameters;
+  model.scheduler = config.scheduler;
+  model.defaults = Defaults(config);
+  model.numerics = std::move(numerics);
+  model.plans = std::make_shared<PlanCache>(
+      [schedule = *std::move(schedule)](const SamplingOptions& options) {
+        return CompilePlan(schedule, options);
+      });
+  const auto plan = model.plans->Get(model.defaults.sampling);
+  if (!plan.ok()) return ForModel(name, plan.status());
+  return model;
+}
+
+}  // namespace diffusiond

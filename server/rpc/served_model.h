@@ -1,0 +1,60 @@
+// What the RPC layer knows of a model: plain data, and how to compile its sampling plans.
+#ifndef DIFFUSIOND_SERVER_RPC_SERVED_MODEL_H_
+#define DIFFUSIOND_SERVER_RPC_SERVED_MODEL_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "model/checkpoint/diffusers_directory.h"
+#include "model/diffusion/scheduler_config.h"
+#include "model/sampling/sampler.h"
+#include "server/rpc/plan_cache.h"
+
+namespace diffusiond {
+
+// What unset fields of a request mean. Fields of `sampling` that its sampler does not read stand
+// for the other samplers.
+struct ServedDefaults {
+  SamplingOptions sampling;
+  double guidance_scale = 1;  // Used when a class is asked for.
+};
+
+// Equal values give equal bytes for equal requests.
+struct ServedNumerics {
+  std::string libtorch_version;
+  std::string device_kind;
+  int micro_batch = 1;
+};
+
+// Immutable once it is in a catalog.
+struct ServedModel {
+  std::string name;    // Key of the model in the engine.
+  std::string digest;  // SHA-256, lower-case hexadecimal.
+  int width = 0;
+  int height = 0;
+  int channels = 0;
+  // By class id; a class without a name is "". Empty: unconditional. Holds the null class only if
+  // it is not the last.
+  std::vector<std::string> class_names;
+  std::optional<int> null_class_id;
+  uint64_t num_parameters = 0;
+  SchedulerConfig scheduler;
+  ServedDefaults defaults;
+  ServedNumerics numerics;
+  std::shared_ptr<PlanCache> plans;
+};
+
+// Describes a checkpoint. Unset generation defaults are those of its scheduler; the plan they stand
+// for is compiled, so that a model whose defaults do not work is refused when it is loaded.
+// INVALID_ARGUMENT, UNIMPLEMENTED: as MakeModelSchedule and CompilePlan, with the model's name.
+absl::StatusOr<ServedModel> MakeServedModel(const std::string& name, const CheckpointConfig& config,
+                                            const std::string& digest, uint64_t num_parameters,
+                                            ServedNumerics numerics);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_RPC_SERVED_MODEL_H_

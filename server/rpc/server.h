@@ -1,0 +1,90 @@
+// The gRPC server: the diffusion service, health, reflection, and an orderly end.
+#ifndef DIFFUSIOND_SERVER_RPC_SERVER_H_
+#define DIFFUSIOND_SERVER_RPC_SERVER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "grpcpp/channel.h"
+#include "grpcpp/server.h"
+#include "server/engine/engine.h"
+#include "server/imaging/encoder_pool.h"
+#include "server/rpc/call_tracker.h"
+#include "server/rpc/diffusion_service.h"
+#include "server/rpc/model_catalog.h"
+#include "server/rpc/rpc_metrics.h"
+#include "server/rpc/service_context.h"
+
+namespace diffusiond {
+
+// Thread-safe. Serves from Start to destruction.
+class Server {
+ public:
+  struct Options {
+    // host:port, port 0 for any free one, or unix:PATH. Empty: only InProcessChannel.
+    std::string listen_address = "127.0.0.1:50051";
+    RequestLimits limits;
+    // See ServiceContext.
+    absl::Duration stream_stall_timeout = absl::Minutes(2);
+    std::function<uint64_t()> random = RandomNumber;
+    std::function<absl::Time()> now = absl::Now;
+    std::function<void(const std::string&)> log_line;  // Unset: nothing is logged.
+  };
+
+  // Dependencies are not owned and outlive the server; `metrics` may be null. When the server goes,
+  // generations of calls that were cut off may still report to `engine`, `encoders` and `metrics`:
+  // shut the engine down before those go.
+  // UNAVAILABLE: the address cannot be listened on.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(Options options, Engine* engine,
+                                                       const ModelCatalog* catalog,
+                                                       EncoderPool* encoders, RpcMetrics* metrics);
+
+  // Cuts off what still runs, after a second's grace.
+  ~Server();
+
+  // The port listened on; 0 without a TCP address.
+  int port() const { return port_; }
+
+  std::shared_ptr<grpc::Channel> InProcessChannel();
+
+  // Health is SERVING, for "" and for the service, while workers run, the catalog has a model and
+  // the server does not drain. To be called when one of the first two changes; initially there are
+  // no workers.
+  void SetWorkersRunning(bool running);
+  void OnCatalogChanged();
+
+  // Health goes NOT_SERVING and new calls are refused with UNAVAILABLE; connections stay, so that
+  // clients can ask and be told. Waits until the running calls are answered or until `deadline`,
+  // then ends them with UNAVAILABLE. True if all ended by themselves.
+  bool Drain(absl::Time deadline);
+
+ private:
+  Server(Options options, Engine* engine, const ModelCatalog* catalog, EncoderPool* encoders,
+         RpcMetrics* metrics);
+  absl::Status Listen();
+  void UpdateHealth() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const Options options_;
+  Engine* const engine_;
+  const ModelCatalog* const catalog_;
+  RpcMetrics no_metrics_;
+  CallTracker calls_;
+  DiffusionServiceImpl service_;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+
+  absl::Mutex mu_;
+  bool workers_running_ ABSL_GUARDED_BY(mu_) = false;
+  bool draining_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_RPC_SERVER_H_

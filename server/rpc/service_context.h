@@ -1,0 +1,41 @@
+// What every call of the service works with.
+#ifndef DIFFUSIOND_SERVER_RPC_SERVICE_CONTEXT_H_
+#define DIFFUSIOND_SERVER_RPC_SERVICE_CONTEXT_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "server/engine/engine.h"
+#include "server/imaging/encoder_pool.h"
+#include "server/rpc/call_tracker.h"
+#include "server/rpc/generation_request.h"
+#include "server/rpc/model_catalog.h"
+#include "server/rpc/rpc_metrics.h"
+
+namespace diffusiond {
+
+// From the system's entropy; thread-safe.
+uint64_t RandomNumber();
+
+// Nothing here is owned. `calls` and `catalog` outlive the gRPC server; engine, encoders and
+// metrics outlive every generation. Members are thread-safe.
+struct ServiceContext {
+  Engine* engine = nullptr;
+  const ModelCatalog* catalog = nullptr;
+  EncoderPool* encoders = nullptr;
+  CallTracker* calls = nullptr;
+  RpcMetrics* metrics = nullptr;  // Never null.
+  RequestLimits limits;
+  // A stream whose client takes nothing for this long is cancelled.
+  absl::Duration stream_stall_timeout = absl::InfiniteDuration();
+  std::function<uint64_t()> random = RandomNumber;  // Seeds and request ids.
+  std::function<absl::Time()> now = absl::Now;
+  std::function<void(const std::string&)> log_line;  // One line, without its end, a finished call.
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_RPC_SERVICE_CONTEXT_H_

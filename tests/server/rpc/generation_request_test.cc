@@ -1,0 +1,360 @@
+#include "server/rpc/generation_request.h"
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/rpc/field_violations.h"
+#include "server/rpc/proto_conversion.h"
+#include "server/rpc/status_mapping.h"
+#include "tests/server/rpc/test_server.h"
+
+namespace diffusiond {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
+
+constexpr uint64_t kDrawnSeed = 77;
+
+absl::StatusOr<GenerationRequest> Parse(const v1::GenerateRequest& request,
+                                        ServedModel model = TestModel(),
+                                        PreviewSupport previews = PreviewSupport::kAllowed) {
+  ModelCatalog catalog;
+  catalog.Put(std::move(model));
+  return ParseGenerateRequest(request, catalog, {.max_count = 8}, previews, kDrawnSeed);
+}
+
+ServedModel ModelWithoutNullClass() {
+  ServedModel model = TestModel();
+  model.null_class_id.reset();
+  return model;
+}
+
+ServedModel ModelWithoutClasses() {
+  ServedModel model = ModelWithoutNullClass();
+  model.class_names.clear();
+  return model;
+}
+
+std::vector<std::string> ViolatedFields(const absl::Status& status) {
+  std::vector<std::string> fields;
+  const google::rpc::BadRequest details = BadRequestOf(ToGrpcStatus(status));
+  for (const auto& violation : details.field_violations()) {
+    fields.push_back(violation.field());
+  }
+  return fields;
+}
+
+TEST(GenerationRequest, UnsetFieldsTakeTheModelsDefaults) {
+  const auto parsed = Parse({});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->model->name, "clothes");
+  EXPECT_EQ(parsed->count, 1);
+  EXPECT_EQ(parsed->seed, kDrawnSeed);
+  EXPECT_EQ(parsed->class_id, std::nullopt);
+  EXPECT_EQ(parsed->guidance_scale, 1) << "guidance needs a class";
+  EXPECT_EQ(parsed->sampling.sampler, "ddim");
+  EXPECT_EQ(parsed->sampling.steps, 5);
+  EXPECT_EQ(parsed->sampling.timestep_spacing, "leading");
+  EXPECT_TRUE(parsed->sampling.clip_sample);
+  EXPECT_EQ(parsed->preview.every_steps, 0);
+  EXPECT_EQ(parsed->encoding, ImageEncoding::kPng);
+}
+
+TEST(GenerationRequest, SetFieldsAreTaken) {
+  v1::GenerateRequest request;
+  request.set_model("clothes");
+  request.set_count(8);
+  request.set_seed(0);
+  request.set_class_id(1);
+  request.set_guidance_scale(1.5f);
+  request.set_sampler("ddpm");
+  request.set_steps(20);
+  request.set_variance("zero");
+  request.set_timestep_spacing("trailing");
+  request.set_clip_sample(false);
+  request.set_format(v1::IMAGE_FORMAT_RAW_FLOAT32);
+  request.mutable_preview()->set_every_steps(20);
+  request.mutable_preview()->set_kind(v1::PREVIEW_KIND_BOTH);
+  request.mutable_preview()->set_max_side(16);
+  request.mutable_preview()->set_format(v1::IMAGE_FORMAT_JPEG);
+  const auto parsed = Parse(request);
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->count, 8);
+  EXPECT_EQ(parsed->seed, 0u);
+  EXPECT_EQ(parsed->class_id, 1);
+  EXPECT_EQ(parsed->guidance_scale, 1.5);
+  EXPECT_EQ(parsed->sampling.sampler, "ddpm");
+  EXPECT_EQ(parsed->sampling.steps, 20);
+  EXPECT_EQ(parsed->sampling.variance, "zero");
+  EXPECT_EQ(parsed->sampling.timestep_spacing, "trailing");
+  EXPECT_FALSE(parsed->sampling.clip_sample);
+  EXPECT_EQ(parsed->encoding, ImageEncoding::kRawFloat32);
+  EXPECT_EQ(parsed->preview.every_steps, 20);
+  EXPECT_EQ(parsed->preview.content, PreviewContent::kBoth);
+  EXPECT_EQ(parsed->preview.encode.max_side, 16);
+  EXPECT_EQ(parsed->preview.encode.encoding, ImageEncoding::kJpeg);
+}
+
+TEST(GenerationRequest, ClassNamesIgnoreCaseAndBringTheDefaultGuidance) {
+  for (const char* name : {"Sneaker", "sneaker", "SNEAKER"}) {
+    v1::GenerateRequest request;
+    request.set_class_name(name);
+    const auto parsed = Parse(request);
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_EQ(parsed->class_id, 2);
+    EXPECT_EQ(parsed->guidance_scale, 2);
+  }
+}
+
+TEST(GenerationRequest, DefaultsAreRoundedToWhatAReceiptCanCarry) {
+  ServedModel model = TestModel();
+  model.defaults.guidance_scale = 1.7;
+  model.defaults.sampling.eta = 0.3;
+  v1::GenerateRequest request;
+  request.set_class_id(0);
+  const auto parsed = Parse(request, model);
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->guidance_scale, static_cast<double>(1.7f));
+  EXPECT_EQ(parsed->sampling.eta, static_cast<double>(0.3f));
+}
+
+TEST(GenerationRequest, OptionsThatTheSamplerDoesNotReadDoNotSplitPlans) {
+  ServedModel model = TestModel();
+  model.defaults.sampling.eta = 0.5;
+  v1::GenerateRequest request;
+  request.set_sampler("ddpm");
+  const auto parsed = Parse(request, model);
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->sampling.eta, 0);
+  const v1::ResolvedParameters parameters = ToProto(*parsed);
+  EXPECT_EQ(parameters.eta(), 0);
+  EXPECT_EQ(parameters.variance(), "fixed_small");
+}
+
+struct Fault {
+  const char* name;
+  std::function<void(v1::GenerateRequest&)> make;
+  const char* field;
+  const char* text;
+  std::function<ServedModel()> model = [] { return TestModel(); };
+};
+
+std::ostream& operator<<(std::ostream& out, const Fault& fault) { return out << fault.name; }
+
+class GenerationRequestFault : public ::testing::TestWithParam<Fault> {};
+
+TEST_P(GenerationRequestFault, NamesFieldValueAndRange) {
+  v1::GenerateRequest request;
+  GetParam().make(request);
+  const auto parsed = Parse(request, GetParam().model());
+  ASSERT_EQ(parsed.status().code(), absl::StatusCode::kInvalidArgument);
+  const auto details = BadRequestOf(ToGrpcStatus(parsed.status()));
+  ASSERT_EQ(details.field_violations_size(), 1) << details.DebugString();
+  EXPECT_EQ(details.field_violations(0).field(), GetParam().field);
+  EXPECT_THAT(details.field_violations(0).description(), HasSubstr(GetParam().text));
+  EXPECT_THAT(std::string(parsed.status().message()), HasSubstr(GetParam().text));
+}
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+using R = v1::GenerateRequest;
+
+INSTANTIATE_TEST_SUITE_P(
+    Count, GenerationRequestFault,
+    ::testing::Values(Fault{"Zero", [](R& r) { r.set_count(0); }, "count", "0 is not in 1 .. 8"},
+                      Fault{"PastTheLimit", [](R& r) { r.set_count(9); }, "count",
+                            "9 is not in 1 .. 8"},
+                      Fault{"Huge", [](R& r) { r.set_count(4294967295u); }, "count", "4294967295"}),
+    ::testing::PrintToStringParamName());
+
+INSTANTIATE_TEST_SUITE_P(
+    Class, GenerationRequestFault,
+    ::testing::Values(Fault{"IdPastTheLast", [](R& r) { r.set_class_id(3); }, "class_id",
+                            "3 is not in 0 .. 2"},
+                      Fault{"UnknownName", [](R& r) { r.set_class_name("sneeker"); }, "class_name",
+                            "did you mean \"Sneaker\"?"},
+                      Fault{"EmptyName", [](R& r) { r.set_class_name(""); }, "class_name",
+                            "there are: T-shirt, Trouser, Sneaker"},
+                      Fault{"NoClasses", [](R& r) { r.set_class_id(0); }, "class_id",
+                            "has no classes", ModelWithoutClasses},
+                      Fault{"UnsetWithoutNullClass", [](R&) {}, "class_id", "choose 0 .. 2",
+                            ModelWithoutNullClass}),
+    ::testing::PrintToStringParamName());
+
+INSTANTIATE_TEST_SUITE_P(
+    Guidance, GenerationRequestFault,
+    ::testing::Values(
+        Fault{"Negative", [](R& r) { r.set_class_id(0), r.set_guidance_scale(-0.5f); },
+              "guidance_scale", "-0.5 is not in 0 .. 50"},
+        Fault{"TooLarge", [](R& r) { r.set_class_id(0), r.set_guidance_scale(50.5f); },
+              "guidance_scale", "50.5 is not in 0 .. 50"},
+        Fault{"NaN", [](R& r) { r.set_class_id(0), r.set_guidance_scale(kNaN); }, "guidance_scale",
+              "nan is not in"},
+        Fault{"Infinite", [](R& r) { r.set_class_id(0), r.set_guidance_scale(kInfinity); },
+              "guidance_scale", "inf is not in"},
+        Fault{"WithoutClass", [](R& r) { r.set_guidance_scale(2); }, "guidance_scale",
+              "2 needs class_id or class_name"},
+        Fault{"WithoutNullClass", [](R& r) { r.set_class_id(0), r.set_guidance_scale(2); },
+              "guidance_scale", "needs a model with a null class", ModelWithoutNullClass}),
+    ::testing::PrintToStringParamName());
+
+INSTANTIATE_TEST_SUITE_P(
+    Sampling, GenerationRequestFault,
+    ::testing::Values(
+        Fault{"UnknownSampler", [](R& r) { r.set_sampler("dddim"); }, "sampler",
+              "did you mean \"ddim\"? there are: ddim, ddpm"},
+        Fault{"ZeroSteps", [](R& r) { r.set_steps(0); }, "steps", "0 is not in 1 .. 20"},
+        Fault{"TooManySteps", [](R& r) { r.set_steps(21); }, "steps", "21 is not in 1 .. 20"},
+        Fault{"EtaTooLarge", [](R& r) { r.set_eta(1.5f); }, "eta", "1.5 is not in 0 .. 1"},
+        Fault{"EtaNegative", [](R& r) { r.set_eta(-1); }, "eta", "-1 is not in 0 .. 1"},
+        Fault{"EtaNaN", [](R& r) { r.set_eta(kNaN); }, "eta", "nan is not in 0 .. 1"},
+        Fault{"EtaForDdpm", [](R& r) { r.set_sampler("ddpm"), r.set_eta(0); }, "eta",
+              "no effect on sampler ddpm; read by: ddim"},
+        Fault{"VarianceForDdim", [](R& r) { r.set_variance("zero"); }, "variance",
+              "no effect on sampler ddim; read by: ddpm"},
+        Fault{"UnknownVariance", [](R& r) { r.set_sampler("ddpm"), r.set_variance("learned"); },
+              "variance", "\"learned\" is not one of fixed_small, fixed_large, zero"},
+        Fault{"UnknownSpacing", [](R& r) { r.set_timestep_spacing("logarithmic"); },
+              "timestep_spacing", "is not one of leading, trailing, linspace"}),
+    ::testing::PrintToStringParamName());
+
+INSTANTIATE_TEST_SUITE_P(
+    Formats, GenerationRequestFault,
+    ::testing::Values(
+        Fault{"UnknownFormat", [](R& r) { r.set_format(static_cast<v1::ImageFormat>(99)); },
+              "format", "99 is not an ImageFormat"},
+        Fault{"PreviewOftenerThanSteps", [](R& r) { r.mutable_preview()->set_every_steps(6); },
+              "preview.every_steps", "6 is not in 0 .. 5"},
+        Fault{"UnknownPreviewKind",
+              [](R& r) { r.mutable_preview()->set_kind(static_cast<v1::PreviewKind>(-1)); },
+              "preview.kind", "-1 is not a PreviewKind"},
+        Fault{"RawPreview",
+              [](R& r) {
+                r.mutable_preview()->set_every_steps(1);
+                r.mutable_preview()->set_format(v1::IMAGE_FORMAT_RAW_FLOAT32);
+              },
+              "preview.format", "RAW_FLOAT32 is not allowed"},
+        Fault{"FilesOfTwoChannels", [](R&) {}, "format", "cannot carry the 2 channels",
+              [] {
+                ServedModel model = TestModel();
+                model.channels = 2;
+                return model;
+              }}),
+    ::testing::PrintToStringParamName());
+
+TEST(GenerationRequest, AllFaultsAreNamedAtOnce) {
+  v1::GenerateRequest request;
+  request.set_count(1000);
+  request.set_class_name("spoon");
+  request.set_guidance_scale(kNaN);
+  request.set_sampler("euler");
+  request.set_steps(100000);
+  request.set_eta(7);
+  request.set_variance("huge");
+  request.set_timestep_spacing("random");
+  request.set_format(static_cast<v1::ImageFormat>(99));
+  request.mutable_preview()->set_every_steps(4000000000u);
+  request.mutable_preview()->set_kind(static_cast<v1::PreviewKind>(99));
+  const auto parsed = Parse(request);
+  EXPECT_THAT(ViolatedFields(parsed.status()),
+              UnorderedElementsAre("count", "class_name", "guidance_scale", "sampler", "steps",
+                                   "eta", "variance", "timestep_spacing", "format",
+                                   "preview.every_steps", "preview.kind"));
+}
+
+TEST(GenerationRequest, ErrorsStayWithinHttp2TrailersWhateverTheRequestHolds) {
+  const std::string long_text(30000, '\x01');
+  v1::GenerateRequest request;
+  request.set_count(1000);
+  request.set_class_name(long_text);
+  request.set_guidance_scale(kNaN);
+  request.set_sampler(long_text);
+  request.set_steps(100000);
+  request.set_eta(7);
+  request.set_variance(long_text);
+  request.set_timestep_spacing(long_text);
+  request.set_format(static_cast<v1::ImageFormat>(99));
+  request.mutable_preview()->set_every_steps(4000000000u);
+  const grpc::Status status = ToGrpcStatus(Parse(request).status());
+  // Base64 adds a third; the message is sent twice.
+  EXPECT_LT(status.error_details().size() * 4 / 3 + status.error_message().size(), 7000u);
+}
+
+TEST(GenerationRequest, UnaryCallsRefusePreviewOptions) {
+  v1::GenerateRequest request;
+  request.mutable_preview();
+  const auto parsed = Parse(request, TestModel(), PreviewSupport::kNotAllowed);
+  EXPECT_THAT(ViolatedFields(parsed.status()), ElementsAre("preview"));
+}
+
+TEST(GenerationRequest, ModelsAreFoundByNameAndTheOnlyOneWithout) {
+  ModelCatalog catalog;
+  v1::GenerateRequest request;
+  EXPECT_EQ(ParseGenerateRequest(request, catalog, {}, PreviewSupport::kAllowed, 0).status().code(),
+            absl::StatusCode::kNotFound);
+  catalog.Put(TestModel("cats"));
+  catalog.Put(TestModel("dogs"));
+  const absl::Status ambiguous =
+      ParseGenerateRequest(request, catalog, {}, PreviewSupport::kAllowed, 0).status();
+  EXPECT_THAT(ViolatedFields(ambiguous), ElementsAre("model"));
+  EXPECT_THAT(std::string(ambiguous.message()), HasSubstr("\"cats\", \"dogs\""));
+  request.set_model("dogs");
+  EXPECT_EQ(ParseGenerateRequest(request, catalog, {}, PreviewSupport::kAllowed, 0)->model->name,
+            "dogs");
+  request.set_model("birds");
+  const absl::Status unknown =
+      ParseGenerateRequest(request, catalog, {}, PreviewSupport::kAllowed, 0).status();
+  EXPECT_EQ(unknown.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(unknown.message()), HasSubstr("\"birds\", there are: \"cats\""));
+  catalog.Remove("cats");
+  request.clear_model();
+  EXPECT_EQ(ParseGenerateRequest(request, catalog, {}, PreviewSupport::kAllowed, 0)->model->name,
+            "dogs");
+}
+
+TEST(GenerationSpec, HasOneTrajectoryAnImageOnOneSharedPlan) {
+  v1::GenerateRequest request;
+  request.set_count(3);
+  request.set_seed(9);
+  request.set_class_id(1);
+  request.mutable_preview()->set_every_steps(2);
+  const auto parsed = Parse(request);
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const absl::Time deadline = absl::FromUnixSeconds(5);
+  const auto spec = MakeGenerationSpec(*parsed, deadline);
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->model, "clothes");
+  EXPECT_EQ(spec->preview_every_steps, 2);
+  EXPECT_EQ(spec->preview_content, PreviewContent::kX0Hat);
+  EXPECT_EQ(spec->deadline, deadline);
+  ASSERT_EQ(spec->trajectories.size(), 3u);
+  for (uint32_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(spec->trajectories[i].plan, spec->trajectories[0].plan);
+    EXPECT_EQ(spec->trajectories[i].plan->steps, 5);
+    EXPECT_EQ(spec->trajectories[i].seed, 9u);
+    EXPECT_EQ(spec->trajectories[i].image_index, i);
+    EXPECT_EQ(spec->trajectories[i].class_id, 1);
+    EXPECT_EQ(spec->trajectories[i].guidance_scale, 2);
+  }
+}
+
+TEST(GenerationSpec, WhatTheCompilerRefusesIsABadRequest) {
+  ServedModel model = TestModel();
+  model.plans =
+      std::make_shared<PlanCache>([](const SamplingOptions&) -> absl::StatusOr<SamplingPlan> {
+        return absl::InvalidArgumentError("timestep 20 is outside 0 .. 19");
+      });
+  const auto spec = MakeGenerationSpec(*Parse({}, model), absl::InfiniteFuture());
+  EXPECT_THAT(ViolatedFields(spec.status()), ElementsAre("sampler"));
+  EXPECT_THAT(std::string(spec.status().message()), HasSubstr("outside 0 .. 19"));
+}
+
+}  // namespace
+}  // namespace diffusiond

@@ -1,0 +1,79 @@
+#include "server/rpc/status_mapping.h"
+
+#include "absl/strings/cord.h"
+#include "gmock/gmock.h"
+#include "google/rpc/status.pb.h"
+#include "gtest/gtest.h"
+#include "server/rpc/closest_name.h"
+#include "server/rpc/field_violations.h"
+#include "tests/server/rpc/test_server.h"
+
+namespace diffusiond {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(StatusMapping, EveryCodeKeepsItsNumberAndMessage) {
+  for (int code = 1; code <= 16; ++code) {
+    const grpc::Status status =
+        ToGrpcStatus(absl::Status(static_cast<absl::StatusCode>(code), "why"));
+    EXPECT_EQ(static_cast<int>(status.error_code()), code);
+    EXPECT_EQ(status.error_message(), "why");
+  }
+  EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).ok());
+}
+
+TEST(StatusMapping, RetryInfoComesWithResourceExhaustedAlone) {
+  const auto retry = RetryInfoOf(ToGrpcStatus(absl::ResourceExhaustedError("full")));
+  EXPECT_EQ(retry.retry_delay().seconds(), absl::ToInt64Seconds(kRetryDelay));
+  EXPECT_EQ(ToGrpcStatus(absl::UnavailableError("draining")).error_details(), "");
+}
+
+TEST(StatusMapping, ViolationsBecomeABadRequest) {
+  FieldViolations violations;
+  EXPECT_TRUE(violations.ToStatus().ok());
+  violations.Add("steps", "0 is not in 1 .. 1000");
+  violations.Add("eta", "2 is not in 0 .. 1");
+  const grpc::Status status = ToGrpcStatus(violations.ToStatus());
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(), "steps: 0 is not in 1 .. 1000; eta: 2 is not in 0 .. 1");
+  const auto details = BadRequestOf(status);
+  ASSERT_EQ(details.field_violations_size(), 2);
+  EXPECT_EQ(details.field_violations(1).field(), "eta");
+  EXPECT_EQ(details.field_violations(1).description(), "2 is not in 0 .. 1");
+}
+
+TEST(StatusMapping, PayloadsOfOthersStayHere) {
+  absl::Status status = absl::InternalError("network failed");
+  status.SetPayload("internal/stack", absl::Cord("secret"));
+  EXPECT_EQ(ToGrpcStatus(status).error_details(), "");
+}
+
+TEST(QuoteValue, EscapesAndCutsBetweenCharacters) {
+  EXPECT_EQ(QuoteValue("a\"b\n"), "\"a\\\"b\\n\"");
+  EXPECT_EQ(QuoteValue("größe"), "\"größe\"");
+  std::string umlauts;
+  for (int i = 0; i < 1000; ++i) umlauts += "ü";
+  const std::string quoted = QuoteValue("x" + umlauts);
+  EXPECT_LT(quoted.size(), 60u);
+  EXPECT_THAT(quoted, HasSubstr("ü...\""));
+}
+
+TEST(UnknownName, SuggestsOnlyWhatIsNear) {
+  const std::vector<std::string> names = {"Trouser", "Ankle boot", "", "Bag"};
+  EXPECT_THAT(UnknownName("ankleboot", names), HasSubstr("did you mean \"Ankle boot\"?"));
+  EXPECT_THAT(UnknownName("TROUSERS", names), HasSubstr("did you mean \"Trouser\"?"));
+  EXPECT_THAT(UnknownName("spaceship", names), Not(HasSubstr("did you mean")));
+  EXPECT_THAT(UnknownName("spaceship", names), HasSubstr("there are: Trouser, Ankle boot, Bag"));
+}
+
+TEST(UnknownName, CutsLongLists) {
+  const std::vector<std::string> names(1000, "something");
+  const std::string text = UnknownName("nothing", names);
+  EXPECT_LT(text.size(), 220u);
+  EXPECT_THAT(text, HasSubstr(", ..."));
+}
+
+}  // namespace
+}  // namespace diffusiond

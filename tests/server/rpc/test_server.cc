@@ -1,0 +1,189 @@
+#include "tests/server/rpc/test_server.h"
+
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "google/rpc/status.pb.h"
+#include "gtest/gtest.h"
+
+namespace diffusiond {
+namespace {
+
+template <typename Detail>
+Detail DetailOf(const grpc::Status& status) {
+  google::rpc::Status details;
+  EXPECT_TRUE(details.ParseFromString(status.error_details()));
+  EXPECT_EQ(details.code(), static_cast<int>(status.error_code()));
+  EXPECT_EQ(details.message(), status.error_message());
+  Detail detail;
+  EXPECT_EQ(details.details_size(), 1);
+  if (details.details_size() == 1) {
+    EXPECT_TRUE(details.details(0).UnpackTo(&detail));
+  }
+  return detail;
+}
+
+}  // namespace
+
+ServedModel TestModel(const std::string& name) {
+  CheckpointConfig config;
+  config.unet.sample_height = 2;
+  config.unet.sample_width = 2;
+  config.unet.in_channels = 1;
+  config.unet.out_channels = 1;
+  config.unet.num_class_embeds = 4;
+  config.scheduler.num_train_timesteps = 20;
+  config.class_names = {"T-shirt", "Trouser", "Sneaker"};
+  config.null_class_id = 3;
+  config.generation.emplace();
+  config.generation->steps = 5;
+  config.generation->guidance_scale = 2;
+  auto model =
+      MakeServedModel(name, config, "d1637e", 1234,
+                      {.libtorch_version = "none", .device_kind = "fake", .micro_batch = 4});
+  EXPECT_TRUE(model.ok()) << model.status();
+  return *std::move(model);
+}
+
+void CountingMetrics::OnRequestStarted(const std::string&) {
+  absl::MutexLock lock(&mu_);
+  ++started_;
+}
+
+void CountingMetrics::OnRequestFinished(const std::string& method, const std::string& code,
+                                        absl::Duration) {
+  absl::MutexLock lock(&mu_);
+  finished_.push_back(absl::StrCat(method, " ", code));
+}
+
+void CountingMetrics::OnFirstPreview(absl::Duration) {
+  absl::MutexLock lock(&mu_);
+  ++first_previews_;
+}
+
+void CountingMetrics::OnPreviewSent() {
+  absl::MutexLock lock(&mu_);
+  ++previews_sent_;
+}
+
+void CountingMetrics::OnPreviewDropped() {
+  absl::MutexLock lock(&mu_);
+  ++previews_dropped_;
+}
+
+void CountingMetrics::OnImageSent(const std::string& format, size_t bytes) {
+  EXPECT_GT(bytes, 0u);
+  EXPECT_FALSE(format.empty());
+  absl::MutexLock lock(&mu_);
+  ++images_sent_;
+}
+
+std::vector<std::string> CountingMetrics::finished() {
+  absl::MutexLock lock(&mu_);
+  return finished_;
+}
+
+int CountingMetrics::started() {
+  absl::MutexLock lock(&mu_);
+  return started_;
+}
+
+int CountingMetrics::first_previews() {
+  absl::MutexLock lock(&mu_);
+  return first_previews_;
+}
+
+int CountingMetrics::previews_sent() {
+  absl::MutexLock lock(&mu_);
+  return previews_sent_;
+}
+
+int CountingMetrics::previews_dropped() {
+  absl::MutexLock lock(&mu_);
+  return previews_dropped_;
+}
+
+int CountingMetrics::images_sent() {
+  absl::MutexLock lock(&mu_);
+  return images_sent_;
+}
+
+TestServer::TestServer(Options options) {
+  engine_ = *Engine::Create(options.engine);
+  encoders_ = *EncoderPool::Create(options.encoders);
+  StepExecutors executors;
+  for (const ServedModel& model : options.models) {
+    auto executor = std::make_unique<PuppetExecutor>(options.executor);
+    if (!options.puppet) executor->ReleaseAll();
+    executor_ = executor.get();
+    executors[model.name] = std::move(executor);
+    catalog_.Put(model);
+  }
+  if (options.worker && !executors.empty()) {
+    worker_ = *DeviceWorker::Start("fake:0", engine_.get(), std::move(executors));
+  }
+  options.server.log_line = [this](const std::string& line) {
+    absl::MutexLock lock(&log_mu_);
+    log_.push_back(line);
+  };
+  server_ = *Server::Start(options.server, engine_.get(), &catalog_, encoders_.get(), &metrics_);
+  server_->SetWorkersRunning(worker_ != nullptr);
+  stub_ = v1::DiffusionService::NewStub(server_->InProcessChannel());
+}
+
+TestServer::~TestServer() {
+  if (worker_ != nullptr) executor_->ReleaseAll();
+  stub_.reset();
+  server_.reset();
+  engine_->Shutdown();
+  worker_.reset();
+  encoders_.reset();
+}
+
+std::vector<std::string> TestServer::log() {
+  absl::MutexLock lock(&log_mu_);
+  return log_;
+}
+
+std::vector<v1::GenerateEvent> TestServer::Generate(const v1::GenerateRequest& request,
+                                                    grpc::Status* status) {
+  grpc::ClientContext context;
+  const auto reader = stub_->Generate(&context, request);
+  std::vector<v1::GenerateEvent> events;
+  v1::GenerateEvent event;
+  while (reader->Read(&event)) events.push_back(std::move(event));
+  const grpc::Status end = reader->Finish();
+  if (status != nullptr) {
+    *status = end;
+  } else {
+    EXPECT_TRUE(end.ok()) << end.error_message();
+  }
+  return events;
+}
+
+grpc::Status TestServer::GenerateImages(const v1::GenerateRequest& request,
+                                        v1::GenerateImagesResponse* response) {
+  grpc::ClientContext context;
+  return stub_->GenerateImages(&context, request, response);
+}
+
+google::rpc::BadRequest BadRequestOf(const grpc::Status& status) {
+  return DetailOf<google::rpc::BadRequest>(status);
+}
+
+google::rpc::RetryInfo RetryInfoOf(const grpc::Status& status) {
+  return DetailOf<google::rpc::RetryInfo>(status);
+}
+
+std::vector<v1::Image> ImagesOf(const std::vector<v1::GenerateEvent>& events) {
+  std::map<uint32_t, v1::Image> by_index;
+  for (const v1::GenerateEvent& event : events) {
+    if (event.has_image()) by_index[event.image().image_index()] = event.image();
+  }
+  std::vector<v1::Image> images;
+  for (auto& [index, image] : by_index) images.push_back(std::move(image));
+  return images;
+}
+
+}  // namespace diffusiond

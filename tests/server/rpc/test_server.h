@@ -1,0 +1,111 @@
+// The real server over a fake device, in this process.
+#ifndef DIFFUSIOND_TESTS_SERVER_RPC_TEST_SERVER_H_
+#define DIFFUSIOND_TESTS_SERVER_RPC_TEST_SERVER_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "diffusiond/v1/diffusion.grpc.pb.h"
+#include "google/rpc/error_details.pb.h"
+#include "grpcpp/client_context.h"
+#include "server/engine/engine.h"
+#include "server/imaging/encoder_pool.h"
+#include "server/rpc/model_catalog.h"
+#include "server/rpc/server.h"
+#include "server/worker/device_worker.h"
+#include "tests/testing/puppet_executor.h"
+
+namespace diffusiond {
+
+// Class-conditional, 2 x 2 grey, 20 training timesteps; "T-shirt", "Trouser", "Sneaker" and the
+// null class 3. Defaults: ddim, 5 steps, guidance 2.
+ServedModel TestModel(const std::string& name = "clothes");
+
+// Counts what the server reports. Thread-safe.
+class CountingMetrics : public RpcMetrics {
+ public:
+  void OnRequestStarted(const std::string& method) override;
+  void OnRequestFinished(const std::string& method, const std::string& code,
+                         absl::Duration duration) override;
+  void OnFirstPreview(absl::Duration wait) override;
+  void OnPreviewSent() override;
+  void OnPreviewDropped() override;
+  void OnImageSent(const std::string& format, size_t bytes) override;
+
+  // "Generate OK", ... in order of their ends.
+  std::vector<std::string> finished();
+  int started();
+  int first_previews();
+  int previews_sent();
+  int previews_dropped();
+  int images_sent();
+
+ private:
+  absl::Mutex mu_;
+  std::vector<std::string> finished_ ABSL_GUARDED_BY(mu_);
+  int started_ ABSL_GUARDED_BY(mu_) = 0;
+  int first_previews_ ABSL_GUARDED_BY(mu_) = 0;
+  int previews_sent_ ABSL_GUARDED_BY(mu_) = 0;
+  int previews_dropped_ ABSL_GUARDED_BY(mu_) = 0;
+  int images_sent_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+// Thread-compatible.
+class TestServer {
+ public:
+  struct Options {
+    Engine::Options engine;
+    EncoderPool::Options encoders;
+    Server::Options server;  // Without an address unless one is given.
+    FakeExecutor::Options executor;
+    bool puppet = false;  // The device moves only when executor() lets it.
+    bool worker = true;
+    std::vector<ServedModel> models = {TestModel()};
+    Options() { server.listen_address = ""; }
+  };
+
+  explicit TestServer(Options options);
+  TestServer() : TestServer(Options()) {}
+  ~TestServer();
+
+  Server& server() { return *server_; }
+  Engine& engine() { return *engine_; }
+  ModelCatalog& catalog() { return catalog_; }
+  CountingMetrics& metrics() { return metrics_; }
+  PuppetExecutor& executor() { return *executor_; }
+  v1::DiffusionService::Stub& stub() { return *stub_; }
+  // Log lines so far.
+  std::vector<std::string> log();
+
+  // Reads a stream to its end.
+  std::vector<v1::GenerateEvent> Generate(const v1::GenerateRequest& request,
+                                          grpc::Status* status = nullptr);
+  grpc::Status GenerateImages(const v1::GenerateRequest& request,
+                              v1::GenerateImagesResponse* response);
+
+ private:
+  CountingMetrics metrics_;
+  ModelCatalog catalog_;
+  std::unique_ptr<Engine> engine_;
+  PuppetExecutor* executor_ = nullptr;  // The worker's.
+  std::unique_ptr<DeviceWorker> worker_;
+  std::unique_ptr<EncoderPool> encoders_;
+  absl::Mutex log_mu_;
+  std::vector<std::string> log_ ABSL_GUARDED_BY(log_mu_);
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<v1::DiffusionService::Stub> stub_;
+};
+
+// The only detail of that type in a status; a test failure if there is none.
+google::rpc::BadRequest BadRequestOf(const grpc::Status& status);
+google::rpc::RetryInfo RetryInfoOf(const grpc::Status& status);
+
+// The images of a stream's events, by index.
+std::vector<v1::Image> ImagesOf(const std::vector<v1::GenerateEvent>& events);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_TESTS_SERVER_RPC_TEST_SERVER_H_
