@@ -4,11 +4,10 @@
 #include <cstddef>
 #include <cstdio>
 
-#include <jerror.h>
 #include <jpeglib.h>
 
 #include <csetjmp>
-#include <cstdlib>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -45,25 +44,57 @@ void Install(ErrorManager* errors) {
 }
 
 void CountScans(j_common_ptr codec) {
-  if (!codec->is_decompressor) return;
-  if (reinterpret_cast<j_decompress_ptr>(codec)->input_scan_number > kMaxScans) {
-    ERREXIT(codec, JERR_CANT_SUSPEND);
-  }
+  if (reinterpret_cast<j_decompress_ptr>(codec)->input_scan_number <= kMaxScans) return;
+  auto* errors = reinterpret_cast<ErrorManager*>(codec->err);
+  std::snprintf(errors->text, sizeof(errors->text), "more than %d scans", kMaxScans);
+  std::longjmp(errors->escape, 1);
+}
+
+// Where libjpeg writes to. Its own memory destination would do, but loses track of its buffer when
+// an error comes after the buffer has grown.
+struct Destination {
+  jpeg_destination_mgr base{};  // First: libjpeg hands out a pointer to it.
+  std::string bytes;
+  JOCTET buffer[size_t{1} << 14];
+};
+
+void StartBuffer(j_compress_ptr codec) {
+  auto* destination = reinterpret_cast<Destination*>(codec->dest);
+  codec->dest->next_output_byte = destination->buffer;
+  codec->dest->free_in_buffer = sizeof(destination->buffer);
+}
+
+void TakeBuffer(j_compress_ptr codec, size_t size) {
+  auto* destination = reinterpret_cast<Destination*>(codec->dest);
+  destination->bytes.append(reinterpret_cast<const char*>(destination->buffer), size);
+}
+
+// The buffer is full, whatever free_in_buffer says.
+boolean EmptyBuffer(j_compress_ptr codec) {
+  TakeBuffer(codec, sizeof(Destination::buffer));
+  StartBuffer(codec);
+  return TRUE;
+}
+
+void FinishBuffer(j_compress_ptr codec) {
+  TakeBuffer(codec, sizeof(Destination::buffer) - codec->dest->free_in_buffer);
 }
 
 struct Writer {
   ErrorManager errors;
   jpeg_compress_struct codec{};
-  unsigned char* bytes = nullptr;
-  unsigned long size = 0;  // NOLINT(runtime/int): libjpeg's type.
+  Destination destination;
 
-  Writer() { Install(&errors), codec.err = &errors.base; }
+  Writer() {
+    Install(&errors);
+    codec.err = &errors.base;
+    destination.base.init_destination = StartBuffer;
+    destination.base.empty_output_buffer = EmptyBuffer;
+    destination.base.term_destination = FinishBuffer;
+  }
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
-  ~Writer() {
-    jpeg_destroy_compress(&codec);
-    std::free(bytes);
-  }
+  ~Writer() { jpeg_destroy_compress(&codec); }
 };
 
 struct Reader {
@@ -85,7 +116,7 @@ bool Write(Writer* writer, const Image& image, int quality) {
   if (setjmp(writer->errors.escape) != 0) return false;
   jpeg_compress_struct* codec = &writer->codec;
   jpeg_create_compress(codec);
-  jpeg_mem_dest(codec, &writer->bytes, &writer->size);
+  codec->dest = &writer->destination.base;
   codec->image_width = image.width;
   codec->image_height = image.height;
   codec->input_components = image.channels;
@@ -149,7 +180,7 @@ absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality) {
   if (!Write(&writer, image, quality)) {
     return absl::InternalError(absl::StrCat("JPEG was not written: ", writer.errors.text));
   }
-  return std::string(reinterpret_cast<const char*>(writer.bytes), writer.size);
+  return std::move(writer.destination.bytes);
 }
 
 absl::StatusOr<Image> DecodeJpeg(std::string_view bytes, const DecodeLimits& limits) {

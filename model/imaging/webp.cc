@@ -4,6 +4,7 @@
 #include <webp/encode.h>
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace diffusiond {

@@ -3,6 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+// jpeglib.h needs FILE and size_t to be declared before it.
+#include <cstddef>
+#include <cstdio>
+
+#include <jpeglib.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <string>
@@ -93,6 +99,46 @@ TEST(JpegTest, SizeIsCheckedBeforeItIsAllocated) {
   const auto image = DecodeJpeg(bytes);
   EXPECT_EQ(image.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(image.status().message()), HasSubstr("65500 x 65500"));
+}
+
+// A grey progressive picture, each coefficient sent alone and then refined three times.
+std::string JpegOfManyScans() {
+  std::vector<jpeg_scan_info> scans = {{1, {0}, 0, 0, 0, 0}};
+  for (int k = 1; k < 64; ++k) {
+    scans.push_back({1, {0}, k, k, 0, 3});
+    for (int bit = 3; bit > 0; --bit) scans.push_back({1, {0}, k, k, bit, bit - 1});
+  }
+  jpeg_compress_struct codec;
+  jpeg_error_mgr errors;
+  codec.err = jpeg_std_error(&errors);
+  jpeg_create_compress(&codec);
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;  // NOLINT(runtime/int): libjpeg's type.
+  jpeg_mem_dest(&codec, &bytes, &size);
+  codec.image_width = 8;
+  codec.image_height = 8;
+  codec.input_components = 1;
+  codec.in_color_space = JCS_GRAYSCALE;
+  jpeg_set_defaults(&codec);
+  codec.scan_info = scans.data();
+  codec.num_scans = static_cast<int>(scans.size());
+  jpeg_start_compress(&codec, TRUE);
+  Image image = NoiseImage(8, 8, 1);
+  for (int y = 0; y < 8; ++y) {
+    JSAMPROW row = &image.pixels[y * 8];
+    jpeg_write_scanlines(&codec, &row, 1);
+  }
+  jpeg_finish_compress(&codec);
+  jpeg_destroy_compress(&codec);
+  std::string result(reinterpret_cast<const char*>(bytes), size);
+  std::free(bytes);
+  return result;
+}
+
+TEST(JpegTest, TooManyScansAreRefused) {
+  const auto image = DecodeJpeg(JpegOfManyScans());
+  EXPECT_EQ(image.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(image.status().message()), HasSubstr("200 scans"));
 }
 
 TEST(JpegTest, WrongQualityOrImageIsRefused) {
