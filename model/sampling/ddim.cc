@@ -1,4 +1,5 @@
 // DDIM: Song, Meng and Ermon 2020, equation 12 with sigma from equation 16.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -33,7 +34,6 @@ absl::StatusOr<SamplingPlan> CompileDdim(const ModelSchedule& model,
     const double alpha_bar_next = t_next >= 0 ? model.schedule.alpha_bar(t_next) : final_alpha_bar;
     const double sigma = options.eta * std::sqrt((1 - alpha_bar_next) / (1 - alpha_bar) *
                                                  (1 - alpha_bar / alpha_bar_next));
-    // The direction keeps the network's own epsilon, also where D was clipped.
     const double direction = std::sqrt(std::max(0.0, 1 - alpha_bar_next - sigma * sigma));
     const Parameterization p = Parameterize(model.prediction_type, alpha_bar);
 
@@ -43,7 +43,15 @@ absl::StatusOr<SamplingPlan> CompileDdim(const ModelSchedule& model,
     row.d_f = p.x0_f;
     row.clip_range =
         options.clip_sample ? model.clip_sample_range : std::numeric_limits<double>::infinity();
-    row.update = {direction * p.eps_x, std::sqrt(alpha_bar_next), direction * p.eps_f, sigma};
+    const double signal_next = std::sqrt(alpha_bar_next);
+    if (options.use_clipped_model_output) {
+      const double noise = std::sqrt(1 - alpha_bar);
+      row.update = {direction / noise, signal_next - direction * std::sqrt(alpha_bar) / noise, 0,
+                    sigma};
+    } else {
+      // The direction keeps the network's own epsilon, also where D was clipped.
+      row.update = {direction * p.eps_x, signal_next, direction * p.eps_f, sigma};
+    }
     row.draws_noise = sigma > 0;
     row.next_timestep = i + 1 < timesteps->size() ? static_cast<double>((*timesteps)[i + 1]) : 0;
     plan.rows.push_back(std::move(row));

@@ -22,6 +22,7 @@ struct SamplingOptions {
   std::string variance = "fixed_small";      // "fixed_small", "fixed_large" or "zero".
   std::string timestep_spacing = "leading";  // See SpacedTimesteps.
   bool clip_sample = true;
+  bool use_clipped_model_output = false;  // DDIM: take epsilon from the clipped D.
 
   friend bool operator==(const SamplingOptions&, const SamplingOptions&) = default;
 };

@@ -1,0 +1,130 @@
+#include "server/worker/model_loader.h"
+
+#include <torch/torch.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "model/sampling/plan_runner.h"
+#include "model/sampling/sampler.h"
+#include "model/unet/unet_checkpoint.h"
+#include "model/unet/unet_denoiser.h"
+#include "server/worker/plan_step_executor.h"
+
+namespace diffusiond {
+namespace {
+
+std::string CpuKind() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f")) return "cpu (avx512)";
+  if (__builtin_cpu_supports("avx2")) return "cpu (avx2)";
+#endif
+  return "cpu";
+}
+
+absl::Status CheckDevices(absl::Span<const DeviceSpec> devices) {
+  if (devices.empty()) return absl::InvalidArgumentError("a model needs at least one device");
+  for (const DeviceSpec& device : devices) {
+    if (device.kind != devices[0].kind) {
+      return absl::InvalidArgumentError(
+          "devices of two kinds: the same request would give other bytes on each");
+    }
+    if (device.kind == DeviceSpec::Kind::kCuda &&
+        (!torch::cuda::is_available() ||
+         device.index >= static_cast<int>(torch::cuda::device_count()))) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "device cuda:", device.index, " is not there: ",
+          torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0,
+          " CUDA devices found"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<StepExecutor>> MakeExecutor(const Checkpoint& checkpoint,
+                                                           std::shared_ptr<UNet> network,
+                                                           const DeviceSpec& device,
+                                                           int micro_batch) {
+  UNetDenoiser::Options options;
+  options.rows = micro_batch;
+  int lanes = 1;
+  if (device.kind == DeviceSpec::Kind::kCuda) {
+    options.device = torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(device.index));
+    network->to(options.device);
+  } else {
+    lanes = device.cores;
+  }
+  std::vector<std::unique_ptr<Denoiser>> denoisers;
+  for (int lane = 0; lane < lanes; ++lane) {
+    denoisers.push_back(std::make_unique<UNetDenoiser>(network, options));
+  }
+  absl::StatusOr<std::unique_ptr<PlanRunner>> runner = PlanRunner::Create(std::move(denoisers));
+  if (!runner.ok()) return runner.status();
+  return std::make_unique<PlanStepExecutor>(*std::move(runner),
+                                            checkpoint.config().null_class_id.value_or(0));
+}
+
+// One step of the shortest plan on every lane: the first call of a network sets up its kernels.
+absl::Status WarmUp(const CheckpointConfig& config, StepExecutor* executor) {
+  absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(config.scheduler);
+  if (!schedule.ok()) return schedule.status();
+  SamplingOptions options = DefaultSamplingOptions(config.scheduler);
+  options.steps = 1;
+  absl::StatusOr<SamplingPlan> plan = CompilePlan(*schedule, options);
+  if (!plan.ok()) return plan.status();
+  TrajectorySpec spec;
+  spec.plan = std::make_shared<const SamplingPlan>(*std::move(plan));
+  const size_t count = static_cast<size_t>(executor->capacity());
+  std::vector<std::unique_ptr<TrajectoryRegisters>> registers(count);
+  std::vector<StepRow> rows(count);
+  for (size_t i = 0; i < count; ++i) {
+    rows[i].spec = &spec;
+    rows[i].registers = &registers[i];
+  }
+  return executor->Step(absl::MakeSpan(rows));
+}
+
+}  // namespace
+
+absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory,
+                                      absl::Span<const DeviceSpec> devices, int micro_batch) {
+  if (absl::Status status = CheckDevices(devices); !status.ok()) return status;
+  if (micro_batch < 0 || micro_batch > kMaxMicroBatch) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("micro_batch is ", micro_batch, "; it must be 0 .. ", kMaxMicroBatch));
+  }
+  const bool cuda = devices[0].kind == DeviceSpec::Kind::kCuda;
+  LoadedModel model;
+  model.micro_batch = micro_batch > 0 ? micro_batch
+                      : cuda          ? kDefaultCudaMicroBatch
+                                      : kDefaultCpuMicroBatch;
+  model.device_kind = cuda ? "cuda" : CpuKind();
+  model.libtorch_version = TORCH_VERSION;
+
+  absl::StatusOr<Checkpoint> checkpoint = Checkpoint::Open(directory);
+  if (!checkpoint.ok()) return checkpoint.status();
+  model.config = checkpoint->config();
+  model.digest = checkpoint->digest();
+
+  std::shared_ptr<UNet> shared;  // CPU workers read the same weights; a GPU has its own copy.
+  for (const DeviceSpec& device : devices) {
+    if (shared == nullptr || cuda) {
+      absl::StatusOr<std::shared_ptr<UNet>> network = LoadUNet(*checkpoint);
+      if (!network.ok()) return network.status();
+      shared = *std::move(network);
+    }
+    absl::StatusOr<std::unique_ptr<StepExecutor>> executor =
+        MakeExecutor(*checkpoint, shared, device, model.micro_batch);
+    if (!executor.ok()) return executor.status();
+    if (absl::Status status = WarmUp(model.config, executor->get()); !status.ok()) {
+      return absl::Status(status.code(), absl::StrCat(directory.string(), ": ", status.message()));
+    }
+    model.executors.push_back(*std::move(executor));
+  }
+  for (const torch::Tensor& parameter : shared->parameters()) {
+    model.num_parameters += static_cast<uint64_t>(parameter.numel());
+  }
+  return model;
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,31 @@
+// Runs the engine's step batches through a PlanRunner.
+#ifndef DIFFUSIOND_SERVER_WORKER_PLAN_STEP_EXECUTOR_H_
+#define DIFFUSIOND_SERVER_WORKER_PLAN_STEP_EXECUTOR_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "model/sampling/plan_runner.h"
+#include "server/engine/step_executor.h"
+
+namespace diffusiond {
+
+// Registers are in host memory, so a trajectory may move to any executor of the same model between
+// steps. Thread-compatible.
+class PlanStepExecutor : public StepExecutor {
+ public:
+  // `null_label`: what the network is told for "no class"; ignored by one without classes.
+  PlanStepExecutor(std::unique_ptr<PlanRunner> runner, int64_t null_label);
+
+  int capacity() const override { return runner_->capacity(); }
+  int micro_batch() const override { return runner_->micro_batch(); }
+  absl::Status Step(absl::Span<StepRow> rows) override;
+
+ private:
+  std::unique_ptr<PlanRunner> runner_;
+  const int64_t null_label_;
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_WORKER_PLAN_STEP_EXECUTOR_H_

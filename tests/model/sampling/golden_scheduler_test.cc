@@ -1,0 +1,200 @@
+// Every DDPM and DDIM case under <golden>/scheduler: the peer's noise through our plans must give
+// the peer's trajectory (tests/golden/README.md).
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/checkpoint/safetensors.h"
+#include "model/checkpoint/scheduler_config_json.h"
+#include "model/sampling/plan_update.h"
+#include "model/sampling/sampler.h"
+#include "model/sampling/timesteps.h"
+#include "nlohmann/json.hpp"
+
+namespace diffusiond {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path GoldenDirectory() {
+  const char* directory = std::getenv("DIFFUSIOND_GOLDEN_DIR");
+  return fs::path(directory != nullptr ? directory : "tests/golden") / "scheduler";
+}
+
+template <typename T>
+std::vector<T> Values(const TensorMap& tensors, const std::string& name) {
+  const auto found = tensors.find(name);
+  if (found == tensors.end()) return {};
+  std::vector<T> values(found->second.data.size() / sizeof(T));
+  std::memcpy(values.data(), found->second.data.data(), found->second.data.size());
+  return values;
+}
+
+struct Case {
+  std::string family;
+  nlohmann::json description;
+
+  std::string name() const { return family + "_" + description.at("name").get<std::string>(); }
+};
+
+std::vector<Case> Cases() {
+  std::vector<Case> cases;
+  for (const char* family : {"ddpm", "ddim"}) {
+    std::ifstream file(GoldenDirectory() / (std::string(family) + ".json"));
+    const nlohmann::json golden = nlohmann::json::parse(file);
+    for (const auto& description : golden.at("cases")) {
+      cases.push_back({family, description});
+    }
+  }
+  return cases;
+}
+
+// What the README's limitations name: the only reasons for which a case may be refused.
+bool NeedsUnsupported(const nlohmann::json& config) {
+  return config.at("thresholding").get<bool>() || config.at("rescale_betas_zero_snr").get<bool>() ||
+         config.value("variance_type", "").rfind("learned", 0) == 0;
+}
+
+// F of the exact predictor for x_0 ~ N(mu, s^2), at x with signal level alpha_bar.
+double ExactPrediction(const std::string& type, double x, double mu, double s, double alpha_bar) {
+  const double v = alpha_bar * s * s + 1 - alpha_bar;
+  const double residual = x - std::sqrt(alpha_bar) * mu;
+  const double eps = std::sqrt(1 - alpha_bar) * residual / v;
+  const double x0 = mu + std::sqrt(alpha_bar) * s * s / v * residual;
+  if (type == "sample") return x0;
+  if (type == "v_prediction") return std::sqrt(alpha_bar) * eps - std::sqrt(1 - alpha_bar) * x0;
+  return eps;
+}
+
+class GoldenSchedulerTest : public testing::TestWithParam<Case> {};
+
+TEST_P(GoldenSchedulerTest, TrajectoryMatches) {
+  const nlohmann::json& d = GetParam().description;
+  const std::string name = d.at("name");
+  auto file = SafetensorsFile::Open(GoldenDirectory() / (GetParam().family + ".safetensors"));
+  ASSERT_TRUE(file.ok()) << file.status();
+  const TensorMap& tensors = file->tensors();
+  auto config = ParseSchedulerConfig(d.at("config").dump());
+  ASSERT_TRUE(config.ok()) << config.status();
+  auto model = MakeModelSchedule(*config);
+  if (NeedsUnsupported(d.at("config"))) {
+    EXPECT_EQ(model.status().code(), absl::StatusCode::kUnimplemented) << model.status();
+    return;
+  }
+  ASSERT_TRUE(model.ok()) << model.status();
+
+  SamplingOptions options = DefaultSamplingOptions(*config);
+  options.steps = d.at("num_inference_steps");
+  options.eta = d.at("step_kwargs").value("eta", 0.0);
+  options.use_clipped_model_output = d.at("step_kwargs").value("use_clipped_model_output", false);
+  auto plan = CompilePlan(*model, options);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+
+  const auto timesteps = Values<int64_t>(tensors, name + "/timesteps");
+  const auto mu = Values<float>(tensors, name + "/mu");
+  const auto levels = Values<double>(tensors, name + "/model_level");
+  const auto noise = Values<float>(tensors, name + "/noise");
+  const auto noise_step = Values<int64_t>(tensors, name + "/noise_step");
+  const auto step_index = Values<int64_t>(tensors, name + "/step_index");
+  const auto xs = Values<float>(tensors, name + "/xs");
+  const auto x0s = Values<float>(tensors, name + "/x0s");
+  std::vector<float> x = Values<float>(tensors, name + "/x_init");
+  const size_t n = x.size();
+  ASSERT_EQ(plan->rows.size(), timesteps.size());
+  const double tolerance = d.at("suggested_abs_tol_xs");
+
+  size_t next_noise = 0, next_kept = 0;
+  std::vector<float> f(n), clean(n);
+  for (size_t i = 0; i < plan->rows.size(); ++i) {
+    const PlanRow& row = plan->rows[i];
+    ASSERT_EQ(row.timestep, static_cast<double>(timesteps[i])) << "step " << i;
+    for (size_t k = 0; k < n; ++k) {
+      f[k] = static_cast<float>(ExactPrediction(config->prediction_type, row.c_in * x[k],
+                                                mu[k % mu.size()], d.at("s"), levels[i]));
+    }
+    std::span<const float> z;
+    if (next_noise < noise_step.size() && noise_step[next_noise] == static_cast<int64_t>(i)) {
+      z = std::span(noise).subspan(next_noise++ * n, n);
+    }
+    // The peer also draws noise that it multiplies by zero.
+    ASSERT_TRUE(!row.draws_noise || !z.empty()) << "step " << i;
+    ApplyPlanRow(*plan, row, f, z, x, clean);
+    if (next_kept < step_index.size() && step_index[next_kept] == static_cast<int64_t>(i)) {
+      for (size_t k = 0; k < n; ++k) {
+        ASSERT_NEAR(x[k], xs[next_kept * n + k], tolerance) << "step " << i << " element " << k;
+        if (!x0s.empty()) {
+          ASSERT_NEAR(clean[k], x0s[next_kept * n + k], tolerance) << "step " << i;
+        }
+      }
+      ++next_kept;
+    }
+  }
+  EXPECT_EQ(next_noise, noise_step.size());
+  EXPECT_EQ(next_kept, step_index.size());
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, GoldenSchedulerTest, testing::ValuesIn(Cases()),
+                         [](const auto& info) { return info.param.name(); });
+
+TEST(GoldenTimestepsTest, EverySpacingAtEveryStepCount) {
+  std::ifstream file(GoldenDirectory() / "timesteps.json");
+  const nlohmann::json golden = nlohmann::json::parse(file);
+  int compared = 0;
+  for (const auto& [key, value] : golden.items()) {
+    if (key.rfind("DDPM", 0) != 0 && key.rfind("DDIM", 0) != 0) continue;
+    const size_t bar = key.find('|');
+    const size_t bar2 = key.find('|', bar + 1);
+    const std::string spacing = key.substr(bar + 1, bar2 - bar - 1);
+    const int64_t offset = key.back() - '0';
+    for (const auto& [steps, expected] : value.at("timesteps").items()) {
+      SCOPED_TRACE(key + " " + steps);
+      auto actual = SpacedTimesteps(1000, std::stoll(steps), spacing, offset);
+      const auto wanted = expected.get<std::vector<int64_t>>();
+      if (*std::max_element(wanted.begin(), wanted.end()) >= 1000) {
+        EXPECT_EQ(actual.status().code(), absl::StatusCode::kInvalidArgument);
+      } else {
+        ASSERT_TRUE(actual.ok()) << actual.status();
+        EXPECT_EQ(*actual, wanted);
+      }
+      ++compared;
+    }
+  }
+  EXPECT_GT(compared, 50);
+}
+
+TEST(GoldenTablesTest, BetasAndAlphasCumprod) {
+  auto file = SafetensorsFile::Open(GoldenDirectory() / "tables.safetensors");
+  ASSERT_TRUE(file.ok()) << file.status();
+  for (const std::string name :
+       {"linear", "linear_T100", "scaled_linear", "sigmoid", "squaredcos_cap_v2"}) {
+    SCOPED_TRACE(name);
+    SchedulerConfig config;
+    config.beta_schedule = name == "linear_T100" ? "linear" : name;
+    if (name == "linear_T100") config.num_train_timesteps = 100;
+    if (name == "scaled_linear") {
+      config.beta_start = 0.00085;
+      config.beta_end = 0.012;
+    }
+    auto schedule = NoiseSchedule::Create(config);
+    ASSERT_TRUE(schedule.ok()) << schedule.status();
+    const auto betas = Values<float>(file->tensors(), name + "/betas");
+    const auto alphas = Values<float>(file->tensors(), name + "/alphas_cumprod");
+    ASSERT_EQ(schedule->betas().size(), betas.size());
+    for (size_t t = 0; t < betas.size(); ++t) {
+      EXPECT_NEAR(schedule->betas()[t], betas[t], 5e-7 * betas[t]) << t;
+      EXPECT_NEAR(schedule->alphas_cumprod()[t], alphas[t], 3e-7) << t;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace diffusiond
