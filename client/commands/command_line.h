@@ -1,0 +1,60 @@
+// diffusionctl's command line: a command, its flags (absl::flags, by reflection) and its arguments.
+#ifndef DIFFUSIOND_CLIENT_COMMANDS_COMMAND_LINE_H_
+#define DIFFUSIOND_CLIENT_COMMANDS_COMMAND_LINE_H_
+
+#include <functional>
+#include <ostream>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "client/cancellation.h"
+#include "client/terminal.h"
+
+namespace diffusiond {
+
+// Exit codes of diffusionctl.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailed = 1;         // The server, a file or a comparison failed.
+inline constexpr int kExitUsage = 2;          // The command line is wrong.
+inline constexpr int kExitInterrupted = 130;  // Ctrl-C, as shells count it.
+
+// What a command sees of the world. All pointers not owned and not null.
+struct CommandContext {
+  std::ostream* out;
+  std::ostream* err;
+  Cancellation* cancellation;  // Thrown by Ctrl-C.
+  std::function<Terminal()> terminal;
+  std::function<absl::Time()> now;
+};
+
+struct Command {
+  std::string name = {};
+  std::string arguments = {};  // "[NAME]", for the usage line.
+  std::string summary = {};    // One line.
+  std::string details = {};    // For `diffusionctl help NAME`; may be empty.
+  std::vector<std::string> flags = {};
+  int min_arguments = 0;
+  int max_arguments = 0;
+  // Returns an exit code; flags are set.
+  std::function<int(const std::vector<std::string>& arguments, CommandContext& context)> run;
+};
+
+// Sets the flags in `arguments` and returns what is not a flag. Takes --name=value, --name value,
+// --name and --noname for switches, dashes for underscores, and "--" as the end of flags.
+// INVALID_ARGUMENT, with a hint: a flag not in `allowed`, or a value that does not parse.
+absl::StatusOr<std::vector<std::string>> ParseFlags(std::span<const std::string> arguments,
+                                                    std::span<const std::string> allowed);
+
+// The word of `words` that `word` was probably meant to be; empty if none is near.
+std::string NearestWord(absl::string_view word, std::span<const std::string> words);
+
+// One line a flag with its help and, where it says something, its default.
+std::string DescribeFlags(std::span<const std::string> flags);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_CLIENT_COMMANDS_COMMAND_LINE_H_

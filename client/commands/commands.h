@@ -1,0 +1,24 @@
+// The commands of diffusionctl, and the choice among them.
+#ifndef DIFFUSIOND_CLIENT_COMMANDS_COMMANDS_H_
+#define DIFFUSIOND_CLIENT_COMMANDS_COMMANDS_H_
+
+#include <span>
+#include <string>
+
+#include "client/commands/command_line.h"
+
+namespace diffusiond {
+
+Command GenerateCommand();
+Command ModelsCommand();
+Command SamplersCommand();
+Command ReplayCommand();
+Command HealthCommand();
+
+// Runs `arguments` (without the program's name) and returns the exit code. Sets the process's flags
+// and leaves them set.
+int RunDiffusionctl(std::span<const std::string> arguments, CommandContext& context);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_CLIENT_COMMANDS_COMMANDS_H_

@@ -1,0 +1,66 @@
+#include "client/commands/connection.h"
+
+#include <cmath>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "client/rpc_error.h"
+
+ABSL_FLAG(std::string, server, "127.0.0.1:50051", "=HOST:PORT: where the server listens");
+ABSL_FLAG(diffusiond::Span, deadline, {absl::InfiniteDuration()},
+          "=SECONDS: give up after so long (30, 90s, 2m)");
+
+namespace diffusiond {
+
+const std::vector<std::string> kConnectionFlags = {"server", "deadline"};
+
+bool AbslParseFlag(absl::string_view text, Span* span, std::string* error) {
+  if (text == "none") {
+    span->value = absl::InfiniteDuration();
+    return true;
+  }
+  double seconds = 0;
+  const bool number = absl::SimpleAtod(text, &seconds);
+  if (number) span->value = absl::Seconds(seconds);
+  if ((number && std::isnan(seconds)) || (!number && !absl::ParseDuration(text, &span->value)) ||
+      span->value <= absl::ZeroDuration()) {
+    *error = "expected a length of time above 0, such as 30, 90s or 2m";
+    return false;
+  }
+  return true;
+}
+
+std::string AbslUnparseFlag(const Span& span) {
+  return span.value == absl::InfiniteDuration() ? "none" : absl::FormatDuration(span.value);
+}
+
+std::vector<std::string> WithConnectionFlags(std::vector<std::string> flags) {
+  flags.insert(flags.end(), kConnectionFlags.begin(), kConnectionFlags.end());
+  return flags;
+}
+
+absl::StatusOr<std::unique_ptr<DiffusionClient>> ConnectByFlags() {
+  return DiffusionClient::Connect(absl::GetFlag(FLAGS_server), {});
+}
+
+CallOptions CallOptionsByFlags(const CommandContext& context) {
+  return {.timeout = absl::GetFlag(FLAGS_deadline).value, .cancellation = context.cancellation};
+}
+
+int ReportError(const absl::Status& status, CommandContext& context) {
+  if (status.code() == absl::StatusCode::kCancelled && context.cancellation->cancelled()) {
+    *context.err << "diffusionctl: interrupted; the server was told to stop\n";
+    return kExitInterrupted;
+  }
+  *context.err << "diffusionctl: " << absl::StatusCodeToString(status.code()) << ": "
+               << status.message() << "\n";
+  if (IsUnreachable(status)) {
+    *context.err << "  Is it running? Start one with\n"
+                    "    diffusiond --model_repository=DIR --listen="
+                 << absl::GetFlag(FLAGS_server) << "\n  or name another with --server=HOST:PORT.\n";
+  }
+  return kExitFailed;
+}
+
+}  // namespace diffusiond

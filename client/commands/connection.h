@@ -1,0 +1,45 @@
+// What every command that talks to a server shares: --server, --deadline, and how errors are told.
+#ifndef DIFFUSIOND_CLIENT_COMMANDS_CONNECTION_H_
+#define DIFFUSIOND_CLIENT_COMMANDS_CONNECTION_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/flags/declare.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "client/commands/command_line.h"
+#include "client/diffusion_client.h"
+
+namespace diffusiond {
+
+// A flag's length of time: "30" is 30 seconds; "1.5s", "2m", "1h30m" as absl::Duration.
+struct Span {
+  absl::Duration value;
+};
+bool AbslParseFlag(absl::string_view text, Span* span, std::string* error);
+std::string AbslUnparseFlag(const Span& span);
+
+extern const std::vector<std::string> kConnectionFlags;
+
+// `flags` with kConnectionFlags behind them.
+std::vector<std::string> WithConnectionFlags(std::vector<std::string> flags);
+
+absl::StatusOr<std::unique_ptr<DiffusionClient>> ConnectByFlags();
+
+// The flag's deadline from now, and the context's cancellation.
+CallOptions CallOptionsByFlags(const CommandContext& context);
+
+// Tells `status` (not OK) on the error stream, with what to do about it where that is known, and
+// returns the exit code.
+int ReportError(const absl::Status& status, CommandContext& context);
+
+}  // namespace diffusiond
+
+ABSL_DECLARE_FLAG(std::string, server);
+ABSL_DECLARE_FLAG(diffusiond::Span, deadline);
+
+#endif  // DIFFUSIOND_CLIENT_COMMANDS_CONNECTION_H_

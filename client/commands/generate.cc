@@ -1,0 +1,182 @@
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "client/commands/commands.h"
+#include "client/commands/connection.h"
+#include "client/commands/generation_run.h"
+#include "client/output_files.h"
+#include "client/picture_codec.h"
+
+ABSL_FLAG(std::string, model, "", "=NAME: the server's only model if not given");
+ABSL_FLAG(std::string, class, "", "=NAME|ID: what to draw, for a model with classes");
+ABSL_FLAG(std::optional<uint32_t>, count, std::nullopt,
+          "=N: images to draw; 4, or 1 if --out is a file");
+ABSL_FLAG(std::optional<uint64_t>, seed, std::nullopt,
+          "=N: the same seed draws the same images; drawn at random if not given");
+ABSL_FLAG(std::optional<uint32_t>, steps, std::nullopt,
+          "=N: denoising steps; more take longer and look better");
+ABSL_FLAG(std::string, sampler, "", "=NAME: see diffusionctl samplers");
+ABSL_FLAG(std::optional<float>, eta, std::nullopt, "=0..1: ddim: 0 deterministic, 1 as ddpm");
+ABSL_FLAG(std::optional<float>, guidance, std::nullopt,
+          "=SCALE: classifier-free guidance; 1 is none, more is more typical of the class");
+ABSL_FLAG(std::string, variance, "", "=NAME: ddpm: fixed_small, fixed_large or zero");
+ABSL_FLAG(std::string, spacing, "", "=NAME: of timesteps: leading, trailing or linspace");
+ABSL_FLAG(std::optional<bool>, clip_sample, std::nullopt,
+          "clamp x0-hat to the data's range at every step");
+ABSL_FLAG(std::string, format, "",
+          "=png|webp|jpeg|raw: of the files; by --out's extension, or png");
+ABSL_FLAG(std::optional<uint32_t>, preview_every, std::nullopt,
+          "=N: a preview every N steps; 0: none; about twenty in all if not given");
+ABSL_FLAG(std::string, preview, "both",
+          "=x_t|x0|both: the noisy image, the guess at the final one");
+ABSL_FLAG(std::string, out, "", "=DIR|FILE: where the images go; this directory if not given");
+ABSL_FLAG(std::string, sheet, "", "=FILE.png: all images on one sheet");
+ABSL_FLAG(std::string, strip, "", "=FILE.png: how the first images came out of the noise");
+ABSL_FLAG(std::string, receipt, "",
+          "=FILE.json: what diffusionctl replay takes; beside the images; none: not written");
+ABSL_FLAG(std::optional<uint32_t>, width, std::nullopt,
+          "=COLUMNS: of the terminal, if it cannot tell");
+ABSL_FLAG(bool, quiet, false, "print nothing");
+
+namespace diffusiond {
+namespace {
+
+constexpr uint32_t kDefaultCount = 4;
+constexpr uint32_t kLivePreviews = 20;
+constexpr uint32_t kStripPreviews = 10;
+constexpr uint32_t kLivePreviewSide = 128;  // Pixels; a terminal shows no more.
+
+absl::StatusOr<v1::PreviewKind> ParsePreviewKind(const std::string& name) {
+  if (name == "x_t") return v1::PREVIEW_KIND_X_T;
+  if (name == "x0" || name == "x0_hat") return v1::PREVIEW_KIND_X0_HAT;
+  if (name == "both") return v1::PREVIEW_KIND_BOTH;
+  return absl::InvalidArgumentError(
+      absl::StrCat("--preview: '", name, "', expected x_t, x0 or both"));
+}
+
+absl::StatusOr<v1::ImageFormat> FormatByFlags() {
+  const std::string name = absl::GetFlag(FLAGS_format);
+  v1::ImageFormat by_file = v1::IMAGE_FORMAT_PNG;
+  const bool is_file = NamesImageFile(absl::GetFlag(FLAGS_out), &by_file);
+  if (name.empty()) return by_file;
+  absl::StatusOr<v1::ImageFormat> format = ParseFormat(name);
+  if (!format.ok())
+    return absl::InvalidArgumentError("--format: " + std::string(format.status().message()));
+  if (is_file && *format != by_file) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--format=", name, " does not go with --out=", absl::GetFlag(FLAGS_out)));
+  }
+  return format;
+}
+
+// All but the previews. INVALID_ARGUMENT names the flag.
+absl::StatusOr<v1::GenerateRequest> RequestByFlags() {
+  v1::GenerateRequest request;
+  const absl::StatusOr<v1::ImageFormat> format = FormatByFlags();
+  if (!format.ok()) return format.status();
+  request.set_format(*format);
+  request.set_model(absl::GetFlag(FLAGS_model));
+  v1::ImageFormat unused;
+  const bool one_file = NamesImageFile(absl::GetFlag(FLAGS_out), &unused);
+  request.set_count(absl::GetFlag(FLAGS_count).value_or(one_file ? 1 : kDefaultCount));
+  if (const auto seed = absl::GetFlag(FLAGS_seed); seed.has_value()) request.set_seed(*seed);
+  uint32_t class_id = 0;
+  if (const std::string name = absl::GetFlag(FLAGS_class); absl::SimpleAtoi(name, &class_id)) {
+    request.set_class_id(class_id);
+  } else if (!name.empty()) {
+    request.set_class_name(name);
+  }
+  if (const auto steps = absl::GetFlag(FLAGS_steps); steps.has_value()) request.set_steps(*steps);
+  request.set_sampler(absl::GetFlag(FLAGS_sampler));
+  if (const auto eta = absl::GetFlag(FLAGS_eta); eta.has_value()) request.set_eta(*eta);
+  if (const auto scale = absl::GetFlag(FLAGS_guidance); scale.has_value()) {
+    request.set_guidance_scale(*scale);
+  }
+  request.set_variance(absl::GetFlag(FLAGS_variance));
+  request.set_timestep_spacing(absl::GetFlag(FLAGS_spacing));
+  if (const auto clip = absl::GetFlag(FLAGS_clip_sample); clip.has_value()) {
+    request.set_clip_sample(*clip);
+  }
+  return request;
+}
+
+// Asks for as many previews as the terminal or the strip is worth. Steps that the flags leave open
+// are the model's default, which the server is asked for.
+absl::Status AddPreviews(v1::PreviewKind kind, bool live, const DiffusionClient& client,
+                         const CommandContext& context, v1::GenerateRequest& request) {
+  const bool strip = !absl::GetFlag(FLAGS_strip).empty();
+  uint32_t every = absl::GetFlag(FLAGS_preview_every).value_or(0);
+  if (!absl::GetFlag(FLAGS_preview_every).has_value()) {
+    if (!live && !strip) return absl::OkStatus();
+    uint32_t steps = request.steps();
+    if (!request.has_steps()) {
+      const absl::StatusOr<v1::Model> model =
+          client.GetModel(request.model(), CallOptionsByFlags(context));
+      if (!model.ok()) return model.status();
+      steps = model->defaults().steps();
+    }
+    every = std::max(1u, steps / (live ? kLivePreviews : kStripPreviews));
+  }
+  if (every == 0) return absl::OkStatus();
+  request.mutable_preview()->set_every_steps(every);
+  request.mutable_preview()->set_kind(kind);
+  request.mutable_preview()->set_max_side(strip ? 0 : kLivePreviewSide);
+  return absl::OkStatus();
+}
+
+int Run(const std::vector<std::string>&, CommandContext& command_context) {
+  CommandContext context = command_context;
+  if (const auto width = absl::GetFlag(FLAGS_width); width.has_value()) {
+    context.terminal = [ask = context.terminal, width] {
+      Terminal terminal = ask();
+      terminal.columns = static_cast<int>(std::clamp(*width, 20u, 1000u));
+      return terminal;
+    };
+  }
+  absl::StatusOr<v1::GenerateRequest> request = RequestByFlags();
+  const absl::StatusOr<v1::PreviewKind> kind = ParsePreviewKind(absl::GetFlag(FLAGS_preview));
+  const absl::Status usage = !request.ok() ? request.status() : kind.status();
+  if (!usage.ok()) {
+    *context.err << "diffusionctl: " << usage.message() << "\n";
+    return kExitUsage;
+  }
+
+  const auto client = ConnectByFlags();
+  if (!client.ok()) return ReportError(client.status(), context);
+  const bool quiet = absl::GetFlag(FLAGS_quiet);
+  const bool live = !quiet && context.terminal().interactive;
+  absl::Status previews = AddPreviews(*kind, live, **client, context, *request);
+  if (!previews.ok()) return ReportError(previews, context);
+
+  GenerationOutputs outputs;
+  outputs.out = absl::GetFlag(FLAGS_out);
+  outputs.sheet = absl::GetFlag(FLAGS_sheet);
+  outputs.strip = absl::GetFlag(FLAGS_strip);
+  outputs.receipt = absl::GetFlag(FLAGS_receipt);
+  outputs.write_receipt = outputs.receipt != "none";
+  outputs.quiet = quiet;
+  const absl::StatusOr<v1::Completed> completed =
+      RunGeneration(**client, *request, outputs, context);
+  return completed.ok() ? kExitOk : ReportError(completed.status(), context);
+}
+
+}  // namespace
+
+Command GenerateCommand() {
+  return {.name = "generate",
+          .arguments = "",
+          .summary = "draw images, show them while they appear, and save them",
+          .details = "What is not given is the model's default (diffusionctl models NAME).\n",
+          .flags = WithConnectionFlags(
+              {"model", "class",    "count",   "seed",          "steps",  "sampler", "guidance",
+               "eta",   "variance", "spacing", "clip_sample",   "format", "out",     "receipt",
+               "sheet", "strip",    "preview", "preview_every", "width",  "quiet"}),
+          .run = Run};
+}
+
+}  // namespace diffusiond

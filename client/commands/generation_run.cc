@@ -1,0 +1,190 @@
+#include "client/commands/generation_run.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/commands/connection.h"
+#include "client/film_strip.h"
+#include "client/output_files.h"
+#include "client/picture_codec.h"
+#include "client/progress_meter.h"
+#include "client/receipt_file.h"
+#include "model/imaging/png.h"
+
+namespace diffusiond {
+namespace {
+
+constexpr uint32_t kMaxReels = 4;  // Images in a film strip; it is to be read, not searched.
+
+absl::Duration ToDuration(const google::protobuf::Duration& proto) {
+  return absl::Seconds(proto.seconds()) + absl::Nanoseconds(proto.nanos());
+}
+
+absl::Status SavePng(const std::string& path, const Image& image) {
+  const absl::StatusOr<std::string> png = EncodePng(image);
+  if (!png.ok())
+    return absl::Status(png.status().code(), absl::StrCat(path, ": ", png.status().message()));
+  return SaveFile(path, *png);
+}
+
+std::unique_ptr<GenerateDisplay> MakeDisplay(const v1::GenerateRequest& request, bool quiet,
+                                             const CommandContext& context) {
+  if (quiet) return MakeSilentDisplay();
+  const bool previews = request.preview().every_steps() > 0;
+  const v1::PreviewKind kind = request.preview().kind();
+  DisplayOptions options{.out = context.out, .terminal = context.terminal, .now = context.now};
+  options.expect_x_t = previews && (kind == v1::PREVIEW_KIND_X_T || kind == v1::PREVIEW_KIND_BOTH);
+  options.expect_x0_hat = previews && kind != v1::PREVIEW_KIND_X_T;
+  return context.terminal().interactive ? MakeLiveDisplay(std::move(options))
+                                        : MakePlainDisplay(std::move(options));
+}
+
+class GenerationRun {
+ public:
+  GenerationRun(const GenerationOutputs& outputs, GenerateDisplay& display, CommandContext& context)
+      : outputs_(outputs), display_(display), context_(context) {}
+
+  GenerateCallbacks Callbacks() {
+    GenerateCallbacks callbacks;
+    callbacks.on_accepted = [this](const v1::Accepted& accepted) { OnAccepted(accepted); };
+    callbacks.on_progress = [this](const v1::Progress& progress) {
+      if (status_.ok()) display_.OnProgress(progress);
+    };
+    callbacks.on_preview = [this](const v1::Preview& preview) { OnPreview(preview); };
+    callbacks.on_image = [this](const v1::Image& image) { OnImage(image); };
+    return callbacks;
+  }
+
+  // The first failure of ours; it comes before what it made of the call.
+  const absl::Status& status() const { return status_; }
+
+  absl::Status SaveTheRest(const v1::Receipt& receipt) {
+    if (outputs_.write_receipt) {
+      const std::string path = !outputs_.receipt.empty() ? outputs_.receipt : files_->ReceiptPath();
+      absl::Status saved = SaveFile(path, ReceiptToJson(receipt));
+      if (!saved.ok()) return saved;
+      written_.emplace_back("receipt", path);
+    }
+    if (!outputs_.sheet.empty()) {
+      absl::Status saved = SavePng(outputs_.sheet, ComposeSheet(pictures_));
+      if (!saved.ok()) return saved;
+      written_.emplace_back("sheet", outputs_.sheet);
+    }
+    if (!outputs_.strip.empty()) {
+      for (size_t i = 0; i < reels_.size(); ++i) reels_[i].image = pictures_[i];
+      absl::Status saved = SavePng(outputs_.strip, ComposeFilmStrip(reels_, {}));
+      if (!saved.ok()) return saved;
+      written_.emplace_back("strip", outputs_.strip);
+    }
+    return absl::OkStatus();
+  }
+
+  void PrintWritten() const {
+    if (images_saved_ == 1) {
+      PrintLine("image", first_image_);
+    } else if (images_saved_ > 1) {
+      PrintLine("images", images_saved_ == pictures_.size()
+                              ? absl::StrCat(files_->ImagePath(0), " .. ", last_image_)
+                              : absl::StrCat(images_saved_, " of ", pictures_.size(), ", such as ",
+                                             first_image_));
+    }
+    for (const auto& [what, path] : written_) PrintLine(what, path);
+  }
+
+  void PrintTimings(const v1::Timings& timings) const {
+    PrintLine("time", absl::StrCat(FormatSpan(ToDuration(timings.total())), ": queued ",
+                                   FormatSpan(ToDuration(timings.queue())), ", computed ",
+                                   FormatSpan(ToDuration(timings.compute()))));
+  }
+
+ private:
+  void OnAccepted(const v1::Accepted& accepted) {
+    pictures_.resize(accepted.parameters().count());
+    reels_.resize(std::min(accepted.parameters().count(), kMaxReels));
+    files_.emplace(outputs_.out.value_or(""), accepted.parameters());
+    display_.OnAccepted(accepted);
+  }
+
+  void OnPreview(const v1::Preview& preview) {
+    if (!status_.ok()) return;
+    absl::StatusOr<Image> picture = DecodePicture(preview);
+    if (!picture.ok()) {
+      return Fail(absl::DataLossError(absl::StrCat("preview of image ", preview.image_index(), ": ",
+                                                   picture.status().message())));
+    }
+    display_.OnPreview(preview, *picture);
+    // The last step's preview would stand in the strip beside the image that it equals.
+    const bool last = preview.timestep() <= 0;
+    if (outputs_.strip.empty() || preview.image_index() >= kMaxReels || last) return;
+    FilmReel& reel = reels_[preview.image_index()];
+    (preview.kind() == v1::PREVIEW_KIND_X_T ? reel.x_t : reel.x0_hat)[preview.steps_done()] =
+        *std::move(picture);
+  }
+
+  void OnImage(const v1::Image& image) {
+    if (!status_.ok()) return;
+    absl::StatusOr<Image> picture = DecodePicture(image);
+    if (!picture.ok()) {
+      return Fail(absl::DataLossError(
+          absl::StrCat("image ", image.image_index(), ": ", picture.status().message())));
+    }
+    if (outputs_.out.has_value()) {
+      const std::string path = files_->ImagePath(image.image_index());
+      absl::Status saved = SaveFile(path, image.data());
+      if (!saved.ok()) return Fail(std::move(saved));
+      if (images_saved_++ == 0) first_image_ = path;
+      last_image_ = files_->ImagePath(static_cast<uint32_t>(pictures_.size()) - 1);
+    }
+    display_.OnImage(image, *picture);
+    pictures_[image.image_index()] = *std::move(picture);
+  }
+
+  void Fail(absl::Status status) {
+    status_ = std::move(status);
+    context_.cancellation->Cancel();
+  }
+
+  void PrintLine(absl::string_view what, absl::string_view says) const {
+    if (outputs_.quiet) return;
+    *context_.out << absl::StrFormat("%s%-9s%s\n", context_.terminal().interactive ? "  " : "",
+                                     what, says);
+  }
+
+  const GenerationOutputs& outputs_;
+  GenerateDisplay& display_;
+  CommandContext& context_;
+  absl::Status status_;
+  std::optional<OutputFiles> files_;  // From Accepted on.
+  std::vector<Image> pictures_;       // By image_index.
+  std::vector<FilmReel> reels_;
+  size_t images_saved_ = 0;
+  std::string first_image_;
+  std::string last_image_;
+  std::vector<std::pair<std::string, std::string>> written_;
+};
+
+}  // namespace
+
+absl::StatusOr<v1::Completed> RunGeneration(const DiffusionClient& client,
+                                            const v1::GenerateRequest& request,
+                                            const GenerationOutputs& outputs,
+                                            CommandContext& context) {
+  const std::unique_ptr<GenerateDisplay> display = MakeDisplay(request, outputs.quiet, context);
+  GenerationRun run(outputs, *display, context);
+  absl::StatusOr<v1::Completed> completed =
+      client.Generate(request, run.Callbacks(), CallOptionsByFlags(context));
+  if (!run.status().ok()) completed = run.status();
+  display->OnEnd(completed.ok());
+  if (completed.ok()) {
+    absl::Status saved = run.SaveTheRest(completed->receipt());
+    if (!saved.ok()) completed = saved;
+  }
+  run.PrintWritten();
+  if (completed.ok()) run.PrintTimings(completed->timings());
+  return completed;
+}
+
+}  // namespace diffusiond

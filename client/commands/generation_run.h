@@ -1,0 +1,35 @@
+// One Generate call as the commands make it: shown while it runs, its images saved as they come.
+#ifndef DIFFUSIOND_CLIENT_COMMANDS_GENERATION_RUN_H_
+#define DIFFUSIOND_CLIENT_COMMANDS_GENERATION_RUN_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "client/commands/command_line.h"
+#include "client/diffusion_client.h"
+#include "client/generate_display.h"
+
+namespace diffusiond {
+
+struct GenerationOutputs {
+  std::optional<std::string> out;  // As OutputFiles takes it; absent: images are not saved.
+  std::string sheet;               // PNG file; empty: none. Likewise the following.
+  std::string strip;
+  std::string receipt;  // File; empty: beside the images.
+  bool write_receipt = true;
+  bool quiet = false;  // Print nothing.
+};
+
+// Runs `request` and prints what was written. Files are whole or absent, also after an error;
+// images that came before an error are kept. Errors: as Generate, or of the first file that could
+// not be written or picture that could not be decoded, which also ends the call.
+absl::StatusOr<v1::Completed> RunGeneration(const DiffusionClient& client,
+                                            const v1::GenerateRequest& request,
+                                            const GenerationOutputs& outputs,
+                                            CommandContext& context);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_CLIENT_COMMANDS_GENERATION_RUN_H_

@@ -1,0 +1,70 @@
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "client/commands/commands.h"
+#include "client/commands/connection.h"
+#include "client/rpc_error.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "grpcpp/client_context.h"
+
+ABSL_FLAG(diffusiond::Span, wait, {absl::ZeroDuration()},
+          "=SECONDS: ask again until the server serves, for at most so long");
+
+namespace diffusiond {
+namespace {
+
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+
+constexpr absl::Duration kCheckTimeout = absl::Seconds(5);
+constexpr absl::Duration kPause = absl::Milliseconds(200);
+
+// OK: serving. The call's own timeout keeps a hung server from looking healthy for ever.
+absl::Status Check(grpc::health::v1::Health::Stub& stub, const DiffusionClient& client,
+                   absl::Duration timeout, const CommandContext& context) {
+  grpc::ClientContext call;
+  call.set_deadline(absl::ToChronoTime(context.now() + timeout));
+  const CancellationWatcher watcher(context.cancellation, [&call] { call.TryCancel(); });
+  HealthCheckResponse response;
+  const grpc::Status checked = stub.Check(&call, HealthCheckRequest(), &response);
+  if (!checked.ok()) return StatusFromRpc(checked, client.target());
+  if (response.status() == HealthCheckResponse::SERVING) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("the server at ", client.target(), " says ",
+                   HealthCheckResponse::ServingStatus_Name(response.status())));
+}
+
+int Run(const std::vector<std::string>&, CommandContext& context) {
+  const auto client = ConnectByFlags();
+  if (!client.ok()) return ReportError(client.status(), context);
+  const auto stub = grpc::health::v1::Health::NewStub((*client)->channel());
+  const absl::Time until = context.now() + absl::GetFlag(FLAGS_wait).value;
+  absl::Status status;
+  do {
+    const absl::Duration timeout = std::min(kCheckTimeout, absl::GetFlag(FLAGS_deadline).value);
+    status = Check(*stub, **client, timeout, context);
+    if (status.ok()) {
+      *context.out << "serving\n";
+      return kExitOk;
+    }
+    if (context.now() >= until) break;
+  } while (!context.cancellation->WaitFor(std::min(kPause, until - context.now())));
+  return ReportError(status, context);
+}
+
+}  // namespace
+
+Command HealthCommand() {
+  return {.name = "health",
+          .arguments = "",
+          .summary = "ask whether the server serves: 0 if so, else 1",
+          .details = "",
+          .flags = WithConnectionFlags({"wait"}),
+          .run = Run};
+}
+
+}  // namespace diffusiond

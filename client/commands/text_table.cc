@@ -1,0 +1,46 @@
+#include "client/commands/text_table.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace diffusiond {
+
+TextTable::TextTable(std::vector<std::string> titles) {
+  if (!titles.empty()) rows_.push_back(std::move(titles));
+}
+
+void TextTable::AddRow(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+
+std::string TextTable::ToString() const {
+  std::vector<size_t> widths;
+  for (const auto& row : rows_) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const auto& row : rows_) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      absl::StrAppend(&line, row[i], std::string(widths[i] - row[i].size() + 2, ' '));
+    }
+    absl::StrAppend(&text, absl::StripTrailingAsciiWhitespace(line), "\n");
+  }
+  return text;
+}
+
+std::string SamplerTable(const v1::Model& model) {
+  TextTable table({"SAMPLER", "OPTIONS", "DESCRIPTION"});
+  for (const v1::SamplerInfo& sampler : model.samplers()) {
+    table.AddRow({sampler.name() == model.defaults().sampler() ? sampler.name() + " (default)"
+                                                               : sampler.name(),
+                  sampler.options().empty() ? "-" : absl::StrJoin(sampler.options(), ", "),
+                  sampler.description()});
+  }
+  return table.ToString();
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,29 @@
+// Columns of text.
+#ifndef DIFFUSIOND_CLIENT_COMMANDS_TEXT_TABLE_H_
+#define DIFFUSIOND_CLIENT_COMMANDS_TEXT_TABLE_H_
+
+#include <string>
+#include <vector>
+
+#include "diffusiond/v1/diffusion.pb.h"
+
+namespace diffusiond {
+
+// Left-aligned columns, as wide as their longest entry, two spaces apart. Widths count bytes.
+class TextTable {
+ public:
+  // Column titles; none: no title line.
+  explicit TextTable(std::vector<std::string> titles);
+  void AddRow(std::vector<std::string> cells);
+  std::string ToString() const;  // Each line ends with a newline and without blanks before it.
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+// A model's samplers: name, the options that each reads, description.
+std::string SamplerTable(const v1::Model& model);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_CLIENT_COMMANDS_TEXT_TABLE_H_

@@ -1,0 +1,115 @@
+#include "client/output_files.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "client/picture_codec.h"
+
+namespace diffusiond {
+namespace {
+
+namespace fs = std::filesystem;
+
+// "T-shirt/top" -> "t-shirt-top": letters, digits, '.', '_' and single dashes.
+std::string ForFileName(const std::string& text) {
+  std::string name;
+  for (const char c : text) {
+    const bool kept = absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.';
+    if (kept) {
+      name += absl::ascii_tolower(static_cast<unsigned char>(c));
+    } else if (!name.empty() && name.back() != '-') {
+      name += '-';
+    }
+  }
+  while (!name.empty() && (name.back() == '-' || name.back() == '.')) name.pop_back();
+  return name;
+}
+
+absl::Status FileError(const std::string& doing, const std::string& path) {
+  return absl::UnavailableError(absl::StrCat("cannot ", doing, " ", path, ": ", strerror(errno)));
+}
+
+absl::Status WriteAll(int fd, const std::string& bytes, const std::string& path) {
+  size_t written = 0;
+  while (written < bytes.size()) {
+    const ssize_t count = write(fd, bytes.data() + written, bytes.size() - written);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return FileError("write", path);
+    written += static_cast<size_t>(count);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+bool NamesImageFile(const std::string& out, v1::ImageFormat* format) {
+  std::error_code ignored;
+  if (out.empty() || fs::is_directory(out, ignored)) return false;
+  const std::string extension = fs::path(out).extension().string();
+  if (extension.size() < 2) return false;
+  const absl::StatusOr<v1::ImageFormat> parsed = ParseFormat(extension.substr(1));
+  if (!parsed.ok()) return false;
+  *format = *parsed;
+  return true;
+}
+
+OutputFiles::OutputFiles(const std::string& out, const v1::ResolvedParameters& parameters)
+    : count_(parameters.count()) {
+  v1::ImageFormat format;
+  named_by_user_ = NamesImageFile(out, &format);
+  if (named_by_user_) {
+    fs::path path(out);
+    extension_ = path.extension().string();
+    stem_ = path.replace_extension().string();
+    return;
+  }
+  extension_ = "." + FileExtension(parameters.format());
+  std::string name = ForFileName(parameters.model());
+  if (parameters.has_class_id()) {
+    const std::string of_class = ForFileName(parameters.class_name());
+    absl::StrAppend(&name, "-",
+                    of_class.empty() ? absl::StrCat("class", parameters.class_id()) : of_class);
+  }
+  absl::StrAppend(&name, "-", parameters.seed());
+  stem_ = out.empty() || out == "." ? name : (fs::path(out) / name).string();
+}
+
+std::string OutputFiles::ImagePath(uint32_t index) const {
+  if (named_by_user_ && count_ == 1) return stem_ + extension_;
+  std::string number = absl::StrCat(index);
+  const size_t digits = absl::StrCat(count_ - 1).size();
+  number.insert(0, digits - std::min(digits, number.size()), '0');
+  return absl::StrCat(stem_, "-", number, extension_);
+}
+
+std::string OutputFiles::ReceiptPath() const { return stem_ + ".json"; }
+
+absl::Status SaveFile(const std::string& path, const std::string& bytes) {
+  std::error_code error;
+  const fs::path parent = fs::path(path).parent_path();
+  if (!parent.empty()) fs::create_directories(parent, error);
+  if (error) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("cannot make the directory ", parent.string(), ": ", error.message()));
+  }
+  const std::string temporary = absl::StrCat(path, ".", getpid(), ".tmp");
+  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return FileError("create", temporary);
+  absl::Status status = WriteAll(fd, bytes, temporary);
+  // A full disk may show only now.
+  if (close(fd) != 0 && status.ok()) status = FileError("write", temporary);
+  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0)
+    status = FileError("write", path);
+  if (!status.ok()) unlink(temporary.c_str());
+  return status;
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,117 @@
+#include "client/receipt_file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/util/json_util.h"
+
+namespace diffusiond {
+namespace {
+
+bool SamplerReads(const v1::Model& model, const std::string& sampler, const std::string& option) {
+  for (const v1::SamplerInfo& info : model.samplers()) {
+    if (info.name() != sampler) continue;
+    return std::find(info.options().begin(), info.options().end(), option) != info.options().end();
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string ReceiptToJson(const v1::Receipt& receipt) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.always_print_primitive_fields = true;
+  std::string json;
+  // Fails on nothing but an Any of unknown type; a Receipt holds none.
+  (void)google::protobuf::util::MessageToJsonString(receipt, &json, options);
+  if (json.empty() || json.back() != '\n') json += '\n';
+  return json;
+}
+
+absl::StatusOr<v1::Receipt> ReceiptFromJson(const std::string& json) {
+  v1::Receipt receipt;
+  const auto parsed = google::protobuf::util::JsonStringToMessage(json, &receipt);
+  if (!parsed.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("not the JSON of a receipt: ", std::string(parsed.message())));
+  }
+  if (receipt.parameters().model().empty()) {
+    return absl::InvalidArgumentError("the receipt names no model (parameters.model)");
+  }
+  if (receipt.model_digest().empty()) {
+    return absl::InvalidArgumentError("the receipt has no model digest (modelDigest)");
+  }
+  const auto count = static_cast<int64_t>(receipt.parameters().count());
+  if (count < 1 || count != receipt.image_sha256_size()) {
+    return absl::InvalidArgumentError(absl::StrCat("the receipt is for ", count,
+                                                   " images and lists ",
+                                                   receipt.image_sha256_size(), " hashes"));
+  }
+  return receipt;
+}
+
+absl::StatusOr<v1::Receipt> ReadReceipt(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) {
+    return absl::NotFoundError(
+        absl::StrCat("cannot read ", path, ": ", errno != 0 ? strerror(errno) : "it is empty"));
+  }
+  absl::StatusOr<v1::Receipt> receipt = ReceiptFromJson(text.str());
+  if (receipt.ok()) return receipt;
+  return absl::Status(receipt.status().code(),
+                      absl::StrCat(path, ": ", receipt.status().message()));
+}
+
+v1::GenerateRequest RequestFromReceipt(const v1::Receipt& receipt, const v1::Model& model) {
+  const v1::ResolvedParameters& parameters = receipt.parameters();
+  v1::GenerateRequest request;
+  request.set_model(parameters.model());
+  request.set_count(parameters.count());
+  request.set_seed(parameters.seed());
+  if (parameters.has_class_id()) request.set_class_id(parameters.class_id());
+  request.set_guidance_scale(parameters.guidance_scale());
+  request.set_sampler(parameters.sampler());
+  request.set_steps(parameters.steps());
+  if (SamplerReads(model, parameters.sampler(), "eta")) request.set_eta(parameters.eta());
+  if (SamplerReads(model, parameters.sampler(), "variance")) {
+    request.set_variance(parameters.variance());
+  }
+  request.set_timestep_spacing(parameters.timestep_spacing());
+  request.set_clip_sample(parameters.clip_sample());
+  request.set_format(parameters.format());
+  return request;
+}
+
+std::vector<std::string> DifferingNumerics(const v1::Numerics& then, const v1::Numerics& now) {
+  std::vector<std::string> lines;
+  const auto compare = [&lines](const char* field, const auto& a, const auto& b) {
+    if (a != b) lines.push_back(absl::StrCat(field, ": '", a, "' then, '", b, "' now"));
+  };
+  compare("server_version", then.server_version(), now.server_version());
+  compare("libtorch_version", then.libtorch_version(), now.libtorch_version());
+  compare("device_kind", then.device_kind(), now.device_kind());
+  compare("micro_batch", then.micro_batch(), now.micro_batch());
+  return lines;
+}
+
+std::vector<std::string> DifferingImages(const v1::Receipt& then, const v1::Receipt& now) {
+  std::vector<std::string> lines;
+  const auto hash = [](const v1::Receipt& receipt, int i) {
+    return i < receipt.image_sha256_size() ? receipt.image_sha256(i) : std::string("none");
+  };
+  const int count = std::max(then.image_sha256_size(), now.image_sha256_size());
+  for (int i = 0; i < count; ++i) {
+    if (hash(then, i) == hash(now, i)) continue;
+    lines.push_back(
+        absl::StrCat("image ", i, ": ", hash(then, i), " then, ", hash(now, i), " now"));
+  }
+  return lines;
+}
+
+}  // namespace diffusiond

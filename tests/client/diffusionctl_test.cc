@@ -1,0 +1,394 @@
+// The commands as a person types them, against a server in this process.
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/flags/reflection.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "client/commands/commands.h"
+#include "client/receipt_file.h"
+#include "gmock/gmock.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "gtest/gtest.h"
+#include "model/imaging/png.h"
+#include "tests/client/fake_diffusion_service.h"
+
+namespace diffusiond {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+class DiffusionctlTest : public testing::Test {
+ protected:
+  DiffusionctlTest() {
+    directory_ = fs::path(testing::TempDir()) /
+                 (std::string("diffusionctl_") +
+                  testing::UnitTest::GetInstance()->current_test_info()->name());
+    fs::remove_all(directory_);
+  }
+  ~DiffusionctlTest() override { fs::remove_all(directory_); }
+
+  void Serve(FakeAnswers answers) {
+    server_.reset();
+    server_ = std::make_unique<FakeDiffusionServer>(std::move(answers));
+  }
+
+  // Runs with --server set to the server, if there is one.
+  int Run(std::vector<std::string> arguments) {
+    const absl::FlagSaver saver;
+    out_.str("");
+    err_.str("");
+    cancellation_ = Cancellation::Create().value();
+    if (server_ != nullptr) arguments.push_back("--server=" + server_->target());
+    CommandContext context{.out = &out_,
+                           .err = &err_,
+                           .cancellation = cancellation_.get(),
+                           .terminal =
+                               [this] {
+                                 if (on_terminal_) on_terminal_();
+                                 return terminal_;
+                               },
+                           .now = now_};
+    return RunDiffusionctl(arguments, context);
+  }
+
+  std::string out() const { return out_.str(); }
+  std::string err() const { return err_.str(); }
+  std::string Path(const std::string& name) const { return (directory_ / name).string(); }
+
+  std::vector<std::string> Files() const {
+    std::vector<std::string> names;
+    if (!fs::exists(directory_)) return names;
+    for (const auto& entry : fs::directory_iterator(directory_)) {
+      names.push_back(entry.path().filename().string());
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+
+  std::string Contents(const std::string& name) const {
+    std::ifstream file(directory_ / name, std::ios::binary);
+    std::ostringstream text;
+    text << file.rdbuf();
+    return text.str();
+  }
+
+  fs::path directory_;
+  std::unique_ptr<FakeDiffusionServer> server_;
+  std::unique_ptr<Cancellation> cancellation_;
+  Terminal terminal_;
+  std::function<absl::Time()> now_ = absl::Now;
+  std::function<void()> on_terminal_;  // Called for each frame.
+  std::ostringstream out_;
+  std::ostringstream err_;
+};
+
+TEST_F(DiffusionctlTest, ExplainsItselfWithExamples) {
+  EXPECT_EQ(Run({}), kExitOk);
+  EXPECT_THAT(out(), HasSubstr("diffusionctl generate --class=sneaker"));
+  const std::string usage = out();
+  EXPECT_EQ(Run({"help"}), kExitOk);
+  EXPECT_EQ(out(), usage);
+  EXPECT_EQ(Run({"help", "generate"}), kExitOk);
+  EXPECT_THAT(out(), HasSubstr("--steps=N"));
+  const std::string help = out();
+  EXPECT_EQ(Run({"generate", "--help"}), kExitOk);
+  EXPECT_EQ(out(), help);
+}
+
+TEST_F(DiffusionctlTest, EveryFlagThatACommandNamesExists) {
+  for (const Command& command :
+       {GenerateCommand(), ModelsCommand(), SamplersCommand(), ReplayCommand(), HealthCommand()}) {
+    for (const std::string& flag : command.flags) {
+      EXPECT_NE(absl::FindCommandLineFlag(flag), nullptr) << command.name << " --" << flag;
+    }
+  }
+}
+
+struct WrongLine {
+  const char* name;
+  std::vector<std::string> arguments;
+  const char* hint;
+};
+
+class WrongLineTest : public DiffusionctlTest, public testing::WithParamInterface<WrongLine> {};
+
+TEST_P(WrongLineTest, EndsWith2AndAHint) {
+  EXPECT_EQ(Run(GetParam().arguments), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr(GetParam().hint));
+  EXPECT_THAT(out(), IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Lines, WrongLineTest,
+    testing::Values(
+        WrongLine{"UnknownCommand", {"generat"}, "did you mean 'generate'?"},
+        WrongLine{"NothingLikeIt", {"xyzzy"}, "unknown command 'xyzzy'"},
+        WrongLine{"UnknownFlag", {"generate", "--stpes=4"}, "did you mean --steps?"},
+        WrongLine{"AnothersFlag", {"models", "--steps=4"}, "unknown flag --steps"},
+        WrongLine{"ShortFlag", {"generate", "-n", "4"}, "unknown flag --n"},
+        WrongLine{"NotANumber", {"generate", "--steps=many"}, "'many'"},
+        WrongLine{"NegativeNumber", {"generate", "--count=-1"}, "'-1'"},
+        WrongLine{"NoValue", {"generate", "--steps"}, "--steps needs a value"},
+        WrongLine{"NoSwitch", {"generate", "--nosteps"}, "unknown flag --nosteps"},
+        WrongLine{"NoSpan", {"generate", "--deadline=soon"}, "'soon'"},
+        WrongLine{"NegativeSpan", {"generate", "--deadline=-3"}, "'-3'"},
+        WrongLine{"UnknownPreview", {"generate", "--preview=x1"}, "x_t, x0 or both"},
+        WrongLine{"UnknownFormat", {"generate", "--format=gif"}, "'gif'"},
+        WrongLine{"TwoFormats", {"generate", "--format=png", "--out=a.webp"}, "does not go with"},
+        WrongLine{"ArgumentTooMany", {"generate", "sneaker"}, "'sneaker'"},
+        WrongLine{"ArgumentMissing", {"replay"}, "RECEIPT.json"}),
+    [](const auto& info) { return info.param.name; });
+
+TEST_F(DiffusionctlTest, GenerateSavesImagesAndReceipt) {
+  const auto events = TinyStream(2, 10);
+  Serve({.events = events, .models = {TinyModel()}});
+  ASSERT_EQ(Run({"generate", "--out", directory_.string()}), kExitOk) << err();
+  EXPECT_THAT(Files(), ElementsAre("tiny-t-shirt-top-7-0.png", "tiny-t-shirt-top-7-1.png",
+                                   "tiny-t-shirt-top-7.json"));
+  EXPECT_EQ(Contents("tiny-t-shirt-top-7-1.png"), events[events.size() - 2].image().data());
+  const auto receipt = ReadReceipt(Path("tiny-t-shirt-top-7.json"));
+  ASSERT_TRUE(receipt.ok()) << receipt.status();
+  EXPECT_EQ(receipt->image_sha256_size(), 2);
+  EXPECT_THAT(out(), HasSubstr("100 %"));
+  EXPECT_THAT(out(), HasSubstr("tiny-t-shirt-top-7-0.png"));
+  EXPECT_THAT(out(), Not(HasSubstr("\x1b")));
+  EXPECT_THAT(err(), IsEmpty());
+}
+
+TEST_F(DiffusionctlTest, GenerateAsksForWhatTheFlagsSay) {
+  Serve({.events = TinyStream(1, 1)});
+  ASSERT_EQ(Run({"generate", "--out=" + Path("one.webp"), "--class=T-shirt/top", "--seed=9",
+                 "--steps=25", "--sampler=ddim", "--eta=0.25", "--guidance=1.5", "--variance=zero",
+                 "--spacing=trailing", "--noclip-sample", "--preview_every=5", "--preview=x_t"}),
+            kExitOk)
+      << err();
+  const v1::GenerateRequest request = *server_->last_request();
+  EXPECT_EQ(request.class_name(), "T-shirt/top");
+  EXPECT_EQ(request.count(), 1u);
+  EXPECT_EQ(request.seed(), 9u);
+  EXPECT_EQ(request.steps(), 25u);
+  EXPECT_EQ(request.sampler(), "ddim");
+  EXPECT_EQ(request.eta(), 0.25f);
+  EXPECT_EQ(request.guidance_scale(), 1.5f);
+  EXPECT_EQ(request.variance(), "zero");
+  EXPECT_EQ(request.timestep_spacing(), "trailing");
+  EXPECT_TRUE(request.has_clip_sample());
+  EXPECT_FALSE(request.clip_sample());
+  EXPECT_EQ(request.preview().every_steps(), 5u);
+  EXPECT_EQ(request.preview().kind(), v1::PREVIEW_KIND_X_T);
+  EXPECT_EQ(request.format(), v1::IMAGE_FORMAT_WEBP);
+}
+
+TEST_F(DiffusionctlTest, GenerateLeavesTheRestToTheServer) {
+  Serve({.events = TinyStream(4, 1)});
+  ASSERT_EQ(Run({"generate", "--out=" + directory_.string(), "--class=3"}), kExitOk) << err();
+  const v1::GenerateRequest request = *server_->last_request();
+  EXPECT_EQ(request.count(), 4u);
+  EXPECT_EQ(request.class_id(), 3u);
+  EXPECT_FALSE(request.has_seed());
+  EXPECT_FALSE(request.has_steps());
+  EXPECT_FALSE(request.has_eta());
+  EXPECT_FALSE(request.has_guidance_scale());
+  EXPECT_FALSE(request.has_clip_sample());
+  EXPECT_FALSE(request.has_preview());
+}
+
+TEST_F(DiffusionctlTest, GenerateOnATerminalAsksForTwentyPreviews) {
+  terminal_.interactive = true;
+  Serve({.events = TinyStream(1, 2), .models = {TinyModel()}});
+  ASSERT_EQ(Run({"generate", "--out=" + directory_.string()}), kExitOk) << err();
+  EXPECT_EQ(server_->last_request()->preview().every_steps(), 2u);  // Of 40 by default.
+  EXPECT_EQ(server_->last_request()->preview().kind(), v1::PREVIEW_KIND_BOTH);
+  EXPECT_THAT(out(), StartsWith("\x1b[?25l"));
+  EXPECT_THAT(out(), HasSubstr(kRestoreTerminal));
+}
+
+TEST_F(DiffusionctlTest, GenerateDrawsSheetAndStrip) {
+  Serve({.events = TinyStream(2, 6), .models = {TinyModel()}});
+  ASSERT_EQ(Run({"generate", "--out=" + directory_.string(), "--sheet=" + Path("sheet.png"),
+                 "--strip=" + Path("strip.png"), "--receipt=none", "--quiet"}),
+            kExitOk)
+      << err();
+  EXPECT_EQ(server_->last_request()->preview().every_steps(), 4u);
+  const auto sheet = DecodePng(Contents("sheet.png"));
+  ASSERT_TRUE(sheet.ok()) << sheet.status();
+  EXPECT_EQ(sheet->width, 2 * 84 + 3 * 4);
+  const auto strip = DecodePng(Contents("strip.png"));
+  ASSERT_TRUE(strip.ok()) << strip.status();
+  // Five previews, not the sixth, which is the image, and the image; two rows for each of two.
+  EXPECT_EQ(strip->width, 6 * 84 + 7 * 4);
+  EXPECT_EQ(strip->height, 4 * 84 + 5 * 4);
+  EXPECT_THAT(Files(), Not(testing::Contains("tiny-t-shirt-top-7.json")));
+  EXPECT_THAT(out(), IsEmpty());
+}
+
+TEST_F(DiffusionctlTest, GenerateTellsOfDamagedBytesAndKeepsTheRest) {
+  auto events = TinyStream(2, 1);
+  events[events.size() - 2].mutable_image()->mutable_data()->push_back('x');
+  Serve({.events = events});
+  EXPECT_EQ(Run({"generate", "--out=" + directory_.string()}), kExitFailed);
+  EXPECT_THAT(err(), HasSubstr("DATA_LOSS: image 1"));
+  EXPECT_THAT(Files(), ElementsAre("tiny-t-shirt-top-7-0.png"));
+}
+
+TEST_F(DiffusionctlTest, GenerateTellsEveryWrongField) {
+  google::rpc::BadRequest bad_request;
+  for (const char* field : {"steps", "eta"}) {
+    auto* violation = bad_request.add_field_violations();
+    violation->set_field(field);
+    violation->set_description("is wrong");
+  }
+  google::rpc::Status details;
+  details.add_details()->PackFrom(bad_request);
+  Serve({.status = {grpc::StatusCode::INVALID_ARGUMENT, "2 wrong", details.SerializeAsString()}});
+  EXPECT_EQ(Run({"generate", "--out=" + directory_.string()}), kExitFailed);
+  EXPECT_EQ(err(), "diffusionctl: INVALID_ARGUMENT: 2 wrong\n  steps: is wrong\n  eta: is wrong\n");
+  EXPECT_THAT(Files(), IsEmpty());
+}
+
+TEST_F(DiffusionctlTest, GenerateTellsOfAStreamWithoutEnd) {
+  auto events = TinyStream(1, 1);
+  events.pop_back();
+  Serve({.events = events});
+  EXPECT_EQ(Run({"generate", "--out=" + directory_.string()}), kExitFailed);
+  EXPECT_THAT(err(), HasSubstr("without Completed"));
+}
+
+TEST_F(DiffusionctlTest, GenerateTellsWhichFileCannotBeWritten) {
+  fs::create_directories(directory_);
+  std::ofstream(directory_ / "file") << "x";
+  Serve({.events = TinyStream(1, 1)});
+  EXPECT_EQ(Run({"generate", "--out=" + Path("file/below")}), kExitFailed);
+  EXPECT_THAT(err(), HasSubstr(Path("file/below")));
+}
+
+TEST_F(DiffusionctlTest, InterruptionCancelsTheCallAndGivesTheTerminalBack) {
+  auto events = TinyStream(1, 3);
+  events.resize(4);
+  Serve({.events = events, .wait_for_cancel = true, .models = {TinyModel()}});
+  terminal_.interactive = true;
+  now_ = [now = absl::UnixEpoch()]() mutable { return now += absl::Seconds(1); };
+  // As Ctrl-C after the first frame was drawn.
+  on_terminal_ = [this] {
+    if (!out().empty()) cancellation_->Cancel();
+  };
+  EXPECT_EQ(Run({"generate", "--out=" + directory_.string()}), kExitInterrupted);
+  EXPECT_THAT(err(), HasSubstr("interrupted"));
+  EXPECT_THAT(out(), testing::EndsWith(kRestoreTerminal));
+  EXPECT_THAT(Files(), IsEmpty());
+}
+
+TEST_F(DiffusionctlTest, SaysHowToStartAServerWhenThereIsNone) {
+  for (const char* command : {"generate", "models", "samplers", "health"}) {
+    EXPECT_EQ(Run({command, "--server=127.0.0.1:1"}), kExitFailed);
+    EXPECT_THAT(err(), HasSubstr("127.0.0.1:1: Connection refused"));
+    EXPECT_THAT(err(), HasSubstr("diffusiond --model_repository=DIR --listen=127.0.0.1:1"));
+  }
+}
+
+TEST_F(DiffusionctlTest, ModelsListsAndDescribes) {
+  Serve({.models = {TinyModel()}});
+  ASSERT_EQ(Run({"models"}), kExitOk) << err();
+  EXPECT_EQ(out(),
+            "NAME  SIZE      CLASSES  PARAMETERS  DEFAULTS               DIGEST\n"
+            "tiny  4x4 grey  2        1.8 M       ddim, 40 steps, eta 1  d19357000000\n");
+  ASSERT_EQ(Run({"models", "tiny"}), kExitOk) << err();
+  EXPECT_THAT(out(), HasSubstr("0 dot, 1 T-shirt/top"));
+  EXPECT_THAT(out(), HasSubstr(TinyModel().digest()));
+  EXPECT_THAT(out(), HasSubstr("ancestral sampling"));
+  EXPECT_EQ(Run({"models", "huge"}), kExitFailed);
+  EXPECT_THAT(err(), HasSubstr("NOT_FOUND: no model 'huge'"));
+}
+
+TEST_F(DiffusionctlTest, SamplersTellsTheOptions) {
+  Serve({.models = {TinyModel()}});
+  ASSERT_EQ(Run({"samplers", "--model=tiny"}), kExitOk) << err();
+  EXPECT_EQ(out(),
+            "SAMPLER         OPTIONS   DESCRIPTION\n"
+            "ddpm            variance  ancestral sampling\n"
+            "ddim (default)  eta       implicit sampling\n");
+}
+
+TEST_F(DiffusionctlTest, HealthAnswersByExitCode) {
+  Serve({});
+  EXPECT_EQ(Run({"health"}), kExitOk);
+  EXPECT_EQ(out(), "serving\n");
+  Serve({.health = grpc::health::v1::HealthCheckResponse::NOT_SERVING});
+  EXPECT_EQ(Run({"health"}), kExitFailed);
+  EXPECT_THAT(err(), HasSubstr("NOT_SERVING"));
+}
+
+TEST_F(DiffusionctlTest, HealthWaitsUntilTheServerServes) {
+  Serve({.checks_before_health = 1});
+  EXPECT_EQ(Run({"health", "--wait=60"}), kExitOk) << err();
+}
+
+class ReplayTest : public DiffusionctlTest {
+ protected:
+  // Writes the receipt of TinyStream(2, 3), changed.
+  std::string WriteReceipt(const std::function<void(v1::Receipt&)>& change) {
+    v1::Receipt receipt = TinyStream(2, 3).back().completed().receipt();
+    change(receipt);
+    fs::create_directories(directory_);
+    std::ofstream(directory_ / "receipt.json") << ReceiptToJson(receipt);
+    return Path("receipt.json");
+  }
+};
+
+TEST_F(ReplayTest, SaysIdenticalWhenEveryByteIs) {
+  Serve({.events = TinyStream(2, 3), .models = {TinyModel()}});
+  EXPECT_EQ(Run({"replay", WriteReceipt([](v1::Receipt&) {}), "--quiet"}), kExitOk) << err();
+  EXPECT_EQ(out(), "identical: 2 images have the same bytes as then\n");
+  EXPECT_EQ(server_->last_request()->steps(), 3u);
+  EXPECT_THAT(Files(), ElementsAre("receipt.json"));
+}
+
+TEST_F(ReplayTest, SavesTheImagesWhereAsked) {
+  Serve({.events = TinyStream(2, 3), .models = {TinyModel()}});
+  EXPECT_EQ(Run({"replay", WriteReceipt([](v1::Receipt&) {}), "--out=" + Path("again.png")}),
+            kExitOk);
+  EXPECT_THAT(Files(), ElementsAre("again-0.png", "again-1.png", "receipt.json"));
+}
+
+TEST_F(ReplayTest, NamesTheImageThatDiffers) {
+  Serve({.events = TinyStream(2, 3), .models = {TinyModel()}});
+  const std::string path = WriteReceipt([](v1::Receipt& r) { r.set_image_sha256(1, "abcd"); });
+  EXPECT_EQ(Run({"replay", path}), kExitFailed);
+  EXPECT_THAT(out(), HasSubstr("different: 1 of 2 images\n  image 1: abcd then, "));
+}
+
+TEST_F(ReplayTest, NamesDigestAndNumericsThatDiffer) {
+  Serve({.events = TinyStream(2, 3), .models = {TinyModel()}});
+  const std::string path = WriteReceipt([](v1::Receipt& r) {
+    r.set_model_digest("beef");
+    r.mutable_numerics()->set_libtorch_version("2.5");
+    r.set_image_sha256(0, "abcd");
+  });
+  EXPECT_EQ(Run({"replay", path}), kExitFailed);
+  EXPECT_THAT(out(), HasSubstr("model_digest: 'beef' then, 'd19357"));
+  EXPECT_THAT(out(), HasSubstr("libtorch_version: '2.5' then, '1.13.1' now"));
+  EXPECT_THAT(out(), HasSubstr("image 0: abcd then"));
+}
+
+TEST_F(ReplayTest, RefusesAFileThatIsNoReceipt) {
+  fs::create_directories(directory_);
+  std::ofstream(directory_ / "receipt.json") << "{\"a\": ";
+  Serve({.models = {TinyModel()}});
+  EXPECT_EQ(Run({"replay", Path("receipt.json")}), kExitFailed);
+  EXPECT_THAT(err(), HasSubstr("receipt.json: not the JSON of a receipt"));
+}
+
+}  // namespace
+}  // namespace diffusiond

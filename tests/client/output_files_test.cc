@@ -1,0 +1,108 @@
+#include "client/output_files.h"
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "gtest/gtest.h"
+
+namespace diffusiond {
+namespace {
+
+namespace fs = std::filesystem;
+
+v1::ResolvedParameters Parameters(uint32_t count) {
+  v1::ResolvedParameters parameters;
+  parameters.set_model("fashion-mnist");
+  parameters.set_count(count);
+  parameters.set_seed(42);
+  parameters.set_class_id(0);
+  parameters.set_class_name("T-shirt/top");
+  parameters.set_format(v1::IMAGE_FORMAT_WEBP);
+  return parameters;
+}
+
+std::string Contents(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// A directory of this test's own.
+std::string TestDirectory() {
+  const fs::path path = fs::path(testing::TempDir()) /
+                        (std::string("output_files_") +
+                         testing::UnitTest::GetInstance()->current_test_info()->name());
+  fs::remove_all(path);
+  fs::create_directories(path);
+  return path.string();
+}
+
+TEST(OutputFilesTest, NamesFilesAfterWhatWasDrawn) {
+  const OutputFiles files("", Parameters(4));
+  EXPECT_EQ(files.ImagePath(3), "fashion-mnist-t-shirt-top-42-3.webp");
+  EXPECT_EQ(files.ReceiptPath(), "fashion-mnist-t-shirt-top-42.json");
+}
+
+TEST(OutputFilesTest, PadsIndicesSoThatNamesSort) {
+  const OutputFiles files("out", Parameters(101));
+  EXPECT_EQ(files.ImagePath(7), "out/fashion-mnist-t-shirt-top-42-007.webp");
+}
+
+TEST(OutputFilesTest, NamesTheClassByItsIdWhereItHasNoName) {
+  v1::ResolvedParameters parameters = Parameters(1);
+  parameters.clear_class_name();
+  EXPECT_EQ(OutputFiles("", parameters).ReceiptPath(), "fashion-mnist-class0-42.json");
+  parameters.clear_class_id();
+  EXPECT_EQ(OutputFiles("", parameters).ReceiptPath(), "fashion-mnist-42.json");
+}
+
+TEST(OutputFilesTest, LeavesTheDirectoryUnderNoName) {
+  v1::ResolvedParameters parameters = Parameters(1);
+  parameters.set_model("../../etc/passwd");
+  EXPECT_EQ(OutputFiles("out", parameters).ReceiptPath().find('/'), 3u);
+  EXPECT_EQ(OutputFiles("out", parameters).ReceiptPath().rfind('/'), 3u);
+}
+
+TEST(OutputFilesTest, TakesAFileNameAsItIsForOneImage) {
+  EXPECT_EQ(OutputFiles("a/shoe.webp", Parameters(1)).ImagePath(0), "a/shoe.webp");
+  EXPECT_EQ(OutputFiles("a/shoe.webp", Parameters(2)).ImagePath(1), "a/shoe-1.webp");
+  EXPECT_EQ(OutputFiles("a/shoe.webp", Parameters(1)).ReceiptPath(), "a/shoe.json");
+}
+
+TEST(OutputFilesTest, TellsFilesFromDirectories) {
+  v1::ImageFormat format = v1::IMAGE_FORMAT_UNSPECIFIED;
+  EXPECT_TRUE(NamesImageFile("x.JPG", &format));
+  EXPECT_EQ(format, v1::IMAGE_FORMAT_JPEG);
+  EXPECT_FALSE(NamesImageFile("", &format));
+  EXPECT_FALSE(NamesImageFile("v1.2", &format));
+  EXPECT_FALSE(NamesImageFile("sheets", &format));
+  const std::string directory = TestDirectory() + "/odd.png";
+  fs::create_directories(directory);
+  EXPECT_FALSE(NamesImageFile(directory, &format));
+}
+
+TEST(SaveFileTest, MakesDirectoriesAndLeavesNothingElseBehind) {
+  const std::string directory = TestDirectory();
+  const std::string path = directory + "/a/b.png";
+  ASSERT_TRUE(SaveFile(path, "old").ok());
+  ASSERT_TRUE(SaveFile(path, std::string("n\0w", 3)).ok());
+  EXPECT_EQ(Contents(path), std::string("n\0w", 3));
+  EXPECT_EQ(std::distance(fs::directory_iterator(directory + "/a"), fs::directory_iterator()), 1);
+}
+
+TEST(SaveFileTest, NamesTheFileThatCannotBeWritten) {
+  const std::string directory = TestDirectory();
+  ASSERT_TRUE(SaveFile(directory + "/file", "x").ok());
+  const absl::Status below_a_file = SaveFile(directory + "/file/image.png", "x");
+  EXPECT_NE(below_a_file.message().find(directory + "/file"), std::string::npos);
+  // A directory stands where the file should: the renaming fails, and cleans up.
+  fs::create_directories(directory + "/taken/full");
+  EXPECT_FALSE(SaveFile(directory + "/taken", "x").ok());
+  EXPECT_EQ(std::distance(fs::directory_iterator(directory), fs::directory_iterator()), 2);
+}
+
+}  // namespace
+}  // namespace diffusiond

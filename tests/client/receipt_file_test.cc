@@ -1,0 +1,106 @@
+#include "client/receipt_file.h"
+
+#include <string>
+
+#include "gmock/gmock.h"
+#include "google/protobuf/util/message_differencer.h"
+#include "gtest/gtest.h"
+#include "tests/client/fake_diffusion_service.h"
+
+namespace diffusiond {
+namespace {
+
+using ::google::protobuf::util::MessageDifferencer;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+v1::Receipt TinyReceipt() { return TinyStream(2, 3).back().completed().receipt(); }
+
+TEST(ReceiptFileTest, SurvivesTheWayThroughJson) {
+  v1::Receipt receipt = TinyReceipt();
+  receipt.mutable_parameters()->set_seed(0xFFFFFFFFFFFFFFFF);
+  receipt.mutable_parameters()->set_guidance_scale(1.1f);
+  const auto read = ReceiptFromJson(ReceiptToJson(receipt));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_TRUE(MessageDifferencer::Equals(*read, receipt)) << read->DebugString();
+}
+
+TEST(ReceiptFileTest, IsTheProto3JsonMapping) {
+  const std::string json = ReceiptToJson(TinyReceipt());
+  EXPECT_THAT(json, HasSubstr("\"modelDigest\": \"d19357"));
+  EXPECT_THAT(json, HasSubstr("\"seed\": \"7\""));
+  EXPECT_THAT(json, HasSubstr("\"format\": \"IMAGE_FORMAT_PNG\""));
+  EXPECT_EQ(json.back(), '\n');
+}
+
+TEST(ReceiptFileTest, RefusesWhatReplaysNothing) {
+  const auto message = [](const v1::Receipt& receipt) {
+    return std::string(ReceiptFromJson(ReceiptToJson(receipt)).status().message());
+  };
+  v1::Receipt receipt = TinyReceipt();
+  receipt.clear_image_sha256();
+  EXPECT_THAT(message(receipt), HasSubstr("2 images and lists 0 hashes"));
+  receipt = TinyReceipt();
+  receipt.clear_model_digest();
+  EXPECT_THAT(message(receipt), HasSubstr("modelDigest"));
+  EXPECT_THAT(message({}), HasSubstr("parameters.model"));
+  EXPECT_THAT(std::string(ReceiptFromJson("{]").status().message()), HasSubstr("not the JSON"));
+  EXPECT_THAT(std::string(ReceiptFromJson("{\"modl\": 1}").status().message()), HasSubstr("modl"));
+}
+
+TEST(ReceiptFileTest, NamesTheFileThatCannotBeRead) {
+  const absl::Status status = ReadReceipt("/nowhere/receipt.json").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("/nowhere/receipt.json"));
+}
+
+TEST(RequestFromReceiptTest, LeavesNothingToTheServersDefaults) {
+  const v1::GenerateRequest request = RequestFromReceipt(TinyReceipt(), TinyModel());
+  EXPECT_EQ(request.model(), "tiny");
+  EXPECT_EQ(request.count(), 2u);
+  EXPECT_EQ(request.seed(), 7u);
+  EXPECT_EQ(request.class_id(), 1u);
+  EXPECT_EQ(request.guidance_scale(), 2);
+  EXPECT_EQ(request.sampler(), "ddim");
+  EXPECT_EQ(request.steps(), 3u);
+  EXPECT_EQ(request.eta(), 0.5f);
+  EXPECT_EQ(request.timestep_spacing(), "leading");
+  EXPECT_TRUE(request.clip_sample());
+  EXPECT_EQ(request.format(), v1::IMAGE_FORMAT_PNG);
+  EXPECT_FALSE(request.has_preview());
+}
+
+TEST(RequestFromReceiptTest, SetsOnlyWhatTheSamplerReads) {
+  v1::Receipt receipt = TinyReceipt();
+  receipt.mutable_parameters()->set_sampler("ddpm");
+  receipt.mutable_parameters()->set_variance("fixed_large");
+  const v1::GenerateRequest request = RequestFromReceipt(receipt, TinyModel());
+  EXPECT_FALSE(request.has_eta());
+  EXPECT_EQ(request.variance(), "fixed_large");
+}
+
+TEST(RequestFromReceiptTest, AnUnconditionalReceiptAsksForNoClass) {
+  v1::Receipt receipt = TinyReceipt();
+  receipt.mutable_parameters()->clear_class_id();
+  EXPECT_EQ(RequestFromReceipt(receipt, TinyModel()).class_case(),
+            v1::GenerateRequest::CLASS_NOT_SET);
+}
+
+TEST(DifferingTest, NamesEachFieldAndImage) {
+  const v1::Receipt then = TinyReceipt();
+  v1::Receipt now = then;
+  EXPECT_THAT(DifferingImages(then, now), IsEmpty());
+  EXPECT_THAT(DifferingNumerics(then.numerics(), now.numerics()), IsEmpty());
+  now.set_image_sha256(1, "00");
+  now.mutable_numerics()->set_device_kind("NVIDIA H100");
+  now.mutable_numerics()->set_micro_batch(16);
+  EXPECT_THAT(DifferingImages(then, now),
+              ElementsAre("image 1: " + then.image_sha256(1) + " then, 00 now"));
+  EXPECT_THAT(DifferingNumerics(then.numerics(), now.numerics()),
+              ElementsAre("device_kind: 'cpu (AVX2)' then, 'NVIDIA H100' now",
+                          "micro_batch: '4' then, '16' now"));
+}
+
+}  // namespace
+}  // namespace diffusiond
