@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "model/checkpoint/file_status.h"
 #include "model/checkpoint/scheduler_config_json.h"
 #include "model/checkpoint/sha256.h"
 #include "model/checkpoint/unet_config_json.h"
@@ -43,7 +44,7 @@ absl::StatusOr<std::string> CheckpointDigest(const CheckpointConfig& config,
       sha.Update(tensor.data);
     }
   } catch (const Json::exception& error) {
-    return absl::InvalidArgumentError(absl::StrCat("a name is not UTF-8: ", error.what()));
+    return absl::InvalidArgumentError(absl::StrCat("a name is not UTF-8: ", Shown(error.what())));
   }
   return sha.FinishHex();
 }

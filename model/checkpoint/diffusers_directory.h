@@ -93,10 +93,11 @@ class Checkpoint {
 // crash may leave the sibling (".<name>.tmp-...") behind.
 //
 // Regular files in the root of a replaced directory that are no part of a checkpoint, such as a
-// README.md, are carried over. FAILED_PRECONDITION if `directory` is not a checkpoint and not
-// empty, or holds a foreign directory: nothing of anybody's is deleted. INVALID_ARGUMENT as
-// Validate, or for tensors whose bytes do not fit their shapes. File errors name the file; the old
-// one stays. Concurrent calls for one directory are safe; the last one wins.
+// README.md, are carried over; what else its unet/ and scheduler/ hold goes with them.
+// FAILED_PRECONDITION if `directory` is not a checkpoint and not empty, or holds a foreign
+// directory: nothing of anybody's is deleted. INVALID_ARGUMENT as Validate, or for tensors whose
+// bytes do not fit their shapes. File errors name the file; the old one stays. Concurrent calls for
+// one directory are safe; the last one wins.
 absl::Status SaveCheckpoint(const std::filesystem::path& directory, const CheckpointConfig& config,
                             const TensorMap& tensors);
 

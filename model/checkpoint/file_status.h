@@ -16,7 +16,10 @@ absl::Status InFile(const std::filesystem::path& path, const absl::Status& statu
 // "<path>: <action>: <what errno says>", with errno's canonical code.
 absl::Status ErrnoInFile(const std::filesystem::path& path, absl::string_view action, int error);
 
-// `name`, taken from a file, in quotes, cut to a sane length and fit for a log line.
+// Text taken from a file, made fit for a message: cut to a sane length, in printable ASCII.
+std::string Shown(absl::string_view text);
+
+// The same in quotes, for names.
 std::string Quoted(absl::string_view name);
 
 }  // namespace diffusiond

@@ -6,14 +6,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "model/checkpoint/file_status.h"
 
 namespace diffusiond {
 namespace {
 
 using Json = nlohmann::json;
-
-// Of a field's value in a message.
-constexpr size_t kMaxShownBytes = 200;
 
 bool Convert(const Json& from, bool* to) {
   if (!from.is_boolean()) return false;
@@ -61,7 +59,7 @@ absl::StatusOr<Json> ParseJsonObject(absl::string_view text) {
   try {
     json = Json::parse(text.begin(), text.end());
   } catch (const Json::exception& error) {
-    return absl::InvalidArgumentError(absl::StrCat("is not JSON: ", error.what()));
+    return absl::InvalidArgumentError(absl::StrCat("is not JSON: ", Shown(error.what())));
   }
   if (!json.is_object()) {
     return absl::InvalidArgumentError(
@@ -74,7 +72,8 @@ absl::StatusOr<std::string> FormatJson(const Json& object) {
   try {
     return object.dump(2) + "\n";
   } catch (const Json::exception& error) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot be written as JSON: ", error.what()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot be written as JSON: ", Shown(error.what())));
   }
 }
 
@@ -85,9 +84,9 @@ const Json* JsonFields::Find(const char* field) const {
 }
 
 void JsonFields::Fault(absl::string_view field, absl::string_view expected, const Json& found) {
-  std::string text = found.dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
-  if (text.size() > kMaxShownBytes) text = absl::StrCat(text.substr(0, kMaxShownBytes), "...");
-  faults_.push_back(absl::StrCat(field, ": expected ", expected, ", found ", text));
+  const std::string text =
+      found.dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
+  faults_.push_back(absl::StrCat(field, ": expected ", expected, ", found ", Shown(text)));
 }
 
 absl::Status JsonFields::status() const {

@@ -159,7 +159,7 @@ absl::StatusOr<SafetensorsLayout> LayOutSafetensors(
     }
   } catch (const nlohmann::json::exception& error) {
     return absl::InvalidArgumentError(
-        absl::StrCat("a tensor's name or the metadata is not UTF-8: ", error.what()));
+        absl::StrCat("a tensor's name or the metadata is not UTF-8: ", Shown(error.what())));
   }
   json += "}";
   json.append((kDataAlignment - json.size() % kDataAlignment) % kDataAlignment, ' ');

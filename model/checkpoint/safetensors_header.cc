@@ -37,7 +37,7 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
   bool end_array() override;
   bool parse_error(std::size_t position, const std::string&,
                    const nlohmann::detail::exception& error) override {
-    return Fail(absl::StrCat("header is not JSON at byte ", position, ": ", error.what()));
+    return Fail(absl::StrCat("header is not JSON at byte ", position, ": ", Shown(error.what())));
   }
 
   const absl::Status& status() const { return status_; }

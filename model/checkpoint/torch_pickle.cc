@@ -14,8 +14,22 @@ namespace {
 
 constexpr absl::string_view kPickleSuffix = "/data.pkl";
 
+// Times that the tensors may show the file's bytes.
+constexpr size_t kMaxSharing = 2;
+
 absl::string_view Text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Tensors may share a storage, as tied weights do. A small file whose thousands of tensors all show
+// the same bytes would keep whoever reads them busy for days.
+absl::Status CheckSharing(const TensorMap& tensors, size_t file_bytes) {
+  size_t total = 0;  // Cannot overflow: at most 2^20 tensors of less than 2^32 bytes.
+  for (const auto& [name, tensor] : tensors) total += tensor.data.size();
+  if (total / kMaxSharing <= file_bytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("tensors show ", total, " bytes of a file of ",
+                                                 file_bytes, ": more than ", kMaxSharing,
+                                                 " times over"));
 }
 
 }  // namespace
@@ -41,13 +55,16 @@ absl::StatusOr<TensorMap> ParseTorchArchive(std::span<const std::byte> file) {
     return absl::InvalidArgumentError(
         absl::StrCat("byteorder is ", Quoted(Text(byte_order->second)), ", expected 'little'"));
   }
-  return ReadPickledTensors(
+  absl::StatusOr<TensorMap> tensors = ReadPickledTensors(
       pickle->second, [&](absl::string_view key) -> absl::StatusOr<std::span<const std::byte>> {
         const auto found = entries->find(absl::StrCat(root, "/data/", key));
         if (found != entries->end()) return found->second;
         return absl::InvalidArgumentError(
             absl::StrCat("holds no storage ", Quoted(absl::StrCat(root, "/data/", key))));
       });
+  if (!tensors.ok()) return tensors.status();
+  if (absl::Status status = CheckSharing(*tensors, file.size()); !status.ok()) return status;
+  return tensors;
 }
 
 }  // namespace diffusiond

@@ -162,10 +162,21 @@ TEST(SafetensorsTest, RefusesAGoldenFileCutAnywhere) {
   }
 }
 
-TEST(SafetensorsTest, LongNamesAreCutInMessages) {
-  const std::string name(100000, 'n');
-  const absl::Status status = ParseSafetensors(Bytes(File("{\"" + name + "\":1}", ""))).status();
-  EXPECT_LT(status.message().size(), 500u);
+TEST(SafetensorsTest, MessagesStayShortAndPrintableWhateverTheFileHolds) {
+  const std::string megabyte(1 << 20, 'n');
+  const std::string headers[] = {
+      "{\"" + megabyte + "\":1}",    // A long name.
+      "{\"w\":\"" + megabyte,        // A long token where the JSON breaks off.
+      "{\"\\u001b[2J\xc3\xa9\":1}",  // A terminal's escape code, and an accent.
+      "{\"w\":\"\x1b[2J\"}",         // The same, raw.
+      "{\"w\":{\"dtype\":\"" + megabyte + "\"}}",
+  };
+  for (const std::string& header : headers) {
+    const absl::Status status = ParseSafetensors(Bytes(File(header, ""))).status();
+    ASSERT_FALSE(status.ok());
+    EXPECT_LT(status.message().size(), 600u);
+    for (char c : status.message()) EXPECT_TRUE(c >= ' ' && c <= '~') << status.message();
+  }
 }
 
 TEST(SafetensorsTest, WritesWhatItReads) {

@@ -171,6 +171,21 @@ TEST(TorchPickleTest, RefusesEverythingButTensors) {
   }
 }
 
+TEST(TorchPickleTest, RefusesASmallFileThatShowsItsBytesOverAndOver) {
+  const std::string data(100000, 'x');
+  const auto archive = [&](int copies) {
+    std::string items;
+    for (int i = 0; i < copies; ++i) {
+      items += pickle::Text("w" + std::to_string(i)) +
+               pickle::Tensor(pickle::Storage("ByteStorage", "0", 100000), 0, {100000}, {1});
+    }
+    return TorchArchive(pickle::Dict(items), data);
+  };
+  EXPECT_TRUE(ParseTorchArchive(Bytes(archive(2))).ok()) << "tied weights";
+  EXPECT_THAT(std::string(ParseTorchArchive(Bytes(archive(4))).status().message()),
+              HasSubstr("tensors show 400000 bytes of a file of 10"));
+}
+
 // A dictionary that holds itself, and tuples nested a hundred thousand deep.
 TEST(TorchPickleTest, CyclesAndDeepNestingCostNothing) {
   const std::string cycle = pickle::kBegin + "}q\1" + pickle::Text("self") + "h\1s.";
