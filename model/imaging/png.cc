@@ -1,6 +1,7 @@
 #include "model/imaging/png.h"
 
 #include <png.h>
+#include <zlib.h>
 
 #include <csetjmp>
 #include <cstdio>
@@ -13,7 +14,10 @@
 namespace diffusiond {
 namespace {
 
+// On photographs, run lengths after the best filter of each row take a fifth of the time of zlib's
+// default search and 1 % more bytes: a 512 x 512 RGB picture 14 ms instead of 66 to 81 ms.
 constexpr int kCompressionLevel = 6;
+constexpr int kCompressionStrategy = Z_RLE;
 
 // libpng reports an error by jumping out of it. So each function that calls setjmp owns nothing
 // with a destructor: state, buffers and the libpng structures belong to its caller.
@@ -69,6 +73,7 @@ bool Write(const Writer& writer, const Image& image, std::string* bytes) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;
   png_set_write_fn(png, bytes, AppendTo, Flush);
   png_set_compression_level(png, kCompressionLevel);
+  png_set_compression_strategy(png, kCompressionStrategy);
   png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_ALL_FILTERS);
   png_set_IHDR(png, writer.info, image.width, image.height, 8,
                image.channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
