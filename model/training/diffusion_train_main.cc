@@ -10,6 +10,7 @@
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "model/training/data/hold_out.h"
 #include "model/training/data/open_dataset.h"
@@ -139,14 +140,31 @@ absl::StatusOr<TrainerOptions> OptionsFromFlags(const ImageDataset& data) {
   return options;
 }
 
+absl::StatusOr<torch::Device> ParseDevice(const std::string& text) {
+  int index = 0;
+  if (text == "cpu") return torch::Device(torch::kCPU);
+  if (text == "cuda" || (text.rfind("cuda:", 0) == 0 && absl::SimpleAtoi(text.substr(5), &index) &&
+                         index >= 0 && index < 128)) {
+    return torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(index));
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--device is \"", text, "\"; it must be cpu, cuda or cuda:N"));
+}
+
 absl::Status Main() {
   if (absl::GetFlag(FLAGS_data).empty()) return absl::InvalidArgumentError("--data is required");
   if (absl::GetFlag(FLAGS_out).empty()) return absl::InvalidArgumentError("--out is required");
+  absl::StatusOr<torch::Device> device = ParseDevice(absl::GetFlag(FLAGS_device));
+  if (!device.ok()) return device.status();
+  if (const double share = absl::GetFlag(FLAGS_held_out); !(share >= 0 && share <= 0.5)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--held_out is ", share, "; it must be 0 .. 0.5"));
+  }
   absl::StatusOr<std::pair<ImageDataset, ImageDataset>> data = OpenData();
   if (!data.ok()) return data.status();
   absl::StatusOr<TrainerOptions> options = OptionsFromFlags(data->first);
   if (!options.ok()) return options.status();
-  options->device = torch::Device(absl::GetFlag(FLAGS_device));
+  options->device = *device;
   if (absl::GetFlag(FLAGS_threads) > 0) at::set_num_threads(absl::GetFlag(FLAGS_threads));
 
   absl::StatusOr<std::unique_ptr<Trainer>> trainer =
@@ -157,6 +175,7 @@ absl::Status Main() {
               static_cast<long long>(data->second.size()), data->first.channels, data->first.height,
               data->first.width, absl::GetFlag(FLAGS_device).c_str(),
               static_cast<long long>((*trainer)->step()));
+  std::fflush(stdout);
   std::signal(SIGINT, HandleStop);
   std::signal(SIGTERM, HandleStop);
   absl::Status status = (*trainer)->Run(g_stop);

@@ -54,6 +54,36 @@ bool Due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
 }  // namespace
 
+absl::Status Validate(const TrainerOptions& options) {
+  struct Range {
+    const char* field;
+    double value, least, most;
+  };
+  constexpr double kManySteps = 1e9;
+  for (const Range& range : {
+           Range{"steps", static_cast<double>(options.steps), 1, kManySteps},
+           {"batch_size", static_cast<double>(options.batch_size), 1, 65536},
+           {"learning_rate", options.learning_rate, 0, 1},
+           {"warmup_steps", static_cast<double>(options.warmup_steps), 0, kManySteps},
+           {"weight_decay", options.weight_decay, 0, 1},
+           {"clip_grad_norm", options.clip_grad_norm, 0, 1e6},
+           {"ema_decay", options.ema_decay, 0, 1},
+           {"label_dropout", options.label_dropout, 0, 1},
+           {"guidance_scale", options.guidance_scale, 0, 50},
+           {"held_out_images", static_cast<double>(options.held_out_images), 1, kManySteps},
+           {"log_every", static_cast<double>(options.log_every), 0, kManySteps},
+           {"eval_every", static_cast<double>(options.eval_every), 0, kManySteps},
+           {"sample_every", static_cast<double>(options.sample_every), 0, kManySteps},
+           {"save_every", static_cast<double>(options.save_every), 0, kManySteps},
+       }) {
+    if (!(range.value >= range.least && range.value <= range.most)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          range.field, " is ", range.value, "; it must be ", range.least, " .. ", range.most));
+    }
+  }
+  return Validate(options.model);
+}
+
 Trainer::Trainer(TrainerOptions options, const ImageDataset* train, const ImageDataset* held_out,
                  ModelSchedule schedule)
     : options_(std::move(options)),
@@ -80,9 +110,12 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(TrainerOptions options,
                                                          const ImageDataset* train,
                                                          const ImageDataset* held_out,
                                                          bool resume) {
-  if (absl::Status status = Validate(options.model); !status.ok()) return status;
+  if (absl::Status status = Validate(options); !status.ok()) return status;
   absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(options.model.scheduler);
   if (!schedule.ok()) return schedule.status();
+  if (absl::StatusOr<SamplingPlan> plan = CompilePlan(*schedule, options.sampling); !plan.ok()) {
+    return plan.status();  // Now, not at the first sample sheet.
+  }
   absl::StatusOr<std::string> fingerprint = Fingerprint(options, *train);
   if (!fingerprint.ok()) return fingerprint.status();
 

@@ -51,6 +51,9 @@ struct TrainerOptions {
   double guidance_scale = 1;
 };
 
+// OK if every field is in range; else names the field, its value and the range.
+absl::Status Validate(const TrainerOptions& options);
+
 // Single-threaded, but for what LibTorch does inside.
 class Trainer {
  public:

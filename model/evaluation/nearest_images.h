@@ -1,0 +1,23 @@
+// Is the model drawing, or remembering?
+#ifndef DIFFUSIOND_MODEL_EVALUATION_NEAREST_IMAGES_H_
+#define DIFFUSIOND_MODEL_EVALUATION_NEAREST_IMAGES_H_
+
+#include <cstdint>
+
+#include "model/imaging/image.h"
+#include "model/training/data/dataset.h"
+
+namespace diffusiond {
+
+struct NearestImage {
+  int64_t index = 0;
+  double rms = 0;  // Root mean squared difference of pixels in [-1, 1].
+};
+
+// The image of `data` nearest to `image`, which has its shape, leaving out index `except` (-1:
+// none).
+NearestImage FindNearest(const ImageDataset& data, const Frame& image, int64_t except = -1);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_EVALUATION_NEAREST_IMAGES_H_

@@ -1,0 +1,157 @@
+// diffusion-train as a process: stopped, killed, resumed, and given bad data.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "model/checkpoint/diffusers_directory.h"
+#include "tests/testing/child_process.h"
+
+namespace diffusiond {
+namespace {
+
+namespace fs = std::filesystem;
+
+class DiffusionTrainTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    directory_ = fs::path(testing::TempDir()) /
+                 (std::string("diffusion_train_") +
+                  testing::UnitTest::GetInstance()->current_test_info()->name());
+    fs::remove_all(directory_);
+    fs::create_directories(directory_ / "data");
+    WriteIdx(directory_ / "data" / "train-images-idx3-ubyte", {40, 8, 8}, 8 * 8 * 40, 251);
+    WriteIdx(directory_ / "data" / "train-labels-idx1-ubyte", {40}, 40, 2);
+    WriteIdx(directory_ / "data" / "t10k-images-idx3-ubyte", {10, 8, 8}, 8 * 8 * 10, 241);
+    WriteIdx(directory_ / "data" / "t10k-labels-idx1-ubyte", {10}, 10, 2);
+  }
+  void TearDown() override { fs::remove_all(directory_); }
+
+  static void WriteIdx(const fs::path& path, const std::vector<uint32_t>& sizes, int bytes,
+                       int modulus) {
+    std::string text = {0, 0, 8, static_cast<char>(sizes.size())};
+    for (uint32_t size : sizes) {
+      for (int shift = 24; shift >= 0; shift -= 8) text += static_cast<char>(size >> shift);
+    }
+    for (int i = 0; i < bytes; ++i) text += static_cast<char>(i * 37 % modulus);
+    std::ofstream(path, std::ios::binary) << text;
+  }
+
+  std::vector<std::string> Command(const std::string& out, std::vector<std::string> more = {}) {
+    std::vector<std::string> command = {DIFFUSION_TRAIN_PATH,
+                                        "--data=" + (directory_ / "data").string(),
+                                        "--out=" + (directory_ / out).string(),
+                                        "--channels=8,16",
+                                        "--attention_at=4",
+                                        "--attention_head_dim=8",
+                                        "--norm_num_groups=4",
+                                        "--dropout=0.1",
+                                        "--flip",
+                                        "--steps=24",
+                                        "--batch_size=8",
+                                        "--warmup_steps=4",
+                                        "--learning_rate=1e-3",
+                                        "--log_every=1",
+                                        "--eval_every=6",
+                                        "--sample_every=1000",
+                                        "--sampler_steps=2",
+                                        "--save_every=5",
+                                        "--num_train_timesteps=50",
+                                        "--threads=1"};
+    command.insert(command.end(), more.begin(), more.end());
+    return command;
+  }
+
+  std::string StateBytes(const std::string& out) {
+    std::ifstream file(directory_ / out / "state.safetensors", std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  }
+
+  fs::path directory_;
+};
+
+TEST_F(DiffusionTrainTest, KilledAndResumedRunEndsWithTheSameWeights) {
+  ChildProcess whole(Command("whole"));
+  ASSERT_EQ(whole.Wait(), 0) << whole.output();
+
+  ChildProcess killed(Command("killed"));
+  ASSERT_TRUE(killed.ReadUntil("step 13/24")) << killed.output();
+  killed.Signal(SIGKILL);
+  ASSERT_EQ(killed.Wait(), -SIGKILL);
+  ChildProcess resumed(Command("killed", {"--resume"}));
+  ASSERT_EQ(resumed.Wait(), 0) << resumed.output();
+  EXPECT_NE(resumed.output().find("from step 1"), std::string::npos) << resumed.output();
+
+  const std::string expected = StateBytes("whole");
+  EXPECT_FALSE(expected.empty());
+  EXPECT_EQ(StateBytes("killed"), expected);
+  auto a = Checkpoint::Open(directory_ / "whole" / "checkpoint");
+  auto b = Checkpoint::Open(directory_ / "killed" / "checkpoint");
+  ASSERT_TRUE(a.ok()) << a.status();
+  ASSERT_TRUE(b.ok()) << b.status();
+  EXPECT_EQ(a->digest(), b->digest());
+}
+
+TEST_F(DiffusionTrainTest, TerminationSavesTheStepItStoppedAt) {
+  for (int signal : {SIGTERM, SIGINT}) {
+    const std::string out = "stopped" + std::to_string(signal);
+    ChildProcess stopped(Command(out, {"--save_every=0"}));
+    ASSERT_TRUE(stopped.ReadUntil("step 3/24")) << stopped.output();
+    stopped.Signal(signal);
+    ASSERT_EQ(stopped.Wait(), 0) << stopped.output();
+    EXPECT_NE(stopped.output().find("stopped at step"), std::string::npos) << stopped.output();
+    ChildProcess resumed(Command(out, {"--resume", "--save_every=0"}));
+    ASSERT_EQ(resumed.Wait(), 0) << resumed.output();
+    EXPECT_EQ(resumed.output().find("from step 0"), std::string::npos) << resumed.output();
+  }
+}
+
+TEST_F(DiffusionTrainTest, ResumingAnotherRunIsRefused) {
+  ChildProcess first(Command("run", {"--steps=2"}));
+  ASSERT_EQ(first.Wait(), 0) << first.output();
+  ChildProcess again(Command("run", {"--steps=2"}));
+  EXPECT_NE(again.Wait(), 0);
+  EXPECT_NE(again.output().find("--resume"), std::string::npos) << again.output();
+  ChildProcess other(Command("run", {"--steps=2", "--resume", "--learning_rate=2e-3"}));
+  EXPECT_NE(other.Wait(), 0);
+  EXPECT_NE(other.output().find("another run"), std::string::npos) << other.output();
+}
+
+TEST_F(DiffusionTrainTest, WrongDataIsRefusedWithTheFilesName) {
+  fs::resize_file(directory_ / "data" / "train-images-idx3-ubyte", 1000);
+  ChildProcess truncated(Command("out"));
+  EXPECT_NE(truncated.Wait(), 0);
+  EXPECT_NE(truncated.output().find("train-images-idx3-ubyte"), std::string::npos)
+      << truncated.output();
+  EXPECT_FALSE(fs::exists(directory_ / "out" / "state.safetensors"));
+}
+
+TEST_F(DiffusionTrainTest, OptionsThatCannotWorkAreNamed) {
+  struct Wrong {
+    std::string flag, expected;
+  };
+  for (const Wrong& wrong : {Wrong{"--channels=8,15", "norm_num_groups"},
+                             {"--channels=8,x", "--channels"},
+                             {"--attention_at=5", "--attention_at"},
+                             {"--channels=8,16,16,16,16", "sample_size"},
+                             {"--prediction_type=noise", "prediction_type"},
+                             {"--beta_schedule=square", "beta_schedule"},
+                             {"--steps=0", "steps is "},
+                             {"--batch_size=0", "batch_size is "},
+                             {"--ema_decay=1.5", "ema_decay is "},
+                             {"--label_dropout=-1", "label_dropout is "},
+                             {"--device=gpu", "--device"}}) {
+    ChildProcess process(Command("out", {wrong.flag}));
+    EXPECT_EQ(process.Wait(), 2) << wrong.flag << "\n" << process.output();
+    EXPECT_NE(process.output().find(wrong.expected), std::string::npos) << wrong.flag << "\n"
+                                                                        << process.output();
+  }
+}
+
+}  // namespace
+}  // namespace diffusiond

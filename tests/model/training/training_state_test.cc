@@ -1,0 +1,126 @@
+#include "model/training/training_state.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "model/training/batch_source.h"
+#include "model/training/objective.h"
+
+namespace diffusiond {
+namespace {
+
+TrainingState RandomState(int64_t size) {
+  torch::manual_seed(3);
+  TrainingState state;
+  state.parameters = torch::randn({size});
+  state.ema = torch::randn({size});
+  state.first_moment = torch::randn({size});
+  state.second_moment = torch::rand({size});
+  state.step = 17;
+  return state;
+}
+
+TEST(AdamWTest, EqualsLibTorchs) {
+  torch::manual_seed(1);
+  const torch::Tensor start = torch::randn({50});
+  TrainingState ours;
+  ours.parameters = start.clone();
+  ours.first_moment = torch::zeros({50});
+  ours.second_moment = torch::zeros({50});
+  torch::Tensor theirs = start.clone().requires_grad_();
+  torch::optim::AdamW optimizer({theirs}, torch::optim::AdamWOptions(3e-3).weight_decay(0.1));
+  for (int step = 1; step <= 20; ++step) {
+    const torch::Tensor gradient = torch::randn({50});
+    theirs.mutable_grad() = gradient.clone();
+    optimizer.step();
+    ours.step = step;
+    AdamWStep(gradient, 3e-3, 0.1, &ours);
+    ASSERT_TRUE(torch::allclose(ours.parameters, theirs, 1e-5, 1e-6)) << "step " << step;
+  }
+}
+
+TEST(EmaTest, DecayWarmsUpThenStays) {
+  TrainingState state;
+  state.parameters = torch::ones({1});
+  state.ema = torch::zeros({1});
+  state.step = 1;
+  UpdateEma(0.9, &state);  // (1 + 1) / (10 + 1) of the old value stays.
+  EXPECT_NEAR(state.ema.item<double>(), 1 - 2.0 / 11, 1e-6);
+  state.ema.zero_();
+  state.step = 1000;
+  UpdateEma(0.9, &state);
+  EXPECT_NEAR(state.ema.item<double>(), 0.1, 1e-6);
+}
+
+TEST(TrainingStateTest, RoundTripAndRefusals) {
+  const std::filesystem::path path =
+      std::filesystem::path(testing::TempDir()) / "training_state_test.safetensors";
+  const TrainingState saved = RandomState(10);
+  ASSERT_TRUE(SaveTrainingState(path, saved, "run a").ok());
+  TrainingState loaded = RandomState(10);
+  loaded.parameters.zero_();
+  loaded.ema.zero_();
+  loaded.first_moment.zero_();
+  loaded.second_moment.zero_();
+  loaded.step = 0;
+  const absl::Status status = LoadTrainingState(path, "run a", &loaded);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(loaded.step, 17);
+  EXPECT_TRUE(torch::equal(loaded.parameters, saved.parameters));
+  EXPECT_TRUE(torch::equal(loaded.ema, saved.ema));
+  EXPECT_TRUE(torch::equal(loaded.first_moment, saved.first_moment));
+  EXPECT_TRUE(torch::equal(loaded.second_moment, saved.second_moment));
+
+  EXPECT_EQ(LoadTrainingState(path, "run b", &loaded).code(),
+            absl::StatusCode::kFailedPrecondition);
+  TrainingState larger = RandomState(11);
+  EXPECT_EQ(LoadTrainingState(path, "run a", &larger).code(), absl::StatusCode::kInvalidArgument);
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - 4);
+  EXPECT_EQ(LoadTrainingState(path, "run a", &loaded).code(), absl::StatusCode::kInvalidArgument);
+  std::filesystem::remove(path);
+  EXPECT_EQ(LoadTrainingState(path, "run a", &loaded).code(), absl::StatusCode::kNotFound);
+}
+
+UNetConfig TinyConfig() {
+  UNetConfig config;
+  config.sample_height = config.sample_width = 8;
+  config.in_channels = config.out_channels = 1;
+  config.block_out_channels = {8, 8};
+  config.layers_per_block = 1;
+  config.down_block_types = {"DownBlock2D", "DownBlock2D"};
+  config.up_block_types = {"UpBlock2D", "UpBlock2D"};
+  config.norm_num_groups = 4;
+  return config;
+}
+
+// A network that starts by predicting zero has the mean square of its target as loss.
+TEST(ObjectiveTest, LossOfAZeroPredictionIsTheTargetsMeanSquare) {
+  auto schedule = NoiseSchedule::Create(SchedulerConfig{});
+  ASSERT_TRUE(schedule.ok());
+  UNet network(TinyConfig());
+  network.ResetParameters(1);
+  TrainingBatch batch;
+  batch.timesteps = {0, 500, 999};
+  batch.labels = {0, 0, 0};
+  torch::manual_seed(5);
+  const torch::Tensor x0 = torch::rand({3, 64}) * 2 - 1, eps = torch::randn({3, 64});
+  batch.images.assign(x0.data_ptr<float>(), x0.data_ptr<float>() + x0.numel());
+  batch.noise.assign(eps.data_ptr<float>(), eps.data_ptr<float>() + eps.numel());
+  for (PredictionType type :
+       {PredictionType::kEpsilon, PredictionType::kSample, PredictionType::kVelocity}) {
+    const torch::Tensor loss = Objective(*schedule, type, torch::kCPU).LossPerImage(network, batch);
+    for (int64_t i = 0; i < 3; ++i) {
+      const double a = schedule->alpha_bar(batch.timesteps[static_cast<size_t>(i)]);
+      const torch::Tensor target = type == PredictionType::kEpsilon ? eps[i]
+                                   : type == PredictionType::kSample
+                                       ? x0[i]
+                                       : std::sqrt(a) * eps[i] - std::sqrt(1 - a) * x0[i];
+      EXPECT_NEAR(loss[i].item<double>(), target.square().mean().item<double>(), 1e-5);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace diffusiond
