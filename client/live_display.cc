@@ -19,6 +19,8 @@ constexpr int kIndent = 2;  // Columns left of everything.
 constexpr int kMaxPictureLines = 40;
 constexpr uint8_t kEmptySlot = 38;  // Grey of a picture that has not come yet.
 constexpr int kBarColumns = 32;
+constexpr int kBarTextColumns = 50;
+constexpr int kAiryRows = 32;  // A terminal of so many rows has some to spare.
 
 constexpr char kBegin[] = "\x1b[?25l\x1b[?7l";  // Cursor hidden, no automatic wrap.
 constexpr char kClearToLineEnd[] = "\x1b[K";
@@ -86,6 +88,7 @@ class LiveDisplay : public GenerateDisplay {
     return Styled("1", JoinWhatFits(DescribeRequest(accepted_), TextColumns()));
   }
 
+  int LineGap() const { return terminal_.rows >= kAiryRows ? 1 : 0; }
   int TextColumns() const { return std::max(10, terminal_.columns - kIndent - 1); }
 
   // Pictures of one kind, in rows; finished ones replace their previews.
@@ -101,6 +104,7 @@ class LiveDisplay : public GenerateDisplay {
                                          layout.cell_columns, layout.cell_lines),
                               terminal_.color));
       if (static_cast<int>(row.size()) < layout.per_row && i + 1 < layout.shown) continue;
+      if (i >= layout.per_row) lines->resize(lines->size() + LineGap());
       for (std::string& line : BesideEachOther(row, kGap).lines) lines->push_back(std::move(line));
       row.clear();
     }
@@ -110,37 +114,58 @@ class LiveDisplay : public GenerateDisplay {
   GridLayout LayOut(int bands, int text_lines) const {
     const int lines = std::clamp(terminal_.rows - text_lines - 1, 1, kMaxPictureLines);
     return LayOutGrid(static_cast<int>(finished_.size()), static_cast<int>(accepted_.width()),
-                      static_cast<int>(accepted_.height()), TextColumns(), lines, kGap, bands);
+                      static_cast<int>(accepted_.height()),
+                      {.columns = TextColumns(),
+                       .lines = lines,
+                       .column_gap = kGap,
+                       .line_gap = LineGap(),
+                       .bands = bands});
   }
 
   Lines Compose() {
     terminal_ = options_.terminal();
-    const bool x_t = options_.expect_x_t, x0_hat = options_.expect_x0_hat;
-    const GridLayout layout = LayOut(x_t && x0_hat ? 2 : 1, x_t && x0_hat ? 5 : 4);
+    const bool airy = LineGap() > 0;
+    const int text_lines = airy ? 6 : 4;  // Header, label, "and more", bar; two blanks.
+    GridLayout layout = LayOut(1, text_lines);
+    bool x_t = options_.expect_x_t;
+    if (x_t && options_.expect_x0_hat) {
+      // Both where that costs no picture; else the guesses, which show more.
+      const GridLayout both = LayOut(2, text_lines + 1);
+      x_t = both.shown == layout.shown;
+      if (x_t) layout = both;
+    }
     Lines lines = {Header()};
+    if (airy) lines.emplace_back();
     if (x_t) {
       const std::string at = previewed_ ? absl::StrFormat(" at t = %.0f", timestep_) : "";
       lines.push_back(Styled("2", absl::StrCat("x_t: the noisy image", at)));
       AppendPictures(layout, x_t_, &lines);
     }
-    if (x0_hat) {
+    if (options_.expect_x0_hat) {
       lines.push_back(Styled("2", "x0-hat: what the model takes it to become"));
       AppendPictures(layout, x0_hat_, &lines);
     }
-    if (!x_t && !x0_hat && any_finished_) AppendPictures(layout, x0_hat_, &lines);
-    if (layout.shown < static_cast<int>(finished_.size())) {
-      lines.push_back(Styled(
-          "2", absl::StrCat("and ", finished_.size() - layout.shown, " more, too many to show")));
-    }
+    if (!x_t && !options_.expect_x0_hat && any_finished_) AppendPictures(layout, x0_hat_, &lines);
+    AppendMore(layout, &lines);
+    if (airy) lines.emplace_back();
     lines.push_back(Bar());
     return lines;
   }
 
   Lines ComposeFinished() {
     terminal_ = options_.terminal();
-    Lines lines = {Header()};
-    AppendPictures(LayOut(1, 6), x0_hat_, &lines);
+    Lines lines = {Header(), ""};
+    const GridLayout layout = LayOut(1, 8);  // What is printed below should leave them in sight.
+    AppendPictures(layout, x0_hat_, &lines);
+    AppendMore(layout, &lines);
+    lines.emplace_back();
     return lines;
+  }
+
+  // Says how many pictures had no room.
+  void AppendMore(const GridLayout& layout, Lines* lines) const {
+    const int left = static_cast<int>(finished_.size()) - layout.shown;
+    if (left > 0) lines->push_back(Styled("2", absl::StrCat("and ", left, " more")));
   }
 
   std::string Bar() const {
@@ -153,7 +178,8 @@ class LiveDisplay : public GenerateDisplay {
     if (const auto left = meter_->TimeLeft(); left.has_value()) {
       absl::StrAppend(&text, "  ", FormatSpan(*left), " left");
     }
-    const int columns = std::min(kBarColumns, TextColumns() - static_cast<int>(text.size()) - 2);
+    // Room for the longest text, so that the bar keeps its length.
+    const int columns = std::min(kBarColumns, TextColumns() - kBarTextColumns);
     if (columns < 8) return text;
     const int halves = static_cast<int>(meter_->fraction() * columns * 2);
     std::string done, rest;

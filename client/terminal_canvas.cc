@@ -22,6 +22,8 @@ struct Rgb {
 constexpr char kUpperHalf[] = "▀";
 constexpr std::array<const char*, 5> kShades = {" ", "░", "▒", "▓", "█"};
 constexpr int kSmallestSide = 12;  // Pixels; below it nobody recognises anything.
+// One more row of pictures must make them larger by so much.
+constexpr double kWorthARow = 1.15;
 
 Rgb PixelAt(const Image& image, int x, int y) {
   const uint8_t* pixel = &image.pixels[(static_cast<size_t>(y) * image.width + x) * image.channels];
@@ -171,20 +173,20 @@ TextBlock BesideEachOther(std::span<const TextBlock> blocks, int gap) {
   return joined;
 }
 
-GridLayout LayOutGrid(int count, int width, int height, int columns, int lines, int gap,
-                      int bands) {
+GridLayout LayOutGrid(int count, int width, int height, const GridSpace& space) {
   const double needed = std::min(1.0, static_cast<double>(kSmallestSide) / std::min(width, height));
   for (int shown = count; shown >= 1; --shown) {
     GridLayout best;
     double best_scale = 0;
-    for (int per_row = 1; per_row <= shown; ++per_row) {
-      const int rows = (shown + per_row - 1) / per_row * bands;
-      const int cell_columns = (columns - gap * (per_row - 1)) / per_row;
-      const int cell_lines = lines / rows;
+    for (int rows = 1; rows <= shown; ++rows) {
+      const int per_row = (shown + rows - 1) / rows;
+      const int all_rows = rows * space.bands;
+      const int cell_columns = (space.columns - space.column_gap * (per_row - 1)) / per_row;
+      const int cell_lines = (space.lines - space.line_gap * (all_rows - 1)) / all_rows;
       if (cell_columns < 1 || cell_lines < 1) continue;
       double scale = ScaleToCells(width, height, cell_columns, cell_lines);
       if (scale > 1) scale = std::floor(scale);
-      if (scale >= best_scale) {
+      if (scale > best_scale * kWorthARow) {
         best_scale = scale;
         best = {shown, per_row, cell_columns, cell_lines};
       }

@@ -37,10 +37,19 @@ struct GridLayout {
   int cell_lines = 0;
 };
 
-// The layout that shows `count` pictures of width x height pixels largest in columns x lines cells,
-// `gap` columns apart, each row of pictures drawn `bands` times (for x_t above x0-hat). Leaves
-// pictures out rather than drawing them smaller than 12 pixels a side. All arguments at least 1.
-GridLayout LayOutGrid(int count, int width, int height, int columns, int lines, int gap, int bands);
+// Where a grid may go. Counts at least 1, gaps at least 0.
+struct GridSpace {
+  int columns = 80;
+  int lines = 24;
+  int column_gap = 2;  // Between pictures.
+  int line_gap = 0;    // Between rows of pictures.
+  int bands = 1;       // Each row of pictures comes so many times: for x_t above x0-hat.
+};
+
+// The layout that shows `count` pictures of width x height pixels largest, in as even rows as can
+// be; few rows rather than many where that costs little. Leaves pictures out rather than drawing
+// them smaller than 12 pixels a side.
+GridLayout LayOutGrid(int count, int width, int height, const GridSpace& space);
 
 // The index in xterm's 256 colours (16 .. 255) that is nearest to an RGB colour.
 int NearestXtermColor(int red, int green, int blue);

@@ -98,7 +98,9 @@ class LayOutGridTest : public testing::TestWithParam<GridCase> {};
 
 TEST_P(LayOutGridTest, ShowsPicturesAsLargeAsTheyFit) {
   const GridCase& c = GetParam();
-  const GridLayout grid = LayOutGrid(c.count, c.side, c.side, c.columns, c.lines, 2, c.bands);
+  const GridLayout grid = LayOutGrid(
+      c.count, c.side, c.side,
+      {.columns = c.columns, .lines = c.lines, .column_gap = 2, .line_gap = 0, .bands = c.bands});
   EXPECT_EQ(grid.shown, c.shown);
   EXPECT_EQ(grid.per_row, c.per_row);
   EXPECT_GE(std::min(grid.cell_columns, 2 * grid.cell_lines), c.min_side);
@@ -112,6 +114,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(GridCase{"FourInARowOfAWideTerminal", 4, 28, 120, 14, 1, 4, 4, 28},
                     GridCase{"FourOnASmallTerminalInBothKinds", 4, 28, 77, 19, 2, 4, 4, 17},
                     GridCase{"TwoByTwoWhereItIsTall", 4, 32, 70, 40, 1, 4, 2, 32},
+                    GridCase{"EvenRowsWhereARowTakesThree", 4, 28, 100, 40, 1, 4, 2, 28},
+                    GridCase{"OneRowWhereTwoCostLittleMore", 4, 28, 110, 40, 1, 4, 4, 26},
                     GridCase{"OneLarge", 1, 28, 77, 40, 1, 1, 1, 56},
                     GridCase{"LeavesOutWhatWouldBeTooSmall", 400, 28, 77, 20, 1, 15, 5, 12},
                     GridCase{"SmallPicturesAreNotTooSmall", 4, 4, 30, 4, 1, 4, 4, 4}),
