@@ -46,20 +46,28 @@ EncoderPool::~EncoderPool() {
 
 std::shared_ptr<EncoderPool::Lane> EncoderPool::NewLane() { return std::make_shared<Lane>(); }
 
-bool EncoderPool::SchedulePreview(const std::shared_ptr<Lane>& lane, Frame frame,
+bool EncoderPool::SchedulePreview(const std::shared_ptr<Lane>& lane, int slot, Frame frame,
                                   EncodeOptions options, Callback done) {
+  // What is replaced is destroyed without the lock: callbacks own what they report to.
+  Job job{std::move(frame), options, std::move(done), slot};
   absl::MutexLock lock(&mu_);
-  if (stopping_ || queued_previews_ >= options_.max_queued_previews) return false;
+  if (stopping_) return true;
+  for (Job& waiting : lane->jobs) {
+    if (waiting.slot != slot) continue;
+    std::swap(waiting, job);
+    return true;
+  }
+  if (queued_previews_ >= options_.max_queued_previews) return true;
   ++queued_previews_;
-  Schedule(lane, Job{std::move(frame), options, std::move(done), /*is_preview=*/true});
-  return true;
+  Schedule(lane, std::move(job));
+  return false;
 }
 
 void EncoderPool::ScheduleImage(const std::shared_ptr<Lane>& lane, Frame frame,
                                 EncodeOptions options, Callback done) {
   absl::MutexLock lock(&mu_);
   if (stopping_) return;
-  Schedule(lane, Job{std::move(frame), options, std::move(done), /*is_preview=*/false});
+  Schedule(lane, Job{std::move(frame), options, std::move(done), /*slot=*/std::nullopt});
 }
 
 void EncoderPool::Schedule(const std::shared_ptr<Lane>& lane, Job job) {
@@ -74,7 +82,7 @@ void EncoderPool::Abandon(const std::shared_ptr<Lane>& lane) {
   std::deque<Job> dropped;
   absl::MutexLock lock(&mu_);
   dropped.swap(lane->jobs);
-  for (const Job& job : dropped) queued_previews_ -= job.is_preview ? 1 : 0;
+  for (const Job& job : dropped) queued_previews_ -= job.slot.has_value() ? 1 : 0;
 }
 
 void EncoderPool::EncodeUntilStopped() {
@@ -95,7 +103,7 @@ void EncoderPool::EncodeUntilStopped() {
       }
       job = std::move(lane->jobs.front());
       lane->jobs.pop_front();
-      queued_previews_ -= job.is_preview ? 1 : 0;
+      queued_previews_ -= job.slot.has_value() ? 1 : 0;
     }
     const absl::Time start = options_.now();
     absl::StatusOr<EncodedFrame> encoded = options_.encode(job.frame, job.options);

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -57,9 +58,11 @@ class EncoderPool {
 
   std::shared_ptr<Lane> NewLane();
 
-  // False if too many previews wait: the frame is dropped and `done` is not called.
-  bool SchedulePreview(const std::shared_ptr<Lane>& lane, Frame frame, EncodeOptions options,
-                       Callback done);
+  // Takes the place of the preview of the same slot that waits in this lane, if one does: an older
+  // picture of the same thing is worth nothing then. True if a preview was lost by this, that one
+  // or (when too many wait) this one; its callback is not called.
+  bool SchedulePreview(const std::shared_ptr<Lane>& lane, int slot, Frame frame,
+                       EncodeOptions options, Callback done);
 
   void ScheduleImage(const std::shared_ptr<Lane>& lane, Frame frame, EncodeOptions options,
                      Callback done);
@@ -72,7 +75,7 @@ class EncoderPool {
     Frame frame;
     EncodeOptions options;
     Callback done;
-    bool is_preview = false;
+    std::optional<int> slot;  // Of a preview.
   };
 
   explicit EncoderPool(Options options);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "server/imaging/frame_encoder.h"
 #include "server/rpc/proto_conversion.h"
 #include "server/rpc/status_mapping.h"
@@ -39,6 +40,7 @@ void GenerateReactor::Run(const v1::GenerateRequest& request) {
   const absl::StatusOr<GenerationId> id =
       Submit(*context_, *std::move(submission), request_id, shared_from_this());
   if (!id.ok()) return Abort(id.status());
+  context_->stalls->Add(weak_from_this());
   Open(*id);
 }
 
@@ -71,8 +73,7 @@ void GenerateReactor::Advance() {
   if (std::optional<v1::GenerateEvent> next = events_.Pop(); next.has_value()) {
     current_ = *std::move(next);
     writing_ = true;
-    write_started_ = context_->now();
-    WatchForStall(write_started_ + context_->stream_stall_timeout);
+    write_started_ = absl::Now();
     StartWrite(&current_);
     return;
   }
@@ -107,12 +108,9 @@ void GenerateReactor::CancelGeneration(absl::Status reason) {
 }
 
 void GenerateReactor::OnDone() {
-  // Both go after the lock.
-  std::shared_ptr<GenerateReactor> self;
-  std::unique_ptr<grpc::Alarm> alarm;
+  std::shared_ptr<GenerateReactor> self;  // Goes after the lock.
   absl::MutexLock lock(&mu_);
   done_ = true;
-  alarm = std::move(stall_alarm_);
   scope_.Note("previews_sent", absl::StrCat(previews_sent_));
   scope_.Note("previews_dropped", absl::StrCat(previews_dropped_));
   scope_.End(outcome_.value_or(absl::UnknownError("the call ended before it was answered")));
@@ -170,22 +168,12 @@ void GenerateReactor::CountSent(const v1::GenerateEvent& event) {
   }
 }
 
-void GenerateReactor::WatchForStall(absl::Time wake) {
-  if (stall_alarm_set_ || wake == absl::InfiniteFuture()) return;
-  stall_alarm_set_ = true;
-  stall_alarm_ = std::make_unique<grpc::Alarm>();
-  stall_alarm_->Set(absl::ToChronoTime(wake),
-                    [self = shared_from_this()](bool fired) { self->OnStallAlarm(fired); });
-}
-
-void GenerateReactor::OnStallAlarm(bool fired) {
+void GenerateReactor::EndIfStalledSince(absl::Time limit) {
   absl::MutexLock lock(&mu_);
-  stall_alarm_set_ = false;
-  if (!fired || done_ || finished_ || !writing_) return;
-  const absl::Time stalled = write_started_ + context_->stream_stall_timeout;
-  if (context_->now() < stalled) return WatchForStall(stalled);
-  AbortLocked(absl::CancelledError(absl::StrCat(
-      "the client took nothing for ", absl::FormatDuration(context_->stream_stall_timeout))));
+  if (done_ || finished_ || !writing_ || write_started_ > limit) return;
+  const absl::Duration stalled = absl::Trunc(absl::Now() - write_started_, absl::Milliseconds(1));
+  AbortLocked(absl::CancelledError(
+      absl::StrCat("the client took nothing for ", absl::FormatDuration(stalled))));
   // Ends the pending write; OnCancel frees the generation's rows.
   rpc_->TryCancel();
 }

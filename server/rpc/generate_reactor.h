@@ -10,7 +10,6 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "diffusiond/v1/diffusion.pb.h"
-#include "grpcpp/alarm.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
 #include "server/engine/generation.h"
@@ -18,6 +17,7 @@
 #include "server/rpc/event_queue.h"
 #include "server/rpc/generation_run.h"
 #include "server/rpc/service_context.h"
+#include "server/rpc/stall_watch.h"
 
 namespace diffusiond {
 
@@ -30,6 +30,7 @@ namespace diffusiond {
 // called with the lock held: no other thread can get between the decision and the call.
 class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateEvent>,
                               public GenerationSink,
+                              public StallWatch::Stream,
                               public std::enable_shared_from_this<GenerateReactor> {
  public:
   // Starts the call: what a CallbackService method returns.
@@ -49,6 +50,9 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateEvent>
   void OnImage(v1::Image image) override;
   void OnEnd(absl::Status status, v1::Completed completed) override;
 
+  // StallWatch::Stream:
+  void EndIfStalledSince(absl::Time limit) override;
+
  private:
   GenerateReactor(std::shared_ptr<const ServiceContext> context, grpc::CallbackServerContext* rpc);
 
@@ -63,10 +67,6 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateEvent>
   void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CountSent(const v1::GenerateEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CancelGeneration(absl::Status reason) ABSL_LOCKS_EXCLUDED(mu_);
-
-  // The alarm goes off when a write may have stalled.
-  void WatchForStall(absl::Time wake) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void OnStallAlarm(bool fired);
 
   const std::shared_ptr<const ServiceContext> context_;
   grpc::CallbackServerContext* const rpc_;  // Valid until OnDone.
@@ -85,9 +85,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateEvent>
   int previews_sent_ ABSL_GUARDED_BY(mu_) = 0;
   int previews_dropped_ ABSL_GUARDED_BY(mu_) = 0;
   v1::GenerateEvent current_ ABSL_GUARDED_BY(mu_);
-  absl::Time write_started_ ABSL_GUARDED_BY(mu_);
-  std::unique_ptr<grpc::Alarm> stall_alarm_ ABSL_GUARDED_BY(mu_);
-  bool stall_alarm_set_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Time write_started_ ABSL_GUARDED_BY(mu_);  // Real time.
 };
 
 }  // namespace diffusiond

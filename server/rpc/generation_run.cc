@@ -53,13 +53,14 @@ void GenerationRun::OnPreview(int image_index, int steps_done, double timestep, 
   preview.set_timestep(static_cast<float>(timestep));
   preview.set_kind(ToProto(kind));
   preview.set_format(ToProto(request_.preview.encode.encoding));
-  const bool scheduled = encoders_->SchedulePreview(
-      lanes_[static_cast<size_t>(image_index)], std::move(frame), request_.preview.encode,
-      [self = shared_from_this(),
-       preview = std::move(preview)](EncoderPool::Result result) mutable {
-        self->OnPreviewEncoded(std::move(preview), std::move(result));
-      });
-  if (!scheduled) sink->OnPreviewDropped();
+  const bool lost =
+      encoders_->SchedulePreview(lanes_[static_cast<size_t>(image_index)], static_cast<int>(kind),
+                                 std::move(frame), request_.preview.encode,
+                                 [self = shared_from_this(), preview = std::move(preview)](
+                                     EncoderPool::Result result) mutable {
+                                   self->OnPreviewEncoded(std::move(preview), std::move(result));
+                                 });
+  if (lost) sink->OnPreviewDropped();
 }
 
 void GenerationRun::OnPreviewEncoded(v1::Preview preview, EncoderPool::Result result) {

@@ -29,7 +29,7 @@ constexpr absl::Duration kFlushGrace = absl::Seconds(1);
 std::shared_ptr<const ServiceContext> MakeContext(const Server::Options& options, Engine* engine,
                                                   const ModelCatalog* catalog,
                                                   EncoderPool* encoders, RpcMetrics* metrics,
-                                                  CallTracker* calls) {
+                                                  CallTracker* calls, StallWatch* stalls) {
   auto context = std::make_shared<ServiceContext>();
   context->engine = engine;
   context->catalog = catalog;
@@ -37,7 +37,7 @@ std::shared_ptr<const ServiceContext> MakeContext(const Server::Options& options
   context->calls = calls;
   context->metrics = metrics;
   context->limits = options.limits;
-  context->stream_stall_timeout = options.stream_stall_timeout;
+  context->stalls = stalls;
   context->random = options.random;
   context->now = options.now;
   context->log_line = options.log_line;
@@ -60,8 +60,9 @@ Server::Server(Options options, Engine* engine, const ModelCatalog* catalog, Enc
     : options_(std::move(options)),
       engine_(engine),
       catalog_(catalog),
+      stalls_(options_.stream_stall_timeout),
       service_(MakeContext(options_, engine, catalog, encoders,
-                           metrics != nullptr ? metrics : &no_metrics_, &calls_)) {}
+                           metrics != nullptr ? metrics : &no_metrics_, &calls_, &stalls_)) {}
 
 absl::Status Server::Listen() {
   grpc::EnableDefaultHealthCheckService(true);

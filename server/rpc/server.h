@@ -21,6 +21,7 @@
 #include "server/rpc/model_catalog.h"
 #include "server/rpc/rpc_metrics.h"
 #include "server/rpc/service_context.h"
+#include "server/rpc/stall_watch.h"
 
 namespace diffusiond {
 
@@ -31,7 +32,7 @@ class Server {
     // host:port, port 0 for any free one, or unix:PATH. Empty: only InProcessChannel.
     std::string listen_address = "127.0.0.1:50051";
     RequestLimits limits;
-    // See ServiceContext.
+    // A stream whose client takes nothing for this long is cancelled. Infinite: never.
     absl::Duration stream_stall_timeout = absl::Minutes(2);
     std::function<uint64_t()> random = RandomNumber;
     std::function<absl::Time()> now = absl::Now;
@@ -76,6 +77,7 @@ class Server {
   const ModelCatalog* const catalog_;
   RpcMetrics no_metrics_;
   CallTracker calls_;
+  StallWatch stalls_;
   DiffusionServiceImpl service_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;

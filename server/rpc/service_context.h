@@ -14,23 +14,23 @@
 #include "server/rpc/generation_request.h"
 #include "server/rpc/model_catalog.h"
 #include "server/rpc/rpc_metrics.h"
+#include "server/rpc/stall_watch.h"
 
 namespace diffusiond {
 
 // From the system's entropy; thread-safe.
 uint64_t RandomNumber();
 
-// Nothing here is owned. `calls` and `catalog` outlive the gRPC server; engine, encoders and
-// metrics outlive every generation. Members are thread-safe.
+// Nothing here is owned. `calls`, `stalls` and `catalog` outlive the gRPC server; engine, encoders
+// and metrics outlive every generation. Members are thread-safe.
 struct ServiceContext {
   Engine* engine = nullptr;
   const ModelCatalog* catalog = nullptr;
   EncoderPool* encoders = nullptr;
   CallTracker* calls = nullptr;
+  StallWatch* stalls = nullptr;
   RpcMetrics* metrics = nullptr;  // Never null.
   RequestLimits limits;
-  // A stream whose client takes nothing for this long is cancelled.
-  absl::Duration stream_stall_timeout = absl::InfiniteDuration();
   std::function<uint64_t()> random = RandomNumber;  // Seeds and request ids.
   std::function<absl::Time()> now = absl::Now;
   std::function<void(const std::string&)> log_line;  // One line, without its end, a finished call.

@@ -3,7 +3,7 @@
 
 namespace diffusiond {
 
-inline constexpr char kServerVersion[] = DIFFUSIOND_VERSION;  // From CMakeLists.txt.
+extern const char kServerVersion[];  // The CMake project's.
 
 }  // namespace diffusiond
 

@@ -98,13 +98,28 @@ TEST_F(EncoderPoolTest, JobsOfOneLaneComeOutInOrderWhateverTheNumberOfThreads) {
   const auto lane = pool->NewLane();
   std::vector<std::string> expected;
   for (int i = 0; i < 50; ++i) {
-    ASSERT_TRUE(pool->SchedulePreview(lane, Named(static_cast<float>(i)), {}, results_.Callback()));
+    ASSERT_FALSE(
+        pool->SchedulePreview(lane, i, Named(static_cast<float>(i)), {}, results_.Callback()));
     expected.push_back(absl::StrCat(i));
   }
   pool->ScheduleImage(lane, Named(50), {}, results_.Callback());
   expected.push_back("50");
   EXPECT_EQ(results_.Await(51), expected);
   EXPECT_EQ(encoder_.most_running(), 1);
+}
+
+TEST_F(EncoderPoolTest, ANewerPreviewReplacesTheOneOfItsSlotThatWaits) {
+  const auto pool = Pool(/*threads=*/1, /*max_queued_previews=*/3);
+  const auto lane = pool->NewLane();
+  pool->ScheduleImage(pool->NewLane(), Named(0), {}, results_.Callback());
+  encoder_.AwaitRunning(1);
+  EXPECT_FALSE(pool->SchedulePreview(lane, 0, Named(1), {}, results_.Callback()));
+  EXPECT_FALSE(pool->SchedulePreview(lane, 1, Named(2), {}, results_.Callback()));
+  EXPECT_FALSE(pool->SchedulePreview(pool->NewLane(), 0, Named(3), {}, results_.Callback()));
+  // Also when the queue is full.
+  EXPECT_TRUE(pool->SchedulePreview(lane, 0, Named(4), {}, results_.Callback()));
+  encoder_.ReleaseAll();
+  EXPECT_THAT(results_.Await(4), ElementsAre("0", "4", "3", "2"));
 }
 
 TEST_F(EncoderPoolTest, LanesRunAtTheSameTime) {
@@ -121,14 +136,14 @@ TEST_F(EncoderPoolTest, PreviewsPastTheLimitAreRefusedAndImagesNever) {
   const auto lane = pool->NewLane();
   pool->ScheduleImage(pool->NewLane(), Named(0), {}, results_.Callback());
   encoder_.AwaitRunning(1);
-  EXPECT_TRUE(pool->SchedulePreview(lane, Named(1), {}, results_.Callback()));
-  EXPECT_TRUE(pool->SchedulePreview(lane, Named(2), {}, results_.Callback()));
-  EXPECT_FALSE(pool->SchedulePreview(lane, Named(3), {}, results_.Callback()));
+  EXPECT_FALSE(pool->SchedulePreview(lane, 1, Named(1), {}, results_.Callback()));
+  EXPECT_FALSE(pool->SchedulePreview(lane, 2, Named(2), {}, results_.Callback()));
+  EXPECT_TRUE(pool->SchedulePreview(lane, 3, Named(3), {}, results_.Callback()));
   pool->ScheduleImage(lane, Named(4), {}, results_.Callback());
   encoder_.ReleaseAll();
   EXPECT_THAT(results_.Await(4), ElementsAre("0", "1", "2", "4"));
   // The places are free again.
-  EXPECT_TRUE(pool->SchedulePreview(lane, Named(5), {}, results_.Callback()));
+  EXPECT_FALSE(pool->SchedulePreview(lane, 5, Named(5), {}, results_.Callback()));
   results_.Await(5);
 }
 
@@ -137,10 +152,10 @@ TEST_F(EncoderPoolTest, AbandonedJobsAreNotEncodedAndFreeTheirPlaces) {
   const auto abandoned = pool->NewLane();
   pool->ScheduleImage(pool->NewLane(), Named(0), {}, results_.Callback());
   encoder_.AwaitRunning(1);
-  EXPECT_TRUE(pool->SchedulePreview(abandoned, Named(1), {}, results_.Callback()));
+  EXPECT_FALSE(pool->SchedulePreview(abandoned, 1, Named(1), {}, results_.Callback()));
   pool->ScheduleImage(abandoned, Named(2), {}, results_.Callback());
   pool->Abandon(abandoned);
-  EXPECT_TRUE(pool->SchedulePreview(pool->NewLane(), Named(3), {}, results_.Callback()));
+  EXPECT_FALSE(pool->SchedulePreview(pool->NewLane(), 3, Named(3), {}, results_.Callback()));
   // A lane can be used again.
   pool->ScheduleImage(abandoned, Named(4), {}, results_.Callback());
   encoder_.ReleaseAll();

@@ -84,6 +84,21 @@ std::vector<std::string> CountingMetrics::finished() {
   return finished_;
 }
 
+std::vector<std::string> CountingMetrics::AwaitFinished(size_t count) {
+  absl::MutexLock lock(&mu_);
+  const auto enough = [this, count]()
+                          ABSL_SHARED_LOCKS_REQUIRED(mu_) { return finished_.size() >= count; };
+  mu_.Await(absl::Condition(&enough));
+  return finished_;
+}
+
+void CountingMetrics::AwaitPreviewsDropped(int count) {
+  absl::MutexLock lock(&mu_);
+  const auto enough = [this, count]()
+                          ABSL_SHARED_LOCKS_REQUIRED(mu_) { return previews_dropped_ >= count; };
+  mu_.Await(absl::Condition(&enough));
+}
+
 int CountingMetrics::started() {
   absl::MutexLock lock(&mu_);
   return started_;

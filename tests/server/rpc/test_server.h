@@ -35,8 +35,10 @@ class CountingMetrics : public RpcMetrics {
   void OnPreviewDropped() override;
   void OnImageSent(const std::string& format, size_t bytes) override;
 
-  // "Generate OK", ... in order of their ends.
+  // "Generate OK", ... in order of their ends; the second waits until there are that many.
   std::vector<std::string> finished();
+  std::vector<std::string> AwaitFinished(size_t count);
+  void AwaitPreviewsDropped(int count);
   int started();
   int first_previews();
   int previews_sent();

@@ -1,0 +1,36 @@
+// What the RPC layer counts, into the server's instruments.
+#ifndef DIFFUSIOND_SERVER_COUNTED_RPC_H_
+#define DIFFUSIOND_SERVER_COUNTED_RPC_H_
+
+#include <string>
+
+#include "server/metrics/server_metrics.h"
+#include "server/rpc/rpc_metrics.h"
+
+namespace diffusiond {
+
+// Thread-safe. Neither of server/rpc and server/metrics knows the other.
+class CountedRpc final : public RpcMetrics {
+ public:
+  // Not owned.
+  explicit CountedRpc(ServerMetrics* metrics) : metrics_(metrics) {}
+
+  void OnRequestStarted(const std::string& method) override { metrics_->RequestStarted(method); }
+  void OnRequestFinished(const std::string& method, const std::string& code,
+                         absl::Duration duration) override {
+    metrics_->RequestFinished(method, code, duration);
+  }
+  void OnFirstPreview(absl::Duration wait) override { metrics_->FirstPreview(wait); }
+  void OnPreviewSent() override { metrics_->PreviewSent(); }
+  void OnPreviewDropped() override { metrics_->PreviewDropped(); }
+  void OnImageSent(const std::string& format, size_t bytes) override {
+    metrics_->ImageSent(format, bytes);
+  }
+
+ private:
+  ServerMetrics* const metrics_;
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_COUNTED_RPC_H_

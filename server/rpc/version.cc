@@ -1,0 +1,7 @@
+#include "server/rpc/version.h"
+
+namespace diffusiond {
+
+const char kServerVersion[] = DIFFUSIOND_VERSION;
+
+}  // namespace diffusiond

@@ -1,0 +1,184 @@
+#include "server/server_config.h"
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/device_list.h"
+#include "server/model_repository.h"
+
+namespace diffusiond {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr int kCores = 6;
+
+ServerFlags GoodFlags() {
+  ServerFlags flags;
+  flags.model_repository = "models";
+  return flags;
+}
+
+std::vector<std::string> Check(const ServerFlags& flags) {
+  std::vector<DeviceSpec> devices;
+  return CheckFlags(flags, kCores, &devices);
+}
+
+TEST(ServerFlags, DefaultsAreGoodAndMeanEveryCore) {
+  std::vector<DeviceSpec> devices;
+  EXPECT_THAT(CheckFlags(GoodFlags(), kCores, &devices), IsEmpty());
+  ASSERT_EQ(devices.size(), 1u);
+  EXPECT_EQ(DeviceName(devices[0]), "cpu:6");
+}
+
+struct WrongFlag {
+  const char* name;
+  std::function<void(ServerFlags&)> make;
+  const char* flag;
+  const char* value_and_range;
+};
+
+std::ostream& operator<<(std::ostream& out, const WrongFlag& wrong) { return out << wrong.name; }
+
+class ServerFlagsFault : public ::testing::TestWithParam<WrongFlag> {};
+
+TEST_P(ServerFlagsFault, NamesFlagValueAndRange) {
+  ServerFlags flags = GoodFlags();
+  GetParam().make(flags);
+  EXPECT_THAT(Check(flags), ElementsAre(AllOf(HasSubstr(GetParam().flag),
+                                              HasSubstr(GetParam().value_and_range))));
+}
+
+using F = ServerFlags;
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, ServerFlagsFault,
+    ::testing::Values(
+        WrongFlag{"NoRepository", [](F& f) { f.model_repository = ""; }, "--model_repository",
+                  "is empty"},
+        WrongFlag{"NoPort", [](F& f) { f.listen = "localhost"; }, "--listen",
+                  "\"localhost\", allowed: host:port"},
+        WrongFlag{"PortTooLarge", [](F& f) { f.listen = "127.0.0.1:65536"; }, "--listen", "65535"},
+        WrongFlag{"NoHost", [](F& f) { f.listen = ":50051"; }, "--listen", "\":50051\""},
+        WrongFlag{"BareIpv6", [](F& f) { f.metrics_listen = "::1:9464"; }, "--metrics_listen",
+                  "[IPv6]:port"},
+        WrongFlag{"Device", [](F& f) { f.devices = "tpu"; }, "--devices", "\"tpu\""},
+        WrongFlag{"MicroBatch", [](F& f) { f.micro_batch = -1; }, "--micro_batch",
+                  "is -1, allowed: 0 .. 1024"},
+        WrongFlag{"Resident", [](F& f) { f.max_resident_images = 0; }, "--max_resident_images",
+                  "is 0, allowed: 1 .. "},
+        WrongFlag{"RequestLargerThanQueue",
+                  [](F& f) { f.max_queued_images = 10, f.max_images_per_request = 11; },
+                  "--max_images_per_request is 11", "--max_queued_images, 10"},
+        WrongFlag{"Encoders", [](F& f) { f.encoder_threads = 0; }, "--encoder_threads",
+                  "is 0, allowed: 1 .. 256"},
+        WrongFlag{"Previews", [](F& f) { f.max_queued_previews = -5; }, "--max_queued_previews",
+                  "is -5"},
+        WrongFlag{"Drain", [](F& f) { f.drain_timeout = -absl::Seconds(1); }, "--drain_timeout",
+                  "is -1s, allowed: 0 .. 24h"},
+        WrongFlag{"DrainForEver", [](F& f) { f.drain_timeout = absl::InfiniteDuration(); },
+                  "--drain_timeout", "is inf"},
+        WrongFlag{"Stall", [](F& f) { f.stream_stall_timeout = absl::Milliseconds(10); },
+                  "--stream_stall_timeout", "is 10ms, allowed: 1s .. inf"}),
+    ::testing::PrintToStringParamName());
+
+TEST(ServerFlags, AllFaultsAreNamedAtOnce) {
+  ServerFlags flags;
+  flags.devices = "gpu";
+  flags.micro_batch = 5000;
+  flags.max_queued_images = 0;
+  EXPECT_EQ(Check(flags).size(), 5u) << "the two flags, the queue, the repository and the count";
+}
+
+TEST(ServerFlags, AddressesMayBeNamesAndBracketedIpv6) {
+  ServerFlags flags = GoodFlags();
+  flags.listen = "[::]:0";
+  flags.metrics_listen = "localhost:9464";
+  EXPECT_THAT(Check(flags), IsEmpty());
+  flags.metrics_listen = "";
+  EXPECT_THAT(Check(flags), IsEmpty());
+}
+
+std::vector<std::string> Names(absl::string_view text) {
+  const auto devices = ParseDeviceList(text, kCores);
+  EXPECT_TRUE(devices.ok()) << devices.status();
+  std::vector<std::string> names;
+  for (const DeviceSpec& device : *devices) names.push_back(DeviceName(device));
+  return names;
+}
+
+TEST(DeviceList, NamesWorkersInOrder) {
+  EXPECT_THAT(Names("cpu"), ElementsAre("cpu:6"));
+  EXPECT_THAT(Names("cpu:2"), ElementsAre("cpu:2"));
+  EXPECT_THAT(Names("cpu:2,cpu:3"), ElementsAre("cpu:2", "cpu:3"));
+  EXPECT_THAT(Names("cuda"), ElementsAre("cuda:0"));
+  EXPECT_THAT(Names("cuda:1,cuda:0"), ElementsAre("cuda:1", "cuda:0"));
+}
+
+TEST(DeviceList, RefusesWhatIsWrongByName) {
+  for (const std::string text :
+       {"", "cpu,", "gpu:0", "cpu:0", "cpu:-1", "cpu:x", "cpu:", "cpu:2000", "cuda:-1", "cuda:64",
+        "cuda:1,cuda:1", "cpu,cuda:0", " cpu"}) {
+    const auto devices = ParseDeviceList(text, kCores);
+    EXPECT_EQ(devices.status().code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_THAT(std::string(devices.status().message()), HasSubstr("allowed: cpu")) << text;
+  }
+  std::string many = "cpu";
+  for (int i = 0; i < kMaxDevices; ++i) many += ",cpu";
+  EXPECT_THAT(std::string(ParseDeviceList(many, kCores).status().message()),
+              HasSubstr("limit of 64"));
+}
+
+class ModelRepositoryTest : public ::testing::Test {
+ protected:
+  ModelRepositoryTest()
+      : path_(std::filesystem::path(::testing::TempDir()) /
+              absl::StrCat("repository-", ::testing::UnitTest::GetInstance()->random_seed(), "-",
+                           ::testing::UnitTest::GetInstance()->current_test_info()->name())) {
+    std::filesystem::remove_all(path_);
+    std::filesystem::create_directories(path_);
+  }
+  ~ModelRepositoryTest() override { std::filesystem::remove_all(path_); }
+
+  void Add(const std::string& directory) { std::filesystem::create_directory(path_ / directory); }
+  std::string Error() { return std::string(ListModelRepository(path_).status().message()); }
+
+  const std::filesystem::path path_;
+};
+
+TEST_F(ModelRepositoryTest, ListsDirectoriesByNameAndPassesOverOtherThings) {
+  Add("zebra");
+  Add("fashion-mnist_1.0");
+  Add(".fashion-mnist.tmp-1");
+  std::ofstream(path_ / "README.md") << "models";
+  std::filesystem::create_directory_symlink(path_ / "zebra", path_ / "horse");
+  const auto models = ListModelRepository(path_);
+  ASSERT_TRUE(models.ok()) << models.status();
+  std::vector<std::string> names;
+  for (const ModelDirectory& model : *models) {
+    names.push_back(model.name);
+    EXPECT_EQ(model.path, path_ / model.name);
+  }
+  EXPECT_THAT(names, ElementsAre("fashion-mnist_1.0", "horse", "zebra"));
+}
+
+TEST_F(ModelRepositoryTest, FaultsNameThePath) {
+  EXPECT_THAT(Error(), AllOf(HasSubstr(path_.string()), HasSubstr("holds no model")));
+  Add("two words");
+  EXPECT_THAT(Error(), HasSubstr((path_ / "two words").string()));
+  std::ofstream(path_ / "model_index.json") << "{}";
+  EXPECT_THAT(Error(), HasSubstr("is a checkpoint itself"));
+  EXPECT_EQ(ListModelRepository(path_ / "absent").status().code(), absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace diffusiond
