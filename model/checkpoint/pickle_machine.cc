@@ -11,39 +11,11 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "model/checkpoint/file_status.h"
+#include "model/checkpoint/pickle_opcodes.h"
 #include "model/checkpoint/pickled_tensor.h"
 
 namespace diffusiond {
 namespace {
-
-enum Opcode : uint8_t {
-  kMark = '(',
-  kStop = '.',
-  kBinInt = 'J',
-  kBinInt1 = 'K',
-  kBinInt2 = 'M',
-  kNone = 'N',
-  kBinPersistentId = 'Q',
-  kReduce = 'R',
-  kBinUnicode = 'X',
-  kBuild = 'b',
-  kGlobal = 'c',
-  kBinGet = 'h',
-  kLongBinGet = 'j',
-  kBinPut = 'q',
-  kLongBinPut = 'r',
-  kSetItem = 's',
-  kTuple = 't',
-  kSetItems = 'u',
-  kEmptyDict = '}',
-  kEmptyTuple = ')',
-  kProtocol = 0x80,
-  kTuple1 = 0x85,
-  kTuple2 = 0x86,
-  kTuple3 = 0x87,
-  kNewTrue = 0x88,
-  kNewFalse = 0x89,
-};
 
 constexpr uint8_t kKnownProtocol = 2;
 
@@ -104,7 +76,7 @@ class Machine {
   absl::StatusOr<TensorMap> Run();
 
  private:
-  absl::Status Execute(uint8_t opcode);
+  absl::Status Execute(PickleOpcode opcode);
   absl::Status ImportGlobal();
   absl::Status Reduce();
   absl::Status LoadStorage();
@@ -191,19 +163,22 @@ std::optional<size_t> Machine::CountToMark() const {
 }
 
 absl::StatusOr<TensorMap> Machine::Run() {
-  uint8_t opcode, protocol;
-  if (!Take(&opcode) || opcode != kProtocol || !Take(&protocol) || protocol != kKnownProtocol) {
+  PickleOpcode opcode;
+  uint8_t protocol;
+  if (!Take(&opcode) || opcode != PickleOpcode::kProtocol || !Take(&protocol) ||
+      protocol != kKnownProtocol) {
     return Error("expected a pickle of protocol 2");
   }
   for (int64_t count = 0; count < kMaxPickleInstructions; ++count) {
     if (!Take(&opcode)) return Error("truncated");
-    if (opcode == kStop) return Result();
+    if (opcode == PickleOpcode::kStop) return Result();
     if (absl::Status status = Execute(opcode); !status.ok()) return status;
   }
   return Error(absl::StrCat("more than ", kMaxPickleInstructions, " instructions"));
 }
 
-absl::Status Machine::Execute(uint8_t opcode) {
+absl::Status Machine::Execute(PickleOpcode opcode) {
+  using enum PickleOpcode;
   switch (opcode) {
     case kMark:
       return Push(Kind::kMark, 0);
@@ -269,7 +244,8 @@ absl::Status Machine::Execute(uint8_t opcode) {
     case kLongBinGet:
       return WithSlot<uint32_t>(&Machine::Get);
     default:
-      return Error(absl::StrFormat("opcode 0x%02x is refused: no state_dict needs it", opcode));
+      return Error(absl::StrFormat("opcode 0x%02x is refused: no state_dict needs it",
+                                   static_cast<int>(opcode)));
   }
 }
 

@@ -70,7 +70,7 @@ TEST(AllocationTest, ATinyPickleThatClaimsGigabytesIsRefusedCheaply) {
 TEST(AllocationTest, OpeningACheckpointCopiesNoWeights) {
   const size_t before = allocated_bytes;
   const absl::StatusOr<Checkpoint> checkpoint =
-      Checkpoint::Open(GoldenDirectory() / "unet/church_narrow");
+      Checkpoint::Open(ShippedGoldenDirectory() / "unet/church_narrow");
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
   const size_t opened = allocated_bytes - before;
   size_t weights = 0;

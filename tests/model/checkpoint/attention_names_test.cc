@@ -12,7 +12,7 @@ namespace {
 
 TEST(AttentionNamesTest, OldHubNamesBecomeTheCurrentOnes) {
   int renamed = 0;
-  for (const auto& file : std::filesystem::directory_iterator(GoldenDirectory() / "full")) {
+  for (const auto& file : std::filesystem::directory_iterator(ShippedGoldenDirectory() / "full")) {
     const auto list = nlohmann::json::parse(ReadWholeFile(file.path()));
     for (const auto& row : list.at("tensors")) {
       const std::string current = row.at(0);

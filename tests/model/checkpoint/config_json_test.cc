@@ -41,7 +41,7 @@ Json ValidUNet() {
 
 TEST(UNetConfigJsonTest, WritesTheVeryFilesOfDiffusers) {
   int compared = 0;
-  for (const auto& golden : GoldenCheckpoints()) {
+  for (const auto& golden : GoldenCheckpoints(ShippedGoldenDirectory())) {
     const auto path = golden / "unet/config.json";
     if (!std::filesystem::exists(path)) continue;
     const std::string text = ReadWholeFile(path);
@@ -55,7 +55,7 @@ TEST(UNetConfigJsonTest, WritesTheVeryFilesOfDiffusers) {
 }
 
 TEST(UNetConfigJsonTest, ShortOldFilesTakeTheConstructorsDefaults) {
-  for (const auto& entry : std::filesystem::directory_iterator(GoldenDirectory() / "hub")) {
+  for (const auto& entry : std::filesystem::directory_iterator(ShippedGoldenDirectory() / "hub")) {
     const auto path = entry.path() / "config.json";
     const absl::StatusOr<UNetConfig> config = ParseUNetConfig(ReadWholeFile(path));
     ASSERT_TRUE(config.ok()) << path << config.status();
@@ -69,10 +69,10 @@ TEST(UNetConfigJsonTest, ShortOldFilesTakeTheConstructorsDefaults) {
 }
 
 TEST(UNetConfigJsonTest, OldAndNewFilesOfOneModelAreEqual) {
-  EXPECT_EQ(
-      *ParseUNetConfig(ReadWholeFile(GoldenDirectory() / "unet/cifar_narrow_old/config.json")),
-      *ParseUNetConfig(
-          ReadWholeFile(GoldenDirectory() / "unet/cifar_narrow_new/unet/config.json")));
+  EXPECT_EQ(*ParseUNetConfig(
+                ReadWholeFile(ShippedGoldenDirectory() / "unet/cifar_narrow_old/config.json")),
+            *ParseUNetConfig(ReadWholeFile(ShippedGoldenDirectory() /
+                                           "unet/cifar_narrow_new/unet/config.json")));
 }
 
 TEST(UNetConfigJsonTest, EveryFieldSurvivesARoundTrip) {
@@ -172,7 +172,7 @@ TEST(UNetConfigJsonTest, RefusesWhatIsNotAnObject) {
 }
 
 TEST(SchedulerConfigJsonTest, WritesTheVeryFilesOfDiffusers) {
-  for (const auto& golden : GoldenCheckpoints()) {
+  for (const auto& golden : GoldenCheckpoints(ShippedGoldenDirectory())) {
     const auto path = golden / "scheduler/scheduler_config.json";
     if (!std::filesystem::exists(path)) continue;
     const std::string text = ReadWholeFile(path);
@@ -185,7 +185,7 @@ TEST(SchedulerConfigJsonTest, WritesTheVeryFilesOfDiffusers) {
 TEST(SchedulerConfigJsonTest, WritesTheFieldsOfEitherClassThatDiffusersWrites) {
   for (const char* family : {"ddpm", "ddim"}) {
     const Json list = Json::parse(
-        ReadWholeFile(GoldenDirectory() / "scheduler" / (family + std::string(".json"))));
+        ReadWholeFile(ShippedGoldenDirectory() / "scheduler" / (family + std::string(".json"))));
     for (const Json& golden : list.at("cases")) {
       const Json& expected = golden.at("config");
       const absl::StatusOr<SchedulerConfig> config = ParseSchedulerConfig(expected.dump());
@@ -197,7 +197,7 @@ TEST(SchedulerConfigJsonTest, WritesTheFieldsOfEitherClassThatDiffusersWrites) {
 
 TEST(SchedulerConfigJsonTest, ShortOldFilesTakeTheDefaults) {
   const absl::StatusOr<SchedulerConfig> config = ParseSchedulerConfig(
-      ReadWholeFile(GoldenDirectory() / "hub/ddpm-church-256/scheduler_config.json"));
+      ReadWholeFile(ShippedGoldenDirectory() / "hub/ddpm-church-256/scheduler_config.json"));
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(*config, SchedulerConfig());
 }
@@ -270,7 +270,7 @@ TEST(GenerationDefaultsTest, AreRefusedOutOfRange) {
 
 TEST(ModelIndexJsonTest, WritesTheVeryFileOfDiffusers) {
   const std::string text =
-      ReadWholeFile(GoldenDirectory() / "unet/cifar_narrow_new/model_index.json");
+      ReadWholeFile(ShippedGoldenDirectory() / "unet/cifar_narrow_new/model_index.json");
   ASSERT_TRUE(ParseModelIndex(text).ok());
   EXPECT_EQ(*FormatModelIndex({}), text);
 }

@@ -30,7 +30,7 @@ bool SameTensors(const TensorMap& a, const TensorMap& b) {
 
 TEST(DiffusersDirectoryTest, EveryGoldenCheckpointOpensAndSurvivesARoundTrip) {
   ScratchDirectory scratch;
-  for (const fs::path& golden : GoldenCheckpoints()) {
+  for (const fs::path& golden : GoldenCheckpoints(GoldenDirectory())) {
     const absl::StatusOr<Checkpoint> read = Checkpoint::Open(golden);
     ASSERT_TRUE(read.ok()) << read.status();
     const Json meta = Json::parse(ReadWholeFile(golden / "meta.json"));
@@ -52,7 +52,8 @@ TEST(DiffusersDirectoryTest, EveryGoldenCheckpointOpensAndSurvivesARoundTrip) {
 
 TEST(DiffusersDirectoryTest, WritesTheVeryFilesOfDiffusers) {
   ScratchDirectory scratch;
-  const fs::path golden = GoldenDirectory() / "unet/cifar_narrow_new", copy = scratch / "copy";
+  const fs::path golden = ShippedGoldenDirectory() / "unet/cifar_narrow_new",
+                 copy = scratch / "copy";
   const absl::StatusOr<Checkpoint> read = Checkpoint::Open(golden);
   ASSERT_TRUE(read.ok()) << read.status();
   ASSERT_TRUE(SaveCheckpoint(copy, read->config(), read->tensors()).ok());
@@ -65,9 +66,9 @@ TEST(DiffusersDirectoryTest, WritesTheVeryFilesOfDiffusers) {
 
 TEST(DiffusersDirectoryTest, FlatOldNamesAndNestedNewNamesAreOneModel) {
   const absl::StatusOr<Checkpoint> old_names =
-      Checkpoint::Open(GoldenDirectory() / "unet/cifar_narrow_old");
+      Checkpoint::Open(ShippedGoldenDirectory() / "unet/cifar_narrow_old");
   const absl::StatusOr<Checkpoint> new_names =
-      Checkpoint::Open(GoldenDirectory() / "unet/cifar_narrow_new");
+      Checkpoint::Open(ShippedGoldenDirectory() / "unet/cifar_narrow_new");
   ASSERT_TRUE(old_names.ok() && new_names.ok());
   EXPECT_TRUE(SameTensors(old_names->tensors(), new_names->tensors()));
   EXPECT_EQ(old_names->digest(), new_names->digest());

@@ -155,7 +155,8 @@ TEST(SafetensorsTest, RefusesDamageAndSaysWhatIsWrong) {
 }
 
 TEST(SafetensorsTest, RefusesAGoldenFileCutAnywhere) {
-  const std::string whole = ReadWholeFile(GoldenDirectory() / "scheduler/tables.safetensors");
+  const std::string whole =
+      ReadWholeFile(ShippedGoldenDirectory() / "scheduler/tables.safetensors");
   ASSERT_TRUE(ParseSafetensors(Bytes(whole)).ok());
   for (size_t size = 0; size < whole.size(); size += size < 6000 ? 1 : 997) {
     ASSERT_FALSE(ParseSafetensors(Bytes(whole).first(size)).ok()) << size;
@@ -217,7 +218,7 @@ TEST(SafetensorsTest, WritesWhatItReads) {
 TEST(SafetensorsTest, WritesTheVeryBytesOfDiffusers) {
   ScratchDirectory scratch;
   int compared = 0;
-  for (const auto& golden : GoldenCheckpoints()) {
+  for (const auto& golden : GoldenCheckpoints(ShippedGoldenDirectory())) {
     const auto path = golden / "unet/diffusion_pytorch_model.safetensors";
     if (!std::filesystem::exists(path)) continue;
     const absl::StatusOr<SafetensorsFile> file = SafetensorsFile::Open(path);

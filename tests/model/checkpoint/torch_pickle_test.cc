@@ -232,7 +232,7 @@ TEST(TorchPickleTest, RefusesDamagedAndForeignArchives) {
 
 TEST(TorchPickleTest, RefusesAGoldenFileCutAnywhereAndSurvivesFlippedBytes) {
   const std::string whole =
-      ReadWholeFile(GoldenDirectory() / "unet/cifar_tiny_bin/diffusion_pytorch_model.bin");
+      ReadWholeFile(ShippedGoldenDirectory() / "unet/cifar_tiny_bin/diffusion_pytorch_model.bin");
   ASSERT_TRUE(ParseTorchArchive(Bytes(whole)).ok());
   for (size_t size = 0; size < whole.size(); size += 487) {
     ASSERT_FALSE(ParseTorchArchive(Bytes(whole).first(size)).ok()) << size;
