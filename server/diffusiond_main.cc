@@ -244,8 +244,8 @@ int Run(const ServerFlags& flags, ShutdownSignal& shutdown) {
 }  // namespace diffusiond
 
 int main(int argc, char** argv) {
-  diffusiond::ShutdownSignal shutdown;  // Before anything that starts threads.
-  std::signal(SIGPIPE, SIG_IGN);        // A log reader that went away is no reason to end.
+  diffusiond::ShutdownSignal shutdown;
+  std::signal(SIGPIPE, SIG_IGN);  // A log reader that went away is no reason to end.
   absl::FlagsUsageConfig usage;
   usage.version_string = [] {
     return absl::StrCat("diffusiond ", diffusiond::kServerVersion, "\n");

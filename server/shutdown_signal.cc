@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <thread>
 
@@ -13,20 +14,24 @@ namespace {
 
 constexpr int kExitStatusOfSignal = 128;  // As shells report it.
 
-sigset_t Signals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  return signals;
+// Set before the handlers are; a handler can be told nothing else.
+int signal_pipe_input = -1;
+
+void PassOn(int number) {
+  const int saved = errno;
+  const char byte = static_cast<char>(number);
+  [[maybe_unused]] const ssize_t written = write(signal_pipe_input, &byte, 1);
+  errno = saved;
 }
 
-int AwaitSignal() {
-  const sigset_t signals = Signals();
-  int number = 0;
-  while (sigwait(&signals, &number) != 0) {
-  }
-  return number;
+// The next signal's number; -1 if none can come any more.
+int AwaitSignal(int output) {
+  char byte = 0;
+  ssize_t taken = 0;
+  do {
+    taken = read(output, &byte, 1);
+  } while (taken < 0 && errno == EINTR);
+  return taken == 1 ? byte : -1;
 }
 
 }  // namespace
@@ -38,17 +43,26 @@ struct ShutdownSignal::State {
 };
 
 ShutdownSignal::ShutdownSignal() : state_(std::make_shared<State>()) {
-  const sigset_t signals = Signals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::thread([state = state_] {
-    const int first = AwaitSignal();
+  int ends[2];
+  if (pipe(ends) != 0) return;  // Signals keep their default: they end the process.
+  signal_pipe_input = ends[1];
+  std::thread([state = state_, output = ends[0]] {
+    const int first = AwaitSignal(output);
+    if (first < 0) return;
     {
       absl::MutexLock lock(&state->mu);
       if (!state->expected) _exit(kExitStatusOfSignal + first);
       state->first = first;
     }
-    _exit(kExitStatusOfSignal + AwaitSignal());
+    const int second = AwaitSignal(output);
+    if (second >= 0) _exit(kExitStatusOfSignal + second);
   }).detach();
+  struct sigaction action = {};
+  action.sa_handler = PassOn;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
 }
 
 void ShutdownSignal::Expect() {

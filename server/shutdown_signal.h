@@ -6,13 +6,12 @@
 
 namespace diffusiond {
 
-// A thread waits for the signals; no handlers, so that what follows may lock and allocate. The
-// kernel drops signals that process 1 does not handle, unless they are blocked, which they are
-// here. Thread-safe.
+// Handlers pass the signals through a pipe to a thread, so that what follows may lock and allocate.
+// Blocking the signals and waiting for them would not do: libraries start threads before main, and
+// a signal would end the process through one of those. One object a process. Thread-safe.
 class ShutdownSignal {
  public:
-  // Blocks the signals in this thread and in those started from now on: construct it first. A
-  // signal before Expect ends the process at once, with status 128 + its number.
+  // A signal before Expect ends the process at once, with status 128 + its number.
   ShutdownSignal();
 
   // From now on the first signal is an orderly request and only the second ends the process at

@@ -1,6 +1,7 @@
 // What shares a step batch, and that sharing changes nothing.
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -121,6 +122,59 @@ TEST(EngineBatching, AModelThatNoWorkerServesWaits) {
   other.model = "other";
   engine.Submit(other);
   EXPECT_THAT(engine.Step(), IsEmpty());
+}
+
+// Workers beside each other: FakeExecutor's capacity is 8, in micro-batches of 4.
+
+size_t Rows(const std::optional<StepBatch>& batch) {
+  return batch.has_value() ? batch->rows.size() : 0;
+}
+
+TEST(EngineWorkers, ShareWhatWaitsWhileAllAreIdle) {
+  SteppedEngine engine;
+  const WorkerId second = engine.engine().AddWorker(engine.capacities());
+  engine.Submit(Images(8, 1, HalvingPlan(3)));
+  for (int step = 0; step < 3; ++step) {
+    std::optional<StepBatch> one = engine.Take();
+    std::optional<StepBatch> other = engine.engine().TryNextBatch(second);
+    EXPECT_EQ(Rows(one), 4u);
+    EXPECT_EQ(Rows(other), 4u);
+    engine.Finish(*std::move(one));
+    engine.Finish(*std::move(other));
+  }
+  EXPECT_FALSE(engine.Take().has_value());
+}
+
+TEST(EngineWorkers, DoNotSplitAMicroBatch) {
+  SteppedEngine engine;
+  engine.engine().AddWorker(engine.capacities());
+  engine.Submit(Images(3, 1, HalvingPlan(3)));
+  EXPECT_EQ(engine.Step().size(), 3u);
+}
+
+TEST(EngineWorkers, LeaveNothingToOnesThatAreBusyOrGoneOrServeAnotherModel) {
+  SteppedEngine engine;
+  const WorkerId busy = engine.engine().AddWorker(engine.capacities());
+  engine.engine().RemoveWorker(engine.engine().AddWorker(engine.capacities()));
+  engine.engine().AddWorker({{"other", 8, 4}});
+  engine.Submit(Images(1, 1, HalvingPlan(3)));
+  std::optional<StepBatch> running = engine.engine().TryNextBatch(busy);
+  ASSERT_EQ(Rows(running), 1u);
+  engine.Submit(Images(8, 2, HalvingPlan(3)));
+  EXPECT_EQ(engine.Step().size(), 8u);
+  engine.Finish(*std::move(running));
+}
+
+TEST(EngineWorkers, GetNothingMoreOnceRemovedAndMayGiveBackWhatTheyHave) {
+  SteppedEngine engine;
+  const WorkerId leaving = engine.engine().AddWorker(engine.capacities());
+  auto listener = engine.Submit(Images(1, 1, HalvingPlan(2)));
+  std::optional<StepBatch> running = engine.engine().TryNextBatch(leaving);
+  engine.engine().RemoveWorker(leaving);
+  engine.Finish(*std::move(running));
+  EXPECT_FALSE(engine.engine().NextBatch(leaving).has_value());
+  engine.StepAll();
+  EXPECT_TRUE(listener->status().ok());
 }
 
 // The promise: an image depends on its spec, and on nothing that happens around it.

@@ -212,10 +212,9 @@ TEST(EngineShutdown, EndsEverythingAndWakesWorkers) {
   std::optional<StepBatch> running = engine.Take();
   std::vector<std::thread> workers;
   for (int i = 0; i < 3; ++i) {
-    workers.emplace_back([&engine] {
-      const WorkerCapacity capacity{"model", 8, 4};
-      EXPECT_FALSE(engine.engine().NextBatch(absl::MakeConstSpan(&capacity, 1)).has_value());
-    });
+    const WorkerId worker = engine.engine().AddWorker(engine.capacities());
+    workers.emplace_back(
+        [&engine, worker] { EXPECT_FALSE(engine.engine().NextBatch(worker).has_value()); });
   }
   engine.engine().Shutdown();
   for (std::thread& worker : workers) worker.join();
