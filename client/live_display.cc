@@ -91,18 +91,33 @@ class LiveDisplay : public GenerateDisplay {
   int LineGap() const { return terminal_.rows >= kAiryRows ? 1 : 0; }
   int TextColumns() const { return std::max(10, terminal_.columns - kIndent - 1); }
 
-  // Pictures of one kind, in rows; finished ones replace their previews.
-  void AppendPictures(const GridLayout& layout, const Pictures& previews, Lines* lines) const {
+  // Finished pictures in the place of their previews.
+  Pictures Latest(const Pictures& previews) const {
+    Pictures latest = previews;
+    for (size_t i = 0; i < latest.size(); ++i) {
+      if (finished_[i].has_value()) latest[i] = finished_[i];
+    }
+    return latest;
+  }
+
+  Image EmptySlot() const {
     const auto width = static_cast<int>(accepted_.width());
     const auto height = static_cast<int>(accepted_.height());
-    const Image empty{width, height, 1,
-                      std::vector<uint8_t>(static_cast<size_t>(width) * height, kEmptySlot)};
+    return {width, height, 1,
+            std::vector<uint8_t>(static_cast<size_t>(width) * height, kEmptySlot)};
+  }
+
+  int PictureColumns(const GridLayout& layout) const {
+    return FitToCells(EmptySlot(), layout.cell_columns, layout.cell_lines).width;
+  }
+
+  void AppendPictures(const GridLayout& layout, const Pictures& pictures, Lines* lines) const {
+    const Image empty = EmptySlot();
     std::vector<TextBlock> row;
     for (int i = 0; i < layout.shown; ++i) {
-      const std::optional<Image>& picture = finished_[i].has_value() ? finished_[i] : previews[i];
-      row.push_back(DrawImage(FitToCells(picture.has_value() ? *picture : empty,
-                                         layout.cell_columns, layout.cell_lines),
-                              terminal_.color));
+      row.push_back(
+          DrawImage(FitToCells(pictures[i].value_or(empty), layout.cell_columns, layout.cell_lines),
+                    terminal_.color));
       if (static_cast<int>(row.size()) < layout.per_row && i + 1 < layout.shown) continue;
       if (i >= layout.per_row) lines->resize(lines->size() + LineGap());
       for (std::string& line : BesideEachOther(row, kGap).lines) lines->push_back(std::move(line));
@@ -111,9 +126,9 @@ class LiveDisplay : public GenerateDisplay {
   }
 
   // `text_lines`: those that the frame needs beside its pictures.
-  GridLayout LayOut(int bands, int text_lines) const {
+  GridLayout LayOut(size_t count, int bands, int text_lines) const {
     const int lines = std::clamp(terminal_.rows - text_lines - 1, 1, kMaxPictureLines);
-    return LayOutGrid(static_cast<int>(finished_.size()), static_cast<int>(accepted_.width()),
+    return LayOutGrid(static_cast<int>(count), static_cast<int>(accepted_.width()),
                       static_cast<int>(accepted_.height()),
                       {.columns = TextColumns(),
                        .lines = lines,
@@ -122,31 +137,47 @@ class LiveDisplay : public GenerateDisplay {
                        .bands = bands});
   }
 
-  Lines Compose() {
-    terminal_ = options_.terminal();
-    const bool airy = LineGap() > 0;
-    const int text_lines = airy ? 6 : 4;  // Header, label, "and more", bar; two blanks.
-    GridLayout layout = LayOut(1, text_lines);
+  // Label and pictures of each kind of preview that was asked for.
+  void AppendPreviews(int text_lines, Lines* lines) const {
+    const std::string at = previewed_ ? absl::StrFormat(" at t = %.0f", timestep_) : "";
+    const size_t count = finished_.size();
+    GridLayout layout = LayOut(count, 1, text_lines);
     bool x_t = options_.expect_x_t;
     if (x_t && options_.expect_x0_hat) {
+      const GridLayout pair = LayOut(2, 1, text_lines);
+      if (count == 1 && pair.per_row == 2) {
+        std::string label = absl::StrCat("x_t", at);
+        const size_t columns = static_cast<size_t>(PictureColumns(pair) + kGap);
+        label.resize(std::max(label.size() + kGap, columns), ' ');
+        lines->push_back(Styled("2", absl::StrCat(label, "x0-hat: the expected image")));
+        AppendPictures(pair, {Latest(x_t_)[0], Latest(x0_hat_)[0]}, lines);
+        return;
+      }
       // Both where that costs no picture; else the guesses, which show more.
-      const GridLayout both = LayOut(2, text_lines + 1);
+      const GridLayout both = LayOut(count, 2, text_lines + 1);
       x_t = both.shown == layout.shown;
       if (x_t) layout = both;
     }
-    Lines lines = {Header()};
-    if (airy) lines.emplace_back();
     if (x_t) {
-      const std::string at = previewed_ ? absl::StrFormat(" at t = %.0f", timestep_) : "";
-      lines.push_back(Styled("2", absl::StrCat("x_t: the noisy image", at)));
-      AppendPictures(layout, x_t_, &lines);
+      lines->push_back(Styled("2", absl::StrCat("x_t: the noisy image", at)));
+      AppendPictures(layout, Latest(x_t_), lines);
     }
     if (options_.expect_x0_hat) {
-      lines.push_back(Styled("2", "x0-hat: what the model takes it to become"));
-      AppendPictures(layout, x0_hat_, &lines);
+      lines->push_back(Styled("2", absl::StrCat("x0-hat", x_t ? "" : at, ": the expected image")));
+      AppendPictures(layout, Latest(x0_hat_), lines);
     }
-    if (!x_t && !options_.expect_x0_hat && any_finished_) AppendPictures(layout, x0_hat_, &lines);
-    AppendMore(layout, &lines);
+    if (!x_t && !options_.expect_x0_hat && any_finished_) {
+      AppendPictures(layout, finished_, lines);
+    }
+    AppendMore(layout, lines);
+  }
+
+  Lines Compose() {
+    terminal_ = options_.terminal();
+    const bool airy = LineGap() > 0;
+    Lines lines = {Header()};
+    if (airy) lines.emplace_back();
+    AppendPreviews(airy ? 6 : 4, &lines);  // Header, label, "and more", bar; two blanks.
     if (airy) lines.emplace_back();
     lines.push_back(Bar());
     return lines;
@@ -155,8 +186,9 @@ class LiveDisplay : public GenerateDisplay {
   Lines ComposeFinished() {
     terminal_ = options_.terminal();
     Lines lines = {Header(), ""};
-    const GridLayout layout = LayOut(1, 8);  // What is printed below should leave them in sight.
-    AppendPictures(layout, x0_hat_, &lines);
+    // What is printed below should leave them in sight.
+    const GridLayout layout = LayOut(finished_.size(), 1, 8);
+    AppendPictures(layout, finished_, &lines);
     AppendMore(layout, &lines);
     lines.emplace_back();
     return lines;

@@ -7,6 +7,11 @@
 #include "absl/strings/str_format.h"
 
 namespace diffusiond {
+namespace {
+
+constexpr absl::Duration kBurst = absl::Milliseconds(20);
+
+}  // namespace
 
 ProgressMeter::ProgressMeter(uint32_t count, uint32_t steps)
     : steps_done_(count), steps_total_(steps) {}
@@ -16,10 +21,10 @@ void ProgressMeter::Update(uint32_t image_index, uint32_t steps_done, uint32_t s
   sum_ += steps_done - steps_done_[image_index];
   steps_done_[image_index] = steps_done;
   steps_total_ = steps_total;
-  if (!first_update_.has_value()) {
-    first_update_ = now;
-    first_steps_ = MeanStepsDone();
-  }
+  if (!first_update_.has_value()) first_update_ = now;
+  // The images of one step batch report together; counted from its first, they would look like
+  // steps done in no time.
+  if (now < *first_update_ + kBurst) first_steps_ = MeanStepsDone();
   last_update_ = now;
 }
 

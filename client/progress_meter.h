@@ -24,7 +24,7 @@ class ProgressMeter {
   uint32_t steps_done() const;
   uint32_t steps_total() const { return steps_total_; }
 
-  // From the first update to the last; absent until there are two different moments.
+  // From the first step to the last; absent until there are two different moments.
   std::optional<double> StepsPerSecond() const;
   std::optional<absl::Duration> TimeLeft() const;
 

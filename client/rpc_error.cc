@@ -33,6 +33,14 @@ absl::Duration ToDuration(const google::protobuf::Duration& proto) {
   return absl::Seconds(proto.seconds()) + absl::Nanoseconds(proto.nanos());
 }
 
+// The message says on one line what the details say field by field.
+bool RepeatsAll(absl::string_view message, const google::rpc::BadRequest& bad_request) {
+  for (const auto& violation : bad_request.field_violations()) {
+    if (!absl::StrContains(message, violation.description())) return false;
+  }
+  return bad_request.field_violations_size() > 0;
+}
+
 template <typename Proto>
 std::optional<Proto> PayloadOf(const absl::Status& status, absl::string_view url) {
   const absl::optional<absl::Cord> payload = status.GetPayload(url);
@@ -63,6 +71,11 @@ absl::Status StatusFromRpc(const grpc::Status& status, const std::string& target
       if (detail.Is<google::rpc::BadRequest>()) detail.UnpackTo(&bad_request);
       if (detail.Is<google::rpc::RetryInfo>()) detail.UnpackTo(&retry_info);
     }
+  }
+  if (RepeatsAll(message, bad_request)) {
+    const int wrong = bad_request.field_violations_size();
+    message = wrong == 1 ? "a field of the request is wrong"
+                         : absl::StrCat(wrong, " fields of the request are wrong");
   }
   for (const auto& violation : bad_request.field_violations()) {
     absl::StrAppend(&message, "\n  ", violation.field(), ": ", violation.description());

@@ -12,7 +12,8 @@
 
 namespace diffusiond {
 
-// Same code. The message is the server's, followed by one line "  FIELD: DESCRIPTION" for each
+// Same code. The message is the server's (or, where that only repeats the details, how many fields
+// are wrong), followed by one line "  FIELD: DESCRIPTION" for each
 // field violation of a google.rpc.BadRequest and one for a google.rpc.RetryInfo; both details stay
 // in the status too (BadRequestOf, RetryDelayOf). Where no connection could be made, the message
 // names `target` and the reason, and IsUnreachable holds.

@@ -27,7 +27,7 @@ absl::Status StatusOfStream(std::vector<v1::GenerateEvent> events) {
   return ConnectTo(server)->Generate({}, {}).status();
 }
 
-grpc::Status BadRequestStatus() {
+grpc::Status BadRequestStatus(const std::string& message) {
   google::rpc::BadRequest bad_request;
   const auto add = [&bad_request](const char* field, const char* description) {
     auto* violation = bad_request.add_field_violations();
@@ -39,7 +39,7 @@ grpc::Status BadRequestStatus() {
   google::rpc::Status details;
   details.set_code(3);
   details.add_details()->PackFrom(bad_request);
-  return {grpc::StatusCode::INVALID_ARGUMENT, "2 fields are wrong", details.SerializeAsString()};
+  return {grpc::StatusCode::INVALID_ARGUMENT, message, details.SerializeAsString()};
 }
 
 TEST(DiffusionClientTest, ReportsEventsInOrderAndReturnsTheReceipt) {
@@ -101,13 +101,21 @@ TEST(DiffusionClientTest, RefusesAStreamThatEndsWithoutCompleted) {
 }
 
 TEST(DiffusionClientTest, FoldsBadRequestIntoOneLineAField) {
-  const FakeDiffusionServer server({.status = BadRequestStatus()});
+  const FakeDiffusionServer server({.status = BadRequestStatus("no")});
   const absl::Status status = ConnectTo(server)->Generate({}, {}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(status.message(),
-            "2 fields are wrong\n  steps: 5000 is not in 1 .. 1000\n  eta: 2 is not in 0 .. 1");
+  EXPECT_EQ(status.message(), "no\n  steps: 5000 is not in 1 .. 1000\n  eta: 2 is not in 0 .. 1");
   ASSERT_EQ(BadRequestOf(status).field_violations_size(), 2);
   EXPECT_EQ(BadRequestOf(status).field_violations(1).field(), "eta");
+}
+
+TEST(DiffusionClientTest, DoesNotSayTwiceWhatTheMessageRepeats) {
+  const FakeDiffusionServer server(
+      {.status = BadRequestStatus("steps: 5000 is not in 1 .. 1000; eta: 2 is not in 0 .. 1")});
+  const absl::Status status = ConnectTo(server)->Generate({}, {}).status();
+  EXPECT_EQ(status.message(),
+            "2 fields of the request are wrong\n  steps: 5000 is not in 1 .. 1000\n"
+            "  eta: 2 is not in 0 .. 1");
 }
 
 TEST(DiffusionClientTest, TellsWhenToTryAgain) {

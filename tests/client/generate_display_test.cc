@@ -139,22 +139,50 @@ TEST(LiveDisplayTest, NeverDrawsMoreLinesThanTheTerminalHas) {
   }
 }
 
-TEST(LiveDisplayTest, ShowsXtAboveX0Hat) {
-  DisplayedStream stream(kTerminal, absl::Seconds(1));
+// The line of the last frame in which a grey level stands, or -1. x_t of the first image has the
+// grey level 50, x0-hat 10.
+struct PreviewLines {
+  int x_t = -1;
+  int x0_hat = -1;
+};
+
+PreviewLines ShowFirstPreviews(uint32_t count, Terminal terminal) {
+  DisplayedStream stream(terminal, absl::Seconds(1));
   const auto display = MakeLiveDisplay(stream.Options());
-  auto events = TinyStream(1, 5);
+  auto events = TinyStream(count, 5);
   events.resize(4);  // Accepted, progress, x_t, x0_hat of the first step.
   events[2].mutable_preview()->set_data(TinyStream(1, 5)[2 + 3 * 4].preview().data());
   stream.Show(*display, {events[0], events[1], events[2]});
   stream.Clear();
   stream.Show(*display, {events[3]});
-  // x_t has the grey level 50 here, x0-hat 10, as TinyStream paints steps.
-  const size_t x_t = stream.text().find("38;2;50;50;50");
-  const size_t x0_hat = stream.text().find("38;2;10;10;10");
-  ASSERT_NE(x_t, std::string::npos);
-  ASSERT_NE(x0_hat, std::string::npos);
-  EXPECT_LT(x_t, x0_hat);
   EXPECT_THAT(stream.text(), HasSubstr("at t = 4"));
+  PreviewLines found;
+  const std::vector<std::string> lines = absl::StrSplit(stream.text(), '\n');
+  for (size_t i = lines.size(); i-- > 0;) {
+    if (absl::StrContains(lines[i], "38;2;50;50;50")) found.x_t = static_cast<int>(i);
+    if (absl::StrContains(lines[i], "38;2;10;10;10")) found.x0_hat = static_cast<int>(i);
+  }
+  return found;
+}
+
+TEST(LiveDisplayTest, ShowsXtAboveX0Hat) {
+  const PreviewLines lines = ShowFirstPreviews(2, kTerminal);
+  ASSERT_GE(lines.x_t, 0);
+  EXPECT_LT(lines.x_t, lines.x0_hat);
+}
+
+TEST(LiveDisplayTest, ShowsXtBesideX0HatOfASingleImage) {
+  const PreviewLines lines = ShowFirstPreviews(1, kTerminal);
+  ASSERT_GE(lines.x_t, 0);
+  EXPECT_EQ(lines.x_t, lines.x0_hat);
+}
+
+TEST(LiveDisplayTest, ShowsX0HatAloneWhereBothWouldHideImages) {
+  Terminal small = kTerminal;
+  small.rows = 10;
+  const PreviewLines lines = ShowFirstPreviews(64, small);
+  EXPECT_EQ(lines.x_t, -1);
+  EXPECT_GE(lines.x0_hat, 0);
 }
 
 TEST(LiveDisplayTest, DrawsNoFasterThanAnEyeCanFollow) {
@@ -198,6 +226,17 @@ TEST(ProgressMeterTest, CountsStepsOfTheAverageImage) {
   EXPECT_EQ(meter.steps_done(), 3u);
   EXPECT_EQ(meter.StepsPerSecond(), 2.0);
   EXPECT_EQ(meter.TimeLeft(), absl::Seconds(3.5));
+}
+
+TEST(ProgressMeterTest, ImagesOfOneBatchAreNoSpeed) {
+  ProgressMeter meter(2, 10);
+  const absl::Time start = absl::UnixEpoch();
+  meter.Update(0, 1, 10, start);
+  meter.Update(1, 1, 10, start + absl::Microseconds(100));
+  EXPECT_EQ(meter.StepsPerSecond(), std::nullopt);
+  meter.Update(0, 2, 10, start + absl::Seconds(1));
+  meter.Update(1, 2, 10, start + absl::Seconds(1));
+  EXPECT_EQ(meter.StepsPerSecond(), 1.0);
 }
 
 TEST(FormatTest, SpansAndRatesAreShort) {
