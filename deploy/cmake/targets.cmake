@@ -13,8 +13,18 @@ function(diffusiond_flags target)
   endif()
 endfunction()
 
+# Debian's LibTorch takes whatever BLAS the machine prefers. OpenBLAS over OpenMP keeps to the threads
+# that LibTorch is told to use; OpenBLAS over its own threads lets every worker spin on all cores. So
+# our programs look there first; DT_RPATH, unlike DT_RUNPATH, also counts for LibTorch's own needs.
+find_path(DIFFUSIOND_BLAS_DIR libblas.so.3 NO_DEFAULT_PATH
+          PATHS /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/openblas-openmp)
+
 function(diffusiond_torch target)
   target_link_libraries(${target} PUBLIC ${TORCH_LIBRARIES})
+  if(DIFFUSIOND_BLAS_DIR)
+    target_link_options(${target} PUBLIC
+                        -Wl,--disable-new-dtags -Wl,-rpath,${DIFFUSIOND_BLAS_DIR})
+  endif()
   # Headers of LibTorch are not ours to mend.
   foreach(dir ${TORCH_INCLUDE_DIRS})
     target_include_directories(${target} SYSTEM PUBLIC ${dir})
