@@ -1,0 +1,70 @@
+"""Finds the programs' command lines in scripts, documents and manifests, to hold against them."""
+
+import os
+import re
+import shlex
+import subprocess
+
+PROGRAMS = ("diffusiond", "diffusionctl", "diffusion-train", "diffusion-eval")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def logical_lines(text):
+    """Lines of shell, continued ones joined, comments left out."""
+    for line in text.replace("\\\n", " ").splitlines():
+        line = line.strip().removeprefix("$ ")
+        if not line.startswith("#"):
+            yield line
+
+
+def markdown_shell(text):
+    """The shell blocks of a Markdown document."""
+    return "\n".join(body for language, body in FENCE.findall(text) if language in ("sh", ""))
+
+
+def invocations(text):
+    """Yields (program, [flag names]) for each command line in shell text; the program of
+    diffusionctl is "diffusionctl COMMAND"."""
+    for line in logical_lines(text):
+        for command in re.split(r"[|;&]+", line):
+            try:
+                words = shlex.split(command, comments=True)
+            except ValueError:  # A quote that spans lines: prose or a here-document.
+                words = command.split()
+            for position, word in enumerate(words):
+                program = word.rsplit("/", 1)[-1].strip("\"'")
+                if program in PROGRAMS and ("/" in word or _leads(words[:position])):
+                    yield parsed([program] + words[position + 1:])
+                    break
+
+
+def parsed(words):
+    """(program, [flag names]) of one command line."""
+    program = words[0]
+    if program == "diffusionctl":
+        program = " ".join(words[:2])
+    return program, flag_names(words)
+
+
+def _leads(words):
+    """True if what stands before a program's name only sets the stage for it."""
+    return all(re.match(r"(\w+=|exec$|nohup$|setsid$|sudo$|time$|if$|!$|\()", word)
+               for word in words)
+
+
+def flag_names(words):
+    return [re.match(r"--([\w-]+)", word).group(1) for word in words
+            if re.match(r"--[\w-]", word)]
+
+
+def known_flags(directory, program):
+    """{flag: its text of help} of a built program, or of a command of diffusionctl."""
+    name, *command = program.split()
+    arguments = ["help", *command] if command else ["--helpfull"]
+    reply = subprocess.run([os.path.join(directory, name), *arguments], text=True,
+                           capture_output=True, timeout=60, check=False)
+    flags = {}
+    for found in re.finditer(r"^ +--([\w-]+)(.*?)(?=^ +--|\Z)", reply.stdout + reply.stderr,
+                             re.MULTILINE | re.DOTALL):
+        flags[found.group(1)] = " ".join(found.group(2).split())
+    return flags
