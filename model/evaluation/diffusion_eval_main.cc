@@ -213,6 +213,7 @@ absl::Status Main() {
   report["classifier_accuracy"] = classifier->Accuracy(*test);
   absl::PrintF("classifier: %.1f %% of the test images right\n",
                100 * report["classifier_accuracy"].get<double>());
+  std::fflush(stdout);
   report["median_nearest_rms_of_test_images"] = MedianTestDistance(*train, *test);
 
   std::vector<std::unique_ptr<Denoiser>> lanes;

@@ -29,14 +29,17 @@ int64_t Halved(int64_t size) { return (size + 1) / 2; }
 ImageClassifier::ImageClassifier(int channels, int64_t pixels_left, int64_t classes) {
   int64_t in = channels;
   for (int64_t out : {32, 64, 128}) {
-    network_->push_back(
-        torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, 3).stride(2).padding(1).bias(false)));
+    network_->push_back(torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, 3)
+                                              .stride(in == channels ? 1 : 2)
+                                              .padding(1)
+                                              .bias(false)));
     network_->push_back(torch::nn::BatchNorm2d(out));
     network_->push_back(torch::nn::ReLU());
     in = out;
   }
+  network_->push_back(torch::nn::MaxPool2d(torch::nn::MaxPool2dOptions(2).ceil_mode(true)));
   network_->push_back(torch::nn::Flatten());
-  network_->push_back(torch::nn::Dropout(0.3));
+  network_->push_back(torch::nn::Dropout(0.4));
   network_->push_back(torch::nn::Linear(in * pixels_left, classes));
 }
 

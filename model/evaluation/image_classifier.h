@@ -14,7 +14,7 @@
 namespace diffusiond {
 
 struct ClassifierOptions {
-  int64_t epochs = 8;
+  int64_t epochs = 20;
   int64_t batch_size = 64;
   double learning_rate = 1e-3;
   uint64_t seed = 0;
