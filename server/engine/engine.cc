@@ -94,17 +94,27 @@ void Engine::Shutdown() {
   Conclude(std::move(aftermath));
 }
 
-std::optional<StepBatch> Engine::NextBatch(absl::Span<const WorkerCapacity> models,
-                                           const std::atomic<bool>* leave) {
+WorkerId Engine::AddWorker(std::vector<WorkerCapacity> models) {
+  absl::MutexLock lock(&mu_);
+  return scheduler_->AddWorker(std::move(models));
+}
+
+void Engine::RemoveWorker(WorkerId id) {
+  absl::MutexLock lock(&mu_);
+  scheduler_->RemoveWorker(id);
+  work_.SignalAll();
+}
+
+std::optional<StepBatch> Engine::NextBatch(WorkerId id) {
   while (true) {
     Aftermath aftermath;
     std::optional<StepBatch> batch;
     {
       absl::MutexLock lock(&mu_);
-      if (shut_down_ || (leave != nullptr && *leave)) return std::nullopt;
+      if (shut_down_ || !scheduler_->HasWorker(id)) return std::nullopt;
       const absl::Time now = options_.now();
       scheduler_->ExpireDue(now, aftermath);
-      batch = scheduler_->Choose(models, now, aftermath);
+      batch = scheduler_->Choose(id, now, aftermath);
       if (!batch.has_value() && aftermath.empty()) {
         work_.WaitWithTimeout(&mu_, scheduler_->NextDeadline() - now);
         continue;
@@ -115,7 +125,7 @@ std::optional<StepBatch> Engine::NextBatch(absl::Span<const WorkerCapacity> mode
   }
 }
 
-std::optional<StepBatch> Engine::TryNextBatch(absl::Span<const WorkerCapacity> models) {
+std::optional<StepBatch> Engine::TryNextBatch(WorkerId id) {
   Aftermath aftermath;
   std::optional<StepBatch> batch;
   {
@@ -123,7 +133,7 @@ std::optional<StepBatch> Engine::TryNextBatch(absl::Span<const WorkerCapacity> m
     if (shut_down_) return std::nullopt;
     const absl::Time now = options_.now();
     scheduler_->ExpireDue(now, aftermath);
-    batch = scheduler_->Choose(models, now, aftermath);
+    batch = scheduler_->Choose(id, now, aftermath);
   }
   Conclude(std::move(aftermath));
   return batch;
@@ -146,11 +156,6 @@ void Engine::Complete(StepBatch batch, absl::Status status) {
     work_.SignalAll();
   }
   Conclude(std::move(aftermath));
-}
-
-void Engine::WakeWorkers() {
-  absl::MutexLock lock(&mu_);
-  work_.SignalAll();
 }
 
 void Engine::Conclude(Aftermath aftermath) {

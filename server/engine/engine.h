@@ -10,10 +10,10 @@
 #ifndef DIFFUSIOND_SERVER_ENGINE_ENGINE_H_
 #define DIFFUSIOND_SERVER_ENGINE_ENGINE_H_
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -21,7 +21,6 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "server/engine/engine_metrics.h"
 #include "server/engine/generation.h"
 #include "server/engine/step_batch.h"
@@ -68,20 +67,22 @@ class Engine {
   // Makes every NextBatch return nullopt; what is left ends with UNAVAILABLE.
   void Shutdown();
 
-  // Waits for work for a worker that serves these models. nullopt: shut down, or `*leave` is true
-  // (see WakeWorkers).
-  std::optional<StepBatch> NextBatch(absl::Span<const WorkerCapacity> models,
-                                     const std::atomic<bool>* leave = nullptr);
+  // Registers a worker by what it can run. It then calls NextBatch and Complete in turn, and is
+  // idle in between: idle workers share what waits, in whole micro-batches.
+  WorkerId AddWorker(std::vector<WorkerCapacity> models);
+
+  // Makes the worker's NextBatch return nullopt. A batch in its hands must still be given back.
+  void RemoveWorker(WorkerId id);
+
+  // Waits for work for this worker. nullopt: shut down, or the worker was removed.
+  std::optional<StepBatch> NextBatch(WorkerId id);
 
   // As NextBatch, but never waits: nullopt also if there is nothing to run now. For simulations.
-  std::optional<StepBatch> TryNextBatch(absl::Span<const WorkerCapacity> models);
+  std::optional<StepBatch> TryNextBatch(WorkerId id);
 
   // Takes a batch back; `status` is what StepExecutor::Step returned. Not OK: no row advanced; its
   // rows are tried again, and after a few failures in a row their generations end with INTERNAL.
   void Complete(StepBatch batch, absl::Status status);
-
-  // Makes waiting NextBatch calls look at their `leave` again.
-  void WakeWorkers();
 
  private:
   explicit Engine(Options options);

@@ -2,6 +2,7 @@
 #ifndef DIFFUSIOND_SERVER_ENGINE_STEP_BATCH_H_
 #define DIFFUSIOND_SERVER_ENGINE_STEP_BATCH_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +13,8 @@
 namespace diffusiond {
 
 struct Trajectory;
+
+using WorkerId = uint64_t;
 
 // What a worker can run of one model. Capacity: network rows of one step batch, at least 2 (a
 // guided trajectory takes two). Micro-batch: network rows of one network call.
@@ -28,8 +31,9 @@ struct StepBatch {
   std::vector<StepRow> rows;  // What StepExecutor::Step takes.
   // The engine's own bookkeeping, one entry a row.
   std::vector<std::shared_ptr<Trajectory>> owners;
-  absl::Time started;
+  WorkerId worker = 0;
   int micro_batch = 1;
+  absl::Time started;
 };
 
 }  // namespace diffusiond

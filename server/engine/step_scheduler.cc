@@ -114,10 +114,40 @@ absl::Time StepScheduler::NextDeadline() const {
   return deadlines_.empty() ? absl::InfiniteFuture() : deadlines_.begin()->first;
 }
 
-std::optional<StepBatch> StepScheduler::Choose(absl::Span<const WorkerCapacity> models,
-                                               absl::Time now, Aftermath& aftermath) {
+WorkerId StepScheduler::AddWorker(std::vector<WorkerCapacity> models) {
+  for (const WorkerCapacity& capacity : models) ++idle_workers_[capacity.model];
+  workers_[++last_worker_].models = std::move(models);
+  return last_worker_;
+}
+
+void StepScheduler::RemoveWorker(WorkerId id) {
+  const auto found = workers_.find(id);
+  if (found == workers_.end()) return;
+  SetIdle(found->second, false);
+  workers_.erase(found);
+}
+
+void StepScheduler::SetIdle(Worker& worker, bool idle) {
+  if (worker.idle == idle) return;
+  worker.idle = idle;
+  for (const WorkerCapacity& capacity : worker.models) {
+    idle_workers_[capacity.model] += idle ? 1 : -1;
+  }
+}
+
+int StepScheduler::Share(const WorkerCapacity& capacity, const Model& model) const {
+  const int idle = std::max(1, idle_workers_.at(capacity.model));
+  const int even = (model.policy.waiting_network_rows() + idle - 1) / idle;
+  const int micro_batches = (even + capacity.micro_batch - 1) / capacity.micro_batch;
+  // A guided trajectory takes two rows, whatever the micro-batch.
+  return std::min(capacity.capacity, std::max(2, micro_batches * capacity.micro_batch));
+}
+
+std::optional<StepBatch> StepScheduler::Choose(WorkerId id, absl::Time now, Aftermath& aftermath) {
+  const auto worker = workers_.find(id);
+  if (worker == workers_.end()) return std::nullopt;
   std::vector<std::pair<uint64_t, const WorkerCapacity*>> turns;
-  for (const WorkerCapacity& capacity : models) {
+  for (const WorkerCapacity& capacity : worker->second.models) {
     const auto found = models_.find(capacity.model);
     if (found != models_.end()) turns.emplace_back(found->second.last_turn, &capacity);
   }
@@ -125,36 +155,44 @@ std::optional<StepBatch> StepScheduler::Choose(absl::Span<const WorkerCapacity> 
 
   for (const auto& [last_turn, capacity] : turns) {
     Model& model = models_.at(capacity->model);
-    const std::vector<StepPolicy::Choice> choices =
-        model.policy.Choose(capacity->capacity, limits_.max_resident_trajectories - model.resident);
+    const std::vector<StepPolicy::Choice> choices = model.policy.Choose(
+        Share(*capacity, model), limits_.max_resident_trajectories - model.resident);
     if (choices.empty()) continue;
-
     model.last_turn = ++turns_;
-    StepBatch batch;
-    batch.model = capacity->model;
-    batch.started = now;
-    batch.micro_batch = capacity->micro_batch;
-    for (const StepPolicy::Choice& choice : choices) {
-      const std::shared_ptr<Generation>& generation = generations_.at(choice.generation);
-      Trajectory& trajectory = generation->trajectories[choice.image_index];
-      if (!generation->first_step.has_value()) {
-        generation->first_step = now;
-        aftermath.queue_waits.push_back(now - generation->submitted);
-      }
-      if (!trajectory.resident) {
-        trajectory.resident = true;
-        ++model.resident;
-        --waiting_trajectories_;
-      }
-      trajectory.state = Trajectory::State::kRunning;
-      ++model.trajectories_in_flight;
-      batch.rows.push_back(BeginRow(trajectory));
-      // Shares the generation's life: it may end while the worker is at it.
-      batch.owners.emplace_back(generation, &trajectory);
-    }
+    SetIdle(worker->second, false);
+    StepBatch batch = BeginBatch(*capacity, model, choices, now, aftermath);
+    batch.worker = id;
     return batch;
   }
   return std::nullopt;
+}
+
+StepBatch StepScheduler::BeginBatch(const WorkerCapacity& capacity, Model& model,
+                                    const std::vector<StepPolicy::Choice>& choices, absl::Time now,
+                                    Aftermath& aftermath) {
+  StepBatch batch;
+  batch.model = capacity.model;
+  batch.micro_batch = capacity.micro_batch;
+  batch.started = now;
+  for (const StepPolicy::Choice& choice : choices) {
+    const std::shared_ptr<Generation>& generation = generations_.at(choice.generation);
+    Trajectory& trajectory = generation->trajectories[choice.image_index];
+    if (!generation->first_step.has_value()) {
+      generation->first_step = now;
+      aftermath.queue_waits.push_back(now - generation->submitted);
+    }
+    if (!trajectory.resident) {
+      trajectory.resident = true;
+      ++model.resident;
+      --waiting_trajectories_;
+    }
+    trajectory.state = Trajectory::State::kRunning;
+    ++model.trajectories_in_flight;
+    batch.rows.push_back(BeginRow(trajectory));
+    // Shares the generation's life: it may end while the worker is at it.
+    batch.owners.emplace_back(generation, &trajectory);
+  }
+  return batch;
 }
 
 StepRow StepScheduler::BeginRow(Trajectory& trajectory) const {
@@ -171,6 +209,9 @@ StepRow StepScheduler::BeginRow(Trajectory& trajectory) const {
 
 void StepScheduler::Settle(StepBatch& batch, const absl::Status& status, absl::Time now,
                            Aftermath& aftermath) {
+  if (const auto worker = workers_.find(batch.worker); worker != workers_.end()) {
+    SetIdle(worker->second, true);
+  }
   // Before the rows: an image that comes too late is late.
   ExpireDue(now, aftermath);
   Model& model = models_.at(batch.model);

@@ -14,7 +14,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "server/engine/generation.h"
 #include "server/engine/policy.h"
 #include "server/engine/step_batch.h"
@@ -61,10 +60,12 @@ class StepScheduler {
   // Of all that live; InfiniteFuture if none has one.
   absl::Time NextDeadline() const;
 
-  // A batch for a worker with these capacities; nullopt: nothing to run. Models that have work take
-  // turns.
-  std::optional<StepBatch> Choose(absl::Span<const WorkerCapacity> models, absl::Time now,
-                                  Aftermath& aftermath);
+  WorkerId AddWorker(std::vector<WorkerCapacity> models);
+  void RemoveWorker(WorkerId id);
+  bool HasWorker(WorkerId id) const { return workers_.contains(id); }
+
+  // A batch for this worker; nullopt: nothing to run. Models that have work take turns.
+  std::optional<StepBatch> Choose(WorkerId id, absl::Time now, Aftermath& aftermath);
 
   // Takes a batch back, as Engine::Complete.
   void Settle(StepBatch& batch, const absl::Status& status, absl::Time now, Aftermath& aftermath);
@@ -80,6 +81,17 @@ class StepScheduler {
     int resident = 0;
   };
 
+  struct Worker {
+    std::vector<WorkerCapacity> models;
+    bool idle = true;  // No batch in its hands.
+  };
+
+  void SetIdle(Worker& worker, bool idle);
+  // Network rows that a worker should take now, so that the idle ones beside it get theirs.
+  int Share(const WorkerCapacity& capacity, const Model& model) const;
+  StepBatch BeginBatch(const WorkerCapacity& capacity, Model& model,
+                       const std::vector<StepPolicy::Choice>& choices, absl::Time now,
+                       Aftermath& aftermath);
   StepRow BeginRow(Trajectory& trajectory) const;
   void SettleRow(Model& model, Trajectory& trajectory, StepRow& row, absl::Time now,
                  Aftermath& aftermath);
@@ -100,6 +112,9 @@ class StepScheduler {
   std::map<GenerationId, std::shared_ptr<Generation>> generations_;  // Not ended.
   std::set<std::pair<absl::Time, GenerationId>> deadlines_;
   std::map<std::string, Model> models_;  // With generations or rows in flight.
+  WorkerId last_worker_ = 0;
+  std::map<WorkerId, Worker> workers_;
+  std::map<std::string, int> idle_workers_;  // By the models that they serve.
 };
 
 }  // namespace diffusiond

@@ -59,7 +59,7 @@ DeviceWorker::DeviceWorker(const std::string& device, Engine* engine, StepExecut
                            std::vector<WorkerCapacity> capacities)
     : engine_(engine),
       executors_(std::move(executors)),
-      capacities_(std::move(capacities)),
+      id_(engine->AddWorker(std::move(capacities))),
       thread_([this, name = absl::StrCat("step ", device).substr(0, kMaxThreadName)] {
         pthread_setname_np(pthread_self(), name.c_str());
         Run();
@@ -69,13 +69,12 @@ DeviceWorker::~DeviceWorker() { Stop(); }
 
 void DeviceWorker::Stop() {
   if (!thread_.joinable()) return;
-  leave_ = true;
-  engine_->WakeWorkers();
+  engine_->RemoveWorker(id_);
   thread_.join();
 }
 
 void DeviceWorker::Run() {
-  while (std::optional<StepBatch> batch = engine_->NextBatch(capacities_, &leave_)) {
+  while (std::optional<StepBatch> batch = engine_->NextBatch(id_)) {
     StepExecutor& executor = *executors_.at(batch->model);
     const absl::Status status = StepWithoutThrowing(executor, absl::MakeSpan(batch->rows));
     engine_->Complete(*std::move(batch), status);

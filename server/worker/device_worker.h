@@ -2,7 +2,6 @@
 #ifndef DIFFUSIOND_SERVER_WORKER_DEVICE_WORKER_H_
 #define DIFFUSIOND_SERVER_WORKER_DEVICE_WORKER_H_
 
-#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -43,8 +42,7 @@ class DeviceWorker {
 
   Engine* const engine_;
   const StepExecutors executors_;
-  const std::vector<WorkerCapacity> capacities_;
-  std::atomic<bool> leave_ = false;
+  const WorkerId id_;
   std::thread thread_;  // Last: it uses the others.
 };
 

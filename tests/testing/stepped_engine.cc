@@ -12,6 +12,7 @@ SteppedEngine::SteppedEngine(Options options) : executor_(std::move(options.exec
   }
   options.engine.now = clock_.AsFunction();
   engine_ = Engine::Create(std::move(options.engine)).value();
+  worker_ = engine_->AddWorker(capacities_);
 }
 
 SteppedEngine::~SteppedEngine() {
@@ -27,7 +28,7 @@ std::shared_ptr<RecordingListener> SteppedEngine::Submit(GenerationSpec spec) {
   return listener;
 }
 
-std::optional<StepBatch> SteppedEngine::Take() { return engine_->TryNextBatch(capacities_); }
+std::optional<StepBatch> SteppedEngine::Take() { return engine_->TryNextBatch(worker_); }
 
 void SteppedEngine::Finish(StepBatch batch) {
   const absl::Status status = executor_.Step(absl::MakeSpan(batch.rows));

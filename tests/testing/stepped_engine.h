@@ -31,6 +31,11 @@ class SteppedEngine {
   FakeClock& clock() { return clock_; }
   FakeExecutor& executor() { return executor_; }
 
+  // The worker that Take and Step are; more can be added to engine().
+  WorkerId worker() const { return worker_; }
+  // What all workers here can run.
+  const std::vector<WorkerCapacity>& capacities() const { return capacities_; }
+
   // Submits; the generation's identifier is in last_id(). A refusal is a test failure.
   std::shared_ptr<RecordingListener> Submit(GenerationSpec spec);
   GenerationId last_id() const { return last_id_; }
@@ -49,6 +54,7 @@ class SteppedEngine {
   FakeExecutor executor_;
   std::vector<WorkerCapacity> capacities_;
   std::unique_ptr<Engine> engine_;
+  WorkerId worker_ = 0;
   GenerationId last_id_ = 0;
 };
 
