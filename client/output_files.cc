@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <system_error>
 
@@ -18,23 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// "T-shirt/top" -> "t-shirt-top": letters, digits, '.', '_' and single dashes.
-std::string ForFileName(const std::string& text) {
-  std::string name;
-  for (const char c : text) {
-    const bool kept = absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.';
-    if (kept) {
-      name += absl::ascii_tolower(static_cast<unsigned char>(c));
-    } else if (!name.empty() && name.back() != '-') {
-      name += '-';
-    }
-  }
-  while (!name.empty() && (name.back() == '-' || name.back() == '.')) name.pop_back();
-  return name;
-}
-
 absl::Status FileError(const std::string& doing, const std::string& path) {
-  return absl::UnavailableError(absl::StrCat("cannot ", doing, " ", path, ": ", strerror(errno)));
+  return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", doing, " ", path));
 }
 
 absl::Status WriteAll(int fd, const std::string& bytes, const std::string& path) {
@@ -49,6 +33,20 @@ absl::Status WriteAll(int fd, const std::string& bytes, const std::string& path)
 }
 
 }  // namespace
+
+std::string ForFileName(const std::string& text) {
+  std::string name;
+  for (const char c : text) {
+    const bool kept = absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.';
+    if (kept) {
+      name += absl::ascii_tolower(static_cast<unsigned char>(c));
+    } else if (!name.empty() && name.back() != '-') {
+      name += '-';
+    }
+  }
+  while (!name.empty() && (name.back() == '-' || name.back() == '.')) name.pop_back();
+  return name;
+}
 
 bool NamesImageFile(const std::string& out, v1::ImageFormat* format) {
   std::error_code ignored;

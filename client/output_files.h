@@ -30,6 +30,9 @@ class OutputFiles {
   bool named_by_user_ = false;
 };
 
+// "T-shirt/top" -> "t-shirt-top": lower-case letters, digits, '.', '_' and single dashes.
+std::string ForFileName(const std::string& text);
+
 // True: `out` names a file, by its extension; its format is put into `format`.
 bool NamesImageFile(const std::string& out, v1::ImageFormat* format);
 

@@ -6,6 +6,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
 #include "client/commands/generation_run.h"
@@ -105,18 +106,29 @@ absl::StatusOr<v1::GenerateRequest> RequestByFlags() {
   return request;
 }
 
+// A class may be typed as in file names, without quoting: "ankle_boot" or "ankle-boot" for "Ankle
+// boot". What is no class that way either is left for the server to refuse.
+void SpellClassAsTheModel(const v1::Model& model, v1::GenerateRequest& request) {
+  const auto plain = [](const std::string& name) {
+    return ForFileName(absl::StrReplaceAll(name, {{"_", "-"}}));
+  };
+  for (const v1::ModelClass& entry : model.classes()) {
+    if (plain(entry.name()) != plain(request.class_name())) continue;
+    request.set_class_name(entry.name());
+    return;
+  }
+}
+
 // Asks for as many previews as the terminal or the strip is worth. Steps that the flags leave open
-// are the model's default, which the server is asked for.
-absl::Status AddPreviews(v1::PreviewKind kind, bool live, const DiffusionClient& client,
-                         const CommandContext& context, v1::GenerateRequest& request) {
+// are the model's default.
+absl::Status AddPreviews(v1::PreviewKind kind, bool live, const absl::StatusOr<v1::Model>& model,
+                         v1::GenerateRequest& request) {
   const bool strip = !absl::GetFlag(FLAGS_strip).empty();
   uint32_t every = absl::GetFlag(FLAGS_preview_every).value_or(0);
   if (!absl::GetFlag(FLAGS_preview_every).has_value()) {
     if (!live && !strip) return absl::OkStatus();
     uint32_t steps = request.steps();
     if (!request.has_steps()) {
-      const absl::StatusOr<v1::Model> model =
-          client.GetModel(request.model(), CallOptionsByFlags(context));
       if (!model.ok()) return model.status();
       steps = model->defaults().steps();
     }
@@ -150,7 +162,10 @@ int Run(const std::vector<std::string>&, CommandContext& command_context) {
   if (!client.ok()) return ReportError(client.status(), context);
   const bool quiet = absl::GetFlag(FLAGS_quiet);
   const bool live = !quiet && context.terminal().interactive;
-  absl::Status previews = AddPreviews(*kind, live, **client, context, *request);
+  const absl::StatusOr<v1::Model> model =
+      (*client)->GetModel(request->model(), CallOptionsByFlags(context));
+  if (model.ok() && request->has_class_name()) SpellClassAsTheModel(*model, *request);
+  absl::Status previews = AddPreviews(*kind, live, model, *request);
   if (!previews.ok()) return ReportError(previews, context);
 
   GenerationOutputs outputs;

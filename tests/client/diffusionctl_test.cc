@@ -205,6 +205,16 @@ TEST_F(DiffusionctlTest, GenerateLeavesTheRestToTheServer) {
   EXPECT_FALSE(request.has_preview());
 }
 
+TEST_F(DiffusionctlTest, GenerateTakesAClassAsFileNamesSpellIt) {
+  Serve({.events = TinyStream(4, 1), .models = {TinyModel()}});
+  for (const char* name : {"t-shirt-top", "T_SHIRT_TOP", "T-shirt/top"}) {
+    ASSERT_EQ(Run({"generate", "--out=" + directory_.string(), "--class", name}), kExitOk) << err();
+    EXPECT_EQ(server_->last_request()->class_name(), "T-shirt/top");
+  }
+  ASSERT_EQ(Run({"generate", "--out=" + directory_.string(), "--class=hat"}), kExitOk) << err();
+  EXPECT_EQ(server_->last_request()->class_name(), "hat");
+}
+
 TEST_F(DiffusionctlTest, GenerateOnATerminalAsksForTwentyPreviews) {
   terminal_.interactive = true;
   Serve({.events = TinyStream(1, 2), .models = {TinyModel()}});
@@ -272,6 +282,17 @@ TEST_F(DiffusionctlTest, GenerateTellsWhichFileCannotBeWritten) {
   Serve({.events = TinyStream(1, 1)});
   EXPECT_EQ(Run({"generate", "--out=" + Path("file/below")}), kExitFailed);
   EXPECT_THAT(err(), HasSubstr(Path("file/below")));
+}
+
+TEST_F(DiffusionctlTest, GenerateEndsTheCallWhenAnImageCannotBeWritten) {
+  fs::create_directories(directory_);
+  std::ofstream(directory_ / "file") << "x";
+  auto events = TinyStream(1, 1);
+  events.pop_back();
+  Serve({.events = events, .wait_for_cancel = true});
+  EXPECT_EQ(Run({"generate", "--deadline=60", "--out=" + Path("file/below")}), kExitFailed);
+  EXPECT_THAT(err(), HasSubstr(Path("file")));
+  EXPECT_THAT(err(), Not(HasSubstr("DEADLINE_EXCEEDED")));
 }
 
 TEST_F(DiffusionctlTest, InterruptionCancelsTheCallAndGivesTheTerminalBack) {
