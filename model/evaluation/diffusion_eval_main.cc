@@ -37,9 +37,10 @@ ABSL_FLAG(std::string, data, "", "the data it was trained on, with a test split"
 ABSL_FLAG(std::string, out, "",
           "directory that receives evaluation.json, samples.png, nearest.png");
 ABSL_FLAG(int, samples, 1000, "images drawn with the model's defaults, equally many of each class");
-ABSL_FLAG(int, sweep_samples, 200, "images drawn with each setting of --sweep");
-ABSL_FLAG(std::vector<std::string>, sweep, {},
-          "settings beside the defaults: sampler:steps:eta:guidance, separated by commas");
+ABSL_FLAG(int, sweep_samples, 200, "images drawn with a setting of --sweep that does not say");
+ABSL_FLAG(
+    std::vector<std::string>, sweep, {},
+    "settings beside the defaults: sampler:steps:eta:guidance[:samples], separated by commas");
 ABSL_FLAG(int, micro_batch, 8, "rows of one network call");
 ABSL_FLAG(uint64_t, seed, 0, "of every drawing");
 
@@ -49,6 +50,7 @@ namespace {
 struct Setting {
   SamplingOptions sampling;
   double guidance_scale = 1;
+  int samples = 0;
 
   std::string ToString() const {
     return absl::StrFormat(
@@ -69,11 +71,14 @@ absl::StatusOr<Setting> ParseSetting(const SchedulerConfig& scheduler, const std
   const std::vector<std::string> parts = absl::StrSplit(text, ':');
   Setting setting;
   setting.sampling = DefaultSamplingOptions(scheduler);
-  if (parts.size() != 4 || !absl::SimpleAtoi(parts[1], &setting.sampling.steps) ||
+  setting.samples = absl::GetFlag(FLAGS_sweep_samples);
+  if (parts.size() < 4 || parts.size() > 5 ||
+      !absl::SimpleAtoi(parts[1], &setting.sampling.steps) ||
       !absl::SimpleAtod(parts[2], &setting.sampling.eta) ||
-      !absl::SimpleAtod(parts[3], &setting.guidance_scale)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--sweep has \"", text, "\"; it must be sampler:steps:eta:guidance"));
+      !absl::SimpleAtod(parts[3], &setting.guidance_scale) ||
+      (parts.size() == 5 && !absl::SimpleAtoi(parts[4], &setting.samples))) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--sweep has \"", text, "\"; it must be sampler:steps:eta:guidance[:samples]"));
   }
   setting.sampling.sampler = parts[0];
   return setting;
@@ -82,6 +87,7 @@ absl::StatusOr<Setting> ParseSetting(const SchedulerConfig& scheduler, const std
 Setting DefaultSetting(const CheckpointConfig& config) {
   Setting setting;
   setting.sampling = DefaultSamplingOptions(config.scheduler);
+  setting.samples = absl::GetFlag(FLAGS_samples);
   if (config.generation.has_value()) {
     setting.sampling.sampler = config.generation->sampler;
     setting.sampling.steps = config.generation->steps;
@@ -91,9 +97,11 @@ Setting DefaultSetting(const CheckpointConfig& config) {
   return setting;
 }
 
-// Draws `count` images, class after class in turn, and says what share is put into the class asked.
+// Draws the setting's images, class after class in turn, and says what share is put into the class
+// asked.
 absl::StatusOr<nlohmann::json> Judge(const Evaluation& evaluation, const Setting& setting,
-                                     int count, std::vector<Frame>* frames) {
+                                     std::vector<Frame>* frames) {
+  const int count = setting.samples;
   const int64_t classes = static_cast<int64_t>(evaluation.config->class_names.size());
   std::vector<int64_t> labels;
   for (int64_t i = 0; i < count; ++i) labels.push_back(i % classes);
@@ -227,16 +235,14 @@ absl::Status Main() {
   const Evaluation evaluation = {&config, *schedule, *std::move(runner), classifier.get()};
 
   std::vector<Frame> frames;
-  absl::StatusOr<nlohmann::json> defaults =
-      Judge(evaluation, DefaultSetting(config), absl::GetFlag(FLAGS_samples), &frames);
+  absl::StatusOr<nlohmann::json> defaults = Judge(evaluation, DefaultSetting(config), &frames);
   if (!defaults.ok()) return defaults.status();
   report["defaults"] = *std::move(defaults);
   if (absl::Status s = WriteSheets(out, frames, *train, &report); !s.ok()) return s;
   for (const std::string& text : absl::GetFlag(FLAGS_sweep)) {
     absl::StatusOr<Setting> setting = ParseSetting(config.scheduler, text);
     if (!setting.ok()) return setting.status();
-    absl::StatusOr<nlohmann::json> judged =
-        Judge(evaluation, *setting, absl::GetFlag(FLAGS_sweep_samples), &frames);
+    absl::StatusOr<nlohmann::json> judged = Judge(evaluation, *setting, &frames);
     if (!judged.ok()) return judged.status();
     report["sweep"].push_back(*std::move(judged));
   }
