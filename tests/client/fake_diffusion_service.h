@@ -18,8 +18,8 @@ namespace diffusiond {
 // What the server answers, whatever it is asked. To be set before the call.
 struct FakeAnswers {
   std::vector<v1::GenerateEvent> events = {};
-  grpc::Status status = grpc::Status::OK;           // Ends Generate and GenerateImages.
-  bool wait_for_cancel = false;  // After the events: until the client cancels.
+  grpc::Status status = grpc::Status::OK;  // Ends Generate and GenerateImages.
+  bool wait_for_cancel = false;            // After the events: until the client cancels.
   v1::GenerateImagesResponse images = {};
   std::vector<v1::Model> models = {};  // GetModel: by name; the first for no name.
   grpc::health::v1::HealthCheckResponse::ServingStatus health =
