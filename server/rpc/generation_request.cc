@@ -90,6 +90,14 @@ class Resolver {
       result_.class_id = static_cast<int>(id);
       return;
     }
+    if (absl::c_all_of(model().class_names, [](const std::string& name) { return name.empty(); })) {
+      violations_.Add(field,
+                      absl::StrCat(QuoteValue(request_.class_name()),
+                                   " is unknown: the classes of this model have no names, use"
+                                   " class_id 0 .. ",
+                                   num_classes - 1));
+      return;
+    }
     const auto found = absl::c_find_if(model().class_names, [this](const std::string& name) {
       return !name.empty() && absl::EqualsIgnoreCase(name, request_.class_name());
     });

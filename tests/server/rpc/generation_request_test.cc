@@ -182,6 +182,20 @@ INSTANTIATE_TEST_SUITE_P(
                             "did you mean \"Sneaker\"?"},
                       Fault{"EmptyName", [](R& r) { r.set_class_name(""); }, "class_name",
                             "there are: T-shirt, Trouser, Sneaker"},
+                      Fault{"NameWhereClassesHaveNone", [](R& r) { r.set_class_name("sneaker"); },
+                            "class_name", "have no names, use class_id 0 .. 2",
+                            [] {
+                              ServedModel model = TestModel();
+                              model.class_names = {"", "", ""};
+                              return model;
+                            }},
+                      Fault{"NullClassByItsId", [](R& r) { r.set_class_id(1); }, "class_id",
+                            "1 is the null class",
+                            [] {
+                              ServedModel model = TestModel();
+                              model.null_class_id = 1;
+                              return model;
+                            }},
                       Fault{"NoClasses", [](R& r) { r.set_class_id(0); }, "class_id",
                             "has no classes", ModelWithoutClasses},
                       Fault{"UnsetWithoutNullClass", [](R&) {}, "class_id", "choose 0 .. 2",

@@ -1,0 +1,102 @@
+#include "server/rpc/served_model.h"
+
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace diffusiond {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+CheckpointConfig Config() {
+  CheckpointConfig config;
+  config.unet.sample_height = 28;
+  config.unet.sample_width = 32;
+  config.unet.in_channels = 1;
+  config.unet.out_channels = 1;
+  return config;
+}
+
+absl::StatusOr<ServedModel> Make(const CheckpointConfig& config) {
+  return MakeServedModel("hats", config, "digest", 12, {"1.13", "cpu", 2});
+}
+
+TEST(ServedModel, DescribesTheCheckpoint) {
+  const auto model = Make(Config());
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ(model->name, "hats");
+  EXPECT_EQ(model->digest, "digest");
+  EXPECT_EQ(model->width, 32);
+  EXPECT_EQ(model->height, 28);
+  EXPECT_EQ(model->channels, 1);
+  EXPECT_EQ(model->num_parameters, 12u);
+  EXPECT_EQ(model->numerics.micro_batch, 2);
+  EXPECT_THAT(model->class_names, IsEmpty());
+  EXPECT_EQ(model->null_class_id, std::nullopt);
+}
+
+TEST(ServedModel, WithoutDefaultsOfItsOwnDrawsAsItsSchedulerDoes) {
+  CheckpointConfig config = Config();
+  config.scheduler.num_train_timesteps = 100;
+  config.scheduler.variance_type = "fixed_large";
+  config.scheduler.clip_sample = false;
+  const auto model = Make(config);
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ(model->defaults.sampling.sampler, "ddpm");
+  EXPECT_EQ(model->defaults.sampling.steps, 100);
+  EXPECT_EQ(model->defaults.sampling.variance, "fixed_large");
+  EXPECT_FALSE(model->defaults.sampling.clip_sample);
+  EXPECT_EQ(model->defaults.guidance_scale, 1);
+}
+
+TEST(ServedModel, ItsOwnDefaultsGoBeforeTheSchedulers) {
+  CheckpointConfig config = Config();
+  config.generation.emplace();
+  config.generation->sampler = "ddim";
+  config.generation->steps = 30;
+  config.generation->eta = 1;
+  config.generation->guidance_scale = 2;
+  config.generation->timestep_spacing = "trailing";
+  const auto model = Make(config);
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ(model->defaults.sampling.sampler, "ddim");
+  EXPECT_EQ(model->defaults.sampling.steps, 30);
+  EXPECT_EQ(model->defaults.sampling.eta, 1);
+  EXPECT_EQ(model->defaults.guidance_scale, 2);
+  EXPECT_EQ(model->defaults.sampling.timestep_spacing, "trailing");
+  EXPECT_EQ(model->defaults.sampling.variance, "fixed_small") << "the scheduler's";
+}
+
+TEST(ServedModel, ClassesWithoutNamesAreCountedAndALastNullClassIsNot) {
+  CheckpointConfig config = Config();
+  config.unet.num_class_embeds = 4;
+  config.class_names = {"bowler", "fez"};
+  EXPECT_THAT(Make(config)->class_names, ElementsAre("bowler", "fez", "", ""));
+  config.null_class_id = 3;
+  EXPECT_THAT(Make(config)->class_names, ElementsAre("bowler", "fez", ""));
+  config.null_class_id = 0;
+  EXPECT_THAT(Make(config)->class_names, ElementsAre("bowler", "fez", "", ""));
+}
+
+TEST(ServedModel, DefaultsThatDoNotWorkAreRefusedWithTheModelsName) {
+  CheckpointConfig config = Config();
+  config.generation.emplace();
+  config.generation->steps = 1001;
+  const auto too_many_steps = Make(config);
+  EXPECT_EQ(too_many_steps.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(too_many_steps.status().message()),
+              AllOf(HasSubstr("model hats: "), HasSubstr("1001")));
+  config = Config();
+  config.scheduler.thresholding = true;
+  const auto thresholding = Make(config);
+  EXPECT_FALSE(thresholding.ok());
+  EXPECT_THAT(std::string(thresholding.status().message()), HasSubstr("model hats: "));
+}
+
+}  // namespace
+}  // namespace diffusiond
