@@ -1,5 +1,6 @@
 // How a generation comes in, and the ways it can end.
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -106,6 +107,21 @@ TEST(EngineCancel, FreesRowsAtTheNextStepAndNobodyElseNotices) {
   EXPECT_EQ(staying->images().at(0).values,
             engine.executor().DrawAlone(stays.trajectories[0]).values);
   EXPECT_THAT(leaving->images(), IsEmpty());
+}
+
+TEST(EngineCancel, OfRunningWorkGivesItsResidentPlacesToOthers) {
+  SteppedEngine::Options options;
+  options.engine.max_resident_trajectories = 2;
+  SteppedEngine engine(options);
+  engine.Submit(Images(2, 1, HalvingPlan(6)));
+  const GenerationId leaver = engine.last_id();
+  engine.Submit(Images(2, 2, HalvingPlan(60)));
+  std::optional<StepBatch> running = engine.Take();
+  ASSERT_THAT(running->rows.size(), 2u);
+  engine.engine().Cancel(leaver, absl::CancelledError("client left"));
+  EXPECT_FALSE(engine.Take().has_value()) << "the worker still has the leaver's registers";
+  engine.Finish(*std::move(running));
+  EXPECT_EQ(engine.StepAll(), 60);
 }
 
 TEST(EngineCancel, OfWorkThatWaitsEndsItWithoutAStep) {
