@@ -4,8 +4,9 @@
 #   tests/run.sh [--preset=dev|release|asan|tsan|clang] [--suite=LABEL] [--match=REGEX]
 #                [--no-install] [--build-only]
 #
-#   --preset      how to build (CMakePresets.json). Default dev. tsan builds and runs what does not
-#                 need LibTorch, which the thread sanitizer cannot look into.
+#   --preset      how to build (CMakePresets.json). Default dev. tsan and clang build and run what
+#                 does not need LibTorch: the sanitizer cannot look into it, and clang 14 cannot
+#                 read its headers.
 #   --suite       only the tests with this label: engine, rpc, client, ...; `--suite=list` lists them
 #   --match       only the tests whose name matches
 #   --no-install  do not look for missing packages
@@ -62,7 +63,7 @@ fi
 mkdir -p build
 log="build/configure-$preset.log"
 echo "+ cmake --preset $preset (log: $log)"
-if ! cmake --preset "$preset" >"$log" 2>&1; then
+if ! cmake --preset "$preset" -DDIFFUSIOND_BUILD_TESTS=ON >"$log" 2>&1; then
   tail -40 "$log" >&2
   fail "configuring failed"
 fi
@@ -76,7 +77,7 @@ echo "tests/run.sh: preset $preset:${timings%,}"
 if [ "$suite" = list ]; then
   exec ctest --test-dir "build/$preset" --print-labels
 fi
-# Suites of the server measure nothing, so they may share the cores.
+# No test measures time, so they may share the cores.
 exec ctest --test-dir "build/$preset" --output-on-failure --no-tests=error \
   --parallel "$(nproc)" --timeout 300 \
   ${suite:+-L "^$suite\$"} ${match:+-R "$match"}

@@ -262,7 +262,7 @@ class DrainTest(unittest.TestCase):
     def test_sigterm_lets_running_requests_finish_and_refuses_new_ones(self):
         with Diffusiond("--drain_timeout=100s") as server:
             stub = diffusion_pb2_grpc.DiffusionServiceStub(server.channel)
-            running = stub.Generate(request(steps=200, preview=pb.PreviewOptions(every_steps=1)),
+            running = stub.Generate(request(steps=60, preview=pb.PreviewOptions(every_steps=1)),
                                     timeout=100)
             next(running)
             # Health says when draining has begun.
