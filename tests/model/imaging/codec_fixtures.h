@@ -52,8 +52,8 @@ inline constexpr char kPalettePngPixels[] = "0a141ee3b17fffffff5a5a5affffffe3b17
 // 16-bit grey and alpha; 2 x 2.
 inline constexpr char kGreyAlpha16Png[] =
     "89504e470d0a1a0a0000000d4948445200000002000000021004000000882f19ec000000174944415478"
-    "da636060f8ffbf01088094838390c9ffff00498708c1270742820000000049454e44ae426082";
-inline constexpr char kGreyAlpha16PngPixels[] = "00bfff12";
+    "da636060f8ffbf010880948383d0ffffff014be8098c7fa37a350000000049454e44ae426082";
+inline constexpr char kGreyAlpha16PngPixels[] = "00bfff13";
 
 // 8-bit RGB and alpha; 2 x 2.
 inline constexpr char kRgbaPng[] =
