@@ -35,14 +35,14 @@ ABSL_FLAG(std::optional<uint32_t>, preview_every, std::nullopt,
           "=N: a preview every N steps; 0: none; about twenty in all if not given");
 ABSL_FLAG(std::string, preview, "both",
           "=x_t|x0|both: the noisy image, the guess at the final one");
-ABSL_FLAG(std::string, out, "", "=DIR|FILE: where the images go; this directory if not given");
+ABSL_FLAG(std::string, out, "", "=DIR|FILE: where the images go (generate: here if not given)");
 ABSL_FLAG(std::string, sheet, "", "=FILE.png: all images on one sheet");
 ABSL_FLAG(std::string, strip, "", "=FILE.png: how the first images came out of the noise");
 ABSL_FLAG(std::string, receipt, "",
           "=FILE.json: what diffusionctl replay takes; beside the images; none: not written");
 ABSL_FLAG(std::optional<uint32_t>, width, std::nullopt,
           "=COLUMNS: of the terminal, if it cannot tell");
-ABSL_FLAG(bool, quiet, false, "print nothing");
+ABSL_FLAG(bool, quiet, false, "print no progress and no file names");
 
 namespace diffusiond {
 namespace {

@@ -70,15 +70,16 @@ int Run(const std::vector<std::string>& arguments, CommandContext& context) {
 }  // namespace
 
 Command ReplayCommand() {
-  return {
-      .name = "replay",
-      .arguments = "RECEIPT.json",
-      .summary = "draw a receipt's images again and compare their bytes",
-      .details = "Ends with 0 if every image is identical, else with 1 and says what differs.\n",
-      .flags = WithConnectionFlags({"out", "quiet"}),
-      .min_arguments = 1,
-      .max_arguments = 1,
-      .run = Run};
+  return {.name = "replay",
+          .arguments = "RECEIPT.json",
+          .summary = "draw a receipt's images again and compare their bytes",
+          .details =
+              "Ends with 0 if every image is identical, else with 1 and says what differs.\n"
+              "The images are saved only where --out says.\n",
+          .flags = WithConnectionFlags({"out", "quiet"}),
+          .min_arguments = 1,
+          .max_arguments = 1,
+          .run = Run};
 }
 
 }  // namespace diffusiond
