@@ -137,8 +137,8 @@ TEST(EngineWorkers, ShareWhatWaitsWhileAllAreIdle) {
   for (int step = 0; step < 3; ++step) {
     std::optional<StepBatch> one = engine.Take();
     std::optional<StepBatch> other = engine.engine().TryNextBatch(second);
-    EXPECT_EQ(Rows(one), 4u);
-    EXPECT_EQ(Rows(other), 4u);
+    ASSERT_EQ(Rows(one), 4u);
+    ASSERT_EQ(Rows(other), 4u);
     engine.Finish(*std::move(one));
     engine.Finish(*std::move(other));
   }
