@@ -106,18 +106,23 @@ absl::Status CarryOver(const fs::path& from, const fs::path& to) {
   return absl::OkStatus();
 }
 
-// Puts `from` in the place of `to` in one step.
-absl::Status SwapIn(const fs::path& from, const fs::path& to, unsigned int flags) {
-  if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags) == 0) return absl::OkStatus();
-  const int error = errno;
-  const bool unsupported = error == EINVAL || error == ENOSYS;
-  return ErrnoInFile(
-      to,
-      unsupported && flags == RENAME_EXCHANGE
-          ? "cannot be replaced in one step on this filesystem (needs renameat2 with "
-            "RENAME_EXCHANGE); save under a new name"
-          : "cannot be put in place",
-      error);
+// Puts `from` in the place of `to` in one step; afterwards `from` is what `to` was, if it was
+// there.
+absl::Status SwapIn(const fs::path& from, const fs::path& to, bool exists) {
+  if (!exists) {
+    // Replaces nothing: rename() fails on a directory that is not empty.
+    if (rename(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
+    return ErrnoInFile(to, "cannot be put in place", errno);
+  }
+  if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) {
+    return absl::OkStatus();
+  }
+  if (errno == EINVAL || errno == ENOSYS) {
+    return InFile(to, absl::UnimplementedError(
+                          "cannot be replaced in one step: this filesystem does not support "
+                          "renameat2 with RENAME_EXCHANGE; save under a new name"));
+  }
+  return ErrnoInFile(to, "cannot be replaced", errno);
 }
 
 }  // namespace
@@ -143,7 +148,7 @@ absl::Status SaveCheckpoint(const fs::path& directory, const CheckpointConfig& c
   }
   if (exists) status = CarryOver(target, temporary);
   if (status.ok()) status = SyncDirectory(temporary);
-  if (status.ok()) status = SwapIn(temporary, target, exists ? RENAME_EXCHANGE : RENAME_NOREPLACE);
+  if (status.ok()) status = SwapIn(temporary, target, exists);
   if (!status.ok()) return status;
   return SyncDirectory(ParentDirectory(target));
 }
