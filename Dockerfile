@@ -12,7 +12,8 @@ WORKDIR /source
 COPY deploy/packages.txt deploy/install_packages.sh deploy/
 RUN deploy/install_packages.sh build && rm -rf /var/lib/apt/lists/*
 COPY . .
-RUN --mount=type=cache,target=/root/.cache/ccache \
+ENV CCACHE_DIR=/ccache
+RUN --mount=type=cache,target=/ccache \
     cmake --preset release -DDIFFUSIOND_BUILD_TESTS=OFF && \
     cmake --build build/release --target diffusiond diffusionctl diffusion-train && \
     strip build/release/bin/diffusiond build/release/bin/diffusionctl \
