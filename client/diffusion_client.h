@@ -35,6 +35,8 @@ struct ClientOptions {
   std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;  // Null: plaintext, no TLS.
   // The largest answer taken; a GenerateImages answer holds all its images.
   int max_message_bytes = 256 << 20;
+  // Clients of one target in one process share a connection unless they ask for their own.
+  bool own_connection = false;
 };
 
 // For one call.

@@ -20,7 +20,8 @@ diffusionctl help COMMAND tells a command's flags. All talk to --server=127.0.0.
 )";
 
 std::vector<Command> AllCommands() {
-  return {GenerateCommand(), ModelsCommand(), SamplersCommand(), ReplayCommand(), HealthCommand()};
+  return {GenerateCommand(), ModelsCommand(), SamplersCommand(),
+          ReplayCommand(),   HealthCommand(), LoadCommand()};
 }
 
 std::string Usage(std::span<const Command> commands) {

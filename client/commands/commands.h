@@ -14,6 +14,7 @@ Command ModelsCommand();
 Command SamplersCommand();
 Command ReplayCommand();
 Command HealthCommand();
+Command LoadCommand();
 
 // Runs `arguments` (without the program's name) and returns the exit code. Sets the process's flags
 // and leaves them set.

@@ -7,7 +7,8 @@
 #include "absl/strings/str_join.h"
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
-#include "client/commands/text_table.h"
+#include "client/commands/sampler_table.h"
+#include "client/text_table.h"
 
 namespace diffusiond {
 namespace {

@@ -2,7 +2,7 @@
 #include "absl/flags/flag.h"
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
-#include "client/commands/text_table.h"
+#include "client/commands/sampler_table.h"
 
 ABSL_DECLARE_FLAG(std::string, model);
 

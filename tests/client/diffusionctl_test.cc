@@ -108,8 +108,8 @@ TEST_F(DiffusionctlTest, ExplainsItselfWithExamples) {
 }
 
 TEST_F(DiffusionctlTest, EveryFlagThatACommandNamesExists) {
-  for (const Command& command :
-       {GenerateCommand(), ModelsCommand(), SamplersCommand(), ReplayCommand(), HealthCommand()}) {
+  for (const Command& command : {GenerateCommand(), ModelsCommand(), SamplersCommand(),
+                                 ReplayCommand(), HealthCommand(), LoadCommand()}) {
     for (const std::string& flag : command.flags) {
       EXPECT_NE(absl::FindCommandLineFlag(flag), nullptr) << command.name << " --" << flag;
     }

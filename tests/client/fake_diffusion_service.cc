@@ -1,5 +1,6 @@
 #include "tests/client/fake_diffusion_service.h"
 
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,9 +16,9 @@ namespace {
 class PlayedStream : public grpc::ServerWriteReactor<v1::GenerateEvent> {
  public:
   PlayedStream(const FakeAnswers& answers, std::function<void()> on_cancel)
-      : answers_(answers), on_cancel_(std::move(on_cancel)) {
-    WriteNext();
-  }
+      : answers_(answers), on_cancel_(std::move(on_cancel)) {}
+
+  void Play() { WriteNext(); }
 
   void OnWriteDone(bool ok) override {
     if (ok) {
@@ -78,12 +79,16 @@ class FakeDiffusionServer::Service : public v1::DiffusionService::CallbackServic
   explicit Service(FakeAnswers answers) : answers_(std::move(answers)) {}
 
   grpc::ServerWriteReactor<v1::GenerateEvent>* Generate(
-      grpc::CallbackServerContext*, const v1::GenerateRequest* request) override {
+      grpc::CallbackServerContext* context, const v1::GenerateRequest* request) override {
     Remember(*request);
-    return new PlayedStream(answers_, [this] {
+    if (answers_.on_generate) answers_.on_generate();
+    for (const auto& [key, value] : answers_.trailers) context->AddTrailingMetadata(key, value);
+    auto* stream = new PlayedStream(answers_, [this] {
       absl::MutexLock lock(&mutex_);
       saw_cancel_ = true;
     });
+    for (PlayedStream* due : Hold(stream, CallOf(*context, *request))) due->Play();
+    return stream;
   }
 
   grpc::ServerUnaryReactor* GenerateImages(grpc::CallbackServerContext* context,
@@ -118,12 +123,38 @@ class FakeDiffusionServer::Service : public v1::DiffusionService::CallbackServic
     return last_request_;
   }
 
+  std::vector<FakeCall> calls() const {
+    absl::MutexLock lock(&mutex_);
+    return calls_;
+  }
+
   bool saw_cancel() const {
     absl::MutexLock lock(&mutex_);
     return saw_cancel_;
   }
 
  private:
+  static FakeCall CallOf(const grpc::CallbackServerContext& context,
+                         const v1::GenerateRequest& request) {
+    const auto tenant = context.client_metadata().find("diffusiond-tenant");
+    const bool never = context.deadline() == std::chrono::system_clock::time_point::max();
+    return {.request = request,
+            .peer = context.peer(),
+            .tenant = tenant == context.client_metadata().end()
+                          ? ""
+                          : std::string(tenant->second.data(), tenant->second.size()),
+            .deadline = never ? absl::InfiniteFuture() : absl::FromChrono(context.deadline())};
+  }
+
+  // The streams that may be played now.
+  std::vector<PlayedStream*> Hold(PlayedStream* stream, FakeCall call) {
+    absl::MutexLock lock(&mutex_);
+    calls_.push_back(std::move(call));
+    held_.push_back(stream);
+    if (calls_.size() < answers_.hold_until_calls) return {};
+    return std::exchange(held_, {});
+  }
+
   static grpc::ServerUnaryReactor* Finished(grpc::CallbackServerContext* context,
                                             const grpc::Status& status) {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
@@ -139,6 +170,8 @@ class FakeDiffusionServer::Service : public v1::DiffusionService::CallbackServic
   const FakeAnswers answers_;
   mutable absl::Mutex mutex_;
   std::optional<v1::GenerateRequest> last_request_ ABSL_GUARDED_BY(mutex_);
+  std::vector<FakeCall> calls_ ABSL_GUARDED_BY(mutex_);
+  std::vector<PlayedStream*> held_ ABSL_GUARDED_BY(mutex_);
   bool saw_cancel_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
@@ -181,6 +214,8 @@ std::string FakeDiffusionServer::target() const { return absl::StrCat("127.0.0.1
 std::optional<v1::GenerateRequest> FakeDiffusionServer::last_request() const {
   return service_->last_request();
 }
+
+std::vector<FakeCall> FakeDiffusionServer::calls() const { return service_->calls(); }
 
 bool FakeDiffusionServer::saw_cancel() const { return service_->saw_cancel(); }
 

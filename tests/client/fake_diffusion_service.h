@@ -2,13 +2,16 @@
 #ifndef DIFFUSIOND_TESTS_CLIENT_FAKE_DIFFUSION_SERVICE_H_
 #define DIFFUSIOND_TESTS_CLIENT_FAKE_DIFFUSION_SERVICE_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "diffusiond/v1/diffusion.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/server.h"
@@ -20,11 +23,23 @@ struct FakeAnswers {
   std::vector<v1::GenerateEvent> events = {};
   grpc::Status status = grpc::Status::OK;  // Ends Generate and GenerateImages.
   bool wait_for_cancel = false;            // After the events: until the client cancels.
+  // Generate: nothing is answered until so many calls are there at once.
+  size_t hold_until_calls = 0;
+  std::vector<std::pair<std::string, std::string>> trailers = {};  // Of Generate.
+  std::function<void()> on_generate = nullptr;  // As a Generate call comes, on its thread.
   v1::GenerateImagesResponse images = {};
   std::vector<v1::Model> models = {};  // GetModel: by name; the first for no name.
   grpc::health::v1::HealthCheckResponse::ServingStatus health =
       grpc::health::v1::HealthCheckResponse::SERVING;
   int checks_before_health = 0;  // So many health checks say NOT_SERVING first.
+};
+
+// A Generate call as it came.
+struct FakeCall {
+  v1::GenerateRequest request;
+  std::string peer;     // Of one connection, one.
+  std::string tenant;   // Metadata "diffusiond-tenant".
+  absl::Time deadline;  // Infinite: none.
 };
 
 // Thread-safe; listens from construction to destruction.
@@ -37,6 +52,8 @@ class FakeDiffusionServer {
 
   // The last request of Generate or GenerateImages.
   std::optional<v1::GenerateRequest> last_request() const;
+  // Of Generate, in the order in which they came.
+  std::vector<FakeCall> calls() const;
   // A Generate call ended by the client's cancellation.
   bool saw_cancel() const;
 

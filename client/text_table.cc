@@ -1,11 +1,10 @@
-#include "client/commands/text_table.h"
+#include "client/text_table.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 
 namespace diffusiond {
 
@@ -30,17 +29,6 @@ std::string TextTable::ToString() const {
     absl::StrAppend(&text, absl::StripTrailingAsciiWhitespace(line), "\n");
   }
   return text;
-}
-
-std::string SamplerTable(const v1::Model& model) {
-  TextTable table({"SAMPLER", "OPTIONS", "DESCRIPTION"});
-  for (const v1::SamplerInfo& sampler : model.samplers()) {
-    table.AddRow({sampler.name() == model.defaults().sampler() ? sampler.name() + " (default)"
-                                                               : sampler.name(),
-                  sampler.options().empty() ? "-" : absl::StrJoin(sampler.options(), ", "),
-                  sampler.description()});
-  }
-  return table.ToString();
 }
 
 }  // namespace diffusiond

@@ -1,11 +1,9 @@
 // Columns of text.
-#ifndef DIFFUSIOND_CLIENT_COMMANDS_TEXT_TABLE_H_
-#define DIFFUSIOND_CLIENT_COMMANDS_TEXT_TABLE_H_
+#ifndef DIFFUSIOND_CLIENT_TEXT_TABLE_H_
+#define DIFFUSIOND_CLIENT_TEXT_TABLE_H_
 
 #include <string>
 #include <vector>
-
-#include "diffusiond/v1/diffusion.pb.h"
 
 namespace diffusiond {
 
@@ -21,9 +19,6 @@ class TextTable {
   std::vector<std::vector<std::string>> rows_;
 };
 
-// A model's samplers: name, the options that each reads, description.
-std::string SamplerTable(const v1::Model& model);
-
 }  // namespace diffusiond
 
-#endif  // DIFFUSIOND_CLIENT_COMMANDS_TEXT_TABLE_H_
+#endif  // DIFFUSIOND_CLIENT_TEXT_TABLE_H_

@@ -1,0 +1,305 @@
+#include "client/load/load_mix.h"
+
+#include <algorithm>
+#include <cmath>
+#include <initializer_list>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+
+namespace diffusiond {
+namespace {
+
+// A key of an entry. `set` returns false for a value that is not allowed.
+struct Key {
+  const char* name;
+  std::string allowed;
+  bool (*set)(absl::string_view value, LoadEntry& entry);
+};
+
+bool ParseWhole(absl::string_view text, uint32_t least, uint32_t most, uint32_t* number) {
+  return absl::SimpleAtoi(text, number) && *number >= least && *number <= most;
+}
+
+bool ParseNumber(absl::string_view text, float* number) {
+  return absl::SimpleAtof(text, number) && std::isfinite(*number);
+}
+
+// "30" is 30 seconds; "1.5s", "2m" as absl::Duration.
+bool ParseTime(absl::string_view text, absl::Duration* time) {
+  double seconds = 0;
+  if (absl::SimpleAtod(text, &seconds)) {
+    if (std::isnan(seconds)) return false;
+    *time = absl::Seconds(seconds);
+  } else if (!absl::ParseDuration(text, time)) {
+    return false;
+  }
+  return *time > absl::ZeroDuration() && *time <= kMaxEntryTime;
+}
+
+template <typename Enum>
+bool ParseName(absl::string_view text,
+               std::initializer_list<std::pair<absl::string_view, Enum>> names, Enum* value) {
+  for (const auto& [name, meant] : names) {
+    if (name != text) continue;
+    *value = meant;
+    return true;
+  }
+  return false;
+}
+
+bool IsPrintable(absl::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return absl::ascii_isgraph(c); });
+}
+
+bool SetClass(absl::string_view value, LoadEntry& entry) {
+  uint32_t id = 0;
+  if (absl::SimpleAtoi(value, &id)) {
+    entry.request.set_class_id(id);
+  } else {
+    entry.request.set_class_name(std::string(value));
+  }
+  return !value.empty();
+}
+
+bool SetPriority(absl::string_view value, LoadEntry& entry) {
+  v1::Priority priority;
+  if (!ParseName<v1::Priority>(
+          value,
+          {{"high", v1::PRIORITY_HIGH}, {"normal", v1::PRIORITY_NORMAL}, {"low", v1::PRIORITY_LOW}},
+          &priority)) {
+    return false;
+  }
+  entry.request.set_priority(priority);
+  return true;
+}
+
+bool SetFormat(absl::string_view value, LoadEntry& entry) {
+  v1::ImageFormat format;
+  if (!ParseName<v1::ImageFormat>(value,
+                                  {{"png", v1::IMAGE_FORMAT_PNG},
+                                   {"webp", v1::IMAGE_FORMAT_WEBP},
+                                   {"jpeg", v1::IMAGE_FORMAT_JPEG},
+                                   {"raw", v1::IMAGE_FORMAT_RAW_FLOAT32}},
+                                  &format)) {
+    return false;
+  }
+  entry.request.set_format(format);
+  return true;
+}
+
+bool SetPreviewKind(absl::string_view value, LoadEntry& entry) {
+  v1::PreviewKind kind;
+  if (!ParseName<v1::PreviewKind>(value,
+                                  {{"x_t", v1::PREVIEW_KIND_X_T},
+                                   {"x0", v1::PREVIEW_KIND_X0_HAT},
+                                   {"both", v1::PREVIEW_KIND_BOTH}},
+                                  &kind)) {
+    return false;
+  }
+  entry.request.mutable_preview()->set_kind(kind);
+  return true;
+}
+
+bool SetClipSample(absl::string_view value, LoadEntry& entry) {
+  bool clip = false;
+  if (!absl::SimpleAtob(value, &clip)) return false;
+  entry.request.set_clip_sample(clip);
+  return true;
+}
+
+bool SetTenant(absl::string_view value, LoadEntry& entry) {
+  entry.tenant = std::string(value);
+  return !value.empty() && value.size() <= kMaxTenantBytes && IsPrintable(value);
+}
+
+template <auto setter>
+bool SetFloat(absl::string_view value, LoadEntry& entry) {
+  float number = 0;
+  if (!ParseNumber(value, &number)) return false;
+  (entry.request.*setter)(number);
+  return true;
+}
+
+// The string setters of protobuf are templates: they want a name of their own.
+bool SetModel(absl::string_view value, LoadEntry& entry) {
+  entry.request.set_model(std::string(value));
+  return !value.empty();
+}
+bool SetSampler(absl::string_view value, LoadEntry& entry) {
+  entry.request.set_sampler(std::string(value));
+  return !value.empty();
+}
+bool SetVariance(absl::string_view value, LoadEntry& entry) {
+  entry.request.set_variance(std::string(value));
+  return !value.empty();
+}
+bool SetSpacing(absl::string_view value, LoadEntry& entry) {
+  entry.request.set_timestep_spacing(std::string(value));
+  return !value.empty();
+}
+
+bool SetSteps(absl::string_view value, LoadEntry& entry) {
+  uint32_t steps = 0;
+  if (!ParseWhole(value, 1, kMaxEntrySteps, &steps)) return false;
+  entry.request.set_steps(steps);
+  return true;
+}
+
+bool SetCount(absl::string_view value, LoadEntry& entry) {
+  uint32_t count = 0;
+  if (!ParseWhole(value, 1, kMaxEntryCount, &count)) return false;
+  entry.request.set_count(count);
+  return true;
+}
+
+bool SetPreviewEvery(absl::string_view value, LoadEntry& entry) {
+  uint32_t every = 0;
+  if (!ParseWhole(value, 0, kMaxEntrySteps, &every)) return false;
+  entry.request.mutable_preview()->set_every_steps(every);
+  return true;
+}
+
+bool SetPreviewMaxSide(absl::string_view value, LoadEntry& entry) {
+  uint32_t side = 0;
+  if (!absl::SimpleAtoi(value, &side)) return false;
+  entry.request.mutable_preview()->set_max_side(side);
+  return true;
+}
+
+bool SetWeight(absl::string_view value, LoadEntry& entry) {
+  return absl::SimpleAtod(value, &entry.weight) && entry.weight > 0 &&
+         entry.weight <= kMaxEntryWeight;
+}
+
+const std::vector<Key>& Keys() {
+  static const auto* const keys = new std::vector<Key>{
+      {"weight", absl::StrCat("a number above 0, at most ", kMaxEntryWeight), SetWeight},
+      {"model", "a name", SetModel},
+      {"count", absl::StrCat("a whole number 1 .. ", kMaxEntryCount), SetCount},
+      {"class", "a name without blanks, or an id", SetClass},
+      {"guidance", "a number", SetFloat<&v1::GenerateRequest::set_guidance_scale>},
+      {"sampler", "a name", SetSampler},
+      {"steps", absl::StrCat("a whole number 1 .. ", kMaxEntrySteps), SetSteps},
+      {"eta", "a number", SetFloat<&v1::GenerateRequest::set_eta>},
+      {"variance", "a name", SetVariance},
+      {"spacing", "a name", SetSpacing},
+      {"clip_sample", "true or false", SetClipSample},
+      {"preview_every", absl::StrCat("a whole number 0 .. ", kMaxEntrySteps), SetPreviewEvery},
+      {"preview", "x_t, x0 or both", SetPreviewKind},
+      {"preview_max_side", "a whole number", SetPreviewMaxSide},
+      {"format", "png, webp, jpeg or raw", SetFormat},
+      {"priority", "high, normal or low", SetPriority},
+      {"tenant", absl::StrCat("1 .. ", kMaxTenantBytes, " printable ASCII characters"), SetTenant},
+      {"deadline",
+       absl::StrCat("a time such as 10s, at most ", absl::FormatDuration(kMaxEntryTime)),
+       [](absl::string_view value, LoadEntry& entry) { return ParseTime(value, &entry.deadline); }},
+      {"cancel_after",
+       absl::StrCat("a time such as 2s, at most ", absl::FormatDuration(kMaxEntryTime)),
+       [](absl::string_view value, LoadEntry& entry) {
+         return ParseTime(value, &entry.cancel_after);
+       }},
+  };
+  return *keys;
+}
+
+bool IsEntryName(absl::string_view name) {
+  return !name.empty() && name.size() <= kMaxEntryNameBytes &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return absl::ascii_isalnum(c) || c == '_' || c == '-' || c == '.';
+         });
+}
+
+std::string KeyNames() {
+  return absl::StrJoin(Keys(), ", ", [](std::string* out, const Key& key) { *out += key.name; });
+}
+
+absl::Status SetKey(absl::string_view word, std::vector<absl::string_view>& seen,
+                    LoadEntry& entry) {
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(word, absl::MaxSplits('=', 1));
+  const auto [name, value] = parts;
+  const std::string where = absl::StrCat("mix entry '", entry.name, "': ");
+  const auto key = std::find_if(Keys().begin(), Keys().end(),
+                                [name = name](const Key& key) { return name == key.name; });
+  if (key == Keys().end()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, "unknown key '", name, "' in '", word, "', expected ", KeyNames()));
+  }
+  if (std::find(seen.begin(), seen.end(), name) != seen.end()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, name, "='", value, "' is given a second time, expected each key once"));
+  }
+  seen.push_back(name);
+  if (!key->set(value, entry)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, name, "='", value, "', expected ", key->allowed));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<LoadEntry> ParseEntry(absl::string_view text) {
+  const std::vector<absl::string_view> words =
+      absl::StrSplit(text, absl::ByAnyChar(" \t\n"), absl::SkipEmpty());
+  LoadEntry entry;
+  if (words.empty() || !IsEntryName(words[0])) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "mix entry '", words.empty() ? "" : words[0], "': a name is expected first, of 1 .. ",
+        kMaxEntryNameBytes, " letters, digits, '_', '-' or '.'"));
+  }
+  entry.name = std::string(words[0]);
+  std::vector<absl::string_view> seen;
+  for (size_t i = 1; i < words.size(); ++i) {
+    absl::Status set = SetKey(words[i], seen, entry);
+    if (!set.ok()) return set;
+  }
+  return entry;
+}
+
+}  // namespace
+
+absl::StatusOr<LoadMix> ParseLoadMix(absl::string_view text) {
+  if (text.size() > kMaxMixBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the mix has ", text.size(), " bytes, at most ", kMaxMixBytes));
+  }
+  // A ';' behind the last entry is no fault.
+  text = absl::StripAsciiWhitespace(text);
+  if (!text.empty() && text.back() == ';') text.remove_suffix(1);
+  LoadMix mix;
+  for (const absl::string_view part : absl::StrSplit(text, ';')) {
+    absl::StatusOr<LoadEntry> entry = ParseEntry(part);
+    if (!entry.ok()) return entry.status();
+    mix.entries.push_back(*std::move(entry));
+  }
+  absl::Status checked = CheckLoadMix(mix);
+  if (!checked.ok()) return checked;
+  return mix;
+}
+
+absl::Status CheckLoadMix(const LoadMix& mix) {
+  if (mix.entries.empty() || mix.entries.size() > kMaxMixEntries) {
+    return absl::InvalidArgumentError(absl::StrCat("the mix has ", mix.entries.size(),
+                                                   " entries, expected 1 .. ", kMaxMixEntries));
+  }
+  for (size_t i = 0; i < mix.entries.size(); ++i) {
+    const LoadEntry& entry = mix.entries[i];
+    if (!(entry.weight > 0) || entry.weight > kMaxEntryWeight) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("mix entry '", entry.name, "': weight='", entry.weight,
+                       "', expected a number above 0, at most ", kMaxEntryWeight));
+    }
+    for (size_t j = 0; j < i; ++j) {
+      if (mix.entries[j].name != entry.name) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("mix entry '", entry.name, "': the name is given twice"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,34 @@
+// A run as a picture.
+#ifndef DIFFUSIOND_CLIENT_LOAD_LOAD_PLOT_H_
+#define DIFFUSIOND_CLIENT_LOAD_LOAD_PLOT_H_
+
+#include <cstddef>
+#include <string>
+
+#include "client/load/load_plan.h"
+#include "client/load/load_run.h"
+
+namespace diffusiond {
+
+// Above these, points are left out evenly and the picture says so.
+inline constexpr size_t kMaxPlotPoints = 20'000;
+inline constexpr size_t kMaxPlotCdfPoints = 1'000;  // Of each entry.
+
+// SVG, on a white ground of its own: left, the latency of each request over its intended time (a
+// dot if it was ok, else a cross where it ended), right, the share of an entry's ok requests that
+// took at most so long. One colour an entry. The same records draw the same bytes. `label` is the
+// title; may be empty.
+std::string LoadPlot(const LoadPlan& plan, const LoadResult& result, const std::string& label);
+
+// Marks for an axis from 0 to `most` (above 0): multiples of 1, 2 or 5 times a power of ten, at
+// most `count` + 1 of them, 0 among them.
+struct AxisTicks {
+  double step;
+  int count;     // Marks beside 0.
+  int decimals;  // That a mark's label needs.
+};
+AxisTicks TicksFor(double most, int count);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_CLIENT_LOAD_LOAD_PLOT_H_
