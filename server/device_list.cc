@@ -11,10 +11,11 @@ namespace {
 absl::Status Refused(absl::string_view entry, absl::string_view reason) {
   return absl::InvalidArgumentError(
       absl::StrCat("device \"", entry, "\" ", reason,
-                   "; allowed: cpu, cpu:<cores>, cuda:<index>, several with commas between"));
+                   "; allowed: cpu, cpu:<workers>, or cuda:<index>, several with commas between"));
 }
 
-absl::StatusOr<DeviceSpec> ParseDevice(absl::string_view entry, int machine_cores) {
+// The workers that one entry means.
+absl::StatusOr<std::vector<DeviceSpec>> ParseEntry(absl::string_view entry, int cores) {
   const std::pair<absl::string_view, absl::string_view> parts =
       absl::StrSplit(entry, absl::MaxSplits(':', 1));
   const bool has_number = entry.find(':') != absl::string_view::npos;
@@ -22,50 +23,53 @@ absl::StatusOr<DeviceSpec> ParseDevice(absl::string_view entry, int machine_core
   if (has_number && !absl::SimpleAtoi(parts.second, &number)) {
     return Refused(entry, "has no number after the colon");
   }
-  DeviceSpec device;
   if (parts.first == "cpu") {
-    device.kind = DeviceSpec::Kind::kCpu;
-    device.cores = has_number ? number : machine_cores;
-    if (device.cores < 1 || device.cores > kMaxCpuCores) {
-      return Refused(entry, absl::StrCat("has ", device.cores, " cores, not 1 .. ", kMaxCpuCores));
+    const int workers = has_number ? number : 1;
+    if (workers < 1 || workers > cores) {
+      return Refused(entry, absl::StrCat("asks for ", workers, " workers, not 1 .. ", cores,
+                                         ", the number of cores"));
     }
-    return device;
+    std::vector<DeviceSpec> devices;
+    for (int i = 0; i < workers; ++i) {
+      // What does not divide evenly goes to the first ones.
+      devices.push_back({.kind = DeviceSpec::Kind::kCpu,
+                         .index = i,
+                         .cores = cores / workers + (i < cores % workers ? 1 : 0)});
+    }
+    return devices;
   }
   if (parts.first == "cuda") {
-    device.kind = DeviceSpec::Kind::kCuda;
-    device.index = number;
     if (number < 0 || number > kMaxCudaIndex) {
       return Refused(entry, absl::StrCat("has index ", number, ", not 0 .. ", kMaxCudaIndex));
     }
-    return device;
+    return std::vector<DeviceSpec>{{.kind = DeviceSpec::Kind::kCuda, .index = number}};
   }
   return Refused(entry, "is of no known kind");
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<DeviceSpec>> ParseDeviceList(absl::string_view text, int machine_cores) {
+absl::StatusOr<std::vector<DeviceSpec>> ParseDeviceList(absl::string_view text, int cores) {
   std::vector<DeviceSpec> devices;
   for (const absl::string_view entry : absl::StrSplit(text, ',')) {
-    absl::StatusOr<DeviceSpec> device = ParseDevice(entry, machine_cores);
-    if (!device.ok()) return device.status();
-    for (const DeviceSpec& other : devices) {
-      if (other.kind != device->kind) return Refused(entry, "is of another kind than the first");
-      if (other.kind == DeviceSpec::Kind::kCuda && other.index == device->index) {
-        return Refused(entry, "is named twice");
+    absl::StatusOr<std::vector<DeviceSpec>> workers = ParseEntry(entry, cores);
+    if (!workers.ok()) return workers.status();
+    for (const DeviceSpec& worker : *workers) {
+      for (const DeviceSpec& other : devices) {
+        if (other.kind != worker.kind) return Refused(entry, "is of another kind than the first");
+        if (other.index == worker.index) return Refused(entry, "is named twice");
       }
     }
-    if (devices.size() == kMaxDevices) {
-      return Refused(entry, absl::StrCat("is one more than the limit of ", kMaxDevices));
+    devices.insert(devices.end(), workers->begin(), workers->end());
+    if (devices.size() > kMaxDevices) {
+      return Refused(entry, absl::StrCat("passes the limit of ", kMaxDevices, " workers"));
     }
-    devices.push_back(*device);
   }
   return devices;
 }
 
 std::string DeviceName(const DeviceSpec& device) {
-  if (device.kind == DeviceSpec::Kind::kCpu) return absl::StrCat("cpu:", device.cores);
-  return absl::StrCat("cuda:", device.index);
+  return absl::StrCat(device.kind == DeviceSpec::Kind::kCpu ? "cpu:" : "cuda:", device.index);
 }
 
 }  // namespace diffusiond

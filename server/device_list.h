@@ -12,16 +12,15 @@
 namespace diffusiond {
 
 inline constexpr int kMaxDevices = 64;
-inline constexpr int kMaxCpuCores = 1024;
 inline constexpr int kMaxCudaIndex = 63;
 
-// "cpu" (every core: `machine_cores`), "cpu:N" (N cores, 1 .. kMaxCpuCores), "cuda" (cuda:0),
-// "cuda:I", or several with commas between; one worker each. INVALID_ARGUMENT names the entry and
-// what is allowed: an empty or unknown one, a GPU twice, CPU beside GPU, more than kMaxDevices.
-// Whether a GPU is there is for the loader to see.
-absl::StatusOr<std::vector<DeviceSpec>> ParseDeviceList(absl::string_view text, int machine_cores);
+// "cpu" (one worker with all `cores`), "cpu:N" (N workers that split the cores), "cuda" (cuda:0) or
+// "cuda:I", or several GPUs with commas between; one worker each. INVALID_ARGUMENT names the entry
+// and what is allowed: an empty or unknown one, one twice, CPU beside GPU, more than kMaxDevices
+// workers or than cores. Whether a GPU is there is for the loader to see.
+absl::StatusOr<std::vector<DeviceSpec>> ParseDeviceList(absl::string_view text, int cores);
 
-// "cpu:4", "cuda:0".
+// "cpu:0", "cuda:0".
 std::string DeviceName(const DeviceSpec& device);
 
 }  // namespace diffusiond

@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "server/device_list.h"
 #include "server/imaging/encoder_pool.h"
@@ -17,6 +18,31 @@ constexpr int kMaxImagesPerRequest = 10'000;
 constexpr int kMaxQueuedPreviews = 100'000;
 constexpr absl::Duration kMaxDrainTimeout = absl::Hours(24);
 constexpr absl::Duration kMinStallTimeout = absl::Seconds(1);
+constexpr absl::Duration kMinWatchdog = absl::Seconds(1);
+constexpr absl::Duration kMinAgeing = absl::Milliseconds(1);
+constexpr int kMaxCpuCores = 1024;
+constexpr double kMinWeight = 0.001;
+constexpr double kMaxWeight = 1000;
+
+absl::StatusOr<std::map<std::string, double>> ParseTenantWeights(const std::string& text) {
+  std::map<std::string, double> weights;
+  for (const absl::string_view entry : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    const size_t equals = entry.rfind('=');
+    double weight = 0;
+    if (equals == absl::string_view::npos || equals == 0 ||
+        !absl::SimpleAtod(entry.substr(equals + 1), &weight) ||
+        !(weight >= kMinWeight && weight <= kMaxWeight)) {
+      return absl::InvalidArgumentError(absl::StrCat("--tenant_weights has \"", entry,
+                                                     "\", allowed: name=weight, weight ",
+                                                     kMinWeight, " .. ", kMaxWeight));
+    }
+    if (!weights.emplace(entry.substr(0, equals), weight).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--tenant_weights has \"", entry, "\", allowed: each name once"));
+    }
+  }
+  return weights;
+}
 
 class Faults {
  public:
@@ -55,7 +81,7 @@ class Faults {
 }  // namespace
 
 std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
-                                    std::vector<DeviceSpec>* devices) {
+                                    ParsedFlags* parsed) {
   Faults faults;
   if (flags.model_repository.empty()) {
     faults.Add(
@@ -63,11 +89,19 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
   }
   faults.IsAddress("listen", flags.listen);
   if (!flags.metrics_listen.empty()) faults.IsAddress("metrics_listen", flags.metrics_listen);
-  absl::StatusOr<std::vector<DeviceSpec>> parsed = ParseDeviceList(flags.devices, machine_cores);
-  if (parsed.ok()) {
-    *devices = *std::move(parsed);
+  faults.InRange("cpu_cores", flags.cpu_cores, 0, kMaxCpuCores);
+  absl::StatusOr<std::vector<DeviceSpec>> devices =
+      ParseDeviceList(flags.devices, flags.cpu_cores > 0 ? flags.cpu_cores : machine_cores);
+  if (devices.ok()) {
+    parsed->devices = *std::move(devices);
   } else {
-    faults.Add(absl::StrCat("--devices: ", parsed.status().message()));
+    faults.Add(absl::StrCat("--devices: ", devices.status().message()));
+  }
+  absl::StatusOr<std::map<std::string, double>> weights = ParseTenantWeights(flags.tenant_weights);
+  if (weights.ok()) {
+    parsed->tenant_weights = *std::move(weights);
+  } else {
+    faults.Add(std::string(weights.status().message()));
   }
   faults.InRange("micro_batch", flags.micro_batch, 0, kMaxMicroBatch);
   faults.InRange("max_queued_images", flags.max_queued_images, 1, kMaxQueuedImages);
@@ -79,6 +113,8 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
   }
   faults.InRange("encoder_threads", flags.encoder_threads, 1, EncoderPool::kMaxThreads);
   faults.InRange("max_queued_previews", flags.max_queued_previews, 0, kMaxQueuedPreviews);
+  faults.InRange("worker_watchdog", flags.worker_watchdog, kMinWatchdog, absl::InfiniteDuration());
+  faults.InRange("priority_ageing", flags.priority_ageing, kMinAgeing, absl::InfiniteDuration());
   faults.InRange("drain_timeout", flags.drain_timeout, absl::ZeroDuration(), kMaxDrainTimeout);
   faults.InRange("stream_stall_timeout", flags.stream_stall_timeout, kMinStallTimeout,
                  absl::InfiniteDuration());

@@ -2,6 +2,7 @@
 #ifndef DIFFUSIOND_SERVER_SERVER_CONFIG_H_
 #define DIFFUSIOND_SERVER_SERVER_CONFIG_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -17,20 +18,30 @@ struct ServerFlags {
   std::string listen = "127.0.0.1:50051";
   std::string metrics_listen = "127.0.0.1:9464";
   std::string devices = "cpu";
+  int cpu_cores = 0;  // 0: all.
   int micro_batch = 0;
   int max_queued_images = 1024;
   int max_resident_images = 256;
   int max_images_per_request = 64;
   int encoder_threads = 2;
   int max_queued_previews = 64;
+  absl::Duration worker_watchdog = absl::Minutes(1);
+  absl::Duration priority_ageing = absl::Seconds(30);
+  std::string tenant_weights;  // "name=weight,name=weight"; 1 for those not named.
   absl::Duration drain_timeout = absl::Seconds(30);
   absl::Duration stream_stall_timeout = absl::Minutes(2);
 };
 
-// Everything that is wrong with the flags, one sentence each: flag, value, range. On success
-// `devices` holds what --devices names.
+// What some flags come to.
+struct ParsedFlags {
+  std::vector<DeviceSpec> devices;
+  std::map<std::string, double> tenant_weights;
+};
+
+// Everything that is wrong with the flags, one sentence each: flag, value, range. `parsed` is good
+// if nothing is.
 std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
-                                    std::vector<DeviceSpec>* devices);
+                                    ParsedFlags* parsed);
 
 }  // namespace diffusiond
 

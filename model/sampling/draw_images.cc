@@ -17,7 +17,8 @@ absl::StatusOr<std::vector<Frame>> DrawImages(const SamplingPlan& plan, const Dr
                         .label = labels[i],
                         .null_label = spec.null_label,
                         .guidance_scale = spec.guidance_scale,
-                        .registers = &registers[i],
+                        .before = {},
+                        .after = {},
                         .clean = {},
                         .status = {}};
   }
@@ -29,17 +30,22 @@ absl::StatusOr<std::vector<Frame>> DrawImages(const SamplingPlan& plan, const Dr
     const std::span<PlanTask> now =
         std::span(tasks).subspan(begin, std::min(group, tasks.size() - begin));
     for (size_t row = 0; row < plan.rows.size(); ++row) {
-      for (PlanTask& task : now) task.row = static_cast<int>(row);
+      for (size_t i = 0; i < now.size(); ++i) {
+        now[i].row = static_cast<int>(row);
+        std::swap(registers[begin + i], now[i].after);
+        now[i].before = registers[begin + i];
+      }
       if (absl::Status status = runner->Step(now); !status.ok()) return status;
       for (const PlanTask& task : now) {
         if (!task.status.ok()) return task.status;
       }
     }
     for (PlanTask& task : now) {
-      task.registers->resize(static_cast<size_t>(shape.elements()));
-      frames.push_back({shape.channels, shape.height, shape.width, std::move(*task.registers)});
+      task.after.resize(static_cast<size_t>(shape.elements()));
+      frames.push_back({shape.channels, shape.height, shape.width, std::move(task.after)});
       task.clean = {};
     }
+    for (size_t i = 0; i < now.size(); ++i) registers[begin + i] = {};
   }
   return frames;
 }

@@ -49,7 +49,8 @@ void PlanRunner::Gather(std::span<PlanTask> tasks, Buffers* buffers) const {
   size_t at = 0;
   for (PlanTask& task : tasks) {
     const PlanRow& row = task.plan->rows[static_cast<size_t>(task.row)];
-    std::vector<float>& registers = *task.registers;
+    std::vector<float>& registers = task.after;
+    registers.assign(task.before.begin(), task.before.end());
     if (registers.empty()) {
       registers.resize(static_cast<size_t>(task.plan->registers) * n);
       const std::span<float> x(registers.data(), n);
@@ -106,7 +107,7 @@ void PlanRunner::Update(PlanTask* task, std::span<float> f, std::span<const floa
     FillRowNoise(task->seed, task->image_index, static_cast<uint32_t>(task->row), z);
   }
   task->clean.resize(f.size());
-  ApplyPlanRow(*task->plan, row, f, z, *task->registers, task->clean);
+  ApplyPlanRow(*task->plan, row, f, z, task->after, task->clean);
   task->status = absl::OkStatus();
 }
 

@@ -25,11 +25,12 @@ struct PlanTask {
   int64_t label = 0;       // Ignored by a network without classes.
   int64_t null_label = 0;  // Used if guidance_scale is not 1.
   double guidance_scale = 1;
-  // In and out: empty before row 0, then plan->registers images.
-  std::vector<float>* registers = nullptr;
+  // The registers, plan->registers images, as the row before left them; empty: this is row 0.
+  std::span<const float> before;
   // Out.
+  std::vector<float> after;  // The registers as this row leaves them. No part of `before`.
   std::vector<float> clean;  // D of this row.
-  absl::Status status;       // INTERNAL: F was not finite; registers are as they were.
+  absl::Status status;       // INTERNAL: F was not finite; `after` is not to be used.
 };
 
 // Network rows of a task: classifier-free guidance (Ho and Salimans 2022, equation 6) takes two.
@@ -49,7 +50,7 @@ class PlanRunner {
   int capacity() const { return micro_batch() * static_cast<int>(lanes_.size()); }
 
   // Advances every task by its plan row. Any number of tasks; their network rows are cut into
-  // micro-batches, the last one padded. Not OK: a denoiser failed and no task advanced.
+  // micro-batches, the last one padded. Not OK: what a denoiser failed with; no task advanced.
   absl::Status Step(std::span<PlanTask> tasks);
 
  private:

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <exception>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -46,6 +47,11 @@ absl::Status UNetDenoiser::Predict(std::span<const float> x, std::span<const flo
     }
     std::memcpy(f.data(), out.data_ptr<float>(), f.size_bytes());
     return absl::OkStatus();
+  } catch (const c10::OutOfMemoryError& error) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the network ran out of memory: ", error.what_without_backtrace()));
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("the network ran out of memory");
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat("the network failed: ", error.what()));
   }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/engine/step_policy.h"
 #include "server/engine/step_scheduler.h"
 
 namespace diffusiond {
@@ -16,14 +17,16 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(Options options) {
     return absl::InvalidArgumentError(absl::StrCat(
         "max_resident_trajectories: ", options.max_resident_trajectories, ", expected 1 or more"));
   }
+  if (!options.make_policy) options.make_policy = [] { return std::make_unique<StepPolicy>(); };
   return std::unique_ptr<Engine>(new Engine(std::move(options)));
 }
 
 Engine::Engine(Options options)
     : options_(std::move(options)),
-      scheduler_(std::make_unique<StepScheduler>(StepScheduler::Limits{
-          .max_trajectories = options_.max_trajectories,
-          .max_resident_trajectories = options_.max_resident_trajectories})) {}
+      scheduler_(std::make_unique<StepScheduler>(
+          StepScheduler::Limits{.max_trajectories = options_.max_trajectories,
+                                .max_resident_trajectories = options_.max_resident_trajectories},
+          options_.make_policy)) {}
 
 Engine::~Engine() = default;
 
@@ -105,6 +108,16 @@ void Engine::RemoveWorker(WorkerId id) {
   work_.SignalAll();
 }
 
+void Engine::AbandonWorker(WorkerId id, const absl::Status& reason) {
+  Aftermath aftermath;
+  {
+    absl::MutexLock lock(&mu_);
+    scheduler_->AbandonWorker(id, reason, options_.now(), aftermath);
+    work_.SignalAll();
+  }
+  Conclude(std::move(aftermath));
+}
+
 std::optional<StepBatch> Engine::NextBatch(WorkerId id) {
   while (true) {
     Aftermath aftermath;
@@ -116,7 +129,7 @@ std::optional<StepBatch> Engine::NextBatch(WorkerId id) {
       scheduler_->ExpireDue(now, aftermath);
       batch = scheduler_->Choose(id, now, aftermath);
       if (!batch.has_value() && aftermath.empty()) {
-        work_.WaitWithTimeout(&mu_, scheduler_->NextDeadline() - now);
+        work_.WaitWithTimeout(&mu_, scheduler_->NextWake() - now);
         continue;
       }
     }
@@ -141,19 +154,21 @@ std::optional<StepBatch> Engine::TryNextBatch(WorkerId id) {
 
 void Engine::Complete(StepBatch batch, absl::Status status) {
   const absl::Time now = options_.now();
-  if (options_.metrics != nullptr && status.ok()) {
-    int network_rows = 0;
-    for (const StepRow& row : batch.rows) network_rows += NetworkRows(*row.spec);
-    options_.metrics->OnStepBatch(batch.model, network_rows, batch.micro_batch,
-                                  now - batch.started);
-  } else if (options_.metrics != nullptr) {
-    options_.metrics->OnDeviceFailure(batch.model);
-  }
+  EngineMetrics::Step step{.model = batch.model,
+                           .micro_batch = batch.micro_batch,
+                           .capacity = batch.capacity,
+                           .duration = now - batch.started};
+  for (const StepRow& row : batch.rows) step.network_rows += NetworkRows(*row.spec);
   Aftermath aftermath;
+  bool counts;
   {
     absl::MutexLock lock(&mu_);
-    scheduler_->Settle(batch, status, now, aftermath);
+    counts = scheduler_->Settle(batch, status, now, aftermath);
     work_.SignalAll();
+  }
+  batch.rows.clear();  // They share registers.
+  if (options_.metrics != nullptr && counts) {
+    status.ok() ? options_.metrics->OnStep(step) : options_.metrics->OnDeviceFailure(step.model);
   }
   Conclude(std::move(aftermath));
 }
@@ -162,10 +177,10 @@ void Engine::Conclude(Aftermath aftermath) {
   // Device memory first; then the counts, so that a client told "finished" finds itself counted.
   aftermath.dropped.clear();
   if (options_.metrics != nullptr) {
-    for (absl::Duration wait : aftermath.queue_waits) options_.metrics->OnFirstStep(wait);
-    for (const absl::Status& status : aftermath.finished) {
-      options_.metrics->OnGenerationFinished(status);
-    }
+    for (const auto& first_step : aftermath.first_steps) options_.metrics->OnFirstStep(first_step);
+    if (aftermath.preemptions > 0) options_.metrics->OnPreemptions(aftermath.preemptions);
+    if (aftermath.migrations > 0) options_.metrics->OnMigrations(aftermath.migrations);
+    for (const auto& end : aftermath.finished) options_.metrics->OnGenerationFinished(end);
   }
   ReportDepth();
   int reported = 0;
@@ -186,7 +201,7 @@ void Engine::ReportDepth() {
     absl::MutexLock lock(&mu_);
     depth = scheduler_->depth();
   }
-  options_.metrics->OnQueueDepth(depth.waiting, depth.resident);
+  options_.metrics->OnQueueDepth(depth.waiting, depth.resident, depth.resident_limit);
 }
 
 }  // namespace diffusiond

@@ -23,6 +23,7 @@
 #include "absl/time/time.h"
 #include "server/engine/engine_metrics.h"
 #include "server/engine/generation.h"
+#include "server/engine/scheduling_policy.h"
 #include "server/engine/step_batch.h"
 
 namespace diffusiond {
@@ -43,6 +44,8 @@ class Engine {
     // Trajectories that may hold registers (device memory) at once, per model; the rest wait. At
     // least 1.
     int max_resident_trajectories = 256;
+    // Makes the rule for one model.
+    std::function<std::unique_ptr<SchedulingPolicy>()> make_policy = nullptr;  // Null: StepPolicy.
     EngineMetrics* metrics = nullptr;  // Not owned, must outlive the engine; null: not counted.
     std::function<absl::Time()> now = absl::Now;  // Tests hand in a fake clock.
   };
@@ -52,7 +55,8 @@ class Engine {
 
   // Queues a generation; never blocks. `listener` is taken only on OK.
   // INVALID_ARGUMENT: no trajectories, or more than max_trajectories, or a plan without rows.
-  // RESOURCE_EXHAUSTED: full now. DEADLINE_EXCEEDED: already past. UNAVAILABLE: draining.
+  // RESOURCE_EXHAUSTED: full now, or the deadline cannot be met; a Refusal (refusal.h) that says
+  // when to ask again. DEADLINE_EXCEEDED: already past. UNAVAILABLE: draining.
   absl::StatusOr<GenerationId> Submit(GenerationSpec spec,
                                       std::shared_ptr<GenerationListener> listener);
 
@@ -74,14 +78,19 @@ class Engine {
   // Makes the worker's NextBatch return nullopt. A batch in its hands must still be given back.
   void RemoveWorker(WorkerId id);
 
+  // Removes a worker that will not come back: what is in its hands goes to other workers, from
+  // where it was before. If it does come back, what it brings is dropped.
+  void AbandonWorker(WorkerId id, const absl::Status& reason);
+
   // Waits for work for this worker. nullopt: shut down, or the worker was removed.
   std::optional<StepBatch> NextBatch(WorkerId id);
 
   // As NextBatch, but never waits: nullopt also if there is nothing to run now. For simulations.
   std::optional<StepBatch> TryNextBatch(WorkerId id);
 
-  // Takes a batch back; `status` is what StepExecutor::Step returned. Not OK: no row advanced; its
-  // rows are tried again, and after a few failures in a row their generations end with INTERNAL.
+  // Takes a batch back; `status` is what StepExecutor::Step returned. Not OK: no row advanced; each
+  // of its rows is tried again alone, and after a few failures in a row its generation ends with
+  // INTERNAL.
   void Complete(StepBatch batch, absl::Status status);
 
  private:

@@ -2,10 +2,13 @@
 #ifndef DIFFUSIOND_SERVER_ENGINE_ENGINE_METRICS_H_
 #define DIFFUSIOND_SERVER_ENGINE_ENGINE_METRICS_H_
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "server/engine/scheduling_policy.h"
 
 namespace diffusiond {
 
@@ -13,20 +16,42 @@ namespace diffusiond {
 // time; they must not block and must not call the engine.
 class EngineMetrics {
  public:
+  // A generation's first step begins.
+  struct FirstStep {
+    Priority priority = Priority::kNormal;
+    absl::Duration queue_wait = {};  // Since Submit.
+    int64_t delay_steps = 0;  // Step batches of the model that began since Submit, without this.
+  };
+  struct GenerationEnd {
+    absl::Status status;
+    bool had_deadline = false;
+    absl::Duration duration = {};                  // Since Submit.
+    std::optional<absl::Duration> predicted = {};  // By Submit.
+  };
+  // A step batch is done.
+  struct Step {
+    std::string model;
+    int network_rows = 0;  // Without the padding that fills the last network call.
+    int micro_batch = 1;   // Rows of a network call; there were ceil(network_rows / micro_batch).
+    int capacity = 1;      // Network rows that the worker carries.
+    absl::Duration duration = {};
+  };
+
   virtual ~EngineMetrics() = default;
-  // Trajectories that have not begun, and those that have (and may hold device memory).
-  virtual void OnQueueDepth(int /*waiting_trajectories*/, int /*resident_trajectories*/) {}
+  // Trajectories that have not begun, those that have (and may hold device memory), and how many
+  // may at once.
+  virtual void OnQueueDepth(int /*waiting*/, int /*resident*/, int /*resident_limit*/) {}
   // Submit refused with this status.
   virtual void OnRefused(const absl::Status& /*status*/) {}
-  // A generation's first step begins, `queue_wait` after Submit.
-  virtual void OnFirstStep(absl::Duration /*queue_wait*/) {}
-  // One step batch: network rows carried, without the padding that fills the last of
-  // ceil(network_rows / micro_batch) network calls.
-  virtual void OnStepBatch(const std::string& /*model*/, int /*network_rows*/, int /*micro_batch*/,
-                           absl::Duration /*duration*/) {}
-  // A step batch came back undone, to be tried again.
+  virtual void OnFirstStep(const FirstStep& /*first_step*/) {}
+  virtual void OnStep(const Step& /*step*/) {}
+  // A step batch came back undone, or its worker was abandoned; it is tried again.
   virtual void OnDeviceFailure(const std::string& /*model*/) {}
-  virtual void OnGenerationFinished(const absl::Status& /*status*/) {}
+  // Trajectories that had to let other work go first after they had begun, and trajectories that
+  // went on on another worker than before.
+  virtual void OnPreemptions(int /*count*/) {}
+  virtual void OnMigrations(int /*count*/) {}
+  virtual void OnGenerationFinished(const GenerationEnd& /*end*/) {}
 };
 
 }  // namespace diffusiond

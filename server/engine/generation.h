@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "model/imaging/image.h"
+#include "server/engine/scheduling_policy.h"
 #include "server/engine/step_executor.h"
 
 namespace diffusiond {
@@ -18,7 +19,9 @@ using GenerationId = uint64_t;
 enum class PreviewContent { kNone, kXt, kX0Hat, kBoth };
 
 struct GenerationSpec {
-  std::string model;  // Key of the model whose executors run this.
+  std::string model;   // Key of the model whose executors run this.
+  std::string tenant;  // On whose behalf; shares are by tenant.
+  Priority priority = Priority::kNormal;
   std::vector<TrajectorySpec> trajectories;
   // A preview after every n-th step of each image, except its last: there the image itself comes.
   // 0: none.

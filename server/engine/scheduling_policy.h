@@ -1,101 +1,91 @@
-// Who is stepped next: the rule alone, over plain data.
-#ifndef DIFFUSIOND_SERVER_ENGINE_POLICY_H_
-#define DIFFUSIOND_SERVER_ENGINE_POLICY_H_
+// Who is stepped next: what any rule is told and asked, as plain data.
+#ifndef DIFFUSIOND_SERVER_ENGINE_SCHEDULING_POLICY_H_
+#define DIFFUSIOND_SERVER_ENGINE_SCHEDULING_POLICY_H_
 
-#include <array>
 #include <cstdint>
-#include <map>
-#include <set>
-#include <tuple>
+#include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 
 namespace diffusiond {
 
+// Classes of work; a lower number goes first.
+enum class Priority { kHigh, kNormal, kLow };
+inline constexpr int kPriorities = 3;
+
+// One trajectory that waits for its next step.
+struct PolicyRow {
+  int image_index = 0;    // Names the trajectory within its generation.
+  int rows_left = 1;      // Plan rows to run, the next one included.
+  int network_rows = 1;   // 1, or 2 if guided.
+  bool resident = false;  // Has begun, so it is counted against the limit on residents.
+};
+
+// What the order may depend on, fixed for a generation's life.
+struct PolicyGeneration {
+  uint64_t id = 0;
+  std::string tenant;  // On whose behalf.
+  Priority priority = Priority::kNormal;
+  absl::Time admitted;
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+struct PolicyChoice {
+  uint64_t generation = 0;
+  int image_index = 0;
+  friend bool operator==(const PolicyChoice&, const PolicyChoice&) = default;
+};
+
+// How fast work goes, as measured; zero: not known yet.
+struct Pace {
+  absl::Duration step;         // One step batch: what one plan row of one trajectory takes.
+  absl::Duration network_row;  // Per network row when all workers are full.
+};
+
 // The trajectories of one model that wait for their next step, and the rule that picks the next
-// batch: no threads, no clock, no tensors. Thread-compatible.
-//
-// The rule is "least work left first", bent twice:
-//  - Ageing. A row yields to rows that were admitted later and are shorter, but for at most
-//    kPatience batches for each plan row it has left; then nothing new passes it. So nothing
-//    starves. Time is counted in batches chosen, so all waiting rows age alike and their order
-//    never changes while they wait: a batch costs O(rows chosen * log(generations)).
-//  - Fairness between generations. A generation's second row in flight counts as twice as long, its
-//    third as three times, and so on: many images in one request do not push out another's single
-//    image, and still fill the capacity that nobody else wants.
-// In one number, lowest first:
-//   admitted + kPatience * rows_left * (rows of the generation in flight + 1)
-class StepPolicy {
+// batch: no threads, no clock, no tensors. Implementations are thread-compatible.
+class SchedulingPolicy {
  public:
-  static constexpr int64_t kPatience = 4;
-
-  // One trajectory that waits for its next step.
-  struct Row {
-    int image_index = 0;    // Names the trajectory within its generation.
-    int rows_left = 1;      // Plan rows to run, the next one included.
-    int network_rows = 1;   // 1, or 2 if guided.
-    bool resident = false;  // Has begun, so it is counted against the limit on residents.
-  };
-  struct Choice {
-    uint64_t generation = 0;
-    int image_index = 0;
-    friend bool operator==(const Choice&, const Choice&) = default;
+  // What a worker offers.
+  struct Offer {
+    absl::Time now;
+    int capacity = 1;       // Network rows.
+    int new_residents = 0;  // Rows that have not begun and may.
   };
 
-  // Takes a generation that begins. `generation` must be new here.
-  void Admit(uint64_t generation, absl::Span<const Row> rows);
+  virtual ~SchedulingPolicy() = default;
 
-  // Rows whose network rows fit in `capacity`, in order of choice; at most `new_residents` of them
-  // have not begun. They are in flight until PutBack or Retire. A guided row that no longer fits is
-  // passed over, and comes first in the next batch.
-  std::vector<Choice> Choose(int capacity, int new_residents);
+  // Takes a generation that begins. Its id must be new here.
+  virtual void Admit(const PolicyGeneration& generation, absl::Span<const PolicyRow> rows) = 0;
+
+  // Rows that fit the offer, in order of choice. They are in flight until PutBack or Retire.
+  virtual std::vector<PolicyChoice> Choose(const Offer& offer) = 0;
 
   // A row in flight waits for its next step.
-  void PutBack(uint64_t generation, const Row& row);
+  virtual void PutBack(uint64_t generation, const PolicyRow& row) = 0;
 
   // A row in flight is finished.
-  void Retire(uint64_t generation);
+  virtual void Retire(uint64_t generation, int image_index) = 0;
 
   // Forgets a generation, whatever its rows are doing.
-  void Remove(uint64_t generation);
-
-  bool empty() const { return groups_.empty(); }
+  virtual void Remove(uint64_t generation) = 0;
 
   // Network rows of all rows that wait.
-  int waiting_network_rows() const { return waiting_network_rows_; }
+  virtual int waiting_network_rows() const = 0;
 
- private:
-  // Within a generation: what has begun before what has not, then least left.
-  struct Before {
-    bool operator()(const Row& a, const Row& b) const {
-      return std::tuple(!a.resident, a.rows_left, a.image_index) <
-             std::tuple(!b.resident, b.rows_left, b.image_index);
-    }
-  };
-  struct Group {
-    int64_t admitted = 0;
-    int in_flight = 0;
-    std::set<Row, Before> rows;
-  };
-  using Groups = std::map<uint64_t, Group>;
-  // A generation's place in line, by its first row. Ties: older identifiers first.
-  using Line = std::set<std::pair<int64_t, uint64_t>>;
+  // Network rows to be evaluated until a generation like this would be finished, its own included,
+  // if nothing else came.
+  virtual double NetworkRowsUntilDone(const PolicyGeneration& generation,
+                                      absl::Span<const PolicyRow> rows) const = 0;
 
-  static int64_t Key(const Group& group);
-  Line& LineOf(const Group& group);
-  void Enter(uint64_t generation, const Group& group);
-  void Leave(uint64_t generation, const Group& group);
-  Line* BestLine(int capacity, int new_residents);
+  virtual void SetPace(const Pace& /*pace*/) {}
 
-  int64_t batches_ = 0;
-  int waiting_network_rows_ = 0;
-  Groups groups_;
-  // Generations with waiting rows, one line for each [first row is resident][its network rows - 1],
-  // so that rows which cannot go now cost nothing to skip.
-  std::array<std::array<Line, 2>, 2> lines_;
+  // When Choose may find something though nothing else happens.
+  virtual absl::Time NextDecision() const { return absl::InfiniteFuture(); }
 };
 
 }  // namespace diffusiond
 
-#endif  // DIFFUSIOND_SERVER_ENGINE_POLICY_H_
+#endif  // DIFFUSIOND_SERVER_ENGINE_SCHEDULING_POLICY_H_

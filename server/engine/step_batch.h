@@ -31,7 +31,9 @@ struct StepBatch {
   std::vector<StepRow> rows;  // What StepExecutor::Step takes.
   // The engine's own bookkeeping, one entry a row.
   std::vector<std::shared_ptr<Trajectory>> owners;
+  uint64_t id = 0;
   WorkerId worker = 0;
+  int capacity = 2;  // Of that worker.
   int micro_batch = 1;
   absl::Time started;
 };

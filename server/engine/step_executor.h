@@ -22,7 +22,8 @@ struct TrajectorySpec {
   double guidance_scale = 1;    // 1: no guidance, one network row; else two.
 };
 
-// A trajectory's registers on some device. Opaque to the engine, which only owns and drops it.
+// A trajectory's registers between two steps, on some device. Opaque to the engine, which only owns
+// and drops them.
 class TrajectoryRegisters {
  public:
   virtual ~TrajectoryRegisters() = default;
@@ -35,9 +36,11 @@ struct StepRow {
   int plan_row = 0;  // The row of spec->plan to run now.
   bool want_x_t = false;
   bool want_x0_hat = false;
-  // In and out: null before the first row; the executor makes it then.
-  std::unique_ptr<TrajectoryRegisters>* registers = nullptr;
+  // As the row before left them; null before the first row. Never changed: a step that fails, or a
+  // worker that hangs in it, leaves a trajectory that any other worker can take up.
+  std::shared_ptr<const TrajectoryRegisters> before;
   // Out.
+  std::unique_ptr<TrajectoryRegisters> after;  // Set if the status is OK.
   absl::Status status;          // Not OK: this trajectory failed, the others did not.
   std::optional<Frame> x_t;     // After this row, times the plan's preview_scale; if wanted.
   std::optional<Frame> x0_hat;  // D of this row; if wanted.
@@ -55,8 +58,8 @@ class StepExecutor {
   // Rows of one network call.
   virtual int micro_batch() const = 0;
 
-  // Advances every row by one plan row. Not OK: the device failed and no row advanced; registers
-  // are as they were before. The rows' network rows must not exceed capacity().
+  // Advances every row by one plan row. Not OK: the device failed and no row advanced;
+  // RESOURCE_EXHAUSTED: it is out of memory. The rows' network rows must not exceed capacity().
   virtual absl::Status Step(absl::Span<StepRow> rows) = 0;
 };
 

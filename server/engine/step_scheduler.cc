@@ -3,19 +3,13 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "server/engine/refusal.h"
 
 namespace diffusiond {
 namespace {
 
-// A device that fails a trajectory's step this many times in a row fails its generation.
-constexpr int kMaxStepAttempts = 3;
-
-StepPolicy::Row PolicyRow(const Trajectory& trajectory) {
-  return {.image_index = trajectory.image_index,
-          .rows_left = trajectory.rows_left(),
-          .network_rows = NetworkRows(*trajectory.spec),
-          .resident = trajectory.resident};
-}
+// Refusals show durations to the millisecond.
+constexpr absl::Duration kShown = absl::Milliseconds(1);
 
 absl::Status ValidateSpec(const GenerationSpec& spec, int max_trajectories) {
   const int count = static_cast<int>(spec.trajectories.size());
@@ -35,19 +29,46 @@ absl::Status ValidateSpec(const GenerationSpec& spec, int max_trajectories) {
   return absl::OkStatus();
 }
 
-bool Shows(PreviewContent content, PreviewContent kind) {
-  return content == kind || content == PreviewContent::kBoth;
-}
-
-// Whether a preview is due once this trajectory's next row is done.
-bool PreviewDue(const Trajectory& trajectory) {
-  const int every = trajectory.generation->spec.preview_every_steps;
-  return every > 0 && !trajectory.on_last_row() &&
-         trajectory.spec->plan->rows[trajectory.next_row].ends_step &&
-         (trajectory.steps_done + 1) % every == 0;
-}
-
 }  // namespace
+
+StepScheduler::StepScheduler(Limits limits, MakePolicy make_policy)
+    : limits_(limits), make_policy_(std::move(make_policy)) {}
+
+StepScheduler::Model& StepScheduler::ModelOf(const std::string& name) {
+  const auto [found, is_new] = models_.try_emplace(name);
+  if (is_new) {
+    found->second.policy = make_policy_();
+    found->second.resident_limit = limits_.max_resident_trajectories;
+  }
+  return found->second;
+}
+
+absl::Status StepScheduler::CheckRoom(const Model& model, const std::string& name,
+                                      int count) const {
+  if (unfinished_trajectories_ + count <= limits_.max_trajectories) return absl::OkStatus();
+  // By then about so many of those that are queued will be finished.
+  const absl::Duration row = model.meter.pace(workers_.total_capacity(name)).network_row;
+  const absl::Duration all = model.policy->NetworkRowsUntilDone({}, {}) * row;
+  return Refusal(
+      RefusalReason::kQueueFull,
+      absl::StrCat("the queue is full: ", unfinished_trajectories_, " of ",
+                   limits_.max_trajectories, " images are queued, no room for ", count, " more"),
+      all * count / std::max(1, unfinished_trajectories_));
+}
+
+std::optional<absl::Duration> StepScheduler::PredictTime(const Model& model,
+                                                         const std::string& name,
+                                                         const PolicyGeneration& generation,
+                                                         const std::vector<PolicyRow>& rows) const {
+  const Pace pace = model.meter.pace(workers_.total_capacity(name));
+  if (pace.network_row == absl::ZeroDuration()) return std::nullopt;
+  int longest = 0;
+  for (const PolicyRow& row : rows) longest = std::max(longest, row.rows_left);
+  // It joins after the step that is running.
+  return pace.step / 2 +
+         std::max(longest * pace.step,
+                  model.policy->NetworkRowsUntilDone(generation, rows) * pace.network_row);
+}
 
 absl::StatusOr<GenerationId> StepScheduler::Admit(GenerationSpec spec,
                                                   std::shared_ptr<GenerationListener> listener,
@@ -59,31 +80,43 @@ absl::StatusOr<GenerationId> StepScheduler::Admit(GenerationSpec spec,
     return absl::DeadlineExceededError("the deadline passed before the request was queued");
   }
   const int count = static_cast<int>(spec.trajectories.size());
-  if (unfinished_trajectories_ + count > limits_.max_trajectories) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the queue is full: ", unfinished_trajectories_, " of ",
-                     limits_.max_trajectories, " images are queued, no room for ", count, " more"));
-  }
+  Model& model = ModelOf(spec.model);
+  if (absl::Status room = CheckRoom(model, spec.model, count); !room.ok()) return room;
 
-  const GenerationId id = ++last_id_;
+  const GenerationId id = last_id_ + 1;
+  const PolicyGeneration line = {.id = id,
+                                 .tenant = spec.tenant,
+                                 .priority = spec.priority,
+                                 .admitted = now,
+                                 .deadline = spec.deadline};
   auto generation = std::make_shared<Generation>(id, std::move(spec), std::move(listener), now);
   generation->images_left = count;
-  std::vector<StepPolicy::Row> rows;
+  generation->submitted_batch = model.batches;
+  generation->trajectories.resize(static_cast<size_t>(count));
+  std::vector<PolicyRow> rows;
   for (int i = 0; i < count; ++i) {
-    Trajectory& trajectory = generation->trajectories.emplace_back();
+    Trajectory& trajectory = generation->trajectories[i];
     trajectory.generation = generation.get();
     trajectory.spec = &generation->spec.trajectories[i];
     trajectory.image_index = i;
-    rows.push_back(PolicyRow(trajectory));
+    rows.push_back(trajectory.policy_row());
   }
-  Model& model = models_[generation->spec.model];
-  ++model.generations;
-  model.policy.Admit(id, rows);
+  generation->predicted = PredictTime(model, generation->spec.model, line, rows);
+  if (generation->predicted.has_value() && now + *generation->predicted > line.deadline) {
+    const absl::Duration left = line.deadline - now;
+    return Refusal(
+        RefusalReason::kDeadline,
+        absl::StrCat("the deadline is in ", absl::FormatDuration(absl::Trunc(left, kShown)),
+                     ", but behind what was admitted before the predicted finish is in ",
+                     absl::FormatDuration(absl::Trunc(*generation->predicted, kShown))),
+        *generation->predicted - left);
+  }
+
+  last_id_ = id;
+  model.policy->Admit(line, rows);
   unfinished_trajectories_ += count;
   waiting_trajectories_ += count;
-  if (generation->spec.deadline != absl::InfiniteFuture()) {
-    deadlines_.emplace(generation->spec.deadline, id);
-  }
+  if (line.deadline != absl::InfiniteFuture()) deadlines_.emplace(line.deadline, id);
   generations_.emplace(id, std::move(generation));
   return id;
 }
@@ -110,44 +143,48 @@ void StepScheduler::ExpireDue(absl::Time now, Aftermath& aftermath) {
   }
 }
 
-absl::Time StepScheduler::NextDeadline() const {
-  return deadlines_.empty() ? absl::InfiniteFuture() : deadlines_.begin()->first;
-}
-
-WorkerId StepScheduler::AddWorker(std::vector<WorkerCapacity> models) {
-  for (const WorkerCapacity& capacity : models) ++idle_workers_[capacity.model];
-  workers_[++last_worker_].models = std::move(models);
-  return last_worker_;
-}
-
-void StepScheduler::RemoveWorker(WorkerId id) {
-  const auto found = workers_.find(id);
-  if (found == workers_.end()) return;
-  SetIdle(found->second, false);
-  workers_.erase(found);
-}
-
-void StepScheduler::SetIdle(Worker& worker, bool idle) {
-  if (worker.idle == idle) return;
-  worker.idle = idle;
-  for (const WorkerCapacity& capacity : worker.models) {
-    idle_workers_[capacity.model] += idle ? 1 : -1;
-  }
+absl::Time StepScheduler::NextWake() const {
+  absl::Time wake = deadlines_.empty() ? absl::InfiniteFuture() : deadlines_.begin()->first;
+  for (const auto& [name, model] : models_) wake = std::min(wake, model.policy->NextDecision());
+  return wake;
 }
 
 int StepScheduler::Share(const WorkerCapacity& capacity, const Model& model) const {
-  const int idle = std::max(1, idle_workers_.at(capacity.model));
-  const int even = (model.policy.waiting_network_rows() + idle - 1) / idle;
+  const int idle = std::max(1, workers_.idle(capacity.model));
+  const int even = (model.policy->waiting_network_rows() + idle - 1) / idle;
   const int micro_batches = (even + capacity.micro_batch - 1) / capacity.micro_batch;
   // A guided trajectory takes two rows, whatever the micro-batch.
   return std::min(capacity.capacity, std::max(2, micro_batches * capacity.micro_batch));
 }
 
+std::shared_ptr<Trajectory> StepScheduler::NextSuspect(Model& model) {
+  while (!model.suspects.empty()) {
+    std::shared_ptr<Trajectory> suspect = std::move(model.suspects.front());
+    model.suspects.pop_front();
+    if (suspect->state == Trajectory::State::kWaiting) return suspect;
+  }
+  return nullptr;
+}
+
+std::vector<std::shared_ptr<Trajectory>> StepScheduler::ChooseTrajectories(
+    const WorkerCapacity& capacity, Model& model, absl::Time now) {
+  if (std::shared_ptr<Trajectory> suspect = NextSuspect(model)) return {std::move(suspect)};
+  model.policy->SetPace(model.meter.pace(workers_.total_capacity(capacity.model)));
+  std::vector<std::shared_ptr<Trajectory>> chosen;
+  for (const PolicyChoice& choice : model.policy->Choose({.now = now,
+                                    .capacity = Share(capacity, model),
+                                    .new_residents = model.resident_limit - model.resident})) {
+    const std::shared_ptr<Generation>& generation = generations_.at(choice.generation);
+    // Shares the generation's life: it may end while the worker is at it.
+    chosen.emplace_back(generation, &generation->trajectories[choice.image_index]);
+  }
+  return chosen;
+}
+
 std::optional<StepBatch> StepScheduler::Choose(WorkerId id, absl::Time now, Aftermath& aftermath) {
-  const auto worker = workers_.find(id);
-  if (worker == workers_.end()) return std::nullopt;
+  if (!workers_.Serves(id)) return std::nullopt;
   std::vector<std::pair<uint64_t, const WorkerCapacity*>> turns;
-  for (const WorkerCapacity& capacity : worker->second.models) {
+  for (const WorkerCapacity& capacity : workers_.capacities(id)) {
     const auto found = models_.find(capacity.model);
     if (found != models_.end()) turns.emplace_back(found->second.last_turn, &capacity);
   }
@@ -155,195 +192,62 @@ std::optional<StepBatch> StepScheduler::Choose(WorkerId id, absl::Time now, Afte
 
   for (const auto& [last_turn, capacity] : turns) {
     Model& model = models_.at(capacity->model);
-    const std::vector<StepPolicy::Choice> choices = model.policy.Choose(
-        Share(*capacity, model), limits_.max_resident_trajectories - model.resident);
-    if (choices.empty()) continue;
+    std::vector<std::shared_ptr<Trajectory>> chosen = ChooseTrajectories(*capacity, model, now);
+    if (chosen.empty()) continue;
     model.last_turn = ++turns_;
-    SetIdle(worker->second, false);
-    StepBatch batch = BeginBatch(*capacity, model, choices, now, aftermath);
-    batch.worker = id;
-    return batch;
+    return BeginBatch(id, *capacity, model, std::move(chosen), now, aftermath);
   }
   return std::nullopt;
 }
 
-StepBatch StepScheduler::BeginBatch(const WorkerCapacity& capacity, Model& model,
-                                    const std::vector<StepPolicy::Choice>& choices, absl::Time now,
-                                    Aftermath& aftermath) {
+StepBatch StepScheduler::BeginBatch(WorkerId worker, const WorkerCapacity& capacity, Model& model,
+                                    std::vector<std::shared_ptr<Trajectory>> trajectories,
+                                    absl::Time now, Aftermath& aftermath) {
   StepBatch batch;
   batch.model = capacity.model;
+  batch.worker = worker;
+  batch.capacity = capacity.capacity;
   batch.micro_batch = capacity.micro_batch;
   batch.started = now;
-  for (const StepPolicy::Choice& choice : choices) {
-    const std::shared_ptr<Generation>& generation = generations_.at(choice.generation);
-    Trajectory& trajectory = generation->trajectories[choice.image_index];
-    if (!generation->first_step.has_value()) {
-      generation->first_step = now;
-      aftermath.queue_waits.push_back(now - generation->submitted);
-    }
-    if (!trajectory.resident) {
-      trajectory.resident = true;
-      ++model.resident;
-      --waiting_trajectories_;
-    }
-    trajectory.state = Trajectory::State::kRunning;
-    ++model.trajectories_in_flight;
-    batch.rows.push_back(BeginRow(trajectory));
-    // Shares the generation's life: it may end while the worker is at it.
-    batch.owners.emplace_back(generation, &trajectory);
+  for (const std::shared_ptr<Trajectory>& trajectory : trajectories) {
+    BeginTrajectory(worker, model, *trajectory, now, aftermath);
+    batch.rows.push_back(BeginRow(*trajectory));
   }
+  batch.owners = std::move(trajectories);
+  ++model.batches;
+  workers_.Begin(batch);
   return batch;
 }
 
-StepRow StepScheduler::BeginRow(Trajectory& trajectory) const {
-  const PreviewContent content =
-      PreviewDue(trajectory) ? trajectory.generation->spec.preview_content : PreviewContent::kNone;
-  StepRow row;
-  row.spec = trajectory.spec;
-  row.plan_row = trajectory.next_row;
-  row.want_x_t = trajectory.on_last_row() || Shows(content, PreviewContent::kXt);
-  row.want_x0_hat = Shows(content, PreviewContent::kX0Hat);
-  row.registers = &trajectory.registers;
-  return row;
-}
-
-void StepScheduler::Settle(StepBatch& batch, const absl::Status& status, absl::Time now,
-                           Aftermath& aftermath) {
-  if (const auto worker = workers_.find(batch.worker); worker != workers_.end()) {
-    SetIdle(worker->second, true);
+void StepScheduler::BeginTrajectory(WorkerId worker, Model& model, Trajectory& trajectory,
+                                    absl::Time now, Aftermath& aftermath) {
+  Generation& generation = *trajectory.generation;
+  if (!generation.first_step.has_value()) {
+    generation.first_step = now;
+    aftermath.first_steps.push_back({.priority = generation.spec.priority,
+                                     .queue_wait = now - generation.submitted,
+                                     .delay_steps = model.batches - generation.submitted_batch});
   }
-  // Before the rows: an image that comes too late is late.
-  ExpireDue(now, aftermath);
-  Model& model = models_.at(batch.model);
-  for (size_t i = 0; i < batch.rows.size(); ++i) {
-    Trajectory& trajectory = *batch.owners[i];
-    if (trajectory.generation->ended) {
-      Drop(model, trajectory, aftermath);
-    } else if (!status.ok()) {
-      SettleFailure(model, trajectory, status, now, aftermath);
-    } else {
-      SettleRow(model, trajectory, batch.rows[i], now, aftermath);
-    }
+  if (!trajectory.resident) {
+    trajectory.resident = true;
+    ++model.resident;
+    --waiting_trajectories_;
+  } else if (model.batches > trajectory.waits_since) {
+    ++aftermath.preemptions;
   }
-  // Last: rows in flight keep `model` alive above.
-  model.trajectories_in_flight -= static_cast<int>(batch.rows.size());
-  ForgetIfIdle(batch.model);
-}
-
-void StepScheduler::SettleFailure(Model& model, Trajectory& trajectory, const absl::Status& status,
-                                  absl::Time now, Aftermath& aftermath) {
-  if (++trajectory.failed_attempts < kMaxStepAttempts) {
-    PutBack(model, trajectory);
-    return;
-  }
-  End(trajectory.generation->id,
-      absl::InternalError(
-          absl::StrCat("a step failed ", kMaxStepAttempts, " times in a row: ", status.message())),
-      now, aftermath);
-  Drop(model, trajectory, aftermath);
-}
-
-void StepScheduler::SettleRow(Model& model, Trajectory& trajectory, StepRow& row, absl::Time now,
-                              Aftermath& aftermath) {
-  const std::shared_ptr<Generation> generation = generations_.at(trajectory.generation->id);
-  const bool last = trajectory.on_last_row();
-  if (row.status.ok() && last && !row.x_t.has_value()) {
-    row.status = absl::InternalError("the executor returned no image for a plan's last row");
-  }
-  if (!row.status.ok()) {
-    Finish(generation, absl::InternalError(row.status.message()), now, aftermath);
-    Drop(model, trajectory, aftermath);
-    return;
-  }
-
-  QueueEvents(trajectory, row);
-  aftermath.to_deliver.push_back(generation);
-  trajectory.failed_attempts = 0;
-  ++trajectory.next_row;
-  if (!last) {
-    PutBack(model, trajectory);
-    return;
-  }
-  model.policy.Retire(generation->id);
-  Drop(model, trajectory, aftermath);
-  --unfinished_trajectories_;
-  if (--generation->images_left == 0) Finish(generation, absl::OkStatus(), now, aftermath);
-}
-
-void StepScheduler::QueueEvents(Trajectory& trajectory, StepRow& row) const {
-  const PlanRow& plan_row = trajectory.spec->plan->rows[trajectory.next_row];
-  ListenerQueue& events = trajectory.generation->events;
-  const int image = trajectory.image_index;
-  if (plan_row.ends_step) {
-    ++trajectory.steps_done;
-    events.Push(
-        ListenerQueue::Progress{image, trajectory.steps_done, trajectory.spec->plan->steps});
-  }
-  if (trajectory.on_last_row()) {
-    events.Push(ListenerQueue::FinalImage{image, *std::move(row.x_t)});
-    return;
-  }
-  if (row.want_x_t && row.x_t.has_value()) {
-    events.Push(ListenerQueue::Preview{image, trajectory.steps_done, plan_row.next_timestep,
-                                       PreviewContent::kXt, *std::move(row.x_t)});
-  }
-  if (row.want_x0_hat && row.x0_hat.has_value()) {
-    events.Push(ListenerQueue::Preview{image, trajectory.steps_done, plan_row.next_timestep,
-                                       PreviewContent::kX0Hat, *std::move(row.x0_hat)});
-  }
-}
-
-void StepScheduler::PutBack(Model& model, Trajectory& trajectory) {
-  trajectory.state = Trajectory::State::kWaiting;
-  model.policy.PutBack(trajectory.generation->id, PolicyRow(trajectory));
-}
-
-void StepScheduler::Drop(Model& model, Trajectory& trajectory, Aftermath& aftermath) {
-  trajectory.state = Trajectory::State::kDone;
-  if (trajectory.resident) {
-    trajectory.resident = false;
-    --model.resident;
-  }
-  if (trajectory.registers != nullptr) {
-    aftermath.dropped.push_back(std::move(trajectory.registers));
-  }
-}
-
-void StepScheduler::Finish(std::shared_ptr<Generation> generation, const absl::Status& status,
-                           absl::Time now, Aftermath& aftermath) {
-  generation->ended = true;
-  unfinished_trajectories_ -= generation->images_left;
-  generations_.erase(generation->id);
-  deadlines_.erase({generation->spec.deadline, generation->id});
-  Model& model = models_.at(generation->spec.model);
-  --model.generations;
-  model.policy.Remove(generation->id);
-  for (Trajectory& trajectory : generation->trajectories) {
-    // Running ones are a worker's; they are dropped when they come back.
-    if (trajectory.state != Trajectory::State::kWaiting) continue;
-    if (!trajectory.resident) --waiting_trajectories_;
-    Drop(model, trajectory, aftermath);
-  }
-  ForgetIfIdle(generation->spec.model);
-
-  const absl::Time begun = generation->first_step.value_or(now);
-  generation->events.Push(ListenerQueue::Finished{
-      status, {.queue = begun - generation->submitted, .compute = now - begun}});
-  aftermath.finished.push_back(status);
-  aftermath.to_deliver.push_back(std::move(generation));
-}
-
-void StepScheduler::ForgetIfIdle(const std::string& name) {
-  const auto found = models_.find(name);
-  if (found->second.generations == 0 && found->second.trajectories_in_flight == 0) {
-    models_.erase(found);
-  }
+  if (trajectory.worker != 0 && trajectory.worker != worker) ++aftermath.migrations;
+  trajectory.worker = worker;
+  trajectory.state = Trajectory::State::kRunning;
 }
 
 StepScheduler::Depth StepScheduler::depth() const {
   Depth depth;
   depth.waiting = waiting_trajectories_;
-  for (const auto& [name, model] : models_) depth.resident += model.resident;
+  depth.resident_limit = limits_.max_resident_trajectories;
+  for (const auto& [name, model] : models_) {
+    depth.resident += model.resident;
+    depth.resident_limit = std::min(depth.resident_limit, model.resident_limit);
+  }
   return depth;
 }
 

@@ -3,6 +3,8 @@
 #define DIFFUSIOND_SERVER_ENGINE_STEP_SCHEDULER_H_
 
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,10 +16,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/engine/engine_metrics.h"
 #include "server/engine/generation.h"
-#include "server/engine/policy.h"
+#include "server/engine/pace_meter.h"
+#include "server/engine/scheduling_policy.h"
 #include "server/engine/step_batch.h"
 #include "server/engine/trajectory.h"
+#include "server/engine/worker_table.h"
 
 namespace diffusiond {
 
@@ -25,9 +30,11 @@ namespace diffusiond {
 // destructors that may free device memory.
 struct Aftermath {
   std::vector<std::shared_ptr<Generation>> to_deliver;  // Have events queued; may repeat.
-  std::vector<std::unique_ptr<TrajectoryRegisters>> dropped;
-  std::vector<absl::Duration> queue_waits;
-  std::vector<absl::Status> finished;
+  std::vector<std::shared_ptr<const TrajectoryRegisters>> dropped;
+  std::vector<EngineMetrics::FirstStep> first_steps;
+  std::vector<EngineMetrics::GenerationEnd> finished;
+  int preemptions = 0;
+  int migrations = 0;
 
   bool empty() const { return to_deliver.empty() && dropped.empty(); }
 };
@@ -41,11 +48,14 @@ class StepScheduler {
     int max_resident_trajectories = 1;  // Per model.
   };
   struct Depth {
-    int waiting = 0;   // Have not begun.
-    int resident = 0;  // Have begun, and hold registers or may.
+    int waiting = 0;         // Have not begun.
+    int resident = 0;        // Have begun, and hold registers or may.
+    int resident_limit = 0;  // The lowest of any model.
   };
+  // One for each model.
+  using MakePolicy = std::function<std::unique_ptr<SchedulingPolicy>()>;
 
-  explicit StepScheduler(Limits limits) : limits_(limits) {}
+  StepScheduler(Limits limits, MakePolicy make_policy);
 
   // As Engine::Submit, but for draining.
   absl::StatusOr<GenerationId> Admit(GenerationSpec spec,
@@ -57,64 +67,73 @@ class StepScheduler {
 
   // Ends what is past its deadline.
   void ExpireDue(absl::Time now, Aftermath& aftermath);
-  // Of all that live; InfiniteFuture if none has one.
-  absl::Time NextDeadline() const;
+  // When a deadline passes or a policy may decide otherwise, if nothing else happens before.
+  absl::Time NextWake() const;
 
-  WorkerId AddWorker(std::vector<WorkerCapacity> models);
-  void RemoveWorker(WorkerId id);
-  bool HasWorker(WorkerId id) const { return workers_.contains(id); }
+  WorkerId AddWorker(std::vector<WorkerCapacity> models) { return workers_.Add(std::move(models)); }
+  void RemoveWorker(WorkerId id) { workers_.Remove(id); }
+  bool HasWorker(WorkerId id) const { return workers_.Serves(id); }
+  // As Engine::AbandonWorker.
+  void AbandonWorker(WorkerId id, const absl::Status& reason, absl::Time now, Aftermath& aftermath);
 
   // A batch for this worker; nullopt: nothing to run. Models that have work take turns.
   std::optional<StepBatch> Choose(WorkerId id, absl::Time now, Aftermath& aftermath);
 
-  // Takes a batch back, as Engine::Complete.
-  void Settle(StepBatch& batch, const absl::Status& status, absl::Time now, Aftermath& aftermath);
+  // Takes a batch back, as Engine::Complete. False: its worker was abandoned meanwhile.
+  bool Settle(StepBatch& batch, const absl::Status& status, absl::Time now, Aftermath& aftermath);
 
   Depth depth() const;
 
  private:
   struct Model {
-    StepPolicy policy;
+    std::unique_ptr<SchedulingPolicy> policy;
+    PaceMeter meter;
     uint64_t last_turn = 0;
-    int generations = 0;
-    int trajectories_in_flight = 0;
+    int64_t batches = 0;
     int resident = 0;
+    int resident_limit = 1;
+    // Were in a batch that a device failed. Each is tried again alone, so that one which breaks
+    // devices ends nobody but itself. In flight, as the policy sees it.
+    std::deque<std::shared_ptr<Trajectory>> suspects;
   };
 
-  struct Worker {
-    std::vector<WorkerCapacity> models;
-    bool idle = true;  // No batch in its hands.
-  };
+  Model& ModelOf(const std::string& name);
+  // When the generation would be finished; nothing if no pace is known.
+  std::optional<absl::Duration> PredictTime(const Model& model, const std::string& name,
+                                            const PolicyGeneration& generation,
+                                            const std::vector<PolicyRow>& rows) const;
+  absl::Status CheckRoom(const Model& model, const std::string& name, int count) const;
 
-  void SetIdle(Worker& worker, bool idle);
   // Network rows that a worker should take now, so that the idle ones beside it get theirs.
   int Share(const WorkerCapacity& capacity, const Model& model) const;
-  StepBatch BeginBatch(const WorkerCapacity& capacity, Model& model,
-                       const std::vector<StepPolicy::Choice>& choices, absl::Time now,
+  std::vector<std::shared_ptr<Trajectory>> ChooseTrajectories(const WorkerCapacity& capacity,
+                                                              Model& model, absl::Time now);
+  std::shared_ptr<Trajectory> NextSuspect(Model& model);
+  StepBatch BeginBatch(WorkerId worker, const WorkerCapacity& capacity, Model& model,
+                       std::vector<std::shared_ptr<Trajectory>> trajectories, absl::Time now,
+                       Aftermath& aftermath);
+  void BeginTrajectory(WorkerId worker, Model& model, Trajectory& trajectory, absl::Time now,
                        Aftermath& aftermath);
   StepRow BeginRow(Trajectory& trajectory) const;
   void SettleRow(Model& model, Trajectory& trajectory, StepRow& row, absl::Time now,
                  Aftermath& aftermath);
-  void SettleFailure(Model& model, Trajectory& trajectory, const absl::Status& status,
-                     absl::Time now, Aftermath& aftermath);
+  void SettleFailure(Model& model, const std::shared_ptr<Trajectory>& trajectory,
+                     const absl::Status& status, absl::Time now, Aftermath& aftermath);
   void QueueEvents(Trajectory& trajectory, StepRow& row) const;
-  void PutBack(Model& model, Trajectory& trajectory);
   void Drop(Model& model, Trajectory& trajectory, Aftermath& aftermath);
   void Finish(std::shared_ptr<Generation> generation, const absl::Status& status, absl::Time now,
               Aftermath& aftermath);
-  void ForgetIfIdle(const std::string& name);
 
   const Limits limits_;
+  const MakePolicy make_policy_;
   GenerationId last_id_ = 0;
   uint64_t turns_ = 0;
   int unfinished_trajectories_ = 0;
   int waiting_trajectories_ = 0;  // Of the unfinished, those that have not begun.
   std::map<GenerationId, std::shared_ptr<Generation>> generations_;  // Not ended.
   std::set<std::pair<absl::Time, GenerationId>> deadlines_;
-  std::map<std::string, Model> models_;  // With generations or rows in flight.
-  WorkerId last_worker_ = 0;
-  std::map<WorkerId, Worker> workers_;
-  std::map<std::string, int> idle_workers_;  // By the models that they serve.
+  std::map<std::string, Model> models_;  // All that were ever asked for.
+  WorkerTable workers_;
 };
 
 }  // namespace diffusiond

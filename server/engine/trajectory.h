@@ -5,6 +5,7 @@
 #ifndef DIFFUSIOND_SERVER_ENGINE_TRAJECTORY_H_
 #define DIFFUSIOND_SERVER_ENGINE_TRAJECTORY_H_
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "absl/time/time.h"
 #include "server/engine/generation.h"
 #include "server/engine/listener_queue.h"
+#include "server/engine/scheduling_policy.h"
 #include "server/engine/step_executor.h"
 
 namespace diffusiond {
@@ -35,10 +37,19 @@ struct Trajectory {
   int next_row = 0;
   int steps_done = 0;
   int failed_attempts = 0;  // Device failures since the last step that worked.
-  std::unique_ptr<TrajectoryRegisters> registers;
+  uint64_t worker = 0;      // That ran the last step; 0: none did.
+  int64_t waits_since = 0;  // The model's batch count when it began to wait.
+  std::shared_ptr<const TrajectoryRegisters> registers;  // After row next_row - 1.
 
   int rows_left() const { return static_cast<int>(spec->plan->rows.size()) - next_row; }
   bool on_last_row() const { return rows_left() == 1; }
+  // As the policy sees it.
+  PolicyRow policy_row() const {
+    return {.image_index = image_index,
+            .rows_left = rows_left(),
+            .network_rows = NetworkRows(*spec),
+            .resident = resident};
+  }
 };
 
 struct Generation {
@@ -50,6 +61,8 @@ struct Generation {
   const GenerationSpec spec;
   ListenerQueue events;
   const absl::Time submitted;
+  int64_t submitted_batch = 0;              // The model's batch count then.
+  std::optional<absl::Duration> predicted;  // From then to the end; nothing: no pace was known.
   std::optional<absl::Time> first_step;
   std::vector<Trajectory> trajectories;
   int images_left = 0;

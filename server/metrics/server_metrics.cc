@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "server/engine/refusal.h"
+
 namespace diffusiond {
 namespace {
 
@@ -36,6 +38,36 @@ const Histogram::BucketBoundaries& Rows() {
   return *bounds;
 }
 
+const Histogram::BucketBoundaries& Steps() {
+  static const auto* const bounds =
+      new Histogram::BucketBoundaries{0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
+  return *bounds;
+}
+
+const Histogram::BucketBoundaries& Ratios() {
+  static const auto* const bounds =
+      new Histogram::BucketBoundaries{0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 2, 4, 8};
+  return *bounds;
+}
+
+const Histogram::BucketBoundaries& Occupancies() {
+  static const auto* const bounds =
+      new Histogram::BucketBoundaries{0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1};
+  return *bounds;
+}
+
+const char* Name(Priority priority) {
+  switch (priority) {
+    case Priority::kHigh:
+      return "high";
+    case Priority::kNormal:
+      return "normal";
+    case Priority::kLow:
+      return "low";
+  }
+  return "normal";
+}
+
 // Why a generation ended without all its images; null: it did not.
 const char* CancellationReason(const absl::Status& status) {
   switch (status.code()) {
@@ -52,7 +84,8 @@ const char* CancellationReason(const absl::Status& status) {
   }
 }
 
-const char* RefusalReason(const absl::Status& status) {
+const char* RefusalName(const absl::Status& status) {
+  if (RefusalReasonOf(status) == RefusalReason::kDeadline) return "deadline";
   switch (status.code()) {
     case absl::StatusCode::kResourceExhausted:
       return "queue_full";
@@ -85,9 +118,31 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
       resident_(NewGauge(registry, "diffusiond_resident_trajectories",
                          "Images being drawn, which may hold device memory.")
                     .Add({})),
+      resident_limit_(NewGauge(registry, "diffusiond_resident_trajectories_limit",
+                               "Images of a model that may be drawn at once; a device that runs "
+                               "out of memory lowers it.")
+                          .Add({})),
       queue_wait_(NewHistogram(registry, "diffusiond_queue_wait_seconds",
-                               "From a generation's admission to its first step.")
-                      .Add({}, Seconds())),
+                               "From a generation's admission to its first step, by priority.")),
+      admission_delay_(NewHistogram(registry, "diffusiond_admission_delay_steps",
+                                    "Step batches that began between a generation's admission "
+                                    "and its first step.")
+                           .Add({}, Steps())),
+      prediction_ratio_(NewHistogram(registry, "diffusiond_finish_prediction_ratio",
+                                     "Actual time to finish over the one predicted at admission.")
+                            .Add({}, Ratios())),
+      deadline_misses_(NewCounter(registry, "diffusiond_deadline_misses_total",
+                                  "Generations admitted with a deadline that passed.")
+                           .Add({})),
+      preemptions_(NewCounter(registry, "diffusiond_preemptions_total",
+                              "Times that an image begun had to let other work go first.")
+                       .Add({})),
+      migrations_(NewCounter(registry, "diffusiond_migrations_total",
+                             "Times that an image went on on another worker.")
+                      .Add({})),
+      worker_up_(NewGauge(registry, "diffusiond_worker_up", "1 while the worker takes work.")),
+      worker_restarts_(NewCounter(registry, "diffusiond_worker_restarts_total",
+                                  "Times that a worker was taken out and built again.")),
       step_duration_(NewHistogram(registry, "diffusiond_step_duration_seconds",
                                   "One step batch on its device, all network calls, by model.")),
       network_call_rows_(NewHistogram(registry, "diffusiond_network_call_rows",
@@ -98,6 +153,8 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
                                "Rows evaluated by the network, without padding.")),
       padding_rows_(NewCounter(registry, "diffusiond_network_padding_rows_total",
                                "Rows that only filled a micro-batch.")),
+      occupancy_(NewHistogram(registry, "diffusiond_batch_occupancy_ratio",
+                              "Network rows of a step batch over what its worker carries.")),
       device_failures_(NewCounter(registry, "diffusiond_device_failures_total",
                                   "Step batches that a device failed, by model.")),
       first_preview_(NewHistogram(registry, "diffusiond_first_preview_seconds",
@@ -121,6 +178,9 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
   for (const char* reason : {"queue_full", "deadline", "draining", "invalid"}) {
     refusals_.Add({{"reason", reason}});
   }
+  for (const Priority priority : {Priority::kHigh, Priority::kNormal, Priority::kLow}) {
+    queue_wait_.Add({{"priority", Name(priority)}}, Seconds());
+  }
 }
 
 void ServerMetrics::ModelLoaded(const std::string& model, const std::string& digest,
@@ -134,6 +194,7 @@ void ServerMetrics::ModelLoaded(const std::string& model, const std::string& dig
   const prometheus::Labels labels = {{"model", model}};
   step_duration_.Add(labels, Seconds());
   network_call_rows_.Add(labels, Rows());
+  occupancy_.Add(labels, Occupancies());
   for (Counters* family : {&network_calls_, &network_rows_, &padding_rows_, &device_failures_}) {
     family->Add(labels);
   }
@@ -163,40 +224,61 @@ void ServerMetrics::ImageSent(const std::string& format, size_t bytes) {
   image_bytes_.Add({{"format", format}}).Increment(static_cast<double>(bytes));
 }
 
-void ServerMetrics::OnQueueDepth(int waiting_trajectories, int resident_trajectories) {
-  waiting_.Set(waiting_trajectories);
-  resident_.Set(resident_trajectories);
+void ServerMetrics::WorkerUp(const std::string& worker, bool up) {
+  worker_up_.Add({{"worker", worker}}).Set(up ? 1 : 0);
+  worker_restarts_.Add({{"worker", worker}});
+}
+
+void ServerMetrics::WorkerRestarted(const std::string& worker) {
+  worker_restarts_.Add({{"worker", worker}}).Increment();
+}
+
+void ServerMetrics::OnQueueDepth(int waiting, int resident, int resident_limit) {
+  waiting_.Set(waiting);
+  resident_.Set(resident);
+  resident_limit_.Set(resident_limit);
 }
 
 void ServerMetrics::OnRefused(const absl::Status& status) {
-  refusals_.Add({{"reason", RefusalReason(status)}}).Increment();
+  refusals_.Add({{"reason", RefusalName(status)}}).Increment();
 }
 
-void ServerMetrics::OnFirstStep(absl::Duration queue_wait) {
-  queue_wait_.Observe(absl::ToDoubleSeconds(queue_wait));
+void ServerMetrics::OnFirstStep(const FirstStep& first_step) {
+  queue_wait_.Add({{"priority", Name(first_step.priority)}}, Seconds())
+      .Observe(absl::ToDoubleSeconds(first_step.queue_wait));
+  admission_delay_.Observe(static_cast<double>(first_step.delay_steps));
 }
 
-void ServerMetrics::OnStepBatch(const std::string& model, int network_rows, int micro_batch,
-                                absl::Duration duration) {
-  const prometheus::Labels labels = {{"model", model}};
-  step_duration_.Add(labels, Seconds()).Observe(absl::ToDoubleSeconds(duration));
+void ServerMetrics::OnStep(const Step& step) {
+  const prometheus::Labels labels = {{"model", step.model}};
+  step_duration_.Add(labels, Seconds()).Observe(absl::ToDoubleSeconds(step.duration));
+  occupancy_.Add(labels, Occupancies())
+      .Observe(static_cast<double>(step.network_rows) / step.capacity);
   Histogram& call_rows = network_call_rows_.Add(labels, Rows());
   int calls = 0;
-  for (int left = network_rows; left > 0; left -= micro_batch, ++calls) {
-    call_rows.Observe(std::min(left, micro_batch));
+  for (int left = step.network_rows; left > 0; left -= step.micro_batch, ++calls) {
+    call_rows.Observe(std::min(left, step.micro_batch));
   }
   network_calls_.Add(labels).Increment(calls);
-  network_rows_.Add(labels).Increment(network_rows);
-  padding_rows_.Add(labels).Increment(calls * micro_batch - network_rows);
+  network_rows_.Add(labels).Increment(step.network_rows);
+  padding_rows_.Add(labels).Increment(calls * step.micro_batch - step.network_rows);
 }
 
 void ServerMetrics::OnDeviceFailure(const std::string& model) {
   device_failures_.Add({{"model", model}}).Increment();
 }
 
-void ServerMetrics::OnGenerationFinished(const absl::Status& status) {
-  if (const char* reason = CancellationReason(status)) {
+void ServerMetrics::OnPreemptions(int count) { preemptions_.Increment(count); }
+
+void ServerMetrics::OnMigrations(int count) { migrations_.Increment(count); }
+
+void ServerMetrics::OnGenerationFinished(const GenerationEnd& end) {
+  if (const char* reason = CancellationReason(end.status)) {
     cancellations_.Add({{"reason", reason}}).Increment();
+  }
+  if (end.had_deadline && absl::IsDeadlineExceeded(end.status)) deadline_misses_.Increment();
+  if (end.status.ok() && end.predicted.has_value()) {
+    prediction_ratio_.Observe(absl::FDivDuration(end.duration, *end.predicted));
   }
 }
 

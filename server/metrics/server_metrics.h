@@ -42,13 +42,18 @@ class ServerMetrics : public EngineMetrics {
   // `format` as in flags, "png".
   void ImageSent(const std::string& format, size_t bytes);
 
-  void OnQueueDepth(int waiting_trajectories, int resident_trajectories) override;
+  // A worker of --devices runs, or does not. `device` names it; two of a kind get numbers.
+  void WorkerUp(const std::string& worker, bool up);
+  void WorkerRestarted(const std::string& worker);
+
+  void OnQueueDepth(int waiting, int resident, int resident_limit) override;
   void OnRefused(const absl::Status& status) override;
-  void OnFirstStep(absl::Duration queue_wait) override;
-  void OnStepBatch(const std::string& model, int network_rows, int micro_batch,
-                   absl::Duration duration) override;
+  void OnFirstStep(const FirstStep& first_step) override;
+  void OnStep(const Step& step) override;
   void OnDeviceFailure(const std::string& model) override;
-  void OnGenerationFinished(const absl::Status& status) override;
+  void OnPreemptions(int count) override;
+  void OnMigrations(int count) override;
+  void OnGenerationFinished(const GenerationEnd& end) override;
 
  private:
   using Counters = prometheus::Family<prometheus::Counter>;
@@ -65,13 +70,23 @@ class ServerMetrics : public EngineMetrics {
 
   prometheus::Gauge& waiting_;
   prometheus::Gauge& resident_;
-  prometheus::Histogram& queue_wait_;
+  prometheus::Gauge& resident_limit_;
+  Histograms& queue_wait_;
+  prometheus::Histogram& admission_delay_;
+  prometheus::Histogram& prediction_ratio_;
+  prometheus::Counter& deadline_misses_;
+  prometheus::Counter& preemptions_;
+  prometheus::Counter& migrations_;
+
+  Gauges& worker_up_;
+  Counters& worker_restarts_;
 
   Histograms& step_duration_;
   Histograms& network_call_rows_;
   Counters& network_calls_;
   Counters& network_rows_;
   Counters& padding_rows_;
+  Histograms& occupancy_;
   Counters& device_failures_;
 
   prometheus::Histogram& first_preview_;

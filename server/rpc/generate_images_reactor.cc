@@ -52,7 +52,7 @@ void GenerateImagesReactor::Run(const v1::GenerateRequest& request) {
 void GenerateImagesReactor::FinishOnce(absl::Status status) {
   if (outcome_.has_value()) return;
   outcome_ = std::move(status);
-  Finish(ToGrpcStatus(*outcome_));
+  Finish(EndOfCall(*outcome_, rpc_));
 }
 
 void GenerateImagesReactor::OnCancel() {

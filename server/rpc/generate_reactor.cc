@@ -79,7 +79,7 @@ void GenerateReactor::Advance() {
   }
   if (!outcome_.has_value()) return;
   finished_ = true;
-  Finish(ToGrpcStatus(*outcome_));
+  Finish(EndOfCall(*outcome_, rpc_));
 }
 
 void GenerateReactor::OnWriteDone(bool ok) {

@@ -44,6 +44,7 @@ class Resolver {
     ResolveClipSample();
     result_.encoding = ResolveFormat("format", request_.format(), /*allow_raw=*/true);
     ResolvePreview();
+    ResolvePriority();
     if (absl::Status status = violations_.ToStatus(); !status.ok()) return status;
     ForgetUnreadOptions();
     return std::move(result_);
@@ -106,6 +107,23 @@ class Resolver {
       return;
     }
     result_.class_id = static_cast<int>(found - model().class_names.begin());
+  }
+
+  void ResolvePriority() {
+    switch (request_.priority()) {
+      case v1::PRIORITY_UNSPECIFIED:
+      case v1::PRIORITY_NORMAL:
+        return;
+      case v1::PRIORITY_HIGH:
+        result_.priority = Priority::kHigh;
+        return;
+      case v1::PRIORITY_LOW:
+        result_.priority = Priority::kLow;
+        return;
+      default:
+        violations_.Add("priority", absl::StrCat(static_cast<int>(request_.priority()),
+                                                 " is not in 0 .. 3: NORMAL, HIGH, NORMAL, LOW"));
+    }
   }
 
   void ResolveGuidance() {
@@ -308,7 +326,7 @@ absl::StatusOr<GenerationRequest> ParseGenerateRequest(const v1::GenerateRequest
 }
 
 absl::StatusOr<GenerationSpec> MakeGenerationSpec(const GenerationRequest& request,
-                                                  absl::Time deadline) {
+                                                  std::string tenant, absl::Time deadline) {
   absl::StatusOr<std::shared_ptr<const SamplingPlan>> plan =
       request.model->plans->Get(request.sampling);
   if (!plan.ok()) {
@@ -319,6 +337,8 @@ absl::StatusOr<GenerationSpec> MakeGenerationSpec(const GenerationRequest& reque
   }
   GenerationSpec spec;
   spec.model = request.model->name;
+  spec.tenant = std::move(tenant);
+  spec.priority = request.priority;
   spec.preview_every_steps = request.preview.every_steps;
   spec.preview_content =
       request.preview.every_steps > 0 ? request.preview.content : PreviewContent::kNone;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -40,6 +41,7 @@ struct GenerationRequest {
   SamplingOptions sampling;
   PreviewRequest preview;
   ImageEncoding encoding = ImageEncoding::kPng;
+  Priority priority = Priority::kNormal;
 };
 
 // Null if there is no sampler of that name.
@@ -60,7 +62,7 @@ absl::StatusOr<GenerationRequest> ParseGenerateRequest(const v1::GenerateRequest
 
 // One trajectory for each image. INVALID_ARGUMENT: no plan can be compiled from the parameters.
 absl::StatusOr<GenerationSpec> MakeGenerationSpec(const GenerationRequest& request,
-                                                  absl::Time deadline);
+                                                  std::string tenant, absl::Time deadline);
 
 }  // namespace diffusiond
 

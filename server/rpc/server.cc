@@ -121,6 +121,7 @@ void Server::UpdateHealth() {
   grpc::HealthCheckServiceInterface* const health = server_->GetHealthCheckService();
   health->SetServingStatus("", serving);
   health->SetServingStatus(v1::DiffusionService::service_full_name(), serving);
+  health->SetServingStatus(kLivenessService, workers_running_);
 }
 
 bool Server::Drain(absl::Time deadline) {

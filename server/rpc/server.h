@@ -25,6 +25,9 @@
 
 namespace diffusiond {
 
+// What a liveness probe asks health for: a server that drains is alive, one without workers not.
+inline constexpr char kLivenessService[] = "liveness";
+
 // Thread-safe. Serves from Start to destruction.
 class Server {
  public:
@@ -56,8 +59,8 @@ class Server {
   std::shared_ptr<grpc::Channel> InProcessChannel();
 
   // Health is SERVING, for "" and for the service, while workers run, the catalog has a model and
-  // the server does not drain. To be called when one of the first two changes; initially there are
-  // no workers.
+  // the server does not drain; for kLivenessService while workers run. To be called when one of the
+  // first two changes; initially there are no workers.
   void SetWorkersRunning(bool running);
   void OnCatalogChanged();
 

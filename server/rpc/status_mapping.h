@@ -3,18 +3,18 @@
 #define DIFFUSIOND_SERVER_RPC_STATUS_MAPPING_H_
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
+#include "grpcpp/server_context.h"
 #include "grpcpp/support/status.h"
 
 namespace diffusiond {
 
-// What RetryInfo tells a client that was refused because the queue is full: about the time in which
-// a few images of a small model finish.
-inline constexpr absl::Duration kRetryDelay = absl::Seconds(1);
-
 // Same code and message. Payloads of `status` under "type.googleapis.com/" become details of a
-// google.rpc.Status; RESOURCE_EXHAUSTED gets a google.rpc.RetryInfo.
+// google.rpc.Status; a Refusal gets a google.rpc.RetryInfo.
 grpc::Status ToGrpcStatus(const absl::Status& status);
+
+// The same for the end of a call. A Refusal also sets the trailer that clients with a retry policy
+// obey (gRFC A6).
+grpc::Status EndOfCall(const absl::Status& status, grpc::ServerContextBase* rpc);
 
 }  // namespace diffusiond
 

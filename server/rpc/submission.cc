@@ -1,8 +1,11 @@
 #include "server/rpc/submission.h"
 
 #include <chrono>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/rpc/proto_conversion.h"
 
@@ -16,6 +19,33 @@ absl::Time DeadlineOf(const grpc::CallbackServerContext& rpc) {
   const std::chrono::system_clock::time_point deadline = rpc.deadline();
   if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
   return absl::FromChrono(deadline);
+}
+
+// Metadata key that names the tenant of a client without an authenticated identity, as a gateway
+// before the server may set it.
+constexpr char kTenantKey[] = "diffusiond-tenant";
+constexpr size_t kMaxTenantBytes = 128;
+
+// gRPC's name of the other end without the port: connections of one machine are one tenant.
+std::string AddressOf(const std::string& peer) {
+  const bool has_port = absl::StartsWith(peer, "ipv4:") || absl::StartsWith(peer, "ipv6:");
+  return has_port ? peer.substr(0, peer.rfind(':')) : peer;
+}
+
+absl::StatusOr<std::string> TenantOf(const grpc::CallbackServerContext& rpc) {
+  const std::shared_ptr<const grpc::AuthContext> auth = rpc.auth_context();
+  if (auth != nullptr && auth->IsPeerAuthenticated()) {
+    const std::vector<grpc::string_ref> identity = auth->GetPeerIdentity();
+    if (!identity.empty()) return std::string(identity[0].data(), identity[0].size());
+  }
+  const auto found = rpc.client_metadata().find(kTenantKey);
+  if (found == rpc.client_metadata().end()) return AddressOf(rpc.peer());
+  if (found->second.empty() || found->second.size() > kMaxTenantBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("metadata ", kTenantKey, " has ",
+                                                   found->second.size(), " bytes, expected 1 .. ",
+                                                   kMaxTenantBytes));
+  }
+  return std::string(found->second.data(), found->second.size());
 }
 
 void NoteParameters(const GenerationRequest& request, CallScope& scope) {
@@ -39,7 +69,11 @@ absl::StatusOr<Submission> PrepareSubmission(const ServiceContext& context,
       request, *context.catalog, context.limits, previews, context.random() & kDrawnSeedMask);
   if (!parsed.ok()) return parsed.status();
   NoteParameters(*parsed, scope);
-  absl::StatusOr<GenerationSpec> spec = MakeGenerationSpec(*parsed, DeadlineOf(rpc));
+  absl::StatusOr<std::string> tenant = TenantOf(rpc);
+  if (!tenant.ok()) return tenant.status();
+  scope.Note("tenant", *tenant);
+  absl::StatusOr<GenerationSpec> spec =
+      MakeGenerationSpec(*parsed, *std::move(tenant), DeadlineOf(rpc));
   if (!spec.ok()) return spec.status();
   return Submission{*std::move(parsed), *std::move(spec)};
 }

@@ -2,9 +2,11 @@
 
 #include <pthread.h>
 
+#include <atomic>
 #include <exception>
-#include <optional>
+#include <new>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
@@ -18,6 +20,8 @@ constexpr size_t kMaxThreadName = 15;
 absl::Status StepWithoutThrowing(StepExecutor& executor, absl::Span<StepRow> rows) {
   try {
     return executor.Step(rows);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("the step ran out of memory");
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat("the step threw: ", error.what()));
   } catch (...) {
@@ -46,38 +50,75 @@ absl::StatusOr<std::vector<WorkerCapacity>> Capacities(const StepExecutors& exec
 
 }  // namespace
 
+// One side or the other takes a step's end: the thread, when the step ends, or Abandon.
+enum class Phase { kIdle, kStepping, kAbandoned };
+
+struct DeviceWorker::State {
+  Engine* engine = nullptr;
+  StepExecutors executors;
+  Options options;
+  std::string thread_name;
+  WorkerId id = 0;
+  std::atomic<Phase> phase = Phase::kIdle;
+  std::atomic<int64_t> step_began_ns = 0;
+};
+
 absl::StatusOr<std::unique_ptr<DeviceWorker>> DeviceWorker::Start(const std::string& device,
                                                                   Engine* engine,
-                                                                  StepExecutors executors) {
+                                                                  StepExecutors executors,
+                                                                  Options options) {
   absl::StatusOr<std::vector<WorkerCapacity>> capacities = Capacities(executors);
   if (!capacities.ok()) return capacities.status();
-  return std::unique_ptr<DeviceWorker>(
-      new DeviceWorker(device, engine, std::move(executors), *std::move(capacities)));
+  auto state = std::make_shared<State>();
+  state->engine = engine;
+  state->executors = std::move(executors);
+  state->options = std::move(options);
+  state->thread_name = absl::StrCat("step ", device).substr(0, kMaxThreadName);
+  state->id = engine->AddWorker(*std::move(capacities));
+  return std::unique_ptr<DeviceWorker>(new DeviceWorker(std::move(state)));
 }
 
-DeviceWorker::DeviceWorker(const std::string& device, Engine* engine, StepExecutors executors,
-                           std::vector<WorkerCapacity> capacities)
-    : engine_(engine),
-      executors_(std::move(executors)),
-      id_(engine->AddWorker(std::move(capacities))),
-      thread_([this, name = absl::StrCat("step ", device).substr(0, kMaxThreadName)] {
-        pthread_setname_np(pthread_self(), name.c_str());
-        Run();
+DeviceWorker::DeviceWorker(std::shared_ptr<State> state)
+    : state_(std::move(state)), thread_([state = state_] {
+        pthread_setname_np(pthread_self(), state->thread_name.c_str());
+        Run(*state);
       }) {}
 
 DeviceWorker::~DeviceWorker() { Stop(); }
 
 void DeviceWorker::Stop() {
   if (!thread_.joinable()) return;
-  engine_->RemoveWorker(id_);
+  state_->engine->RemoveWorker(state_->id);
   thread_.join();
 }
 
-void DeviceWorker::Run() {
-  while (std::optional<StepBatch> batch = engine_->NextBatch(id_)) {
-    StepExecutor& executor = *executors_.at(batch->model);
+std::optional<absl::Time> DeviceWorker::step_began() const {
+  if (state_->phase != Phase::kStepping) return std::nullopt;
+  return absl::FromUnixNanos(state_->step_began_ns);
+}
+
+bool DeviceWorker::Abandon(const absl::Status& reason) {
+  Phase expected = Phase::kStepping;
+  if (!state_->phase.compare_exchange_strong(expected, Phase::kAbandoned)) return false;
+  thread_.detach();
+  state_->engine->AbandonWorker(state_->id, reason);
+  return true;
+}
+
+void DeviceWorker::Run(State& state) {
+  while (std::optional<StepBatch> batch = state.engine->NextBatch(state.id)) {
+    StepExecutor& executor = *state.executors.at(batch->model);
+    state.step_began_ns = absl::ToUnixNanos(state.options.now());
+    state.phase = Phase::kStepping;
     const absl::Status status = StepWithoutThrowing(executor, absl::MakeSpan(batch->rows));
-    engine_->Complete(*std::move(batch), status);
+    Phase expected = Phase::kStepping;
+    // Abandoned: the engine may be gone, and nobody waits for this batch.
+    if (!state.phase.compare_exchange_strong(expected, Phase::kIdle)) return;
+    if (!status.ok()) state.engine->RemoveWorker(state.id);
+    state.engine->Complete(*std::move(batch), status);
+    if (status.ok()) continue;
+    if (state.options.on_failure) state.options.on_failure(status);
+    return;
   }
 }
 

@@ -2,14 +2,17 @@
 #ifndef DIFFUSIOND_SERVER_WORKER_DEVICE_WORKER_H_
 #define DIFFUSIOND_SERVER_WORKER_DEVICE_WORKER_H_
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "server/engine/engine.h"
 #include "server/engine/step_executor.h"
 
@@ -19,31 +22,45 @@ namespace diffusiond {
 using StepExecutors = std::map<std::string, std::unique_ptr<StepExecutor>>;
 
 // Owns the thread and, for each model that the device serves, the executor. All calls of executors
-// come from that thread. What Step throws ends here, as an INTERNAL status: the engine tries the
-// rows again. Thread-compatible.
+// come from that thread. The first step that fails ends it: what Step throws becomes INTERNAL, or
+// RESOURCE_EXHAUSTED for std::bad_alloc; the rows go back to the engine. Thread-compatible.
 class DeviceWorker {
  public:
+  struct Options {
+    // Called once, from the worker's thread as its last act, when a step failed.
+    std::function<void(const absl::Status&)> on_failure = nullptr;
+    std::function<absl::Time()> now = absl::Now;
+  };
+
   // Starts the thread, named after `device`, for example "cuda:0". `engine` must outlive the
   // worker. INVALID_ARGUMENT: no executors, a null one, or one whose capacity is below 2 (it could
   // never run a guided trajectory), or no multiple of its micro-batch.
   static absl::StatusOr<std::unique_ptr<DeviceWorker>> Start(const std::string& device,
                                                              Engine* engine,
-                                                             StepExecutors executors);
+                                                             StepExecutors executors,
+                                                             Options options);
   ~DeviceWorker();  // Stops.
 
   // Lets the step that is running end, gives it back, and joins the thread. The engine goes on
   // without this worker. No effect the second time.
   void Stop();
 
- private:
-  DeviceWorker(const std::string& device, Engine* engine, StepExecutors executors,
-               std::vector<WorkerCapacity> capacities);
-  void Run();
+  // When the step that is running began; nothing: none is.
+  std::optional<absl::Time> step_began() const;
 
-  Engine* const engine_;
-  const StepExecutors executors_;
-  const WorkerId id_;
-  std::thread thread_;  // Last: it uses the others.
+  // Gives up a worker whose step does not end. The engine takes its rows away, and the thread is
+  // left to itself: should the step end after all, the thread ends and what it made is dropped.
+  // False: the step has just ended.
+  bool Abandon(const absl::Status& reason);
+
+ private:
+  struct State;
+
+  explicit DeviceWorker(std::shared_ptr<State> state);
+  static void Run(State& state);
+
+  const std::shared_ptr<State> state_;  // Shared with the thread, which may outlive this.
+  std::thread thread_;
 };
 
 }  // namespace diffusiond

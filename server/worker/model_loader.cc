@@ -2,9 +2,12 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "model/sampling/plan_runner.h"
 #include "model/sampling/sampler.h"
 #include "model/unet/unet_checkpoint.h"
@@ -64,8 +67,8 @@ absl::StatusOr<std::unique_ptr<StepExecutor>> MakeExecutor(const Checkpoint& che
                                             checkpoint.config().null_class_id.value_or(0));
 }
 
-// One step of the shortest plan on every lane: the first call of a network sets up its kernels.
-absl::Status WarmUp(const CheckpointConfig& config, StepExecutor* executor) {
+// One step of the shortest plan on every lane.
+absl::Status RunOneStep(const CheckpointConfig& config, StepExecutor* executor) {
   absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(config.scheduler);
   if (!schedule.ok()) return schedule.status();
   SamplingOptions options = DefaultSamplingOptions(config.scheduler);
@@ -75,13 +78,56 @@ absl::Status WarmUp(const CheckpointConfig& config, StepExecutor* executor) {
   TrajectorySpec spec;
   spec.plan = std::make_shared<const SamplingPlan>(*std::move(plan));
   const size_t count = static_cast<size_t>(executor->capacity());
-  std::vector<std::unique_ptr<TrajectoryRegisters>> registers(count);
   std::vector<StepRow> rows(count);
-  for (size_t i = 0; i < count; ++i) {
-    rows[i].spec = &spec;
-    rows[i].registers = &registers[i];
-  }
+  for (StepRow& row : rows) row.spec = &spec;
   return executor->Step(absl::MakeSpan(rows));
+}
+
+// Sizes doubled until that gains little, or the profile has taken this long.
+constexpr absl::Duration kProfileTime = absl::Seconds(3);
+constexpr int kLargestProfiled = 64;
+constexpr int kProfiledSteps = 4;
+constexpr double kLittleGain = 1.05;
+// A size with this part of the fastest one's rate is as good: a lone image waits for its whole
+// micro-batch at every step, so smaller ones are quicker where the server is not full.
+constexpr double kAsGood = 0.8;
+
+absl::StatusOr<std::vector<MicroBatchProfile>> Profile(const Checkpoint& checkpoint,
+                                                       const std::shared_ptr<UNet>& network,
+                                                       const DeviceSpec& device) {
+  std::vector<MicroBatchProfile> profile;
+  double best = 0;
+  const absl::Time begin = absl::Now();
+  for (int size = 1; size <= kLargestProfiled && absl::Now() - begin < kProfileTime; size *= 2) {
+    absl::StatusOr<std::unique_ptr<StepExecutor>> executor =
+        MakeExecutor(checkpoint, network, device, size);
+    if (!executor.ok()) return executor.status();
+    absl::Duration shortest = absl::InfiniteDuration();
+    for (int step = 0; step <= kProfiledSteps; ++step) {
+      const absl::Time start = absl::Now();
+      absl::Status status = RunOneStep(checkpoint.config(), executor->get());
+      // A size that does not fit the device ends the profile, if a smaller one did.
+      if (absl::IsResourceExhausted(status) && !profile.empty()) return profile;
+      if (!status.ok()) return status;
+      if (step > 0) shortest = std::min(shortest, absl::Now() - start);
+    }
+    const double rate = (*executor)->capacity() / absl::ToDoubleSeconds(shortest);
+    profile.push_back({size, rate});
+    if (rate < kLittleGain * best) break;
+    best = std::max(best, rate);
+  }
+  return profile;
+}
+
+int ChooseMicroBatch(const std::vector<MicroBatchProfile>& profile) {
+  double best = 0;
+  for (const MicroBatchProfile& tried : profile) {
+    best = std::max(best, tried.network_rows_per_second);
+  }
+  for (const MicroBatchProfile& tried : profile) {
+    if (tried.network_rows_per_second >= kAsGood * best) return tried.micro_batch;
+  }
+  return 1;
 }
 
 }  // namespace
@@ -95,9 +141,7 @@ absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory,
   }
   const bool cuda = devices[0].kind == DeviceSpec::Kind::kCuda;
   LoadedModel model;
-  model.micro_batch = micro_batch > 0 ? micro_batch
-                      : cuda          ? kDefaultCudaMicroBatch
-                                      : kDefaultCpuMicroBatch;
+  model.micro_batch = micro_batch;
   model.device_kind = cuda ? "cuda" : CpuKind();
   model.libtorch_version = TORCH_VERSION;
 
@@ -113,10 +157,17 @@ absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory,
       if (!network.ok()) return network.status();
       shared = *std::move(network);
     }
+    if (model.micro_batch == 0) {
+      absl::StatusOr<std::vector<MicroBatchProfile>> profile = Profile(*checkpoint, shared, device);
+      if (!profile.ok()) return profile.status();
+      model.profile = *std::move(profile);
+      model.micro_batch = ChooseMicroBatch(model.profile);
+    }
     absl::StatusOr<std::unique_ptr<StepExecutor>> executor =
         MakeExecutor(*checkpoint, shared, device, model.micro_batch);
     if (!executor.ok()) return executor.status();
-    if (absl::Status status = WarmUp(model.config, executor->get()); !status.ok()) {
+    // The first call of a network sets up its kernels.
+    if (absl::Status status = RunOneStep(model.config, executor->get()); !status.ok()) {
       return absl::Status(status.code(), absl::StrCat(directory.string(), ": ", status.message()));
     }
     model.executors.push_back(*std::move(executor));

@@ -20,15 +20,17 @@ namespace diffusiond {
 struct DeviceSpec {
   enum class Kind { kCpu, kCuda };
   Kind kind = Kind::kCpu;
-  int index = 0;  // Of a GPU.
-  int cores = 1;  // Of a CPU worker: micro-batches that run side by side, one thread each.
+  int index = 0;  // Of the GPU, or of the CPU worker.
+  int cores = 1;  // A CPU worker's: micro-batches that run side by side, one thread each.
 };
 
-// Rows of one network call where --micro_batch leaves it open. A CPU worker runs several
-// micro-batches side by side, so they are small; a GPU needs rows to be busy.
-inline constexpr int kDefaultCpuMicroBatch = 2;
-inline constexpr int kDefaultCudaMicroBatch = 32;
 inline constexpr int kMaxMicroBatch = 1024;
+
+// What one size of micro-batch gave in the profile.
+struct MicroBatchProfile {
+  int micro_batch = 1;
+  double network_rows_per_second = 0;  // With all lanes of the device busy.
+};
 
 struct LoadedModel {
   CheckpointConfig config;
@@ -37,13 +39,15 @@ struct LoadedModel {
   std::string libtorch_version;
   std::string device_kind;  // "cpu (avx512)", "cuda".
   int micro_batch = 1;
+  std::vector<MicroBatchProfile> profile;                // Empty: --micro_batch was given.
   std::vector<std::unique_ptr<StepExecutor>> executors;  // One per device, in their order.
 };
 
 // Opens, checks and loads a checkpoint, and runs one step on every device, so that the first
-// request finds it warm. `micro_batch`: 1 .. kMaxMicroBatch, or 0 for the default of the devices'
-// kind. INVALID_ARGUMENT, NOT_FOUND: as Checkpoint::Open and LoadUNet; no devices; devices of both
-// kinds. FAILED_PRECONDITION: a device that is not there.
+// request finds it warm. `micro_batch`: rows of one network call, 1 .. kMaxMicroBatch; 0: a short
+// profile on the first device takes the smallest that has four fifths of the fastest one's rate.
+// INVALID_ARGUMENT, NOT_FOUND: as Checkpoint::Open and LoadUNet; no devices; devices of both kinds.
+// FAILED_PRECONDITION: a device that is not there.
 absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory,
                                       absl::Span<const DeviceSpec> devices, int micro_batch);
 

@@ -1,5 +1,6 @@
 #include "server/worker/plan_step_executor.h"
 
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -11,9 +12,9 @@ class HostRegisters : public TrajectoryRegisters {
   std::vector<float> values;
 };
 
-HostRegisters* RegistersOf(StepRow* row) {
-  if (*row->registers == nullptr) *row->registers = std::make_unique<HostRegisters>();
-  return static_cast<HostRegisters*>(row->registers->get());
+std::span<const float> Before(const StepRow& row) {
+  if (row.before == nullptr) return {};
+  return static_cast<const HostRegisters&>(*row.before).values;
 }
 
 }  // namespace
@@ -33,7 +34,8 @@ absl::Status PlanStepExecutor::Step(absl::Span<StepRow> rows) {
                              .label = spec.class_id.value_or(null_label_),
                              .null_label = null_label_,
                              .guidance_scale = spec.guidance_scale,
-                             .registers = &RegistersOf(&row)->values,
+                             .before = Before(row),
+                             .after = {},
                              .clean = {},
                              .status = {}});
   }
@@ -49,14 +51,17 @@ absl::Status PlanStepExecutor::Step(absl::Span<StepRow> rows) {
     if (row.want_x_t) {
       const auto scale =
           static_cast<float>(task.plan->rows[static_cast<size_t>(task.row)].preview_scale);
-      row.x_t = Frame{shape.channels, shape.height, shape.width,
-                      std::vector<float>(task.registers->begin(),
-                                         task.registers->begin() + static_cast<ptrdiff_t>(n))};
+      row.x_t = Frame{
+          shape.channels, shape.height, shape.width,
+          std::vector<float>(task.after.begin(), task.after.begin() + static_cast<ptrdiff_t>(n))};
       for (float& value : row.x_t->values) value *= scale;
     }
     if (row.want_x0_hat) {
       row.x0_hat = Frame{shape.channels, shape.height, shape.width, std::move(task.clean)};
     }
+    auto after = std::make_unique<HostRegisters>();
+    after->values = std::move(task.after);
+    row.after = std::move(after);
   }
   return absl::OkStatus();
 }

@@ -2,6 +2,7 @@
 #ifndef DIFFUSIOND_SERVER_WORKER_PLAN_STEP_EXECUTOR_H_
 #define DIFFUSIOND_SERVER_WORKER_PLAN_STEP_EXECUTOR_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 
@@ -17,7 +18,8 @@ class PlanStepExecutor : public StepExecutor {
   // `null_label`: what the network is told for "no class"; ignored by one without classes.
   PlanStepExecutor(std::unique_ptr<PlanRunner> runner, int64_t null_label);
 
-  int capacity() const override { return runner_->capacity(); }
+  // At least two, for a guided trajectory.
+  int capacity() const override { return std::max(2, runner_->capacity()); }
   int micro_batch() const override { return runner_->micro_batch(); }
   absl::Status Step(absl::Span<StepRow> rows) override;
 

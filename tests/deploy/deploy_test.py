@@ -130,7 +130,7 @@ class ManifestsTest(unittest.TestCase):
     def test_the_server_uses_the_cores_that_it_requests(self):
         [deployment] = of_kind("Deployment")
         [container] = deployment["spec"]["template"]["spec"]["containers"]
-        self.assertIn(f"--devices=cpu:{container['resources']['requests']['cpu']}",
+        self.assertIn(f"--cpu_cores={container['resources']['requests']['cpu']}",
                       container["args"])
 
     def test_probes_ask_the_grpc_port(self):

@@ -241,10 +241,14 @@ class PythonPeerTest(unittest.TestCase):
         self.assert_all_rows_freed()
         self.assert_still_serves()
 
-    def test_a_passed_deadline_frees_its_rows(self):
+    def test_a_deadline_that_cannot_be_met_is_refused_at_once(self):
+        self.assert_still_serves()  # So that the server knows its pace.
         with self.assertRaises(grpc.RpcError) as caught:
             list(self.stub.Generate(long_request(), timeout=0.5))
-        self.assertEqual(caught.exception.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+        self.assertIn("predicted finish", caught.exception.details())
+        trailers = dict(caught.exception.trailing_metadata())
+        self.assertGreater(int(trailers["grpc-retry-pushback-ms"]), 0)
         self.assert_all_rows_freed()
 
     def test_a_client_that_is_killed_frees_its_rows(self):

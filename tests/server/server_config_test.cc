@@ -19,6 +19,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 
 constexpr int kCores = 6;
 
@@ -29,15 +30,29 @@ ServerFlags GoodFlags() {
 }
 
 std::vector<std::string> Check(const ServerFlags& flags) {
-  std::vector<DeviceSpec> devices;
-  return CheckFlags(flags, kCores, &devices);
+  ParsedFlags parsed;
+  return CheckFlags(flags, kCores, &parsed);
 }
 
 TEST(ServerFlags, DefaultsAreGoodAndMeanEveryCore) {
-  std::vector<DeviceSpec> devices;
-  EXPECT_THAT(CheckFlags(GoodFlags(), kCores, &devices), IsEmpty());
-  ASSERT_EQ(devices.size(), 1u);
-  EXPECT_EQ(DeviceName(devices[0]), "cpu:6");
+  ParsedFlags parsed;
+  EXPECT_THAT(CheckFlags(GoodFlags(), kCores, &parsed), IsEmpty());
+  ASSERT_EQ(parsed.devices.size(), 1u);
+  EXPECT_EQ(parsed.devices[0].cores, kCores);
+  EXPECT_THAT(parsed.tenant_weights, IsEmpty());
+}
+
+TEST(ServerFlags, NameCoresWorkersAndWeights) {
+  ServerFlags flags = GoodFlags();
+  flags.cpu_cores = 5;
+  flags.devices = "cpu:2";
+  flags.tenant_weights = "gold=3,dns:///a=b=0.5";
+  ParsedFlags parsed;
+  ASSERT_THAT(CheckFlags(flags, kCores, &parsed), IsEmpty());
+  ASSERT_EQ(parsed.devices.size(), 2u);
+  EXPECT_EQ(parsed.devices[0].cores, 3);
+  EXPECT_EQ(parsed.devices[1].cores, 2);
+  EXPECT_THAT(parsed.tenant_weights, ElementsAre(Pair("dns:///a=b", 0.5), Pair("gold", 3)));
 }
 
 struct WrongFlag {
@@ -72,6 +87,17 @@ INSTANTIATE_TEST_SUITE_P(
         WrongFlag{"BareIpv6", [](F& f) { f.metrics_listen = "::1:9464"; }, "--metrics_listen",
                   "[IPv6]:port"},
         WrongFlag{"Device", [](F& f) { f.devices = "tpu"; }, "--devices", "\"tpu\""},
+        WrongFlag{"Cores", [](F& f) { f.cpu_cores = -1; }, "--cpu_cores", "is -1, allowed: 0 .. "},
+        WrongFlag{"Watchdog", [](F& f) { f.worker_watchdog = absl::ZeroDuration(); },
+                  "--worker_watchdog", "is 0, allowed: 1s .. inf"},
+        WrongFlag{"Ageing", [](F& f) { f.priority_ageing = absl::ZeroDuration(); },
+                  "--priority_ageing", "is 0, allowed: 1ms .. inf"},
+        WrongFlag{"NoWeight", [](F& f) { f.tenant_weights = "a=1,b"; }, "--tenant_weights",
+                  "\"b\", allowed: name=weight"},
+        WrongFlag{"WeightOfNothing", [](F& f) { f.tenant_weights = "a=0"; }, "--tenant_weights",
+                  "weight 0.001 .. 1000"},
+        WrongFlag{"WeightTwice", [](F& f) { f.tenant_weights = "a=1,a=2"; }, "--tenant_weights",
+                  "each name once"},
         WrongFlag{"MicroBatch", [](F& f) { f.micro_batch = -1; }, "--micro_batch",
                   "is -1, allowed: 0 .. 1024"},
         WrongFlag{"Resident", [](F& f) { f.max_resident_images = 0; }, "--max_resident_images",
@@ -117,24 +143,21 @@ std::vector<std::string> Names(absl::string_view text) {
 }
 
 TEST(DeviceList, NamesWorkersInOrder) {
-  EXPECT_THAT(Names("cpu"), ElementsAre("cpu:6"));
-  EXPECT_THAT(Names("cpu:2"), ElementsAre("cpu:2"));
-  EXPECT_THAT(Names("cpu:2,cpu:3"), ElementsAre("cpu:2", "cpu:3"));
+  EXPECT_THAT(Names("cpu"), ElementsAre("cpu:0"));
+  EXPECT_THAT(Names("cpu:2"), ElementsAre("cpu:0", "cpu:1"));
   EXPECT_THAT(Names("cuda"), ElementsAre("cuda:0"));
   EXPECT_THAT(Names("cuda:1,cuda:0"), ElementsAre("cuda:1", "cuda:0"));
 }
 
 TEST(DeviceList, RefusesWhatIsWrongByName) {
   for (const std::string text :
-       {"", "cpu,", "gpu:0", "cpu:0", "cpu:-1", "cpu:x", "cpu:", "cpu:2000", "cuda:-1", "cuda:64",
-        "cuda:1,cuda:1", "cpu,cuda:0", " cpu"}) {
+       {"", "cpu,", "gpu:0", "cpu:0", "cpu:-1", "cpu:x", "cpu:", "cpu:7", "cpu,cpu", "cuda:-1",
+        "cuda:64", "cuda:1,cuda:1", "cpu,cuda:0", " cpu"}) {
     const auto devices = ParseDeviceList(text, kCores);
     EXPECT_EQ(devices.status().code(), absl::StatusCode::kInvalidArgument) << text;
     EXPECT_THAT(std::string(devices.status().message()), HasSubstr("allowed: cpu")) << text;
   }
-  std::string many = "cpu";
-  for (int i = 0; i < kMaxDevices; ++i) many += ",cpu";
-  EXPECT_THAT(std::string(ParseDeviceList(many, kCores).status().message()),
+  EXPECT_THAT(std::string(ParseDeviceList("cpu:65", 100).status().message()),
               HasSubstr("limit of 64"));
 }
 

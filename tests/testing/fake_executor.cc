@@ -11,9 +11,9 @@ namespace {
 
 struct FakeRegisters : TrajectoryRegisters {
   explicit FakeRegisters(std::shared_ptr<RegisterLedger> ledger) : ledger(std::move(ledger)) {
-    ++this->ledger->created;
+    this->ledger->Create();
   }
-  ~FakeRegisters() override { ++ledger->released; }
+  ~FakeRegisters() override { ledger->Release(); }
 
   std::shared_ptr<RegisterLedger> ledger;
   const TrajectorySpec* spec = nullptr;
@@ -27,6 +27,34 @@ float Output(float x, std::optional<int> class_id) {
 }
 
 }  // namespace
+
+void RegisterLedger::Change(int created, int released) {
+  absl::MutexLock lock(&mu_);
+  created_ += created;
+  released_ += released;
+}
+
+int RegisterLedger::created() const {
+  absl::MutexLock lock(&mu_);
+  return created_;
+}
+
+int RegisterLedger::alive() const {
+  absl::MutexLock lock(&mu_);
+  return created_ - released_;
+}
+
+void RegisterLedger::AwaitCreated(int count) const {
+  absl::MutexLock lock(&mu_);
+  const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return created_ >= count; };
+  mu_.Await(absl::Condition(&enough));
+}
+
+void RegisterLedger::AwaitNoneAlive() const {
+  absl::MutexLock lock(&mu_);
+  const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return created_ == released_; };
+  mu_.Await(absl::Condition(&none));
+}
 
 SeenRow Seen(const StepRow& row) {
   return {.seed = row.spec->seed,
@@ -69,19 +97,21 @@ void FakeExecutor::StepOneRow(StepRow& row) const {
   const PlanRow& plan_row = plan.rows[row.plan_row];
   const size_t size = options_.channels * options_.height * options_.width;
 
-  if (row.plan_row == 0 && *row.registers == nullptr) {
-    auto made = std::make_unique<FakeRegisters>(options_.ledger);
-    made->spec = row.spec;
-    made->values.resize(plan.registers * size);
-    const std::span<float> x(made->values.data(), size);
+  auto registers = std::make_unique<FakeRegisters>(options_.ledger);
+  registers->spec = row.spec;
+  registers->next_row = row.plan_row + 1;
+  if (row.before != nullptr) {
+    const auto& before = static_cast<const FakeRegisters&>(*row.before);
+    EXPECT_EQ(before.spec, row.spec) << "registers of another trajectory";
+    EXPECT_EQ(before.next_row, row.plan_row) << "plan rows out of order";
+    registers->values = before.values;
+  } else {
+    ASSERT_EQ(row.plan_row, 0) << "row " << row.plan_row << " came without registers";
+    registers->values.resize(plan.registers * size);
+    const std::span<float> x(registers->values.data(), size);
     FillRowNoise(row.spec->seed, row.spec->image_index, kInitialNoiseRow, x);
     for (float& value : x) value *= static_cast<float>(plan.init_scale);
-    *row.registers = std::move(made);
   }
-  auto* registers = static_cast<FakeRegisters*>(row.registers->get());
-  ASSERT_NE(registers, nullptr) << "row " << row.plan_row << " came without registers";
-  EXPECT_EQ(registers->spec, row.spec) << "registers of another trajectory";
-  EXPECT_EQ(registers->next_row++, row.plan_row) << "plan rows out of order";
 
   std::vector<float> f(size), z(plan_row.draws_noise ? size : 0), d(size);
   for (size_t i = 0; i < size; ++i) {
@@ -104,6 +134,7 @@ void FakeExecutor::StepOneRow(StepRow& row) const {
     row.x0_hat = frame;
     row.x0_hat->values = d;
   }
+  row.after = std::move(registers);
 }
 
 Frame FakeExecutor::DrawAlone(const TrajectorySpec& spec) const {
@@ -112,15 +143,16 @@ Frame FakeExecutor::DrawAlone(const TrajectorySpec& spec) const {
   options.height = options_.height;
   options.width = options_.width;
   FakeExecutor alone(options);
-  std::unique_ptr<TrajectoryRegisters> registers;
+  std::shared_ptr<const TrajectoryRegisters> registers;
   StepRow row;
   for (size_t i = 0; i < spec.plan->rows.size(); ++i) {
     row = StepRow();
     row.spec = &spec;
     row.plan_row = static_cast<int>(i);
     row.want_x_t = i + 1 == spec.plan->rows.size();
-    row.registers = &registers;
+    row.before = std::move(registers);
     EXPECT_TRUE(alone.Step(absl::MakeSpan(&row, 1)).ok());
+    registers = std::move(row.after);
   }
   return *std::move(row.x_t);
 }

@@ -2,22 +2,34 @@
 #ifndef DIFFUSIOND_TESTS_TESTING_FAKE_EXECUTOR_H_
 #define DIFFUSIOND_TESTS_TESTING_FAKE_EXECUTOR_H_
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "server/engine/step_executor.h"
 
 namespace diffusiond {
 
 // Counts registers, so that a test can ask whether all were given back. Thread-safe.
-struct RegisterLedger {
-  std::atomic<int> created = 0;
-  std::atomic<int> released = 0;
-  int alive() const { return created - released; }
+class RegisterLedger {
+ public:
+  void Create() { Change(1, 0); }
+  void Release() { Change(0, 1); }
+  int created() const;
+  int alive() const;
+  void AwaitCreated(int count) const;
+  void AwaitNoneAlive() const;
+
+ private:
+  void Change(int created, int released);
+
+  mutable absl::Mutex mu_;
+  int created_ ABSL_GUARDED_BY(mu_) = 0;
+  int released_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 // A step's row as an executor saw it.

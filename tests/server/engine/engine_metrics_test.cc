@@ -17,22 +17,40 @@ using ::testing::IsEmpty;
 
 class RecordingMetrics : public EngineMetrics {
  public:
-  void OnQueueDepth(int waiting, int resident) override { depths = {waiting, resident}; }
-  void OnRefused(const absl::Status& status) override { refusals.push_back(status.code()); }
-  void OnFirstStep(absl::Duration wait) override { waits.push_back(wait); }
-  void OnStepBatch(const std::string& model, int network_rows, int micro_batch,
-                   absl::Duration duration) override {
-    EXPECT_EQ(model, "model");
-    EXPECT_EQ(micro_batch, 4);
-    network_row_counts.push_back(network_rows);
-    durations.push_back(duration);
+  void OnQueueDepth(int waiting, int resident, int limit) override {
+    depths = {waiting, resident};
+    resident_limit = limit;
   }
+  void OnRefused(const absl::Status& status) override { refusals.push_back(status.code()); }
+  void OnFirstStep(const FirstStep& first_step) override {
+    waits.push_back(first_step.queue_wait);
+    delays.push_back(first_step.delay_steps);
+    priorities.push_back(first_step.priority);
+  }
+  void OnStep(const Step& step) override {
+    EXPECT_EQ(step.model, "model");
+    EXPECT_EQ(step.micro_batch, 4);
+    EXPECT_EQ(step.capacity, 8);
+    network_row_counts.push_back(step.network_rows);
+    durations.push_back(step.duration);
+  }
+  void OnPreemptions(int count) override { preemptions += count; }
+  void OnMigrations(int count) override { migrations += count; }
   void OnDeviceFailure(const std::string&) override { ++device_failures; }
-  void OnGenerationFinished(const absl::Status& status) override { codes.push_back(status.code()); }
+  void OnGenerationFinished(const GenerationEnd& end) override {
+    codes.push_back(end.status.code());
+    ends.push_back(end);
+  }
 
   std::vector<int> depths;
+  int resident_limit = 0;
   std::vector<absl::StatusCode> refusals;
   std::vector<absl::Duration> waits;
+  std::vector<int64_t> delays;
+  std::vector<Priority> priorities;
+  int preemptions = 0;
+  int migrations = 0;
+  std::vector<GenerationEnd> ends;
   std::vector<int> network_row_counts;
   std::vector<absl::Duration> durations;
   int device_failures = 0;
@@ -98,6 +116,67 @@ TEST(EngineMetrics, CountRefusals) {
   engine.engine().Submit(Images(1, 2, HalvingPlan(1)), nullptr).IgnoreError();
   EXPECT_THAT(metrics.refusals,
               ElementsAre(absl::StatusCode::kResourceExhausted, absl::StatusCode::kUnavailable));
+}
+
+TEST(EngineMetrics, CountDelaysInStepsByPriority) {
+  RecordingMetrics metrics;
+  SteppedEngine::Options options;
+  options.engine.metrics = &metrics;
+  options.engine.max_resident_trajectories = 1;
+  SteppedEngine engine(options);
+  engine.Submit(Images(1, 1, HalvingPlan(3)));
+  engine.Step();
+  GenerationSpec low = Images(1, 2, HalvingPlan(1));
+  low.priority = Priority::kLow;
+  engine.Submit(low);
+  engine.StepAll();
+  EXPECT_THAT(metrics.delays, ElementsAre(0, 2));
+  EXPECT_THAT(metrics.priorities, ElementsAre(Priority::kNormal, Priority::kLow));
+}
+
+TEST(EngineMetrics, CountPreemptionsAndMigrations) {
+  RecordingMetrics metrics;
+  SteppedEngine::Options options;
+  options.engine.metrics = &metrics;
+  SteppedEngine engine(options);
+  engine.Submit(Images(8, 1, HalvingPlan(50)));
+  engine.Step();
+  EXPECT_EQ(metrics.preemptions, 0);
+  GenerationSpec urgent = Images(3, 2, HalvingPlan(2));
+  urgent.priority = Priority::kHigh;
+  engine.Submit(urgent);
+  engine.Step();  // Three of the eight wait for two steps.
+  engine.Step();
+  engine.Step();
+  EXPECT_EQ(metrics.preemptions, 3);
+  EXPECT_EQ(metrics.migrations, 0);
+  const WorkerId other = engine.engine().AddWorker(engine.capacities());
+  engine.Finish(*engine.engine().TryNextBatch(other));
+  EXPECT_EQ(metrics.migrations, 4) << "half of what waits, the first worker is idle";
+}
+
+TEST(EngineMetrics, CompareThePredictedWithTheActualFinish) {
+  RecordingMetrics metrics;
+  SteppedEngine::Options options;
+  options.engine.metrics = &metrics;
+  SteppedEngine engine(options);
+  const auto step = [&engine] {
+    std::optional<StepBatch> batch = engine.Take();
+    engine.clock().Advance(absl::Milliseconds(100));
+    engine.Finish(*std::move(batch));
+  };
+  engine.Submit(Images(8, 1, HalvingPlan(1)));
+  step();
+  EXPECT_FALSE(metrics.ends.at(0).predicted.has_value()) << "no step was measured yet";
+  GenerationSpec spec = Images(8, 2, HalvingPlan(10));
+  spec.deadline = engine.clock().Now() + absl::Seconds(2);
+  engine.Submit(spec);
+  for (int i = 0; i < 10; ++i) step();
+  ASSERT_EQ(metrics.ends.size(), 2u);
+  EXPECT_TRUE(metrics.ends[1].had_deadline);
+  EXPECT_EQ(metrics.ends[1].duration, absl::Seconds(1));
+  // Ten steps, and half of one that might be running.
+  EXPECT_EQ(metrics.ends[1].predicted, absl::Milliseconds(1050));
 }
 
 // A client that was told "finished" and scrapes at once must find itself counted.

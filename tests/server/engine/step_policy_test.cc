@@ -1,5 +1,6 @@
-#include "server/engine/policy.h"
+#include "server/engine/step_policy.h"
 
+#include <algorithm>
 #include <map>
 #include <random>
 #include <string>
@@ -12,12 +13,14 @@
 namespace diffusiond {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using Choice = StepPolicy::Choice;
+using ::testing::Pair;
+using Choice = PolicyChoice;
 
-std::vector<StepPolicy::Row> Rows(int count, int rows_left, int network_rows = 1) {
-  std::vector<StepPolicy::Row> rows;
+std::vector<PolicyRow> Rows(int count, int rows_left, int network_rows = 1) {
+  std::vector<PolicyRow> rows;
   for (int i = 0; i < count; ++i) {
     rows.push_back({.image_index = i, .rows_left = rows_left, .network_rows = network_rows});
   }
@@ -25,6 +28,17 @@ std::vector<StepPolicy::Row> Rows(int count, int rows_left, int network_rows = 1
 }
 
 constexpr int kUnlimited = 1000;
+const absl::Time kStart = absl::FromUnixSeconds(1000);
+
+PolicyGeneration Of(uint64_t id, const std::string& tenant = "",
+                    Priority priority = Priority::kNormal) {
+  return {.id = id, .tenant = tenant, .priority = priority, .admitted = kStart};
+}
+
+SchedulingPolicy::Offer Room(int capacity, int new_residents = kUnlimited,
+                             absl::Time now = kStart) {
+  return {.now = now, .capacity = capacity, .new_residents = new_residents};
+}
 
 struct Waiting {
   uint64_t generation;
@@ -46,9 +60,10 @@ class ChoiceTable : public ::testing::TestWithParam<Case> {};
 TEST_P(ChoiceTable, IsAsExpected) {
   StepPolicy policy;
   for (const Waiting& w : GetParam().waiting) {
-    policy.Admit(w.generation, Rows(w.count, w.rows_left, w.network_rows));
+    policy.Admit(Of(w.generation), Rows(w.count, w.rows_left, w.network_rows));
   }
-  EXPECT_EQ(policy.Choose(GetParam().capacity, GetParam().new_residents), GetParam().expected);
+  EXPECT_EQ(policy.Choose(Room(GetParam().capacity, GetParam().new_residents)),
+            GetParam().expected);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -81,59 +96,248 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(StepPolicy, ResidentsGoOnWhenNoNewOneMayBegin) {
   StepPolicy policy;
-  policy.Admit(1, Rows(1, 100));
-  ASSERT_THAT(policy.Choose(4, 1), ElementsAre(Choice{1, 0}));
+  policy.Admit(Of(1), Rows(1, 100));
+  ASSERT_THAT(policy.Choose(Room(4, 1)), ElementsAre(Choice{1, 0}));
   policy.PutBack(1, {.image_index = 0, .rows_left = 99, .resident = true});
-  policy.Admit(2, Rows(1, 1));  // Shorter, but it may not begin.
-  EXPECT_THAT(policy.Choose(4, 0), ElementsAre(Choice{1, 0}));
+  policy.Admit(Of(2), Rows(1, 1));  // Shorter, but it may not begin.
+  EXPECT_THAT(policy.Choose(Room(4, 0)), ElementsAre(Choice{1, 0}));
 }
 
 TEST(StepPolicy, RowsInFlightElsewhereCountForFairness) {
   StepPolicy policy;
-  policy.Admit(1, Rows(8, 20));
-  policy.Admit(2, Rows(8, 20));
+  policy.Admit(Of(1), Rows(8, 20));
+  policy.Admit(Of(2), Rows(8, 20));
   // Another worker has a row of generation 1.
-  ASSERT_THAT(policy.Choose(1, kUnlimited), ElementsAre(Choice{1, 0}));
-  EXPECT_THAT(policy.Choose(2, kUnlimited), ElementsAre(Choice{2, 0}, Choice{1, 1}));
+  ASSERT_THAT(policy.Choose(Room(1, kUnlimited)), ElementsAre(Choice{1, 0}));
+  EXPECT_THAT(policy.Choose(Room(2, kUnlimited)), ElementsAre(Choice{2, 0}, Choice{1, 1}));
 }
 
 TEST(StepPolicy, WhatWasPassedOverComesFirstNextTime) {
   StepPolicy policy;
-  policy.Admit(1, Rows(1, 5));
-  policy.Admit(2, Rows(1, 10, 2));
-  policy.Admit(3, Rows(1, 20));
-  ASSERT_THAT(policy.Choose(2, kUnlimited), ElementsAre(Choice{1, 0}, Choice{3, 0}));
-  policy.Retire(1);
+  policy.Admit(Of(1), Rows(1, 5));
+  policy.Admit(Of(2), Rows(1, 10, 2));
+  policy.Admit(Of(3), Rows(1, 20));
+  ASSERT_THAT(policy.Choose(Room(2, kUnlimited)), ElementsAre(Choice{1, 0}, Choice{3, 0}));
+  policy.Retire(1, 0);
   policy.PutBack(3, {.image_index = 0, .rows_left = 19, .resident = true});
-  EXPECT_THAT(policy.Choose(2, kUnlimited), ElementsAre(Choice{2, 0}));
+  EXPECT_THAT(policy.Choose(Room(2, kUnlimited)), ElementsAre(Choice{2, 0}));
 }
 
 TEST(StepPolicy, RowsInFlightAreNotChosenAgain) {
   StepPolicy policy;
-  policy.Admit(1, Rows(2, 10));
+  policy.Admit(Of(1), Rows(2, 10));
   EXPECT_EQ(policy.waiting_network_rows(), 2);
-  ASSERT_THAT(policy.Choose(1, kUnlimited), ElementsAre(Choice{1, 0}));
-  ASSERT_THAT(policy.Choose(4, kUnlimited), ElementsAre(Choice{1, 1}));
-  EXPECT_THAT(policy.Choose(4, kUnlimited), IsEmpty());
+  ASSERT_THAT(policy.Choose(Room(1, kUnlimited)), ElementsAre(Choice{1, 0}));
+  ASSERT_THAT(policy.Choose(Room(4, kUnlimited)), ElementsAre(Choice{1, 1}));
+  EXPECT_THAT(policy.Choose(Room(4, kUnlimited)), IsEmpty());
   EXPECT_EQ(policy.waiting_network_rows(), 0);
 }
 
 TEST(StepPolicy, ARemovedGenerationIsForgottenWhateverItsRowsDo) {
   StepPolicy policy;
-  policy.Admit(1, Rows(4, 10, 2));
-  policy.Choose(2, kUnlimited);
+  policy.Admit(Of(1), Rows(4, 10, 2));
+  policy.Choose(Room(2, kUnlimited));
   policy.Remove(1);
   policy.Remove(1);
-  EXPECT_THAT(policy.Choose(8, kUnlimited), IsEmpty());
+  EXPECT_THAT(policy.Choose(Room(8, kUnlimited)), IsEmpty());
   EXPECT_EQ(policy.waiting_network_rows(), 0);
   EXPECT_TRUE(policy.empty());
+}
+
+// Classes.
+
+TEST(StepPolicyClasses, AHigherClassGoesFirstWhateverItsLength) {
+  StepPolicy policy;
+  policy.Admit(Of(1, "", Priority::kLow), Rows(2, 1));
+  policy.Admit(Of(2, "", Priority::kNormal), Rows(2, 5));
+  policy.Admit(Of(3, "", Priority::kHigh), Rows(2, 900));
+  EXPECT_THAT(policy.Choose(Room(5)),
+              ElementsAre(Choice{3, 0}, Choice{3, 1}, Choice{2, 0}, Choice{2, 1}, Choice{1, 0}));
+}
+
+TEST(StepPolicyClasses, AGenerationMovesUpAClassForEachAgeing) {
+  StepPolicy policy({.ageing = absl::Seconds(30)});
+  policy.Admit(Of(1, "", Priority::kLow), Rows(1, 9));
+  auto newcomer = [&policy, id = uint64_t{10}](Priority priority, absl::Duration age) mutable {
+    PolicyGeneration generation = Of(++id, "", priority);
+    generation.admitted = kStart + age;
+    policy.Admit(generation, Rows(1, 10));
+    const std::vector<Choice> chosen = policy.Choose(Room(1, kUnlimited, kStart + age));
+    policy.Remove(id);
+    if (chosen[0].generation == 1) {
+      policy.PutBack(1, {.image_index = 0, .rows_left = 9});
+    }
+    return chosen[0].generation == 1 ? "the old one" : "the newcomer";
+  };
+  EXPECT_STREQ(newcomer(Priority::kNormal, absl::Seconds(29)), "the newcomer");
+  EXPECT_STREQ(newcomer(Priority::kNormal, absl::Seconds(30)), "the old one");
+  EXPECT_STREQ(newcomer(Priority::kHigh, absl::Seconds(59)), "the newcomer");
+  EXPECT_STREQ(newcomer(Priority::kHigh, absl::Seconds(60)), "the old one");
+}
+
+TEST(StepPolicyClasses, WhatMovesUpInFlightComesBackToItsNewClass) {
+  StepPolicy policy({.ageing = absl::Seconds(30)});
+  policy.Admit(Of(1, "", Priority::kLow), Rows(2, 9));
+  ASSERT_THAT(policy.Choose(Room(1)), ElementsAre(Choice{1, 0}));
+  PolicyGeneration later = Of(2);
+  later.admitted = kStart + absl::Seconds(31);
+  policy.Admit(later, Rows(1, 5));
+  ASSERT_THAT(policy.Choose(Room(1, kUnlimited, kStart + absl::Seconds(31))),
+              ElementsAre(Choice{2, 0}));
+  policy.PutBack(1, {.image_index = 0, .rows_left = 8, .resident = true});
+  policy.PutBack(2, {.image_index = 0, .rows_left = 20, .resident = true});
+  EXPECT_THAT(policy.Choose(Room(1, kUnlimited, kStart + absl::Seconds(32))),
+              ElementsAre(Choice{1, 0}));
+}
+
+// Tenants.
+
+// What each tenant was given over `batches` of `capacity`, all of them hungry for more.
+std::map<std::string, int> Served(StepPolicy& policy, const std::vector<std::string>& tenants,
+                                  int capacity, int batches) {
+  std::map<uint64_t, std::string> owner;
+  uint64_t id = 0;
+  for (const std::string& tenant : tenants) {
+    // Ten long requests from the first, one from each other: requests are no shares.
+    for (int i = 0; i < (id < 10 ? 10 : 1); ++i) {
+      owner[++id] = tenant;
+      policy.Admit(Of(id, tenant), Rows(16, 1'000'000));
+    }
+  }
+  std::map<std::string, int> served;
+  for (int i = 0; i < batches; ++i) {
+    const std::vector<Choice> chosen = policy.Choose(Room(capacity));
+    EXPECT_EQ(chosen.size(), static_cast<size_t>(capacity));
+    for (const Choice& choice : chosen) ++served[owner.at(choice.generation)];
+    for (const Choice& choice : chosen) {
+      policy.PutBack(choice.generation,
+                     {.image_index = choice.image_index, .rows_left = 1'000'000});
+    }
+  }
+  return served;
+}
+
+TEST(StepPolicyTenants, GetEqualSharesHoweverMuchTheyAskFor) {
+  StepPolicy policy;
+  EXPECT_THAT(Served(policy, {"a", "b", "c"}, 4, 300),
+              ElementsAre(Pair("a", 400), Pair("b", 400), Pair("c", 400)));
+}
+
+TEST(StepPolicyTenants, GetSharesByWeight) {
+  StepPolicy policy({.tenant_weights = {{"b", 2}}});
+  EXPECT_THAT(Served(policy, {"a", "b", "c"}, 4, 300),
+              ElementsAre(Pair("a", 300), Pair("b", 600), Pair("c", 300)));
+}
+
+TEST(StepPolicyTenants, ALoneRequestIsInEveryBatchBesideAFlood) {
+  StepPolicy policy;
+  for (uint64_t id = 1; id <= 1000; ++id) policy.Admit(Of(id, "flood"), Rows(1, 20));
+  for (int i = 0; i < 50; ++i) policy.Choose(Room(4));
+  policy.Admit(Of(2000, "lone"), Rows(1, 20));
+  for (int left = 20; left > 0; --left) {
+    const std::vector<Choice> chosen = policy.Choose(Room(4));
+    ASSERT_THAT(chosen, Contains(Choice{2000, 0}));
+    policy.PutBack(2000, {.image_index = 0, .rows_left = std::max(1, left - 1), .resident = true});
+  }
+}
+
+TEST(StepPolicyTenants, GetNoCreditForTimeAway) {
+  StepPolicy policy;
+  policy.Admit(Of(1, "busy"), Rows(4, 1'000'000));
+  const auto step = [&policy] {
+    std::map<uint64_t, int> rows;
+    for (const Choice& choice : policy.Choose(Room(2))) {
+      ++rows[choice.generation];
+      policy.PutBack(choice.generation,
+                     {.image_index = choice.image_index, .rows_left = 1'000'000});
+    }
+    return rows;
+  };
+  for (int i = 0; i < 100; ++i) step();
+  policy.Admit(Of(2, "newcomer"), Rows(4, 1'000'000));
+  int newcomers = 0;
+  for (int i = 0; i < 10; ++i) newcomers += step()[2];
+  EXPECT_THAT(newcomers, ::testing::AllOf(::testing::Ge(9), ::testing::Le(11)));
+}
+
+// Deadlines: a step takes a second here, and a worker's two rows a second together.
+
+class StepPolicyDeadlines : public ::testing::Test {
+ protected:
+  StepPolicyDeadlines() {
+    policy_.SetPace({.step = absl::Seconds(1), .network_row = absl::Milliseconds(500)});
+  }
+
+  void Admit(uint64_t id, int rows_left, absl::Duration deadline, const std::string& tenant = "") {
+    PolicyGeneration generation = Of(id, tenant);
+    generation.deadline = kStart + deadline;
+    policy_.Admit(generation, Rows(1, rows_left));
+  }
+
+  StepPolicy policy_;
+};
+
+TEST_F(StepPolicyDeadlines, LeastSlackGoesFirstOnceItCannotWait) {
+  Admit(1, 5, absl::InfiniteDuration());
+  Admit(2, 20, absl::Seconds(40));
+  Admit(3, 20, absl::Seconds(30));
+  // 20 steps, and a margin, still fit.
+  EXPECT_THAT(policy_.Choose(Room(1)), ElementsAre(Choice{1, 0}));
+  policy_.PutBack(1, {.image_index = 0, .rows_left = 4, .resident = true});
+  EXPECT_THAT(policy_.Choose(Room(3, kUnlimited, kStart + absl::Seconds(16))),
+              ElementsAre(Choice{3, 0}, Choice{2, 0}, Choice{1, 0}));
+}
+
+TEST_F(StepPolicyDeadlines, AreKeptWithinATenantsShare) {
+  Admit(1, 20, absl::Seconds(20), "hurried");
+  Admit(2, 20, absl::Seconds(20), "hurried");
+  Admit(3, 20, absl::InfiniteDuration(), "calm");
+  EXPECT_THAT(policy_.Choose(Room(2)),
+              ::testing::UnorderedElementsAre(
+                  ::testing::Field(&Choice::generation, ::testing::Le(2)), Choice{3, 0}));
+}
+
+TEST_F(StepPolicyDeadlines, CountWholeGenerations) {
+  PolicyGeneration many = Of(1);
+  many.deadline = kStart + absl::Seconds(50);
+  policy_.Admit(many, Rows(8, 10));  // 80 rows, two a second: 40 seconds and the margin.
+  Admit(2, 5, absl::InfiniteDuration());
+  EXPECT_THAT(policy_.Choose(Room(1)), ElementsAre(Choice{1, 0}));
+}
+
+// Prediction.
+
+TEST(StepPolicyPrediction, CountsWhatGoesBefore) {
+  StepPolicy policy;
+  const auto until_done = [&policy](const PolicyGeneration& generation, int rows_left) {
+    return policy.NetworkRowsUntilDone(generation, Rows(1, rows_left));
+  };
+  EXPECT_EQ(until_done(Of(9, "a"), 20), 20);
+  policy.Admit(Of(1, "a"), Rows(2, 10));
+  policy.Admit(Of(2, "a"), Rows(1, 500, 2));
+  EXPECT_EQ(until_done(Of(9, "a"), 20), 20 + 2 * 10) << "500 is longer than 20";
+  EXPECT_EQ(until_done(Of(9, "a"), 600), 600 + 2 * 10 + 2 * 500);
+  // Another tenant's work goes beside it, row by row, while there is any.
+  EXPECT_EQ(until_done(Of(9, "b"), 20), 20 + 20);
+  EXPECT_EQ(until_done(Of(9, "b"), 5000), 5000 + 2 * 10 + 2 * 500);
+  EXPECT_EQ(until_done(Of(9, "b", Priority::kHigh), 20), 20);
+  EXPECT_EQ(until_done(Of(9, "b", Priority::kLow), 20), 20 + 2 * 10 + 2 * 500);
+  // In flight or not, work is work until it is done.
+  policy.Choose(Room(4));
+  EXPECT_EQ(until_done(Of(9, "a"), 600), 600 + 2 * 10 + 2 * 500);
+  policy.PutBack(1, {.image_index = 0, .rows_left = 9, .resident = true});
+  policy.Retire(1, 1);
+  EXPECT_EQ(until_done(Of(9, "a"), 600), 600 + 9 + 2 * 500);
+  policy.Remove(2);
+  policy.Remove(1);
+  EXPECT_EQ(until_done(Of(9, "a"), 600), 600);
 }
 
 // Drives a policy as a scheduler would: everything that is chosen runs one step and comes back.
 class Simulation {
  public:
   void Admit(uint64_t generation, int count, int rows_left) {
-    policy_.Admit(generation, Rows(count, rows_left));
+    policy_.Admit(Of(generation), Rows(count, rows_left));
     for (int i = 0; i < count; ++i) rows_left_[{generation, i}] = rows_left;
     images_left_[generation] = count;
   }
@@ -141,14 +345,14 @@ class Simulation {
   // One batch; the generations that finished with it.
   std::vector<uint64_t> Step(int capacity) {
     std::vector<uint64_t> finished;
-    for (const Choice& choice : policy_.Choose(capacity, kUnlimited)) {
+    for (const Choice& choice : policy_.Choose(Room(capacity, kUnlimited))) {
       int& left = rows_left_.at({choice.generation, choice.image_index});
       if (--left > 0) {
         policy_.PutBack(choice.generation,
                         {.image_index = choice.image_index, .rows_left = left, .resident = true});
         continue;
       }
-      policy_.Retire(choice.generation);
+      policy_.Retire(choice.generation, choice.image_index);
       if (--images_left_.at(choice.generation) == 0) {
         policy_.Remove(choice.generation);
         finished.push_back(choice.generation);
@@ -195,7 +399,7 @@ TEST(StepPolicySimulation, AFloodOfShortWorkDelaysLongWorkByItsPatienceOnly) {
       simulation.StepsUntilFinished(1, kCapacity, [&] { simulation.Admit(next++, 1, kShort); });
   EXPECT_GT(steps, kLong);
   // Short work admitted within the patience goes first, and takes kShort / kCapacity batches each.
-  EXPECT_LE(steps, StepPolicy::kPatience * kLong * kShort / kCapacity + kLong);
+  EXPECT_LE(steps, StepPolicy::Options().patience * kLong * kShort / kCapacity + kLong);
 }
 
 TEST(StepPolicySimulation, EqualGenerationsAdmittedTogetherFinishTogether) {

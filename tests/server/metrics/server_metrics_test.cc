@@ -2,17 +2,23 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "prometheus/text_serializer.h"
+#include "server/engine/refusal.h"
 
 namespace diffusiond {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
+
+EngineMetrics::GenerationEnd Ended(absl::Status status) {
+  return {.status = std::move(status), .duration = {}, .predicted = std::nullopt};
+}
 
 class ServerMetricsTest : public ::testing::Test {
  protected:
@@ -79,17 +85,67 @@ TEST_F(ServerMetricsTest, CountsWhatIsSent) {
 }
 
 TEST_F(ServerMetricsTest, ShowsTheQueue) {
-  metrics_.OnQueueDepth(7, 3);
-  metrics_.OnFirstStep(absl::Milliseconds(40));
+  metrics_.OnQueueDepth(7, 3, 128);
+  metrics_.OnFirstStep(
+      {.priority = Priority::kHigh, .queue_wait = absl::Milliseconds(40), .delay_steps = 2});
+  metrics_.OnFirstStep(
+      {.priority = Priority::kLow, .queue_wait = absl::Milliseconds(60), .delay_steps = 5});
   ExpectLine("diffusiond_waiting_trajectories 7");
   ExpectLine("diffusiond_resident_trajectories 3");
-  ExpectLine("diffusiond_queue_wait_seconds_sum 0.04");
+  ExpectLine("diffusiond_resident_trajectories_limit 128");
+  ExpectLine("diffusiond_queue_wait_seconds_sum{priority=\"high\"} 0.04");
+  ExpectLine("diffusiond_queue_wait_seconds_sum{priority=\"low\"} 0.06");
+  ExpectLine("diffusiond_queue_wait_seconds_count{priority=\"normal\"} 0");
+  ExpectLine("diffusiond_admission_delay_steps_sum 7");
+  ExpectLine("diffusiond_admission_delay_steps_bucket{le=\"2\"} 1");
+}
+
+TEST_F(ServerMetricsTest, ShowsWhatSchedulingDid) {
+  metrics_.OnPreemptions(3);
+  metrics_.OnPreemptions(1);
+  metrics_.OnMigrations(2);
+  ExpectLine("diffusiond_preemptions_total 4");
+  ExpectLine("diffusiond_migrations_total 2");
+}
+
+TEST_F(ServerMetricsTest, ShowsWorkers) {
+  metrics_.WorkerUp("cpu", true);
+  metrics_.WorkerUp("cuda:0", false);
+  metrics_.WorkerRestarted("cuda:0");
+  ExpectLine("diffusiond_worker_up{worker=\"cpu\"} 1");
+  ExpectLine("diffusiond_worker_up{worker=\"cuda:0\"} 0");
+  ExpectLine("diffusiond_worker_restarts_total{worker=\"cpu\"} 0");
+  ExpectLine("diffusiond_worker_restarts_total{worker=\"cuda:0\"} 1");
+}
+
+TEST_F(ServerMetricsTest, ComparesFinishWithPredictionAndDeadline) {
+  metrics_.OnGenerationFinished({.status = absl::OkStatus(),
+                                 .had_deadline = true,
+                                 .duration = absl::Seconds(3),
+                                 .predicted = absl::Seconds(2)});
+  metrics_.OnGenerationFinished({.status = absl::DeadlineExceededError("x"),
+                                 .had_deadline = true,
+                                 .duration = absl::Seconds(9),
+                                 .predicted = absl::Seconds(2)});
+  metrics_.OnGenerationFinished(
+      {.status = absl::OkStatus(), .duration = absl::Seconds(1), .predicted = std::nullopt});
+  ExpectLine("diffusiond_finish_prediction_ratio_count 1");
+  ExpectLine("diffusiond_finish_prediction_ratio_sum 1.5");
+  ExpectLine("diffusiond_deadline_misses_total 1");
 }
 
 TEST_F(ServerMetricsTest, CutsStepBatchesIntoNetworkCalls) {
   // 8 + 2, the second padded by 6; then 8 + 8.
-  metrics_.OnStepBatch("m", 10, 8, absl::Milliseconds(20));
-  metrics_.OnStepBatch("m", 16, 8, absl::Milliseconds(30));
+  metrics_.OnStep({.model = "m",
+                   .network_rows = 10,
+                   .micro_batch = 8,
+                   .capacity = 16,
+                   .duration = absl::Milliseconds(20)});
+  metrics_.OnStep({.model = "m",
+                   .network_rows = 16,
+                   .micro_batch = 8,
+                   .capacity = 16,
+                   .duration = absl::Milliseconds(30)});
   ExpectLine("diffusiond_network_calls_total{model=\"m\"} 4");
   ExpectLine("diffusiond_network_rows_total{model=\"m\"} 26");
   ExpectLine("diffusiond_network_padding_rows_total{model=\"m\"} 6");
@@ -98,16 +154,18 @@ TEST_F(ServerMetricsTest, CutsStepBatchesIntoNetworkCalls) {
   ExpectLine("diffusiond_network_call_rows_sum{model=\"m\"} 26");
   ExpectLine("diffusiond_step_duration_seconds_count{model=\"m\"} 2");
   ExpectLine("diffusiond_step_duration_seconds_sum{model=\"m\"} 0.05");
+  ExpectLine("diffusiond_batch_occupancy_ratio_sum{model=\"m\"} 1.625");
+  ExpectLine("diffusiond_batch_occupancy_ratio_bucket{model=\"m\",le=\"0.7\"} 1");
   metrics_.OnDeviceFailure("m");
   ExpectLine("diffusiond_device_failures_total{model=\"m\"} 1");
 }
 
 TEST_F(ServerMetricsTest, NamesWhyGenerationsEnded) {
-  metrics_.OnGenerationFinished(absl::OkStatus());
-  metrics_.OnGenerationFinished(absl::CancelledError("x"));
-  metrics_.OnGenerationFinished(absl::DeadlineExceededError("x"));
-  metrics_.OnGenerationFinished(absl::UnavailableError("x"));
-  metrics_.OnGenerationFinished(absl::InternalError("x"));
+  metrics_.OnGenerationFinished(Ended(absl::OkStatus()));
+  metrics_.OnGenerationFinished(Ended(absl::CancelledError("x")));
+  metrics_.OnGenerationFinished(Ended(absl::DeadlineExceededError("x")));
+  metrics_.OnGenerationFinished(Ended(absl::UnavailableError("x")));
+  metrics_.OnGenerationFinished(Ended(absl::InternalError("x")));
   for (const char* reason : {"client", "deadline", "shutdown", "failure"}) {
     ExpectLine(std::string("diffusiond_cancellations_total{reason=\"") + reason + "\"} 1");
   }
@@ -118,8 +176,13 @@ TEST_F(ServerMetricsTest, NamesWhyGenerationsWereRefused) {
   metrics_.OnRefused(absl::DeadlineExceededError("x"));
   metrics_.OnRefused(absl::UnavailableError("x"));
   metrics_.OnRefused(absl::InvalidArgumentError("x"));
+  ExpectLine("diffusiond_refusals_total{reason=\"deadline\"} 1");
+  metrics_.OnRefused(Refusal(RefusalReason::kQueueFull, "x", absl::Seconds(1)));
+  metrics_.OnRefused(Refusal(RefusalReason::kDeadline, "x", absl::Seconds(1)));
+  metrics_.OnRefused(absl::UnavailableError("x"));
+  metrics_.OnRefused(absl::InvalidArgumentError("x"));
   for (const char* reason : {"queue_full", "deadline", "draining", "invalid"}) {
-    ExpectLine(std::string("diffusiond_refusals_total{reason=\"") + reason + "\"} 1");
+    ExpectLine(std::string("diffusiond_refusals_total{reason=\"") + reason + "\"} 2");
   }
 }
 

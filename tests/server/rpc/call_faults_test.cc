@@ -109,10 +109,17 @@ TEST(FullQueue, RefusesWithRetryInfoAndTakesRequestsAgainLater) {
   v1::GenerateEvent event;
   ASSERT_TRUE(reader->Read(&event));
 
-  grpc::Status refused;
-  EXPECT_TRUE(server.Generate(Images(1, 2), &refused).empty());
+  grpc::ClientContext refused_call;
+  const auto refused_reader = server.stub().Generate(&refused_call, Images(1, 2));
+  EXPECT_FALSE(refused_reader->Read(&event)) << "no Accepted before a refusal";
+  const grpc::Status refused = refused_reader->Finish();
   EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-  EXPECT_GT(RetryInfoOf(refused).retry_delay().seconds(), 0);
+  const google::protobuf::Duration delay = RetryInfoOf(refused).retry_delay();
+  EXPECT_GT(delay.nanos(), 0);
+  const auto pushback = refused_call.GetServerTrailingMetadata().find("grpc-retry-pushback-ms");
+  ASSERT_NE(pushback, refused_call.GetServerTrailingMetadata().end());
+  EXPECT_EQ(std::string(pushback->second.data(), pushback->second.size()),
+            std::to_string(delay.seconds() * 1000 + delay.nanos() / 1'000'000));
   v1::GenerateImagesResponse response;
   EXPECT_EQ(server.GenerateImages(Images(1, 2), &response).error_code(),
             grpc::StatusCode::RESOURCE_EXHAUSTED);

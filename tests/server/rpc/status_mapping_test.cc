@@ -4,6 +4,7 @@
 #include "gmock/gmock.h"
 #include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
+#include "server/engine/refusal.h"
 #include "server/rpc/closest_name.h"
 #include "server/rpc/field_violations.h"
 #include "tests/server/rpc/test_server.h"
@@ -24,9 +25,12 @@ TEST(StatusMapping, EveryCodeKeepsItsNumberAndMessage) {
   EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).ok());
 }
 
-TEST(StatusMapping, RetryInfoComesWithResourceExhaustedAlone) {
-  const auto retry = RetryInfoOf(ToGrpcStatus(absl::ResourceExhaustedError("full")));
-  EXPECT_EQ(retry.retry_delay().seconds(), absl::ToInt64Seconds(kRetryDelay));
+TEST(StatusMapping, RetryInfoComesWithRefusalsAlone) {
+  const grpc::Status refused =
+      ToGrpcStatus(Refusal(RefusalReason::kQueueFull, "full", absl::Milliseconds(2500)));
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(RetryInfoOf(refused).retry_delay().seconds(), 2);
+  EXPECT_EQ(RetryInfoOf(refused).retry_delay().nanos(), 500'000'000);
   EXPECT_EQ(ToGrpcStatus(absl::UnavailableError("draining")).error_details(), "");
 }
 

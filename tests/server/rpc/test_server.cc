@@ -136,7 +136,7 @@ TestServer::TestServer(Options options) {
     catalog_.Put(model);
   }
   if (options.worker && !executors.empty()) {
-    worker_ = *DeviceWorker::Start("fake:0", engine_.get(), std::move(executors));
+    worker_ = *DeviceWorker::Start("fake:0", engine_.get(), std::move(executors), {});
   }
   options.server.log_line = [this](const std::string& line) {
     absl::MutexLock lock(&log_mu_);

@@ -2,12 +2,16 @@
 
 #include <pthread.h>
 
+#include <functional>
 #include <memory>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/engine/engine.h"
@@ -34,7 +38,12 @@ class DeviceWorkerTest : public ::testing::Test {
   void StartWorker(std::unique_ptr<StepExecutor> executor, const std::string& device = "cpu") {
     StepExecutors executors;
     executors["model"] = std::move(executor);
-    auto worker = DeviceWorker::Start(device, engine_.get(), std::move(executors));
+    DeviceWorker::Options options;
+    options.on_failure = [this](const absl::Status& status) {
+      absl::MutexLock lock(&mu_);
+      failures_.push_back(status);
+    };
+    auto worker = DeviceWorker::Start(device, engine_.get(), std::move(executors), options);
     ASSERT_TRUE(worker.ok()) << worker.status();
     workers_.push_back(*std::move(worker));
   }
@@ -51,6 +60,17 @@ class DeviceWorkerTest : public ::testing::Test {
     return {engine_->Submit(std::move(spec), listener).value(), listener};
   }
 
+  std::vector<absl::Status> AwaitFailures(size_t count) {
+    absl::MutexLock lock(&mu_);
+    const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+      return failures_.size() >= count;
+    };
+    mu_.Await(absl::Condition(&enough));
+    return failures_;
+  }
+
+  absl::Mutex mu_;
+  std::vector<absl::Status> failures_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<Engine> engine_ = Engine::Create({}).value();
   std::vector<std::unique_ptr<DeviceWorker>> workers_;
 };
@@ -60,7 +80,7 @@ TEST_F(DeviceWorkerTest, RefusesExecutorsThatCouldNotRunEverything) {
     StepExecutors executors;
     executors["m"] = std::move(executor);
     return std::string(
-        DeviceWorker::Start("cpu", engine_.get(), std::move(executors)).status().message());
+        DeviceWorker::Start("cpu", engine_.get(), std::move(executors), {}).status().message());
   };
   const auto fake = [](int capacity, int micro_batch) {
     FakeExecutor::Options options;
@@ -71,7 +91,7 @@ TEST_F(DeviceWorkerTest, RefusesExecutorsThatCouldNotRunEverything) {
   EXPECT_THAT(refusal(nullptr), HasSubstr("executors[m]: null"));
   EXPECT_THAT(refusal(fake(1, 1)), HasSubstr("capacity 1 at micro-batch 1"));
   EXPECT_THAT(refusal(fake(6, 4)), HasSubstr("capacity 6 at micro-batch 4"));
-  EXPECT_THAT(std::string(DeviceWorker::Start("cpu", engine_.get(), {}).status().message()),
+  EXPECT_THAT(std::string(DeviceWorker::Start("cpu", engine_.get(), {}, {}).status().message()),
               HasSubstr("executors: none"));
 }
 
@@ -157,35 +177,55 @@ TEST_F(DeviceWorkerTest, AStoppedWorkersRowsGoOnElsewhere) {
   }
 }
 
-TEST_F(DeviceWorkerTest, AStepThatThrowsIsTriedAgain) {
+TEST_F(DeviceWorkerTest, AStepThatThrowsEndsTheWorkerAndItsRowsGoOnElsewhere) {
   FakeExecutor::Options options;
   options.step_fault = [step = 0](absl::Span<const StepRow>) mutable -> absl::Status {
-    switch (step++) {
-      case 1:
-        throw std::runtime_error("out of memory");
-      case 2:
-        throw 42;
-      default:
-        return absl::OkStatus();
-    }
-  };
-  StartWorker(std::make_unique<FakeExecutor>(options));
-  auto [id, listener] = Submit(Images(1, 1, HalvingPlan(4)));
-  EXPECT_TRUE(listener->AwaitFinished().ok());
-}
-
-TEST_F(DeviceWorkerTest, AStepThatKeepsThrowingEndsItsGenerationsAndNotTheWorker) {
-  FakeExecutor::Options options;
-  options.step_fault = [](absl::Span<const StepRow> rows) -> absl::Status {
-    if (rows[0].spec->seed == 13) throw std::runtime_error("out of memory");
+    if (step++ == 1) throw std::runtime_error("device lost");
     return absl::OkStatus();
   };
   StartWorker(std::make_unique<FakeExecutor>(options));
-  auto [ill_id, ill] = Submit(Images(1, 13, HalvingPlan(4)));
-  EXPECT_EQ(ill->AwaitFinished().code(), absl::StatusCode::kInternal);
-  EXPECT_THAT(std::string(ill->status().message()), HasSubstr("the step threw: out of memory"));
-  auto [well_id, well] = Submit(Images(1, 1, HalvingPlan(4)));
-  EXPECT_TRUE(well->AwaitFinished().ok());
+  const GenerationSpec spec = Images(1, 1, NoisyPlan(4));
+  auto [id, listener] = Submit(spec);
+  EXPECT_THAT(AwaitFailures(1), ElementsAre(absl::InternalError("the step threw: device lost")));
+  StartWorker(std::make_unique<FakeExecutor>());
+  ASSERT_TRUE(listener->AwaitFinished().ok());
+  EXPECT_EQ(listener->images().at(0).values, FakeExecutor().DrawAlone(spec.trajectories[0]).values);
+}
+
+TEST_F(DeviceWorkerTest, WhatAStepMayThrowHasAName) {
+  const std::vector<std::pair<std::function<void()>, absl::Status>> cases = {
+      {[] { throw std::bad_alloc(); }, absl::ResourceExhaustedError("the step ran out of memory")},
+      {[] { throw 42; }, absl::InternalError("the step threw something that is no std::exception")},
+  };
+  auto [id, listener] = Submit(Images(1, 1, HalvingPlan(4)));
+  for (size_t i = 0; i < cases.size(); ++i) {
+    FakeExecutor::Options options;
+    options.step_fault = [&cases, i](absl::Span<const StepRow>) -> absl::Status {
+      cases[i].first();
+      return absl::OkStatus();
+    };
+    StartWorker(std::make_unique<FakeExecutor>(options));
+    EXPECT_EQ(AwaitFailures(i + 1)[i], cases[i].second);
+  }
+}
+
+TEST_F(DeviceWorkerTest, AnAbandonedStepIsDroppedWhenItEndsAfterAll) {
+  FakeExecutor::Options options;
+  options.ledger = std::make_shared<RegisterLedger>();
+  PuppetExecutor* puppet = StartPuppet(options);
+  const GenerationSpec spec = Images(1, 1, NoisyPlan(4));
+  auto [id, listener] = Submit(spec);
+  puppet->AwaitStep();
+  EXPECT_TRUE(workers_[0]->step_began().has_value());
+  ASSERT_TRUE(workers_[0]->Abandon(absl::InternalError("hangs")));
+  EXPECT_FALSE(workers_[0]->Abandon(absl::InternalError("hangs"))) << "once";
+  StartWorker(std::make_unique<FakeExecutor>());
+  ASSERT_TRUE(listener->AwaitFinished().ok());
+  EXPECT_EQ(listener->images().at(0).values, FakeExecutor().DrawAlone(spec.trajectories[0]).values);
+  puppet->ReleaseAll();
+  // The thread ends by itself, and with it what it made.
+  options.ledger->AwaitCreated(1);
+  options.ledger->AwaitNoneAlive();
 }
 
 TEST_F(DeviceWorkerTest, AnIdleWorkerKeepsDeadlines) {

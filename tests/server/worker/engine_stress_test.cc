@@ -11,9 +11,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "server/engine/engine.h"
-#include "server/worker/device_worker.h"
+#include "server/worker/worker_supervisor.h"
 #include "tests/testing/fake_executor.h"
 #include "tests/testing/recording_listener.h"
 #include "tests/testing/stepped_engine.h"
@@ -45,7 +46,7 @@ GenerationSpec RandomSpec(Random& random) {
   auto plan = kind == 0   ? HalvingPlan(steps)
               : kind == 1 ? NoisyPlan(steps)
                           : TwoEvaluationPlan(steps);
-  const uint64_t seed = random.OneIn(20) ? kPoisonedSeed : random.Draw(1000, 2'000'000);
+  const uint64_t seed = random.OneIn(6) ? kPoisonedSeed : random.Draw(1000, 2'000'000);
   GenerationSpec spec = Images(random.Draw(1, 6), seed, plan);
   spec.model = random.OneIn(3) ? "b" : "a";
   spec.preview_every_steps = random.Draw(0, 3);
@@ -80,6 +81,8 @@ std::vector<Submitted> RunClient(Engine& engine, int seed, int requests) {
       EXPECT_TRUE(absl::IsResourceExhausted(accepted.status()) ||
                   absl::IsDeadlineExceeded(accepted.status()))
           << accepted.status();
+      // Or all requests would be spent while a worker is being built again.
+      if (!all.empty()) all.back().listener->AwaitFinished().IgnoreError();
       continue;
     }
     *id = *accepted;
@@ -102,10 +105,34 @@ FakeExecutor::Options Faulty(int seed, std::shared_ptr<RegisterLedger> ledger) {
                                                                 : absl::OkStatus();
   };
   options.step_fault = [random = Random(seed)](absl::Span<const StepRow>) mutable -> absl::Status {
-    if (random.OneIn(60)) throw std::string("device lost");
-    return random.OneIn(40) ? absl::InternalError("device lost") : absl::OkStatus();
+    if (random.OneIn(150)) throw std::string("device lost");
+    return random.OneIn(100) ? absl::InternalError("device lost") : absl::OkStatus();
   };
   return options;
+}
+
+// Workers that fail now and then, and are soon back.
+std::unique_ptr<WorkerSupervisor> StartWorkers(Engine& engine, int workers,
+                                               const std::vector<std::string>& models,
+                                               const std::shared_ptr<RegisterLedger>& ledger) {
+  std::vector<WorkerSupervisor::Device> devices;
+  std::vector<StepExecutors> executors;
+  for (int i = 0; i < workers; ++i) {
+    const auto build = [models, ledger, seed = std::make_shared<std::atomic<int>>(i)] {
+      StepExecutors executors;
+      for (const std::string& model : models) {
+        executors[model] = std::make_unique<FakeExecutor>(Faulty(*seed += 100, ledger));
+      }
+      return executors;
+    };
+    devices.push_back({absl::StrCat("cpu:", i), build});
+    executors.push_back(build());
+  }
+  WorkerSupervisor::Options options;
+  options.first_backoff = absl::Milliseconds(1);
+  options.longest_backoff = absl::Milliseconds(1);
+  return WorkerSupervisor::Start(&engine, std::move(devices), std::move(executors), options)
+      .value();
 }
 
 class EngineStress : public ::testing::TestWithParam<int> {};
@@ -117,13 +144,7 @@ TEST_P(EngineStress, EverythingEndsOnceAndNothingLeaks) {
   options.max_resident_trajectories = 20;
   auto engine = Engine::Create(options).value();
   auto ledger = std::make_shared<RegisterLedger>();
-  std::vector<std::unique_ptr<DeviceWorker>> running;
-  for (int i = 0; i < workers; ++i) {
-    StepExecutors executors;
-    executors["a"] = std::make_unique<FakeExecutor>(Faulty(i, ledger));
-    executors["b"] = std::make_unique<FakeExecutor>(Faulty(i + 100, ledger));
-    running.push_back(DeviceWorker::Start("cpu", engine.get(), std::move(executors)).value());
-  }
+  auto running = StartWorkers(*engine, workers, {"a", "b"}, ledger);
 
   constexpr int kClients = 3, kRequests = 150;
   std::vector<std::vector<Submitted>> submitted(kClients);
@@ -153,8 +174,8 @@ TEST_P(EngineStress, EverythingEndsOnceAndNothingLeaks) {
     }
   }
   engine->Shutdown();
-  running.clear();
-  EXPECT_GT(ledger->created, 0);
+  running.reset();
+  EXPECT_GT(ledger->created(), 0);
   EXPECT_EQ(ledger->alive(), 0);
   // The mix reached what it was made to reach.
   EXPECT_GT(ends[absl::StatusCode::kOk], 50);
@@ -166,12 +187,7 @@ TEST_P(EngineStress, ShutdownInTheMiddleEndsEverythingOnce) {
   auto ledger = std::make_shared<RegisterLedger>();
   for (int round = 0; round < 10; ++round) {
     auto engine = Engine::Create({}).value();
-    std::vector<std::unique_ptr<DeviceWorker>> running;
-    for (int i = 0; i < GetParam(); ++i) {
-      StepExecutors executors;
-      executors["model"] = std::make_unique<FakeExecutor>(Faulty(round, ledger));
-      running.push_back(DeviceWorker::Start("cpu", engine.get(), std::move(executors)).value());
-    }
+    auto running = StartWorkers(*engine, GetParam(), {"model"}, ledger);
     std::vector<std::shared_ptr<RecordingListener>> listeners;
     for (int i = 0; i < 20; ++i) {
       listeners.push_back(std::make_shared<RecordingListener>());
@@ -179,7 +195,7 @@ TEST_P(EngineStress, ShutdownInTheMiddleEndsEverythingOnce) {
     }
     listeners[round]->AwaitFinished().IgnoreError();
     engine->Shutdown();
-    running.clear();
+    running.reset();
     for (const auto& listener : listeners) EXPECT_EQ(listener->finished_calls(), 1);
     EXPECT_EQ(ledger->alive(), 0);
   }

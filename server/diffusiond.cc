@@ -1,0 +1,183 @@
+#include "server/diffusiond.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/device_list.h"
+#include "server/engine/step_policy.h"
+#include "server/rpc/version.h"
+#include "server/worker/model_loader.h"
+
+namespace diffusiond {
+namespace {
+
+// The address with the port that was taken in place of 0.
+std::string WithPort(const std::string& address, int port) {
+  return absl::StrCat(address.substr(0, address.rfind(':') + 1), port);
+}
+
+// "1: 120/s, 2: 190/s".
+std::string Describe(const std::vector<MicroBatchProfile>& profile) {
+  std::string text;
+  for (const MicroBatchProfile& tried : profile) {
+    absl::StrAppend(&text, text.empty() ? "" : " ", tried.micro_batch, ":",
+                    static_cast<int64_t>(tried.network_rows_per_second));
+  }
+  return text;
+}
+
+}  // namespace
+
+Diffusiond::Diffusiond(Options options)
+    : options_(std::move(options)),
+      registry_(std::make_shared<prometheus::Registry>()),
+      metrics_(registry_.get(), kServerVersion),
+      counted_rpc_(&metrics_) {}
+
+Diffusiond::~Diffusiond() {
+  // The supervisor tells the server of workers, and workers call the engine.
+  if (engine_ != nullptr) engine_->Shutdown();
+  supervisor_.reset();
+  server_.reset();
+  encoders_.reset();
+}
+
+absl::Status Diffusiond::Start() {
+  if (absl::Status status = LoadModels(); !status.ok()) return status;
+  if (absl::Status status = StartServing(); !status.ok()) return status;
+  return StartWorkers();
+}
+
+bool Diffusiond::Drain() { return server_->Drain(absl::Now() + options_.flags.drain_timeout); }
+
+absl::Status Diffusiond::LoadModels() {
+  absl::StatusOr<std::vector<ModelDirectory>> directories =
+      ListModelRepository(options_.flags.model_repository);
+  if (!directories.ok()) return directories.status();
+  executors_.resize(options_.parsed.devices.size());
+  for (const ModelDirectory& directory : *directories) {
+    if (absl::Status status = AddModel(directory); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Diffusiond::AddModel(const ModelDirectory& directory) {
+  const absl::Time start = absl::Now();
+  const std::vector<DeviceSpec>& devices = options_.parsed.devices;
+  absl::StatusOr<LoadedModel> loaded =
+      LoadModel(directory.path, devices, options_.flags.micro_batch);
+  if (!loaded.ok()) return loaded.status();
+  absl::StatusOr<ServedModel> served =
+      MakeServedModel(directory.name, loaded->config, loaded->digest, loaded->num_parameters,
+                      {loaded->libtorch_version, loaded->device_kind, loaded->micro_batch});
+  if (!served.ok()) return served.status();
+  catalog_.Put(*std::move(served));
+  loaded_.push_back({directory, loaded->digest, loaded->micro_batch});
+  for (size_t i = 0; i < devices.size(); ++i) {
+    executors_[i][directory.name] = std::move(loaded->executors[i]);
+    metrics_.ModelLoaded(directory.name, loaded->digest, DeviceName(devices[i]),
+                         loaded->micro_batch);
+  }
+  options_.log_line(absl::StrCat("loaded model=", directory.name, " digest=", loaded->digest,
+                                 " parameters=", loaded->num_parameters, " device=\"",
+                                 loaded->device_kind, "\" micro_batch=", loaded->micro_batch,
+                                 " rows_per_second_by_micro_batch=\"", Describe(loaded->profile),
+                                 "\" seconds=", absl::ToDoubleSeconds(absl::Now() - start)));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StepExecutors> Diffusiond::Rebuild(const DeviceSpec& device) const {
+  StepExecutors executors;
+  for (const LoadedDirectory& loaded : loaded_) {
+    absl::StatusOr<LoadedModel> again =
+        LoadModel(loaded.directory.path, {device}, loaded.micro_batch);
+    if (!again.ok()) return again.status();
+    if (again->digest != loaded.digest) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          loaded.directory.path.string(), " was changed on disk: digest ", again->digest,
+          ", serving ", loaded.digest, "; restart the server to serve the new one"));
+    }
+    executors[loaded.directory.name] = std::move(again->executors[0]);
+  }
+  return executors;
+}
+
+absl::Status Diffusiond::StartWorkers() {
+  std::vector<WorkerSupervisor::Device> devices;
+  for (const DeviceSpec& device : options_.parsed.devices) {
+    devices.push_back({DeviceName(device), [this, device] { return Rebuild(device); }});
+  }
+  WorkerSupervisor::Options options;
+  options.watchdog = options_.flags.worker_watchdog;
+  options.observer = this;
+  absl::StatusOr<std::unique_ptr<WorkerSupervisor>> supervisor = WorkerSupervisor::Start(
+      engine_.get(), std::move(devices), std::move(executors_), std::move(options));
+  if (!supervisor.ok()) return supervisor.status();
+  supervisor_ = *std::move(supervisor);
+  return absl::OkStatus();
+}
+
+absl::Status Diffusiond::StartServing() {
+  const ServerFlags& flags = options_.flags;
+  Engine::Options engine_options;
+  engine_options.max_trajectories = flags.max_queued_images;
+  engine_options.max_resident_trajectories = flags.max_resident_images;
+  engine_options.metrics = &metrics_;
+  engine_options.make_policy = options_.make_policy;
+  if (!engine_options.make_policy) {
+    StepPolicy::Options policy;
+    policy.ageing = flags.priority_ageing;
+    policy.tenant_weights = options_.parsed.tenant_weights;
+    engine_options.make_policy = [policy] { return std::make_unique<StepPolicy>(policy); };
+  }
+  absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Create(engine_options);
+  if (!engine.ok()) return engine.status();
+  engine_ = *std::move(engine);
+
+  EncoderPool::Options encoder_options;
+  encoder_options.threads = flags.encoder_threads;
+  encoder_options.max_queued_previews = flags.max_queued_previews;
+  absl::StatusOr<std::unique_ptr<EncoderPool>> encoders = EncoderPool::Create(encoder_options);
+  if (!encoders.ok()) return encoders.status();
+  encoders_ = *std::move(encoders);
+
+  if (!flags.metrics_listen.empty()) {
+    absl::StatusOr<std::unique_ptr<MetricsServer>> metrics_server =
+        MetricsServer::Start(flags.metrics_listen, registry_);
+    if (!metrics_server.ok()) return metrics_server.status();
+    metrics_server_ = *std::move(metrics_server);
+    metrics_address_ = WithPort(flags.metrics_listen, metrics_server_->port());
+  }
+
+  Server::Options options;
+  options.listen_address = flags.listen;
+  options.limits.max_count = flags.max_images_per_request;
+  options.stream_stall_timeout = flags.stream_stall_timeout;
+  options.log_line = options_.log_line;
+  absl::StatusOr<std::unique_ptr<Server>> server =
+      Server::Start(options, engine_.get(), &catalog_, encoders_.get(), &counted_rpc_);
+  if (!server.ok()) return server.status();
+  server_ = *std::move(server);
+  grpc_address_ = WithPort(flags.listen, server_->port());
+  return absl::OkStatus();
+}
+
+void Diffusiond::OnWorkerUp(const std::string& worker) {
+  metrics_.WorkerUp(worker, true);
+  if (seen_up_[worker]) {
+    metrics_.WorkerRestarted(worker);
+    options_.log_line(absl::StrCat("worker=", worker, " state=up again"));
+  }
+  seen_up_[worker] = true;
+}
+
+void Diffusiond::OnWorkerDown(const std::string& worker, const absl::Status& reason) {
+  metrics_.WorkerUp(worker, false);
+  options_.log_line(
+      absl::StrCat("worker=", worker, " state=down error=\"", reason.message(), "\""));
+}
+
+void Diffusiond::OnWorkersRunning(int running) { server_->SetWorkersRunning(running > 0); }
+
+}  // namespace diffusiond

@@ -1,0 +1,91 @@
+// The whole server: models, engine, workers, gRPC and metrics, put together.
+#ifndef DIFFUSIOND_SERVER_DIFFUSIOND_H_
+#define DIFFUSIOND_SERVER_DIFFUSIOND_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "prometheus/registry.h"
+#include "server/counted_rpc.h"
+#include "server/engine/engine.h"
+#include "server/imaging/encoder_pool.h"
+#include "server/metrics/metrics_server.h"
+#include "server/metrics/server_metrics.h"
+#include "server/model_repository.h"
+#include "server/rpc/model_catalog.h"
+#include "server/rpc/server.h"
+#include "server/server_config.h"
+#include "server/worker/worker_supervisor.h"
+
+namespace diffusiond {
+
+// Thread-compatible.
+class Diffusiond : private WorkerObserver {
+ public:
+  struct Options {
+    ServerFlags flags;   // Found good by CheckFlags,
+    ParsedFlags parsed;  // which gave this.
+    // Which row is stepped next, for each model. Null: StepPolicy, by the flags.
+    std::function<std::unique_ptr<SchedulingPolicy>()> make_policy = nullptr;
+    std::function<void(const std::string&)> log_line;
+  };
+
+  explicit Diffusiond(Options options);
+  ~Diffusiond() override;
+
+  // Loads every model and serves. Not OK: a message for the operator.
+  absl::Status Start();
+
+  // host:port, with the port that was taken in place of 0.
+  const std::string& grpc_address() const { return grpc_address_; }
+  const std::string& metrics_address() const { return metrics_address_; }  // "none" without.
+
+  // As Server::Drain, for at most --drain_timeout.
+  bool Drain();
+
+  // Threads that hang in a device and cannot be ended.
+  int hung_threads() { return supervisor_ == nullptr ? 0 : supervisor_->hung_threads(); }
+
+ private:
+  absl::Status LoadModels();
+  absl::Status AddModel(const ModelDirectory& directory);
+  // A device's executors, of the models as they were loaded first.
+  absl::StatusOr<StepExecutors> Rebuild(const DeviceSpec& device) const;
+  absl::Status StartWorkers();
+  absl::Status StartServing();
+
+  void OnWorkerUp(const std::string& worker) override;
+  void OnWorkerDown(const std::string& worker, const absl::Status& reason) override;
+  void OnWorkersRunning(int running) override;
+
+  struct LoadedDirectory {
+    ModelDirectory directory;
+    std::string digest;
+    int micro_batch = 1;
+  };
+
+  const Options options_;
+  const std::shared_ptr<prometheus::Registry> registry_;
+  ServerMetrics metrics_;
+  CountedRpc counted_rpc_;
+  ModelCatalog catalog_;
+  std::vector<LoadedDirectory> loaded_;
+  std::vector<StepExecutors> executors_;  // By device, until its worker takes them.
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<EncoderPool> encoders_;
+  std::unique_ptr<MetricsServer> metrics_server_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<WorkerSupervisor> supervisor_;
+  std::map<std::string, bool> seen_up_;  // Workers that ran before; the supervisor's calls only.
+  std::string grpc_address_;
+  std::string metrics_address_ = "none";
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_DIFFUSIOND_H_

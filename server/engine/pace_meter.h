@@ -1,0 +1,41 @@
+// How long steps take, as they were seen to.
+#ifndef DIFFUSIOND_SERVER_ENGINE_PACE_METER_H_
+#define DIFFUSIOND_SERVER_ENGINE_PACE_METER_H_
+
+#include "absl/time/time.h"
+#include "server/engine/scheduling_policy.h"
+
+namespace diffusiond {
+
+// Moving averages over one model's step batches. Thread-compatible.
+class PaceMeter {
+ public:
+  // A step batch that carried `network_rows` of the `capacity` its worker has.
+  void Add(absl::Duration duration, int network_rows, int capacity) {
+    Average(step_, duration);
+    // A batch that is less than half full says little about full ones.
+    if (2 * network_rows > capacity || full_step_ == absl::ZeroDuration()) {
+      Average(full_step_, duration);
+    }
+  }
+
+  // With workers that carry `total_capacity` network rows together. Zero before the first Add.
+  Pace pace(int total_capacity) const {
+    if (total_capacity < 1) return {step_, absl::ZeroDuration()};
+    return {step_, full_step_ / total_capacity};
+  }
+
+ private:
+  static constexpr double kNewest = 0.1;  // The newest batch's part in the average.
+
+  static void Average(absl::Duration& average, absl::Duration value) {
+    average = average == absl::ZeroDuration() ? value : average + kNewest * (value - average);
+  }
+
+  absl::Duration step_;
+  absl::Duration full_step_;
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_ENGINE_PACE_METER_H_

@@ -1,0 +1,224 @@
+#include "server/worker/worker_supervisor.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace diffusiond {
+namespace {
+
+// Hangs are noticed late by at most this part of the watchdog's time.
+constexpr int kChecksPerWatchdog = 4;
+constexpr absl::Duration kLongestInterval = absl::Seconds(15);
+constexpr absl::Duration kShortestInterval = absl::Milliseconds(10);
+
+// A worker that ran for so many back-offs had recovered.
+constexpr int kRecovered = 10;
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<WorkerSupervisor>> WorkerSupervisor::Start(
+    Engine* engine, std::vector<Device> devices, std::vector<StepExecutors> executors,
+    Options options) {
+  std::unique_ptr<WorkerSupervisor> supervisor(
+      new WorkerSupervisor(engine, std::move(devices), std::move(options)));
+  for (size_t i = 0; i < executors.size(); ++i) {
+    if (absl::Status status = supervisor->StartWorker(i, std::move(executors[i])); !status.ok()) {
+      return status;
+    }
+  }
+  supervisor->thread_ = std::thread([self = supervisor.get()] {
+    pthread_setname_np(pthread_self(), "supervisor");
+    self->Run();
+  });
+  return supervisor;
+}
+
+WorkerSupervisor::WorkerSupervisor(Engine* engine, std::vector<Device> devices, Options options)
+    : engine_(engine), options_(std::move(options)) {
+  absl::MutexLock lock(&mu_);
+  for (Device& device : devices) {
+    Slot& slot = slots_.emplace_back();
+    slot.device = std::move(device);
+    slot.backoff = options_.first_backoff;
+  }
+}
+
+WorkerSupervisor::~WorkerSupervisor() {
+  {
+    absl::MutexLock lock(&mu_);
+    stopping_ = true;
+  }
+  if (thread_.joinable()) thread_.join();
+  std::vector<Slot> slots;
+  {
+    absl::MutexLock lock(&mu_);
+    slots = std::move(slots_);
+    slots_.clear();
+  }
+  // Not under the lock: a worker that fails now reports before it ends.
+  for (Slot& slot : slots) {
+    while (slot.worker != nullptr) {
+      const std::optional<absl::Time> began = slot.worker->step_began();
+      if (!began.has_value()) break;
+      if (options_.now() - *began > options_.watchdog) {
+        slot.worker->Abandon(absl::UnavailableError("the server stops"));
+        break;
+      }
+      absl::SleepFor(kShortestInterval);
+    }
+  }
+}
+
+absl::Status WorkerSupervisor::StartWorker(size_t index, StepExecutors executors) {
+  std::string name;
+  {
+    absl::MutexLock lock(&mu_);
+    name = slots_[index].device.name;
+    slots_[index].failure = absl::OkStatus();
+  }
+  DeviceWorker::Options options;
+  options.now = options_.now;
+  options.on_failure = [this, index](const absl::Status& status) {
+    absl::MutexLock lock(&mu_);
+    failed_ = true;
+    if (index < slots_.size()) slots_[index].failure = status;
+  };
+  absl::StatusOr<std::unique_ptr<DeviceWorker>> worker =
+      DeviceWorker::Start(name, engine_, std::move(executors), std::move(options));
+  if (!worker.ok()) return worker.status();
+  {
+    absl::MutexLock lock(&mu_);
+    slots_[index].worker = *std::move(worker);
+    slots_[index].started = options_.now();
+  }
+  Tell(name, absl::OkStatus());
+  return absl::OkStatus();
+}
+
+void WorkerSupervisor::Tell(const std::string& worker, const absl::Status& state) {
+  if (options_.observer == nullptr) return;
+  state.ok() ? options_.observer->OnWorkerUp(worker)
+             : options_.observer->OnWorkerDown(worker, state);
+  options_.observer->OnWorkersRunning(running());
+}
+
+int WorkerSupervisor::running() {
+  absl::MutexLock lock(&mu_);
+  return static_cast<int>(std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) {
+    return slot.worker != nullptr && slot.failure.ok();
+  }));
+}
+
+int WorkerSupervisor::hung_threads() {
+  absl::MutexLock lock(&mu_);
+  int hung = 0;
+  for (const Slot& slot : slots_) hung += slot.hangs;
+  return hung;
+}
+
+void WorkerSupervisor::NoteDown(size_t index, const absl::Status& reason) {
+  std::string name;
+  {
+    absl::MutexLock lock(&mu_);
+    Slot& slot = slots_[index];
+    const absl::Time now = options_.now();
+    if (now - slot.started > kRecovered * slot.backoff) slot.backoff = options_.first_backoff;
+    slot.retry_at = now + slot.backoff;
+    slot.backoff = std::min(2 * slot.backoff, options_.longest_backoff);
+    name = slot.device.name;
+  }
+  Tell(name, reason);
+}
+
+void WorkerSupervisor::TakeOutFailed(size_t index) {
+  std::unique_ptr<DeviceWorker> ended;
+  absl::Status failure;
+  {
+    absl::MutexLock lock(&mu_);
+    if (slots_[index].worker == nullptr || slots_[index].failure.ok()) return;
+    ended = std::move(slots_[index].worker);
+    failure = slots_[index].failure;
+  }
+  ended.reset();
+  NoteDown(index, failure);
+}
+
+void WorkerSupervisor::TakeOutHung(size_t index) {
+  DeviceWorker* worker;
+  std::string name;
+  {
+    absl::MutexLock lock(&mu_);
+    worker = slots_[index].worker.get();
+    name = slots_[index].device.name;
+  }
+  if (worker == nullptr) return;
+  const std::optional<absl::Time> began = worker->step_began();
+  if (!began.has_value() || options_.now() - *began <= options_.watchdog) return;
+  const absl::Status reason = absl::InternalError(
+      absl::StrCat("worker ", name, " hangs: a step took longer than --worker_watchdog, ",
+                   absl::FormatDuration(options_.watchdog)));
+  if (!worker->Abandon(reason)) return;
+  {
+    absl::MutexLock lock(&mu_);
+    slots_[index].worker.reset();
+    ++slots_[index].hangs;
+  }
+  NoteDown(index, reason);
+}
+
+void WorkerSupervisor::Rebuild(size_t index) {
+  std::function<absl::StatusOr<StepExecutors>()> rebuild;
+  {
+    absl::MutexLock lock(&mu_);
+    const Slot& slot = slots_[index];
+    if (stopping_ || slot.worker != nullptr || slot.hangs >= options_.max_hangs) return;
+    if (options_.now() < slot.retry_at) return;
+    rebuild = slot.device.rebuild;
+  }
+  absl::StatusOr<StepExecutors> executors = rebuild();
+  absl::Status status = executors.status();
+  if (status.ok()) status = StartWorker(index, *std::move(executors));
+  if (!status.ok()) NoteDown(index, status);
+}
+
+void WorkerSupervisor::Check() {
+  absl::MutexLock check(&check_mu_);
+  size_t count;
+  {
+    absl::MutexLock lock(&mu_);
+    failed_ = false;
+    count = slots_.size();
+  }
+  for (size_t i = 0; i < count; ++i) {
+    TakeOutFailed(i);
+    TakeOutHung(i);
+    Rebuild(i);
+  }
+}
+
+void WorkerSupervisor::Run() {
+  const absl::Duration interval =
+      std::clamp(options_.watchdog / kChecksPerWatchdog, kShortestInterval, kLongestInterval);
+  const auto due = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stopping_ || failed_; };
+  while (true) {
+    {
+      absl::MutexLock lock(&mu_);
+      absl::Duration wait = interval;
+      for (const Slot& slot : slots_) {
+        if (slot.worker == nullptr && slot.hangs < options_.max_hangs) {
+          wait = std::min(wait, std::max(kShortestInterval, slot.retry_at - options_.now()));
+        }
+      }
+      mu_.AwaitWithTimeout(absl::Condition(&due), wait);
+      if (stopping_) return;
+    }
+    Check();
+  }
+}
+
+}  // namespace diffusiond

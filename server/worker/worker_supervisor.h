@@ -1,0 +1,98 @@
+// Keeps a worker running on every device: takes out what fails or hangs, and builds it again.
+#ifndef DIFFUSIOND_SERVER_WORKER_WORKER_SUPERVISOR_H_
+#define DIFFUSIOND_SERVER_WORKER_WORKER_SUPERVISOR_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "server/engine/engine.h"
+#include "server/worker/device_worker.h"
+
+namespace diffusiond {
+
+// What the supervisor tells. Calls come one at a time, with no lock of the engine held.
+class WorkerObserver {
+ public:
+  virtual ~WorkerObserver() = default;
+  virtual void OnWorkerUp(const std::string& /*worker*/) {}
+  virtual void OnWorkerDown(const std::string& /*worker*/, const absl::Status& /*reason*/) {}
+  // After each of these: workers that take work.
+  virtual void OnWorkersRunning(int /*running*/) {}
+};
+
+// Thread-safe. One thread of its own checks at intervals and builds.
+class WorkerSupervisor {
+ public:
+  struct Device {
+    std::string name;                                        // As in --devices.
+    std::function<absl::StatusOr<StepExecutors>()> rebuild;  // From the supervisor's thread.
+  };
+  struct Options {
+    absl::Duration watchdog = absl::Minutes(1);  // A step that takes longer hangs.
+    // Before a worker is built again; doubles each time that it fails soon after.
+    absl::Duration first_backoff = absl::Seconds(1);
+    absl::Duration longest_backoff = absl::Minutes(1);
+    // A thread that hangs cannot be ended, and keeps its copy of the models: a device that did this
+    // so often is not built again.
+    int max_hangs = 3;
+    std::function<absl::Time()> now = absl::Now;
+    WorkerObserver* observer = nullptr;  // Not owned; may be null.
+  };
+
+  // Starts a worker on each device, with the executors of the same index. INVALID_ARGUMENT: as
+  // DeviceWorker::Start.
+  static absl::StatusOr<std::unique_ptr<WorkerSupervisor>> Start(
+      Engine* engine, std::vector<Device> devices, std::vector<StepExecutors> executors,
+      Options options);
+  ~WorkerSupervisor();  // Stops the workers, but for threads that hang.
+
+  // Takes out what hangs, and builds what is due. For tests: the thread does so by itself.
+  void Check() ABSL_LOCKS_EXCLUDED(mu_, check_mu_);
+
+  int running() ABSL_LOCKS_EXCLUDED(mu_);
+  // Threads that were given up and may still be there: then do not run static destructors.
+  int hung_threads() ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  struct Slot {
+    Device device;
+    std::unique_ptr<DeviceWorker> worker;  // Null: taken out.
+    absl::Status failure;                  // Not OK: the worker has ended by itself.
+    absl::Time started;
+    absl::Duration backoff;
+    absl::Time retry_at;
+    int hangs = 0;
+  };
+
+  WorkerSupervisor(Engine* engine, std::vector<Device> devices, Options options);
+  absl::Status StartWorker(size_t index, StepExecutors executors);
+  void TakeOutFailed(size_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(check_mu_);
+  void TakeOutHung(size_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(check_mu_);
+  void Rebuild(size_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(check_mu_);
+  void NoteDown(size_t index, const absl::Status& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(check_mu_);
+  void Tell(const std::string& worker, const absl::Status& state);
+  void Run();
+
+  Engine* const engine_;
+  const Options options_;
+
+  absl::Mutex check_mu_;  // One check at a time; guards what only checks change.
+  absl::Mutex mu_ ABSL_ACQUIRED_AFTER(check_mu_);
+  std::vector<Slot> slots_ ABSL_GUARDED_BY(mu_);
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  bool failed_ ABSL_GUARDED_BY(mu_) = false;  // A check is due at once.
+  std::thread thread_;
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_WORKER_WORKER_SUPERVISOR_H_
