@@ -37,7 +37,7 @@ class StepPolicy : public SchedulingPolicy {
   struct Options {
     absl::Duration ageing = absl::Seconds(30);
     // tests/benchmarks/scheduling prints what other values give.
-    int patience = 4;
+    int patience = 8;
     std::map<std::string, double> tenant_weights = {};  // More than 0; 1 for those not named.
   };
 
