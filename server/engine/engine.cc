@@ -178,6 +178,7 @@ void Engine::Conclude(Aftermath aftermath) {
   aftermath.dropped.clear();
   if (options_.metrics != nullptr) {
     for (const auto& first_step : aftermath.first_steps) options_.metrics->OnFirstStep(first_step);
+    for (const int64_t delay : aftermath.release_delays) options_.metrics->OnReleased(delay);
     if (aftermath.preemptions > 0) options_.metrics->OnPreemptions(aftermath.preemptions);
     if (aftermath.migrations > 0) options_.metrics->OnMigrations(aftermath.migrations);
     for (const auto& end : aftermath.finished) options_.metrics->OnGenerationFinished(end);

@@ -47,6 +47,9 @@ class EngineMetrics {
   virtual void OnStep(const Step& /*step*/) {}
   // A step batch came back undone, or its worker was abandoned; it is tried again.
   virtual void OnDeviceFailure(const std::string& /*model*/) {}
+  // A trajectory of a generation that ended early is gone, after so many step batches of its model:
+  // 0 if it was waiting, 1 if it was in the one that ran.
+  virtual void OnReleased(int64_t /*delay_steps*/) {}
   // Trajectories that had to let other work go first after they had begun, and trajectories that
   // went on on another worker than before.
   virtual void OnPreemptions(int /*count*/) {}

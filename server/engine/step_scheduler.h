@@ -33,6 +33,7 @@ struct Aftermath {
   std::vector<std::shared_ptr<const TrajectoryRegisters>> dropped;
   std::vector<EngineMetrics::FirstStep> first_steps;
   std::vector<EngineMetrics::GenerationEnd> finished;
+  std::vector<int64_t> release_delays;
   int preemptions = 0;
   int migrations = 0;
 
@@ -121,6 +122,8 @@ class StepScheduler {
                      const absl::Status& status, absl::Time now, Aftermath& aftermath);
   void QueueEvents(Trajectory& trajectory, StepRow& row) const;
   void Drop(Model& model, Trajectory& trajectory, Aftermath& aftermath);
+  // Drops a row that comes back after its generation has ended.
+  void DropLate(Model& model, Trajectory& trajectory, Aftermath& aftermath);
   void Finish(std::shared_ptr<Generation> generation, const absl::Status& status, absl::Time now,
               Aftermath& aftermath);
 

@@ -53,7 +53,7 @@ bool StepScheduler::Settle(StepBatch& batch, const absl::Status& status, absl::T
   for (size_t i = 0; i < batch.rows.size(); ++i) {
     Trajectory& trajectory = *batch.owners[i];
     if (trajectory.generation->ended) {
-      Drop(model, trajectory, aftermath);
+      DropLate(model, trajectory, aftermath);
     } else if (!status.ok()) {
       SettleFailure(model, batch.owners[i], status, now, aftermath);
     } else {
@@ -69,7 +69,7 @@ void StepScheduler::AbandonWorker(WorkerId id, const absl::Status& reason, absl:
   for (const std::shared_ptr<Trajectory>& trajectory : in_hand.trajectories) {
     Model& model = models_.at(in_hand.model);
     if (trajectory->generation->ended) {
-      Drop(model, *trajectory, aftermath);
+      DropLate(model, *trajectory, aftermath);
     } else {
       SettleFailure(model, trajectory, reason, now, aftermath);
     }
@@ -161,6 +161,11 @@ void StepScheduler::Drop(Model& model, Trajectory& trajectory, Aftermath& afterm
   }
 }
 
+void StepScheduler::DropLate(Model& model, Trajectory& trajectory, Aftermath& aftermath) {
+  aftermath.release_delays.push_back(model.batches - trajectory.generation->ended_batch + 1);
+  Drop(model, trajectory, aftermath);
+}
+
 void StepScheduler::Finish(std::shared_ptr<Generation> generation, const absl::Status& status,
                            absl::Time now, Aftermath& aftermath) {
   generation->ended = true;
@@ -169,10 +174,12 @@ void StepScheduler::Finish(std::shared_ptr<Generation> generation, const absl::S
   deadlines_.erase({generation->spec.deadline, generation->id});
   Model& model = models_.at(generation->spec.model);
   model.policy->Remove(generation->id);
+  generation->ended_batch = model.batches;
   for (Trajectory& trajectory : generation->trajectories) {
     // Running ones are a worker's; they are dropped when they come back.
     if (trajectory.state != Trajectory::State::kWaiting) continue;
     if (!trajectory.resident) --waiting_trajectories_;
+    aftermath.release_delays.push_back(0);
     Drop(model, trajectory, aftermath);
   }
 

@@ -66,7 +66,8 @@ struct Generation {
   std::optional<absl::Time> first_step;
   std::vector<Trajectory> trajectories;
   int images_left = 0;
-  bool ended = false;  // OnFinished is queued; rows that come back are dropped.
+  int64_t ended_batch = 0;  // The model's batch count when it ended early.
+  bool ended = false;       // OnFinished is queued; rows that come back are dropped.
 };
 
 }  // namespace diffusiond

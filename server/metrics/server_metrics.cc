@@ -134,6 +134,10 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
       deadline_misses_(NewCounter(registry, "diffusiond_deadline_misses_total",
                                   "Generations admitted with a deadline that passed.")
                            .Add({})),
+      release_delay_(NewHistogram(registry, "diffusiond_release_delay_steps",
+                                  "Step batches until a row of a generation that ended early was "
+                                  "free: 1 is the one that ran.")
+                         .Add({}, Steps())),
       preemptions_(NewCounter(registry, "diffusiond_preemptions_total",
                               "Times that an image begun had to let other work go first.")
                        .Add({})),
@@ -266,6 +270,10 @@ void ServerMetrics::OnStep(const Step& step) {
 
 void ServerMetrics::OnDeviceFailure(const std::string& model) {
   device_failures_.Add({{"model", model}}).Increment();
+}
+
+void ServerMetrics::OnReleased(int64_t delay_steps) {
+  release_delay_.Observe(static_cast<double>(delay_steps));
 }
 
 void ServerMetrics::OnPreemptions(int count) { preemptions_.Increment(count); }

@@ -3,6 +3,7 @@
 #define DIFFUSIOND_SERVER_METRICS_SERVER_METRICS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -51,6 +52,7 @@ class ServerMetrics : public EngineMetrics {
   void OnFirstStep(const FirstStep& first_step) override;
   void OnStep(const Step& step) override;
   void OnDeviceFailure(const std::string& model) override;
+  void OnReleased(int64_t delay_steps) override;
   void OnPreemptions(int count) override;
   void OnMigrations(int count) override;
   void OnGenerationFinished(const GenerationEnd& end) override;
@@ -75,6 +77,7 @@ class ServerMetrics : public EngineMetrics {
   prometheus::Histogram& admission_delay_;
   prometheus::Histogram& prediction_ratio_;
   prometheus::Counter& deadline_misses_;
+  prometheus::Histogram& release_delay_;
   prometheus::Counter& preemptions_;
   prometheus::Counter& migrations_;
 

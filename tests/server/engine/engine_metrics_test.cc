@@ -34,6 +34,7 @@ class RecordingMetrics : public EngineMetrics {
     network_row_counts.push_back(step.network_rows);
     durations.push_back(step.duration);
   }
+  void OnReleased(int64_t delay_steps) override { releases.push_back(delay_steps); }
   void OnPreemptions(int count) override { preemptions += count; }
   void OnMigrations(int count) override { migrations += count; }
   void OnDeviceFailure(const std::string&) override { ++device_failures; }
@@ -48,6 +49,7 @@ class RecordingMetrics : public EngineMetrics {
   std::vector<absl::Duration> waits;
   std::vector<int64_t> delays;
   std::vector<Priority> priorities;
+  std::vector<int64_t> releases;
   int preemptions = 0;
   int migrations = 0;
   std::vector<GenerationEnd> ends;
@@ -132,6 +134,22 @@ TEST(EngineMetrics, CountDelaysInStepsByPriority) {
   engine.StepAll();
   EXPECT_THAT(metrics.delays, ElementsAre(0, 2));
   EXPECT_THAT(metrics.priorities, ElementsAre(Priority::kNormal, Priority::kLow));
+}
+
+TEST(EngineMetrics, CountTheStepsThatAnEndedGenerationStillTook) {
+  RecordingMetrics metrics;
+  SteppedEngine::Options options;
+  options.engine.metrics = &metrics;
+  SteppedEngine engine(options);
+  engine.Submit(Images(9, 1, HalvingPlan(9)));
+  std::optional<StepBatch> batch = engine.Take();
+  engine.engine().Cancel(engine.last_id(), absl::CancelledError("client left"));
+  EXPECT_THAT(metrics.releases, ElementsAre(0)) << "the one that waited";
+  engine.Finish(*std::move(batch));
+  EXPECT_THAT(metrics.releases, ElementsAre(0, 1, 1, 1, 1, 1, 1, 1, 1));
+  engine.Submit(Images(1, 2, HalvingPlan(1)));
+  engine.StepAll();
+  EXPECT_EQ(metrics.releases.size(), 9u) << "what ends by itself is no matter";
 }
 
 TEST(EngineMetrics, CountPreemptionsAndMigrations) {

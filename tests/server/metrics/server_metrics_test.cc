@@ -104,6 +104,10 @@ TEST_F(ServerMetricsTest, ShowsWhatSchedulingDid) {
   metrics_.OnPreemptions(3);
   metrics_.OnPreemptions(1);
   metrics_.OnMigrations(2);
+  metrics_.OnReleased(0);
+  metrics_.OnReleased(1);
+  ExpectLine("diffusiond_release_delay_steps_sum 1");
+  ExpectLine("diffusiond_release_delay_steps_count 2");
   ExpectLine("diffusiond_preemptions_total 4");
   ExpectLine("diffusiond_migrations_total 2");
 }
