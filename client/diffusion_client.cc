@@ -24,6 +24,7 @@ class Call {
     if (options.timeout != absl::InfiniteDuration()) {
       context_.set_deadline(absl::ToChronoTime(absl::Now() + options.timeout));
     }
+    if (!options.tenant.empty()) context_.AddMetadata("diffusiond-tenant", options.tenant);
     watcher_.emplace(options.cancellation, [this] { context_.TryCancel(); });
   }
 

@@ -45,6 +45,8 @@ struct CallOptions {
   absl::Duration timeout = absl::InfiniteDuration();
   // Ends the call with CANCELLED when thrown. Not owned; null: the call cannot be cancelled.
   const Cancellation* cancellation = nullptr;
+  // Sent as metadata "diffusiond-tenant", 1 .. 128 bytes; empty: the server goes by the address.
+  std::string tenant = {};
 };
 
 // What Generate reports while it runs: on the caller's thread, one at a time, in the stream's

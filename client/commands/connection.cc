@@ -10,10 +10,11 @@
 ABSL_FLAG(std::string, server, "127.0.0.1:50051", "=HOST:PORT: where the server listens");
 ABSL_FLAG(diffusiond::Span, deadline, {absl::InfiniteDuration()},
           "=SECONDS: give up after so long (30, 90s, 2m)");
+ABSL_FLAG(std::string, tenant, "", "=NAME: on whose behalf; the server shares by tenant");
 
 namespace diffusiond {
 
-const std::vector<std::string> kConnectionFlags = {"server", "deadline"};
+const std::vector<std::string> kConnectionFlags = {"server", "deadline", "tenant"};
 
 bool AbslParseFlag(absl::string_view text, Span* span, std::string* error) {
   if (text == "none") {
@@ -45,7 +46,9 @@ absl::StatusOr<std::unique_ptr<DiffusionClient>> ConnectByFlags() {
 }
 
 CallOptions CallOptionsByFlags(const CommandContext& context) {
-  return {.timeout = absl::GetFlag(FLAGS_deadline).value, .cancellation = context.cancellation};
+  return {.timeout = absl::GetFlag(FLAGS_deadline).value,
+          .cancellation = context.cancellation,
+          .tenant = absl::GetFlag(FLAGS_tenant)};
 }
 
 int ReportError(const absl::Status& status, CommandContext& context) {

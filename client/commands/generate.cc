@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -42,6 +43,7 @@ ABSL_FLAG(std::string, receipt, "",
           "=FILE.json: what diffusionctl replay takes; beside the images; none: not written");
 ABSL_FLAG(std::optional<uint32_t>, width, std::nullopt,
           "=COLUMNS: of the terminal, if it cannot tell");
+ABSL_FLAG(std::string, priority, "normal", "=high|normal|low: the server's class of work");
 ABSL_FLAG(bool, quiet, false, "print no progress and no file names");
 
 namespace diffusiond {
@@ -103,6 +105,13 @@ absl::StatusOr<v1::GenerateRequest> RequestByFlags() {
   if (const auto clip = absl::GetFlag(FLAGS_clip_sample); clip.has_value()) {
     request.set_clip_sample(*clip);
   }
+  v1::Priority priority;
+  const std::string name = absl::GetFlag(FLAGS_priority);
+  if (!v1::Priority_Parse(absl::StrCat("PRIORITY_", absl::AsciiStrToUpper(name)), &priority)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--priority: '", name, "', expected high, normal or low"));
+  }
+  request.set_priority(priority);
   return request;
 }
 
@@ -190,7 +199,7 @@ Command GenerateCommand() {
           .flags = WithConnectionFlags(
               {"model", "class",    "count",   "seed",          "steps",  "sampler", "guidance",
                "eta",   "variance", "spacing", "clip_sample",   "format", "out",     "receipt",
-               "sheet", "strip",    "preview", "preview_every", "width",  "quiet"}),
+               "sheet", "strip",    "preview", "preview_every", "width",  "quiet",   "priority"}),
           .run = Run};
 }
 

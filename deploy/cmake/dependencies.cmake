@@ -30,7 +30,6 @@ endif()
 
 if(DIFFUSIOND_BUILD_TESTS)
   find_package(GTest REQUIRED)
-  find_package(benchmark REQUIRED)
   # Debian's interpreter has Debian's modules; one that comes first in PATH may not.
   find_program(DIFFUSIOND_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH)
   find_program(DIFFUSIOND_PYTHON python3 REQUIRED)

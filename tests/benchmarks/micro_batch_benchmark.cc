@@ -1,48 +1,111 @@
-// What the fixed micro-batch costs: rows a second of the shipped model's U-Net on one thread, by
-// rows of one call. kDefaultCpuMicroBatch is chosen from this: small, so that one guided image
-// keeps one core and two images keep two, and near the flat part of the curve.
+// What the fixed micro-batch costs. Fixed: every core calls the network with the same few rows, on
+// one thread, so that bytes depend on nothing else; this is how diffusiond runs. Free: all rows
+// that there are in one call on all cores, as servers do that batch without that promise. In turn,
+// so that a machine that drifts does so for both.
 //
-//   build/release/bin/micro_batch_benchmark
-#include <benchmark/benchmark.h>
-
+//   build/release/bin/micro_batch_benchmark [CHECKPOINT]
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+#include <map>
 #include <memory>
+#include <string>
+#include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "model/sampling/lane_pool.h"
 #include "model/unet/unet_checkpoint.h"
 #include "model/unet/unet_denoiser.h"
 
 namespace diffusiond {
 namespace {
 
-std::shared_ptr<UNet> ShippedNetwork() {
-  auto checkpoint = Checkpoint::Open("model/checkpoints/fashion-mnist");
-  if (!checkpoint.ok()) return nullptr;
-  auto network = LoadUNet(*checkpoint);
-  return network.ok() ? *network : nullptr;
+constexpr int kRounds = 7;
+constexpr int kRowsARound = 64;
+
+// One network, `rows` a call.
+class Caller {
+ public:
+  Caller(std::shared_ptr<const UNet> network, int rows, int threads)
+      : denoiser_(std::move(network), {.rows = rows, .intra_op_threads = threads}),
+        x_(static_cast<size_t>(rows * denoiser_.shape().elements()), 0.5f),
+        f_(x_.size()),
+        timesteps_(static_cast<size_t>(rows), 500),
+        labels_(static_cast<size_t>(rows), 1) {}
+
+  void Call() {
+    if (denoiser_.Predict(x_, timesteps_, labels_, f_).ok()) return;
+    std::fprintf(stderr, "the network failed\n");
+    std::exit(1);
+  }
+
+ private:
+  UNetDenoiser denoiser_;
+  std::vector<float> x_, f_, timesteps_;
+  std::vector<int64_t> labels_;
+};
+
+double Seconds(const std::function<void()>& work) {
+  const absl::Time start = absl::Now();
+  work();
+  return absl::ToDoubleSeconds(absl::Now() - start);
 }
 
-void BM_NetworkRows(benchmark::State& state) {
-  static const std::shared_ptr<UNet>& network = *new std::shared_ptr<UNet>(ShippedNetwork());
-  if (network == nullptr) {
-    state.SkipWithError("run this in the repository's root: the shipped model is not there");
-    return;
+int Run(const std::string& directory) {
+  auto checkpoint = Checkpoint::Open(directory);
+  auto network = checkpoint.ok() ? LoadUNet(*checkpoint) : checkpoint.status();
+  if (!network.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(network.status().message()).c_str());
+    return 1;
   }
-  const int rows = static_cast<int>(state.range(0));
-  UNetDenoiser denoiser(network, {.rows = rows});
-  const size_t n = static_cast<size_t>(rows);
-  const std::vector<float> x(n * static_cast<size_t>(denoiser.shape().elements()), 0.5f);
-  const std::vector<float> timesteps(n, 500);
-  const std::vector<int64_t> labels(n, 1);
-  std::vector<float> f(x.size());
-  for (auto _ : state) {
-    if (!denoiser.Predict(x, timesteps, labels, f).ok()) state.SkipWithError("the network failed");
+  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  LanePool pool(cores);
+  std::map<int, double> fixed, free;  // Best rows a second, by rows of a call.
+  std::map<int, std::vector<std::unique_ptr<Caller>>> lanes;
+  std::map<int, std::unique_ptr<Caller>> whole;
+  for (int rows : {1, 2, 4, 8}) {
+    for (int lane = 0; lane < cores; ++lane) {
+      lanes[rows].push_back(std::make_unique<Caller>(*network, rows, 1));
+    }
   }
-  state.SetItemsProcessed(state.iterations() * rows);
-}
+  for (int rows : {1, 2, 4, 8, 16, 32})
+    whole[rows] = std::make_unique<Caller>(*network, rows, cores);
 
-BENCHMARK(BM_NetworkRows)->Arg(1)->Arg(2)->Arg(4)->Arg(8)->Arg(16)->Unit(benchmark::kMillisecond);
+  for (int round = 0; round <= kRounds; ++round) {
+    for (auto& [rows, callers] : lanes) {
+      const double seconds = Seconds([&, rows = rows] {
+        pool.Run(kRowsARound / rows,
+                 [&callers = callers](int, int lane) { callers[lane]->Call(); });
+      });
+      if (round > 0) fixed[rows] = std::max(fixed[rows], kRowsARound / seconds);
+    }
+    for (auto& [rows, caller] : whole) {
+      const double seconds = Seconds([&, rows = rows] {
+        for (int call = 0; call < kRowsARound / rows; ++call) caller->Call();
+      });
+      if (round > 0) free[rows] = std::max(free[rows], kRowsARound / seconds);
+    }
+  }
+
+  std::printf("%s on %d cores; network rows a second, best of %d rounds\n", directory.c_str(),
+              cores, kRounds);
+  std::printf("%-10s %20s %20s\n", "rows/call", "fixed, a core each", "free, all cores");
+  double best_free = 0;
+  for (const auto& [rows, rate] : free) {
+    best_free = std::max(best_free, rate);
+    std::printf("%-10d %20.1f %20.1f\n", rows, fixed.contains(rows) ? fixed[rows] : 0.0, rate);
+  }
+  for (const auto& [rows, rate] : fixed) {
+    std::printf("fixed micro-batch %d / best free shape: %.3f\n", rows, rate / best_free);
+  }
+  return 0;
+}
 
 }  // namespace
 }  // namespace diffusiond
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  return diffusiond::Run(argc > 1 ? argv[1] : "model/checkpoints/fashion-mnist");
+}

@@ -145,6 +145,7 @@ INSTANTIATE_TEST_SUITE_P(
         WrongLine{"NoSpan", {"generate", "--deadline=soon"}, "'soon'"},
         WrongLine{"NegativeSpan", {"generate", "--deadline=-3"}, "'-3'"},
         WrongLine{"UnknownPreview", {"generate", "--preview=x1"}, "x_t, x0 or both"},
+        WrongLine{"UnknownPriority", {"generate", "--priority=top"}, "high, normal or low"},
         WrongLine{"UnknownFormat", {"generate", "--format=gif"}, "'gif'"},
         WrongLine{"TwoFormats", {"generate", "--format=png", "--out=a.webp"}, "does not go with"},
         WrongLine{"ArgumentTooMany", {"generate", "sneaker"}, "'sneaker'"},
@@ -171,7 +172,8 @@ TEST_F(DiffusionctlTest, GenerateAsksForWhatTheFlagsSay) {
   Serve({.events = TinyStream(1, 1)});
   ASSERT_EQ(Run({"generate", "--out=" + Path("one.webp"), "--class=T-shirt/top", "--seed=9",
                  "--steps=25", "--sampler=ddim", "--eta=0.25", "--guidance=1.5", "--variance=zero",
-                 "--spacing=trailing", "--noclip-sample", "--preview_every=5", "--preview=x_t"}),
+                 "--spacing=trailing", "--noclip-sample", "--preview_every=5", "--preview=x_t",
+                 "--priority=high", "--tenant=studio"}),
             kExitOk)
       << err();
   const v1::GenerateRequest request = *server_->last_request();
@@ -189,6 +191,8 @@ TEST_F(DiffusionctlTest, GenerateAsksForWhatTheFlagsSay) {
   EXPECT_EQ(request.preview().every_steps(), 5u);
   EXPECT_EQ(request.preview().kind(), v1::PREVIEW_KIND_X_T);
   EXPECT_EQ(request.format(), v1::IMAGE_FORMAT_WEBP);
+  EXPECT_EQ(request.priority(), v1::PRIORITY_HIGH);
+  EXPECT_EQ(server_->calls().back().tenant, "studio");
 }
 
 TEST_F(DiffusionctlTest, GenerateLeavesTheRestToTheServer) {
