@@ -1,5 +1,7 @@
 #include "model/sampling/lane_pool.h"
 
+#include <utility>
+
 namespace diffusiond {
 
 LanePool::LanePool(int lanes) {
@@ -29,6 +31,7 @@ void LanePool::Run(int count, const std::function<void(int, int)>& piece) {
   mutex_.Await(absl::Condition(
       +[](int* unfinished) { return *unfinished == 0; }, &unfinished_));
   count_ = 0;
+  if (thrown_ != nullptr) std::rethrow_exception(std::exchange(thrown_, nullptr));
 }
 
 void LanePool::Drain(int lane) {
@@ -41,8 +44,14 @@ void LanePool::Drain(int lane) {
       index = next_++;
       piece = piece_;
     }
-    (*piece)(index, lane);
+    std::exception_ptr thrown;
+    try {
+      (*piece)(index, lane);
+    } catch (...) {
+      thrown = std::current_exception();
+    }
     absl::MutexLock lock(&mutex_);
+    if (thrown_ == nullptr) thrown_ = std::move(thrown);
     --unfinished_;
   }
 }

@@ -2,6 +2,7 @@
 #ifndef DIFFUSIOND_MODEL_SAMPLING_LANE_POOL_H_
 #define DIFFUSIOND_MODEL_SAMPLING_LANE_POOL_H_
 
+#include <exception>
 #include <functional>
 #include <thread>
 #include <vector>
@@ -21,7 +22,8 @@ class LanePool {
   LanePool& operator=(const LanePool&) = delete;
 
   // Calls piece(index, lane) once for every index in 0 .. count - 1, and returns when all have
-  // returned. A free lane takes the next index. `piece` must not throw.
+  // returned. A free lane takes the next index. What a piece throws, on whichever lane, is thrown
+  // from here once all have returned; of several, the first.
   void Run(int count, const std::function<void(int index, int lane)>& piece);
 
  private:
@@ -33,6 +35,7 @@ class LanePool {
   int next_ ABSL_GUARDED_BY(mutex_) = 0;
   int count_ ABSL_GUARDED_BY(mutex_) = 0;
   int unfinished_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::exception_ptr thrown_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;
 };

@@ -2,6 +2,14 @@
 
 namespace diffusiond {
 
+torch::Tensor Silu(const torch::Tensor& x) {
+  const int64_t left_over = x.numel() / x.size(0) % kVectorFloats;
+  if (left_over == 0) return torch::silu(x);
+  const torch::Tensor rows = x.flatten(1);
+  const torch::Tensor padded = torch::constant_pad_nd(rows, {0, kVectorFloats - left_over});
+  return torch::silu(padded).narrow(1, 0, rows.size(1)).reshape(x.sizes());
+}
+
 LinearLayer::LinearLayer(int64_t in, int64_t out, const torch::TensorOptions& options)
     : weight(register_parameter("weight", torch::empty({out, in}, options))),
       bias(register_parameter("bias", torch::empty({out}, options))) {}

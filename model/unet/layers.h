@@ -10,6 +10,13 @@
 
 namespace diffusiond {
 
+// Values that LibTorch's elementwise kernels on a CPU take in one go: two of the widest registers.
+inline constexpr int64_t kVectorFloats = 32;
+
+// SiLU, row by row of [B, ...] the same bytes wherever the row stands: torch::silu computes what is
+// left over at a tensor's end by another exponential.
+torch::Tensor Silu(const torch::Tensor& x);
+
 // y = W x + b over the last dimension. weight [out, in], bias [out].
 class LinearLayer : public torch::nn::Module {
  public:

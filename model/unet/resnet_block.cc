@@ -41,17 +41,17 @@ ResnetBlock::ResnetBlock(const Options& options, const torch::TensorOptions& ten
 }
 
 torch::Tensor ResnetBlock::Forward(const torch::Tensor& x, const torch::Tensor& embedding) const {
-  torch::Tensor h = Resampled(torch::silu(norm1_->Forward(x)), options_.resample);
+  torch::Tensor h = Resampled(Silu(norm1_->Forward(x)), options_.resample);
   h = conv1_->Forward(h);
   const torch::Tensor projected =
-      time_emb_proj_->Forward(torch::silu(embedding)).unsqueeze(-1).unsqueeze(-1);
+      time_emb_proj_->Forward(Silu(embedding)).unsqueeze(-1).unsqueeze(-1);
   if (options_.scale_shift) {
     const std::vector<torch::Tensor> scale_and_shift = projected.chunk(2, 1);
     h = norm2_->Forward(h) * (1 + scale_and_shift[0]) + scale_and_shift[1];
   } else {
     h = norm2_->Forward(h + projected);
   }
-  h = torch::silu(h);
+  h = Silu(h);
   if (options_.dropout > 0 && is_training()) h = torch::dropout(h, options_.dropout, true);
   h = conv2_->Forward(h);
 

@@ -124,7 +124,7 @@ torch::Tensor UNet::Forward(const torch::Tensor& x, const torch::Tensor& timeste
   for (const auto& stage : down_) h = stage->Forward(h, embedding, &skips);
   h = mid_->Forward(h, embedding);
   for (const auto& stage : up_) h = stage->Forward(h, embedding, &skips);
-  return conv_out_->Forward(torch::silu(conv_norm_out_->Forward(h)));
+  return conv_out_->Forward(Silu(conv_norm_out_->Forward(h)));
 }
 
 void UNet::ResetParameters(uint64_t seed) {

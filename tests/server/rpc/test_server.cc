@@ -124,40 +124,122 @@ int CountingMetrics::images_sent() {
   return images_sent_;
 }
 
-TestServer::TestServer(Options options) {
-  engine_ = *Engine::Create(options.engine);
-  encoders_ = *EncoderPool::Create(options.encoders);
-  StepExecutors executors;
-  for (const ServedModel& model : options.models) {
-    auto executor = std::make_unique<PuppetExecutor>(options.executor);
-    if (!options.puppet) executor->ReleaseAll();
-    executor_ = executor.get();
-    executors[model.name] = std::move(executor);
-    catalog_.Put(model);
+// Lends a puppet to a worker.
+class ExecutorRegister::Registered : public StepExecutor {
+ public:
+  Registered(std::shared_ptr<ExecutorRegister> all, std::shared_ptr<PuppetExecutor> puppet)
+      : all_(std::move(all)), puppet_(std::move(puppet)) {}
+  ~Registered() override {
+    absl::MutexLock lock(&all_->mu_);
+    ++all_->gone_;
   }
-  if (options.worker && !executors.empty()) {
-    worker_ = *DeviceWorker::Start("fake:0", engine_.get(), std::move(executors), {});
+  int capacity() const override { return puppet_->capacity(); }
+  int micro_batch() const override { return puppet_->micro_batch(); }
+  absl::Status Step(absl::Span<StepRow> rows) override { return puppet_->Step(rows); }
+
+ private:
+  const std::shared_ptr<ExecutorRegister> all_;
+  const std::shared_ptr<PuppetExecutor> puppet_;
+};
+
+std::unique_ptr<StepExecutor> ExecutorRegister::Make(std::shared_ptr<ExecutorRegister> all,
+                                                     const FakeExecutor::Options& options,
+                                                     bool puppet) {
+  auto made = std::make_shared<PuppetExecutor>(options);
+  {
+    absl::MutexLock lock(&all->mu_);
+    if (!puppet || all->released_) made->ReleaseAll();
+    all->made_.push_back(made);
   }
-  options.server.log_line = [this](const std::string& line) {
+  return std::make_unique<Registered>(std::move(all), std::move(made));
+}
+
+std::shared_ptr<PuppetExecutor> ExecutorRegister::newest() {
+  absl::MutexLock lock(&mu_);
+  return made_.back();
+}
+
+void ExecutorRegister::ReleaseAll() {
+  absl::MutexLock lock(&mu_);
+  released_ = true;
+  for (const auto& puppet : made_) puppet->ReleaseAll();
+}
+
+void ExecutorRegister::AwaitMade(size_t count) {
+  absl::MutexLock lock(&mu_);
+  const auto enough = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return made_.size() >= count; };
+  mu_.Await(absl::Condition(&enough));
+}
+
+void ExecutorRegister::AwaitLeft(size_t count) {
+  absl::MutexLock lock(&mu_);
+  const auto few = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return made_.size() - gone_ <= count; };
+  mu_.Await(absl::Condition(&few));
+}
+
+TestServer::TestServer(Options options) : options_(std::move(options)) {
+  engine_ = *Engine::Create(options_.engine);
+  encoders_ = *EncoderPool::Create(options_.encoders);
+  for (const ServedModel& model : options_.models) catalog_.Put(model);
+  Server::Options server = options_.server;
+  server.log_line = [this](const std::string& line) {
     absl::MutexLock lock(&log_mu_);
     log_.push_back(line);
   };
-  server_ = *Server::Start(options.server, engine_.get(), &catalog_, encoders_.get(), &metrics_);
-  server_->SetWorkersRunning(worker_ != nullptr);
+  server_ = *Server::Start(server, engine_.get(), &catalog_, encoders_.get(), &metrics_);
+  if (options_.worker && !options_.models.empty()) StartWorkers();
   stub_ = v1::DiffusionService::NewStub(server_->InProcessChannel());
 }
 
+StepExecutors TestServer::Build() const {
+  StepExecutors executors;
+  for (const ServedModel& model : options_.models) {
+    executors[model.name] = ExecutorRegister::Make(executors_, options_.executor, options_.puppet);
+  }
+  return executors;
+}
+
+void TestServer::StartWorkers() {
+  if (!options_.supervisor.has_value()) {
+    worker_ = *DeviceWorker::Start("fake:0", engine_.get(), Build(), {});
+    server_->SetWorkersRunning(true);
+    return;
+  }
+  WorkerSupervisor::Options supervisor = *options_.supervisor;
+  supervisor.observer = this;
+  std::vector<WorkerSupervisor::Device> devices;
+  std::vector<StepExecutors> executors;
+  for (int i = 0; i < options_.supervised_workers; ++i) {
+    devices.push_back({absl::StrCat("fake:", i), [this] { return Build(); }});
+    executors.push_back(Build());
+  }
+  supervisor_ = *WorkerSupervisor::Start(engine_.get(), std::move(devices), std::move(executors),
+                                         std::move(supervisor));
+}
+
 TestServer::~TestServer() {
-  if (worker_ != nullptr) executor_->ReleaseAll();
+  executors_->ReleaseAll();
   stub_.reset();
+  if (supervisor_ != nullptr) {
+    engine_->Shutdown();
+    supervisor_.reset();  // Tells the server of workers until here.
+  }
   server_.reset();
   engine_->Shutdown();
   worker_.reset();
+  executors_->AwaitLeft(0);
   encoders_.reset();
 }
 
 std::vector<std::string> TestServer::log() {
   absl::MutexLock lock(&log_mu_);
+  return log_;
+}
+
+std::vector<std::string> TestServer::AwaitLog(size_t count) {
+  absl::MutexLock lock(&log_mu_);
+  const auto enough = [&]() ABSL_SHARED_LOCKS_REQUIRED(log_mu_) { return log_.size() >= count; };
+  log_mu_.Await(absl::Condition(&enough));
   return log_;
 }
 

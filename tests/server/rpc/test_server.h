@@ -3,10 +3,12 @@
 #define DIFFUSIOND_TESTS_SERVER_RPC_TEST_SERVER_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "diffusiond/v1/diffusion.grpc.pb.h"
 #include "google/rpc/error_details.pb.h"
@@ -16,6 +18,7 @@
 #include "server/rpc/model_catalog.h"
 #include "server/rpc/server.h"
 #include "server/worker/device_worker.h"
+#include "server/worker/worker_supervisor.h"
 #include "tests/testing/puppet_executor.h"
 
 namespace diffusiond {
@@ -55,8 +58,33 @@ class CountingMetrics : public RpcMetrics {
   int images_sent_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
+// The executors that a server was given, those of workers that were given up included.
+// Thread-safe.
+class ExecutorRegister {
+ public:
+  // Makes one whose end is noticed here.
+  static std::unique_ptr<StepExecutor> Make(std::shared_ptr<ExecutorRegister> all,
+                                            const FakeExecutor::Options& options, bool puppet);
+
+  std::shared_ptr<PuppetExecutor> newest();
+  // Lets every step of every executor go on, of those made later too.
+  void ReleaseAll();
+  // Waits until so many were made.
+  void AwaitMade(size_t count);
+  // Waits until at most so many are left; what they held is gone by then.
+  void AwaitLeft(size_t count);
+
+ private:
+  class Registered;
+
+  absl::Mutex mu_;
+  std::vector<std::shared_ptr<PuppetExecutor>> made_ ABSL_GUARDED_BY(mu_);
+  size_t gone_ ABSL_GUARDED_BY(mu_) = 0;
+  bool released_ ABSL_GUARDED_BY(mu_) = false;
+};
+
 // Thread-compatible.
-class TestServer {
+class TestServer : private WorkerObserver {
  public:
   struct Options {
     Engine::Options engine;
@@ -65,22 +93,29 @@ class TestServer {
     FakeExecutor::Options executor;
     bool puppet = false;  // The device moves only when executor() lets it.
     bool worker = true;
+    // Set: so many workers run under a supervisor with these options, and the server hears of them.
+    std::optional<WorkerSupervisor::Options> supervisor;
+    int supervised_workers = 1;
     std::vector<ServedModel> models = {TestModel()};
     Options() { server.listen_address = ""; }
   };
 
   explicit TestServer(Options options);
   TestServer() : TestServer(Options()) {}
-  ~TestServer();
+  ~TestServer() override;
 
   Server& server() { return *server_; }
   Engine& engine() { return *engine_; }
   ModelCatalog& catalog() { return catalog_; }
   CountingMetrics& metrics() { return metrics_; }
-  PuppetExecutor& executor() { return *executor_; }
+  // The newest; a worker that is built again has a new one.
+  PuppetExecutor& executor() { return *executors_->newest(); }
+  ExecutorRegister& executors() { return *executors_; }
+  WorkerSupervisor& supervisor() { return *supervisor_; }
   v1::DiffusionService::Stub& stub() { return *stub_; }
-  // Log lines so far.
+  // Log lines so far; the second waits until there are that many.
   std::vector<std::string> log();
+  std::vector<std::string> AwaitLog(size_t count);
 
   // Reads a stream to its end.
   std::vector<v1::GenerateEvent> Generate(const v1::GenerateRequest& request,
@@ -89,11 +124,17 @@ class TestServer {
                               v1::GenerateImagesResponse* response);
 
  private:
+  void OnWorkersRunning(int running) override { server_->SetWorkersRunning(running > 0); }
+  StepExecutors Build() const;
+  void StartWorkers();
+
+  const Options options_;
   CountingMetrics metrics_;
   ModelCatalog catalog_;
   std::unique_ptr<Engine> engine_;
-  PuppetExecutor* executor_ = nullptr;  // The worker's.
+  const std::shared_ptr<ExecutorRegister> executors_ = std::make_shared<ExecutorRegister>();
   std::unique_ptr<DeviceWorker> worker_;
+  std::unique_ptr<WorkerSupervisor> supervisor_;
   std::unique_ptr<EncoderPool> encoders_;
   absl::Mutex log_mu_;
   std::vector<std::string> log_ ABSL_GUARDED_BY(log_mu_);
