@@ -123,6 +123,7 @@ absl::Status Diffusiond::StartServing() {
   Engine::Options engine_options;
   engine_options.max_trajectories = flags.max_queued_images;
   engine_options.max_resident_trajectories = flags.max_resident_images;
+  engine_options.report_from_own_thread = true;
   engine_options.metrics = &metrics_;
   engine_options.make_policy = options_.make_policy;
   if (!engine_options.make_policy) {

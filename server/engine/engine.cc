@@ -1,5 +1,7 @@
 #include "server/engine/engine.h"
 
+#include <pthread.h>
+
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -26,9 +28,21 @@ Engine::Engine(Options options)
       scheduler_(std::make_unique<StepScheduler>(
           StepScheduler::Limits{.max_trajectories = options_.max_trajectories,
                                 .max_resident_trajectories = options_.max_resident_trajectories},
-          options_.make_policy)) {}
+          options_.make_policy)) {
+  if (!options_.report_from_own_thread) return;
+  reports_thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "engine reports");
+    RunReports();
+  });
+}
 
-Engine::~Engine() = default;
+Engine::~Engine() {
+  {
+    absl::MutexLock lock(&reports_mu_);
+    reports_end_ = true;
+  }
+  if (reports_thread_.joinable()) reports_thread_.join();
+}
 
 absl::StatusOr<GenerationId> Engine::Submit(GenerationSpec spec,
                                             std::shared_ptr<GenerationListener> listener) {
@@ -95,6 +109,7 @@ void Engine::Shutdown() {
     work_.SignalAll();
   }
   Conclude(std::move(aftermath));
+  AwaitReports();
 }
 
 WorkerId Engine::AddWorker(std::vector<WorkerCapacity> models) {
@@ -119,6 +134,7 @@ void Engine::AbandonWorker(WorkerId id, const absl::Status& reason) {
 }
 
 std::optional<StepBatch> Engine::NextBatch(WorkerId id) {
+  bool waited = false;
   while (true) {
     Aftermath aftermath;
     std::optional<StepBatch> batch;
@@ -129,12 +145,15 @@ std::optional<StepBatch> Engine::NextBatch(WorkerId id) {
       scheduler_->ExpireDue(now, aftermath);
       batch = scheduler_->Choose(id, now, aftermath);
       if (!batch.has_value() && aftermath.empty()) {
+        waited = true;
         work_.WaitWithTimeout(&mu_, scheduler_->NextWake() - now);
         continue;
       }
     }
     Conclude(std::move(aftermath));
-    if (batch.has_value()) return batch;
+    if (!batch.has_value()) continue;
+    batch->waited = waited;
+    return batch;
   }
 }
 
@@ -157,26 +176,61 @@ void Engine::Complete(StepBatch batch, absl::Status status) {
   EngineMetrics::Step step{.model = batch.model,
                            .micro_batch = batch.micro_batch,
                            .capacity = batch.capacity,
-                           .duration = now - batch.started};
+                           .duration = now - batch.started,
+                           .overhead = batch.overhead};
   for (const StepRow& row : batch.rows) step.network_rows += NetworkRows(*row.spec);
   Aftermath aftermath;
-  bool counts;
   {
     absl::MutexLock lock(&mu_);
-    counts = scheduler_->Settle(batch, status, now, aftermath);
+    const bool counts = scheduler_->Settle(batch, status, now, aftermath);
+    if (counts && status.ok()) aftermath.step = std::move(step);
+    if (counts && !status.ok()) aftermath.device_failure = batch.model;
     work_.SignalAll();
   }
   batch.rows.clear();  // They share registers.
-  if (options_.metrics != nullptr && counts) {
-    status.ok() ? options_.metrics->OnStep(step) : options_.metrics->OnDeviceFailure(step.model);
-  }
   Conclude(std::move(aftermath));
 }
 
 void Engine::Conclude(Aftermath aftermath) {
-  // Device memory first; then the counts, so that a client told "finished" finds itself counted.
-  aftermath.dropped.clear();
+  aftermath.dropped.clear();  // Device memory first.
+  if (!options_.report_from_own_thread) return Report(std::move(aftermath));
+  absl::MutexLock lock(&reports_mu_);
+  reports_.push_back(std::move(aftermath));
+}
+
+void Engine::RunReports() {
+  const auto due = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(reports_mu_) {
+    return !reports_.empty() || reports_end_;
+  };
+  while (true) {
+    std::vector<Aftermath> reports;
+    {
+      absl::MutexLock lock(&reports_mu_);
+      reporting_ = false;
+      reports_mu_.Await(absl::Condition(&due));
+      if (reports_.empty()) return;
+      reports.swap(reports_);
+      reporting_ = true;
+    }
+    for (Aftermath& aftermath : reports) Report(std::move(aftermath));
+  }
+}
+
+void Engine::AwaitReports() {
+  const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(reports_mu_) {
+    return reports_.empty() && !reporting_;
+  };
+  absl::MutexLock lock(&reports_mu_);
+  reports_mu_.Await(absl::Condition(&none));
+}
+
+void Engine::Report(Aftermath aftermath) {
+  // The counts first, so that a client told "finished" finds itself counted.
   if (options_.metrics != nullptr) {
+    if (aftermath.step.has_value()) options_.metrics->OnStep(*aftermath.step);
+    if (aftermath.device_failure.has_value()) {
+      options_.metrics->OnDeviceFailure(*aftermath.device_failure);
+    }
     for (const auto& first_step : aftermath.first_steps) options_.metrics->OnFirstStep(first_step);
     for (const int64_t delay : aftermath.release_delays) options_.metrics->OnReleased(delay);
     if (aftermath.preemptions > 0) options_.metrics->OnPreemptions(aftermath.preemptions);

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -46,6 +47,9 @@ class Engine {
     int max_resident_trajectories = 256;
     // Makes the rule for one model.
     std::function<std::unique_ptr<SchedulingPolicy>()> make_policy = nullptr;  // Null: StepPolicy.
+    // Listeners and metrics hear from a thread of the engine's own, so that no device waits for
+    // them. Else they hear at once, from whoever called: for tests.
+    bool report_from_own_thread = false;
     EngineMetrics* metrics = nullptr;  // Not owned, must outlive the engine; null: not counted.
     std::function<absl::Time()> now = absl::Now;  // Tests hand in a fake clock.
   };
@@ -68,7 +72,8 @@ class Engine {
   // with UNAVAILABLE. True if all finished by themselves. Not for listeners to call.
   bool Drain(absl::Time deadline);
 
-  // Makes every NextBatch return nullopt; what is left ends with UNAVAILABLE.
+  // Makes every NextBatch return nullopt; what is left ends with UNAVAILABLE. All that was reported
+  // to listeners has returned then. Not for listeners to call.
   void Shutdown();
 
   // Registers a worker by what it can run. It then calls NextBatch and Complete in turn, and is
@@ -96,8 +101,11 @@ class Engine {
  private:
   explicit Engine(Options options);
 
-  // Does what a change left to be done.
-  void Conclude(Aftermath aftermath) ABSL_LOCKS_EXCLUDED(mu_);
+  // Does what a change left to be done: at once, or leaves it to the reporting thread.
+  void Conclude(Aftermath aftermath) ABSL_LOCKS_EXCLUDED(mu_, reports_mu_);
+  void Report(Aftermath aftermath) ABSL_LOCKS_EXCLUDED(mu_);
+  void RunReports() ABSL_LOCKS_EXCLUDED(mu_, reports_mu_);
+  void AwaitReports() ABSL_LOCKS_EXCLUDED(mu_, reports_mu_);
   void ReportDepth() ABSL_LOCKS_EXCLUDED(mu_, depth_mu_);
 
   const Options options_;
@@ -111,6 +119,12 @@ class Engine {
 
   // Held while the depth is read and reported, so that the last report is the newest.
   absl::Mutex depth_mu_ ABSL_ACQUIRED_BEFORE(mu_);
+
+  absl::Mutex reports_mu_;
+  std::vector<Aftermath> reports_ ABSL_GUARDED_BY(reports_mu_);
+  bool reporting_ ABSL_GUARDED_BY(reports_mu_) = false;  // What was taken is not done yet.
+  bool reports_end_ ABSL_GUARDED_BY(reports_mu_) = false;
+  std::thread reports_thread_;
 };
 
 }  // namespace diffusiond

@@ -35,6 +35,7 @@ class EngineMetrics {
     int micro_batch = 1;   // Rows of a network call; there were ceil(network_rows / micro_batch).
     int capacity = 1;      // Network rows that the worker carries.
     absl::Duration duration = {};
+    absl::Duration overhead = {};  // Since the worker's last step, if it did not wait for work.
   };
 
   virtual ~EngineMetrics() = default;

@@ -36,6 +36,9 @@ struct StepBatch {
   int capacity = 2;  // Of that worker.
   int micro_batch = 1;
   absl::Time started;
+  bool waited = false;  // For work: the worker was not kept from any.
+  // The worker's: since its last step's end, if it went straight on. What the engine cost.
+  absl::Duration overhead;
 };
 
 }  // namespace diffusiond

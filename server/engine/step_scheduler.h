@@ -33,6 +33,8 @@ struct Aftermath {
   std::vector<std::shared_ptr<const TrajectoryRegisters>> dropped;
   std::vector<EngineMetrics::FirstStep> first_steps;
   std::vector<EngineMetrics::GenerationEnd> finished;
+  std::optional<EngineMetrics::Step> step;    // That was done.
+  std::optional<std::string> device_failure;  // The model whose step failed.
   std::vector<int64_t> release_delays;
   int preemptions = 0;
   int migrations = 0;

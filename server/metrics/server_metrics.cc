@@ -149,6 +149,9 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
                                   "Times that a worker was taken out and built again.")),
       step_duration_(NewHistogram(registry, "diffusiond_step_duration_seconds",
                                   "One step batch on its device, all network calls, by model.")),
+      step_overhead_(NewCounter(registry, "diffusiond_step_overhead_seconds_total",
+                                "Time between step batches of workers that had work: what choosing "
+                                "and giving back took, by model.")),
       network_call_rows_(NewHistogram(registry, "diffusiond_network_call_rows",
                                       "Rows that are not padding in one call of the network.")),
       network_calls_(
@@ -199,7 +202,8 @@ void ServerMetrics::ModelLoaded(const std::string& model, const std::string& dig
   step_duration_.Add(labels, Seconds());
   network_call_rows_.Add(labels, Rows());
   occupancy_.Add(labels, Occupancies());
-  for (Counters* family : {&network_calls_, &network_rows_, &padding_rows_, &device_failures_}) {
+  for (Counters* family :
+       {&network_calls_, &network_rows_, &padding_rows_, &device_failures_, &step_overhead_}) {
     family->Add(labels);
   }
 }
@@ -256,6 +260,7 @@ void ServerMetrics::OnFirstStep(const FirstStep& first_step) {
 void ServerMetrics::OnStep(const Step& step) {
   const prometheus::Labels labels = {{"model", step.model}};
   step_duration_.Add(labels, Seconds()).Observe(absl::ToDoubleSeconds(step.duration));
+  step_overhead_.Add(labels).Increment(absl::ToDoubleSeconds(step.overhead));
   occupancy_.Add(labels, Occupancies())
       .Observe(static_cast<double>(step.network_rows) / step.capacity);
   Histogram& call_rows = network_call_rows_.Add(labels, Rows());

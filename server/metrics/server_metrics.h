@@ -85,6 +85,7 @@ class ServerMetrics : public EngineMetrics {
   Counters& worker_restarts_;
 
   Histograms& step_duration_;
+  Counters& step_overhead_;
   Histograms& network_call_rows_;
   Counters& network_calls_;
   Counters& network_rows_;

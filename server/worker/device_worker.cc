@@ -5,6 +5,7 @@
 #include <atomic>
 #include <exception>
 #include <new>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -106,11 +107,15 @@ bool DeviceWorker::Abandon(const absl::Status& reason) {
 }
 
 void DeviceWorker::Run(State& state) {
+  std::optional<absl::Time> ended;
   while (std::optional<StepBatch> batch = state.engine->NextBatch(state.id)) {
     StepExecutor& executor = *state.executors.at(batch->model);
-    state.step_began_ns = absl::ToUnixNanos(state.options.now());
+    const absl::Time began = state.options.now();
+    if (ended.has_value() && !batch->waited) batch->overhead = began - *ended;
+    state.step_began_ns = absl::ToUnixNanos(began);
     state.phase = Phase::kStepping;
     const absl::Status status = StepWithoutThrowing(executor, absl::MakeSpan(batch->rows));
+    ended = state.options.now();
     Phase expected = Phase::kStepping;
     // Abandoned: the engine may be gone, and nobody waits for this batch.
     if (!state.phase.compare_exchange_strong(expected, Phase::kIdle)) return;

@@ -149,7 +149,8 @@ TEST_F(ServerMetricsTest, CutsStepBatchesIntoNetworkCalls) {
                    .network_rows = 16,
                    .micro_batch = 8,
                    .capacity = 16,
-                   .duration = absl::Milliseconds(30)});
+                   .duration = absl::Milliseconds(30),
+                   .overhead = absl::Milliseconds(250)});
   ExpectLine("diffusiond_network_calls_total{model=\"m\"} 4");
   ExpectLine("diffusiond_network_rows_total{model=\"m\"} 26");
   ExpectLine("diffusiond_network_padding_rows_total{model=\"m\"} 6");
@@ -160,6 +161,7 @@ TEST_F(ServerMetricsTest, CutsStepBatchesIntoNetworkCalls) {
   ExpectLine("diffusiond_step_duration_seconds_sum{model=\"m\"} 0.05");
   ExpectLine("diffusiond_batch_occupancy_ratio_sum{model=\"m\"} 1.625");
   ExpectLine("diffusiond_batch_occupancy_ratio_bucket{model=\"m\",le=\"0.7\"} 1");
+  ExpectLine("diffusiond_step_overhead_seconds_total{model=\"m\"} 0.25");
   metrics_.OnDeviceFailure("m");
   ExpectLine("diffusiond_device_failures_total{model=\"m\"} 1");
 }
