@@ -80,6 +80,12 @@ class SchedulingPolicy {
   virtual double NetworkRowsUntilDone(const PolicyGeneration& generation,
                                       absl::Span<const PolicyRow> rows) const = 0;
 
+  // Whether every deadline, this generation's included, could still be met if it were admitted.
+  virtual bool DeadlinesFit(const PolicyGeneration& /*generation*/,
+                            absl::Span<const PolicyRow> /*rows*/, absl::Time /*now*/) const {
+    return true;
+  }
+
   virtual void SetPace(const Pace& /*pace*/) {}
 
   // When Choose may find something though nothing else happens.

@@ -33,12 +33,23 @@ absl::Time StepPolicy::LatestStart(const Group& group) const {
   return group.info.deadline - kDeadlineMargin * needed;
 }
 
+absl::Duration StepPolicy::TimeOfRow(double all_weights, double weight) const {
+  return kDeadlineMargin * (all_weights / weight) * pace_.network_row;
+}
+
 void StepPolicy::Count(Group& group, const PolicyRow& row, int sign) {
   Level& level = levels_[group.level];
-  for (Backlog* backlog : {&level.backlog, &level.tenants.at(group.info.tenant).backlog}) {
+  Tenant& tenant = level.tenants.at(group.info.tenant);
+  for (Backlog* backlog : {&level.backlog, &tenant.backlog}) {
     sign > 0 ? backlog->Add(row) : backlog->Subtract(row);
   }
-  group.work += int64_t{sign} * row.rows_left * row.network_rows;
+  const int64_t work = int64_t{sign} * row.rows_left * row.network_rows;
+  group.work += work;
+  if (group.info.deadline == absl::InfiniteFuture()) return;
+  tenant.due_total += work;
+  const auto due = tenant.due.try_emplace(group.info.deadline, 0).first;
+  due->second += work;
+  if (due->second == 0) tenant.due.erase(due);
 }
 
 void StepPolicy::JoinLevel(Group& group) {
@@ -138,7 +149,11 @@ void StepPolicy::Age(absl::Time now) {
   }
 }
 
-uint64_t StepPolicy::BestOf(const Tenant& tenant, const Offer& offer) const {
+uint64_t StepPolicy::BestOf(const Level& level, const Tenant& tenant, const Offer& offer) const {
+  // Least slack is what counts once deadlines compete for the tenant's time; before that the short
+  // ones may go first.
+  const absl::Time tight =
+      offer.now + static_cast<double>(tenant.due_total) * TimeOfRow(level.weights, tenant.weight);
   const std::pair<absl::Time, uint64_t>* urgent = nullptr;
   const std::pair<int64_t, uint64_t>* first = nullptr;
   for (size_t kind = 0; kind < kKinds; ++kind) {
@@ -147,7 +162,7 @@ uint64_t StepPolicy::BestOf(const Tenant& tenant, const Offer& offer) const {
     if (first == nullptr || *line.by_key.begin() < *first) first = &*line.by_key.begin();
     if (line.by_latest_start.empty()) continue;
     const auto& tightest = *line.by_latest_start.begin();
-    if (tightest.first > offer.now) continue;
+    if (tightest.first > tight) continue;
     if (urgent == nullptr || tightest < *urgent) urgent = &tightest;
   }
   return urgent != nullptr ? urgent->second : first->second;
@@ -164,7 +179,7 @@ StepPolicy::Pick StepPolicy::Best(const Offer& offer) {
     }
     if (least == nullptr) continue;
     Tenant& tenant = level.tenants.find(std::string(least->second))->second;
-    return {&level, &tenant, BestOf(tenant, offer)};
+    return {&level, &tenant, BestOf(level, tenant, offer)};
   }
   return {};
 }
@@ -249,6 +264,40 @@ double StepPolicy::NetworkRowsUntilDone(const PolicyGeneration& generation,
   }
   // While this tenant is served its part, the others are served theirs, as long as they have work.
   return higher + own + std::min(others, own * other_weights / weight);
+}
+
+bool StepPolicy::DeadlinesFit(const PolicyGeneration& generation, absl::Span<const PolicyRow> rows,
+                              absl::Time now) const {
+  int64_t work = 0;
+  for (const PolicyRow& row : rows) work += int64_t{row.rows_left} * row.network_rows;
+  const size_t rank = static_cast<size_t>(generation.priority);
+  absl::Time begins = now;
+  for (size_t i = 0; i < rank; ++i) {
+    begins += static_cast<double>(levels_[i].backlog.total()) * pace_.network_row;
+  }
+  const Level& level = levels_[rank];
+  const double weight = WeightOf(generation.tenant);
+  const auto mine = level.tenants.find(generation.tenant);
+  const bool is_new = mine == level.tenants.end();
+  const absl::Duration row = TimeOfRow(level.weights + (is_new ? weight : 0), weight);
+  const auto meets = [&](int64_t due_work, absl::Time deadline) {
+    return begins + static_cast<double>(due_work) * row <= deadline;
+  };
+  int64_t due_work = 0;
+  if (!is_new) {
+    for (const auto& [deadline, due] : mine->second.due) {
+      due_work += due;
+      const bool later = deadline >= generation.deadline;
+      // What was late already is not made late by this one.
+      if (later && meets(due_work, deadline) && !meets(due_work + work, deadline)) return false;
+    }
+    due_work = 0;
+    for (const auto& [deadline, due] : mine->second.due) {
+      if (deadline <= generation.deadline) due_work += due;
+    }
+  }
+  return generation.deadline == absl::InfiniteFuture() ||
+         meets(due_work + work, generation.deadline);
 }
 
 }  // namespace diffusiond

@@ -22,8 +22,8 @@ namespace diffusiond {
 //     since its admission, so that a lower class is served within a bounded time.
 //  2. Tenant. Inside a class, by start-time fair queueing (Goyal, Vin and Cheng 1996): the tenant
 //     that has had least, in network rows by weight. A tenant that was away gets no credit for it.
-//  3. Slack. Of the tenant's rows, one whose generation would miss its deadline if it waited
-//  longer.
+//  3. Slack. Of the tenant's rows with deadlines the one with least slack, if that is no more than
+//     all the tenant's work with deadlines takes.
 //  4. Length. Else least work left first, with patience:
 //       admitted + patience * rows_left * (rows of the generation in flight + 1), lowest first.
 //     A row yields to shorter ones that came later, but for at most `patience` batches for each
@@ -52,6 +52,11 @@ class StepPolicy : public SchedulingPolicy {
   int waiting_network_rows() const override { return waiting_network_rows_; }
   double NetworkRowsUntilDone(const PolicyGeneration& generation,
                               absl::Span<const PolicyRow> rows) const override;
+  // Earliest deadline first is feasible if any order is (Liu and Layland 1973): so the work that is
+  // due by each of the tenant's deadlines is held against the tenant's share of the time until
+  // then.
+  bool DeadlinesFit(const PolicyGeneration& generation, absl::Span<const PolicyRow> rows,
+                    absl::Time now) const override;
   void SetPace(const Pace& pace) override { pace_ = pace; }
 
   bool empty() const { return groups_.empty(); }
@@ -80,8 +85,10 @@ class StepPolicy : public SchedulingPolicy {
     double weight = 1;
     double served = 0;  // Virtual time: network rows had, by weight.
     int generations = 0;
-    int standing = 0;  // Generations in `lines`.
-    Backlog backlog;   // In flight included.
+    int standing = 0;                   // Generations in `lines`.
+    Backlog backlog;                    // In flight included.
+    std::map<absl::Time, int64_t> due;  // Of that, by deadline.
+    int64_t due_total = 0;
     std::array<Line, kKinds> lines;
   };
 
@@ -126,7 +133,9 @@ class StepPolicy : public SchedulingPolicy {
   void SetReady(Level& level, std::string_view name, const Tenant& tenant, bool ready);
   void Age(absl::Time now);
   Pick Best(const Offer& offer);
-  uint64_t BestOf(const Tenant& tenant, const Offer& offer) const;
+  uint64_t BestOf(const Level& level, const Tenant& tenant, const Offer& offer) const;
+  // What a network row of the tenant takes while all others are served their shares.
+  absl::Duration TimeOfRow(double all_weights, double weight) const;
   void Count(Group& group, const PolicyRow& row, int sign);
 
   const Options options_;

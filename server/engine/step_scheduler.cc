@@ -102,8 +102,18 @@ absl::StatusOr<GenerationId> StepScheduler::Admit(GenerationSpec spec,
     rows.push_back(trajectory.policy_row());
   }
   generation->predicted = PredictTime(model, generation->spec.model, line, rows);
-  if (generation->predicted.has_value() && now + *generation->predicted > line.deadline) {
-    const absl::Duration left = line.deadline - now;
+  const absl::Duration left = line.deadline - now;
+  if (generation->predicted.has_value() && line.deadline != absl::InfiniteFuture() &&
+      *generation->predicted <= left && !model.policy->DeadlinesFit(line, rows, now)) {
+    return Refusal(
+        RefusalReason::kDeadline,
+        absl::StrCat("the deadline is in ", absl::FormatDuration(absl::Trunc(left, kShown)),
+                     ", and requests that were admitted before need the time until "
+                     "then to meet theirs; the predicted wait is ",
+                     absl::FormatDuration(absl::Trunc(*generation->predicted, kShown))),
+        *generation->predicted);
+  }
+  if (generation->predicted.has_value() && *generation->predicted > left) {
     return Refusal(
         RefusalReason::kDeadline,
         absl::StrCat("the deadline is in ", absl::FormatDuration(absl::Trunc(left, kShown)),

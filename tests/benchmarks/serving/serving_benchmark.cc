@@ -32,6 +32,10 @@ ABSL_FLAG(std::string, model_repository, "model/checkpoints", "what is served");
 ABSL_FLAG(int, micro_batch, 2, "rows of one network call, the same in all modes");
 ABSL_FLAG(int, seconds, 240, "of each latency run, 10 or more");
 ABSL_FLAG(std::string, out, "", "directory for CSV files and plots; empty: none");
+ABSL_FLAG(
+    std::string, only, "",
+    "latency, previews, overload, cancel, tenants or light: that part and the throughput that "
+    "sets its rate; empty: all");
 ABSL_FLAG(std::string, serve, "", "step, request or serial: be the server (used by itself)");
 
 namespace diffusiond {
@@ -127,13 +131,15 @@ class Benchmark {
   explicit Benchmark(std::string program) : program_(std::move(program)) {}
 
   void Run() {
+    const std::string only = absl::GetFlag(FLAGS_only);
+    const auto wanted = [&only](const char* part) { return only.empty() || only == part; };
     MeasureThroughput();
-    MeasureLatency();
-    MeasurePreviews();
-    MeasureOverload();
-    MeasureCancel();
-    MeasureTenants();
-    MeasureLightLoad();
+    if (wanted("latency")) MeasureLatency();
+    if (wanted("previews")) MeasurePreviews();
+    if (wanted("overload")) MeasureOverload();
+    if (wanted("cancel")) MeasureCancel();
+    if (wanted("tenants")) MeasureTenants();
+    if (wanted("light")) MeasureLightLoad();
     Print();
   }
 

@@ -279,13 +279,42 @@ class StepPolicyDeadlines : public ::testing::Test {
 
 TEST_F(StepPolicyDeadlines, LeastSlackGoesFirstOnceItCannotWait) {
   Admit(1, 5, absl::InfiniteDuration());
-  Admit(2, 20, absl::Seconds(40));
-  Admit(3, 20, absl::Seconds(30));
-  // 20 steps, and a margin, still fit.
-  EXPECT_THAT(policy_.Choose(Room(1)), ElementsAre(Choice{1, 0}));
+  Admit(2, 20, absl::Seconds(100));
+  Admit(3, 20, absl::Seconds(90));
+  // Both need 25 seconds, margin included, alone and together: there is time.
+  ASSERT_THAT(policy_.Choose(Room(1)), ElementsAre(Choice{1, 0}));
   policy_.PutBack(1, {.image_index = 0, .rows_left = 4, .resident = true});
-  EXPECT_THAT(policy_.Choose(Room(3, kUnlimited, kStart + absl::Seconds(16))),
+  EXPECT_THAT(policy_.Choose(Room(3, kUnlimited, kStart + absl::Seconds(51))),
               ElementsAre(Choice{3, 0}, Choice{2, 0}, Choice{1, 0}));
+}
+
+TEST_F(StepPolicyDeadlines, LeastSlackGoesFirstAtOnceWhereTheyCompete) {
+  for (uint64_t id = 1; id <= 4; ++id) Admit(id, 20, absl::Seconds(60 - static_cast<int>(id)));
+  Admit(9, 5, absl::InfiniteDuration());
+  // 80 rows in shares of half a second: 40 seconds and the margin, of 59.
+  EXPECT_THAT(policy_.Choose(Room(2)), ElementsAre(Choice{4, 0}, Choice{3, 0}));
+}
+
+TEST_F(StepPolicyDeadlines, FitIfAllCanBeMetEarliestFirst) {
+  const auto fits = [this](int rows_left, absl::Duration deadline) {
+    PolicyGeneration generation = Of(99);
+    generation.deadline = kStart + deadline;
+    return policy_.DeadlinesFit(generation, Rows(1, rows_left), kStart);
+  };
+  // A row takes half a second; with the margin of a quarter, 1.6 rows go into a second.
+  EXPECT_TRUE(fits(16, absl::Seconds(10)));
+  EXPECT_FALSE(fits(17, absl::Seconds(10)));
+  Admit(1, 16, absl::Seconds(20));
+  EXPECT_TRUE(fits(16, absl::Seconds(10))) << "before the other, which keeps its time";
+  EXPECT_TRUE(fits(16, absl::Seconds(20)));
+  EXPECT_FALSE(fits(17, absl::Seconds(20))) << "together they are too much";
+  Admit(2, 16, absl::Seconds(20));
+  EXPECT_FALSE(fits(1, absl::Seconds(5))) << "would make the others late";
+  EXPECT_TRUE(fits(16, absl::Seconds(40)));
+  policy_.Remove(2);
+  EXPECT_TRUE(fits(1, absl::Seconds(5)));
+  Admit(3, 1000, absl::Seconds(30));
+  EXPECT_TRUE(fits(1, absl::Seconds(5))) << "what is late anyway is no reason";
 }
 
 TEST_F(StepPolicyDeadlines, AreKeptWithinATenantsShare) {
