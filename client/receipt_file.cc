@@ -7,17 +7,46 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace diffusiond {
 namespace {
 
-bool SamplerReads(const v1::Model& model, const std::string& sampler, const std::string& option) {
-  for (const v1::SamplerInfo& info : model.samplers()) {
-    if (info.name() != sampler) continue;
-    return std::find(info.options().begin(), info.options().end(), option) != info.options().end();
+// Sets in `request` what the model's sampler reads: fields of the same name in both messages.
+void SetSamplerOptions(const v1::ResolvedParameters& parameters, const v1::Model& model,
+                       v1::GenerateRequest* request) {
+  using google::protobuf::FieldDescriptor;
+  const auto sampler = std::find_if(
+      model.samplers().begin(), model.samplers().end(),
+      [&](const v1::SamplerInfo& info) { return info.name() == parameters.sampler(); });
+  if (sampler == model.samplers().end()) return;
+  const google::protobuf::Reflection& from = *parameters.GetReflection();
+  const google::protobuf::Reflection& to = *request->GetReflection();
+  for (const std::string& option : sampler->options()) {
+    const FieldDescriptor* source = parameters.GetDescriptor()->FindFieldByName(option);
+    const FieldDescriptor* target = request->GetDescriptor()->FindFieldByName(option);
+    // A newer server may have options that this client does not know.
+    if (source == nullptr || target == nullptr || source->cpp_type() != target->cpp_type())
+      continue;
+    switch (source->cpp_type()) {
+      case FieldDescriptor::CPPTYPE_BOOL:
+        to.SetBool(request, target, from.GetBool(parameters, source));
+        break;
+      case FieldDescriptor::CPPTYPE_FLOAT:
+        to.SetFloat(request, target, from.GetFloat(parameters, source));
+        break;
+      case FieldDescriptor::CPPTYPE_UINT32:
+        to.SetUInt32(request, target, from.GetUInt32(parameters, source));
+        break;
+      case FieldDescriptor::CPPTYPE_STRING:
+        to.SetString(request, target, from.GetString(parameters, source));
+        break;
+      default:
+        break;
+    }
   }
-  return false;
 }
 
 }  // namespace
@@ -78,12 +107,7 @@ v1::GenerateRequest RequestFromReceipt(const v1::Receipt& receipt, const v1::Mod
   request.set_guidance_scale(parameters.guidance_scale());
   request.set_sampler(parameters.sampler());
   request.set_steps(parameters.steps());
-  if (SamplerReads(model, parameters.sampler(), "eta")) request.set_eta(parameters.eta());
-  if (SamplerReads(model, parameters.sampler(), "variance")) {
-    request.set_variance(parameters.variance());
-  }
-  request.set_timestep_spacing(parameters.timestep_spacing());
-  request.set_clip_sample(parameters.clip_sample());
+  SetSamplerOptions(parameters, model, &request);
   request.set_format(parameters.format());
   return request;
 }

@@ -2,6 +2,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/ascii.h"
@@ -11,6 +13,7 @@
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
 #include "client/commands/generation_run.h"
+#include "client/commands/sampling_flags.h"
 #include "client/output_files.h"
 #include "client/picture_codec.h"
 
@@ -20,16 +23,8 @@ ABSL_FLAG(std::optional<uint32_t>, count, std::nullopt,
           "=N: images to draw; 4, or 1 if --out is a file");
 ABSL_FLAG(std::optional<uint64_t>, seed, std::nullopt,
           "=N: the same seed draws the same images; drawn at random if not given");
-ABSL_FLAG(std::optional<uint32_t>, steps, std::nullopt,
-          "=N: denoising steps; more take longer and look better");
-ABSL_FLAG(std::string, sampler, "", "=NAME: see diffusionctl samplers");
-ABSL_FLAG(std::optional<float>, eta, std::nullopt, "=0..1: ddim: 0 deterministic, 1 as ddpm");
 ABSL_FLAG(std::optional<float>, guidance, std::nullopt,
           "=SCALE: classifier-free guidance; 1 is none, more is more typical of the class");
-ABSL_FLAG(std::string, variance, "", "=NAME: ddpm: fixed_small, fixed_large or zero");
-ABSL_FLAG(std::string, spacing, "", "=NAME: of timesteps: leading, trailing or linspace");
-ABSL_FLAG(std::optional<bool>, clip_sample, std::nullopt,
-          "clamp x0-hat to the data's range at every step");
 ABSL_FLAG(std::string, format, "",
           "=png|webp|jpeg|raw: of the files; by --out's extension, or png");
 ABSL_FLAG(std::optional<uint32_t>, preview_every, std::nullopt,
@@ -94,16 +89,9 @@ absl::StatusOr<v1::GenerateRequest> RequestByFlags() {
   } else if (!name.empty()) {
     request.set_class_name(name);
   }
-  if (const auto steps = absl::GetFlag(FLAGS_steps); steps.has_value()) request.set_steps(*steps);
-  request.set_sampler(absl::GetFlag(FLAGS_sampler));
-  if (const auto eta = absl::GetFlag(FLAGS_eta); eta.has_value()) request.set_eta(*eta);
+  SetSamplingByFlags(request);
   if (const auto scale = absl::GetFlag(FLAGS_guidance); scale.has_value()) {
     request.set_guidance_scale(*scale);
-  }
-  request.set_variance(absl::GetFlag(FLAGS_variance));
-  request.set_timestep_spacing(absl::GetFlag(FLAGS_spacing));
-  if (const auto clip = absl::GetFlag(FLAGS_clip_sample); clip.has_value()) {
-    request.set_clip_sample(*clip);
   }
   v1::Priority priority;
   const std::string name = absl::GetFlag(FLAGS_priority);
@@ -192,14 +180,15 @@ int Run(const std::vector<std::string>&, CommandContext& command_context) {
 }  // namespace
 
 Command GenerateCommand() {
+  std::vector<std::string> flags = {"model",   "class",         "count",   "seed",  "guidance",
+                                    "format",  "out",           "receipt", "sheet", "strip",
+                                    "preview", "preview_every", "width",   "quiet", "priority"};
+  flags.insert(flags.end(), kSamplingFlags.begin(), kSamplingFlags.end());
   return {.name = "generate",
           .arguments = "",
           .summary = "draw images, show them while they appear, and save them",
           .details = "What is not given is the model's default (diffusionctl models NAME).\n",
-          .flags = WithConnectionFlags(
-              {"model", "class",    "count",   "seed",          "steps",  "sampler", "guidance",
-               "eta",   "variance", "spacing", "clip_sample",   "format", "out",     "receipt",
-               "sheet", "strip",    "preview", "preview_every", "width",  "quiet",   "priority"}),
+          .flags = WithConnectionFlags(std::move(flags)),
           .run = Run};
 }
 

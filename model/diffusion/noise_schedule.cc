@@ -68,27 +68,64 @@ std::vector<float> MakeBetas(const SchedulerConfig& config) {
                   count);
 }
 
+std::vector<float> CumulativeProduct(const std::vector<float>& betas) {
+  std::vector<float> alphas_cumprod;
+  alphas_cumprod.reserve(betas.size());
+  double product = 1;  // LibTorch's cumprod of float32 accumulates in double.
+  for (const float beta : betas) {
+    product *= static_cast<double>(1 - beta);
+    alphas_cumprod.push_back(static_cast<float>(product));
+  }
+  return alphas_cumprod;
+}
+
+// Betas whose last alpha_bar is 0: sqrt(alpha_bar) is shifted and stretched so that its first value
+// stays (Lin et al. 2023, algorithm 1). At least two.
+std::vector<float> RescaledToZeroSnr(const std::vector<float>& betas) {
+  std::vector<float> signal = CumulativeProduct(betas);
+  for (float& value : signal) value = std::sqrt(value);
+  const float first = signal.front(), last = signal.back();
+  for (float& value : signal) value = (value - last) * (first / (first - last));
+  std::vector<float> rescaled;
+  rescaled.reserve(betas.size());
+  float before = 1;
+  for (const float value : signal) {
+    const float alpha_bar = value * value;
+    rescaled.push_back(1 - alpha_bar / before);
+    before = alpha_bar;
+  }
+  return rescaled;
+}
+
+absl::Status CheckAlphasCumprod(const std::vector<float>& alphas_cumprod,
+                                const std::vector<float>& betas, bool zero_snr) {
+  for (size_t t = 0; t < alphas_cumprod.size(); ++t) {
+    const float alpha_bar = alphas_cumprod[t];
+    const bool may_be_zero = zero_snr && t + 1 == alphas_cumprod.size();
+    if ((alpha_bar > 0 || (may_be_zero && alpha_bar == 0)) && alpha_bar < 1) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("the noise schedule gives alphas_cumprod[", t, "] = ", alpha_bar,
+                     "; it must be in (0, 1): beta[", t, "] is ", betas[t]));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<NoiseSchedule> NoiseSchedule::Create(const SchedulerConfig& config) {
   if (absl::Status status = Validate(config); !status.ok()) return status;
-  if (config.rescale_betas_zero_snr) {
-    return absl::UnimplementedError("rescale_betas_zero_snr is true; only false is supported");
-  }
+  const bool zero_snr = config.rescale_betas_zero_snr;
   std::vector<float> betas = MakeBetas(config);
-  std::vector<float> alphas_cumprod;
-  alphas_cumprod.reserve(betas.size());
-  double product = 1;  // LibTorch's cumprod of float32 accumulates in double.
-  for (size_t t = 0; t < betas.size(); ++t) {
-    product *= static_cast<double>(1 - betas[t]);
-    const float alpha_bar = static_cast<float>(product);
-    if (!(alpha_bar > 0 && alpha_bar < 1)) {
+  if (zero_snr) {
+    if (betas.size() < 2 || !(betas.back() > 0)) {
       return absl::InvalidArgumentError(
-          absl::StrCat("the noise schedule gives alphas_cumprod[", t, "] = ", alpha_bar,
-                       "; it must be in (0, 1): beta[", t, "] is ", betas[t]));
+          "rescale_betas_zero_snr is true; it needs 2 timesteps and a last beta above 0");
     }
-    alphas_cumprod.push_back(alpha_bar);
+    betas = RescaledToZeroSnr(betas);
   }
+  std::vector<float> alphas_cumprod = CumulativeProduct(betas);
+  absl::Status status = CheckAlphasCumprod(alphas_cumprod, betas, zero_snr);
+  if (!status.ok()) return status;
   return NoiseSchedule(std::move(betas), std::move(alphas_cumprod));
 }
 

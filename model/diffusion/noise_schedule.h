@@ -27,15 +27,15 @@ enum class PredictionType {
 // Immutable.
 class NoiseSchedule {
  public:
-  // INVALID_ARGUMENT names the field, its value and the range. UNIMPLEMENTED:
-  // rescale_betas_zero_snr.
+  // INVALID_ARGUMENT names the field, its value and the range.
   static absl::StatusOr<NoiseSchedule> Create(const SchedulerConfig& config);
 
   int64_t num_train_timesteps() const { return static_cast<int64_t>(alphas_cumprod_.size()); }
   const std::vector<float>& betas() const { return betas_; }
   const std::vector<float>& alphas_cumprod() const { return alphas_cumprod_; }
 
-  // alpha_bar_t, 0 <= t < num_train_timesteps().
+  // alpha_bar_t, 0 <= t < num_train_timesteps(). In (0, 1), but for rescale_betas_zero_snr, where
+  // the last is 0.
   double alpha_bar(int64_t t) const { return alphas_cumprod_[static_cast<size_t>(t)]; }
 
  private:

@@ -41,6 +41,11 @@ constexpr std::array<absl::string_view, 4> kBetaSchedules = {"linear", "scaled_l
 constexpr std::array<absl::string_view, 6> kVarianceTypes = {
     "fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"};
 constexpr std::array<absl::string_view, 3> kPredictionTypes = {"epsilon", "sample", "v_prediction"};
+constexpr std::array<absl::string_view, 4> kAlgorithmTypes = {"dpmsolver", "dpmsolver++",
+                                                              "sde-dpmsolver", "sde-dpmsolver++"};
+constexpr std::array<absl::string_view, 7> kSolverTypes = {
+    "midpoint", "heun", "bh1", "bh2", "logrho", "dpmsolver", "dpmsolver++"};
+constexpr std::array<absl::string_view, 2> kFinalSigmasTypes = {"zero", "sigma_min"};
 constexpr std::array<absl::string_view, 3> kSpacings = {"leading", "trailing", "linspace"};
 
 absl::Status CheckName(const char* field, const std::string& value, Names allowed) {
@@ -76,7 +81,46 @@ absl::Status CheckBetas(const SchedulerConfig& config) {
   return status;
 }
 
+absl::Status CheckSolver(const SolverConfig& solver) {
+  absl::Status status = CheckRange("solver_order", static_cast<double>(solver.solver_order), 1, 3);
+  status.Update(CheckName("algorithm_type", solver.algorithm_type, kAlgorithmTypes));
+  if (!solver.solver_type.empty()) {
+    status.Update(CheckName("solver_type", solver.solver_type, kSolverTypes));
+  }
+  status.Update(CheckName("final_sigmas_type", solver.final_sigmas_type, kFinalSigmasTypes));
+  if (std::isnan(solver.lambda_min_clipped)) {
+    status.Update(absl::InvalidArgumentError("lambda_min_clipped is nan"));
+  }
+  return status;
+}
+
 }  // namespace
+
+SchedulerConfig SchedulerDefaults(const std::string& class_name) {
+  SchedulerConfig config;
+  config.class_name = class_name;
+  const bool dpm = class_name == "DPMSolverMultistepScheduler";
+  const bool unipc = class_name == "UniPCMultistepScheduler";
+  const bool heun = class_name == "HeunDiscreteScheduler";
+  const bool sigma_space = heun || class_name == "EulerDiscreteScheduler" ||
+                           class_name == "EulerAncestralDiscreteScheduler" ||
+                           class_name == "LMSDiscreteScheduler";
+  if (dpm) config.solver.solver_type = "midpoint";
+  if (unipc) config.solver.solver_type = "bh2";
+  if (dpm || unipc || sigma_space) {
+    config.timestep_spacing = "linspace";
+    config.clip_sample = false;
+  }
+  if (heun) {
+    config.beta_start = 0.00085;
+    config.beta_end = 0.012;
+  }
+  if (class_name == "PNDMScheduler") {
+    config.clip_sample = false;
+    config.set_alpha_to_one = false;
+  }
+  return config;
+}
 
 absl::Status Validate(const SchedulerConfig& config) {
   absl::Status status = CheckName("_class_name", config.class_name, kClasses);
@@ -95,6 +139,7 @@ absl::Status Validate(const SchedulerConfig& config) {
   status.Update(CheckName("timestep_spacing", config.timestep_spacing, kSpacings));
   status.Update(CheckRange("steps_offset", static_cast<double>(config.steps_offset), 0,
                            static_cast<double>(config.num_train_timesteps)));
+  status.Update(CheckSolver(config.solver));
   return status;
 }
 

@@ -4,12 +4,32 @@
 #define DIFFUSIOND_MODEL_DIFFUSION_SCHEDULER_CONFIG_H_
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 
 namespace diffusiond {
+
+// What classes other than DDPM's and DDIM's add. Names are the JSON fields', but for
+// sigma_schedule.
+struct SolverConfig {
+  int64_t solver_order = 2;                    // 1 to 3.
+  std::string algorithm_type = "dpmsolver++";  // DPMSolverMultistepScheduler.
+  std::string solver_type;                     // Empty: the class has none.
+  bool lower_order_final = true;
+  bool euler_at_final = false;
+  bool predict_x0 = true;
+  bool skip_prk_steps = false;
+  // use_karras_sigmas, use_exponential_sigmas or use_lu_lambdas ("exponential": both are even in
+  // log(sigma)), use_beta_sigmas, use_flow_sigmas; none of them: "timesteps".
+  std::string sigma_schedule = "timesteps";
+  std::string final_sigmas_type = "zero";  // "zero" or "sigma_min".
+  double lambda_min_clipped = -std::numeric_limits<double>::infinity();
+
+  friend bool operator==(const SolverConfig&, const SolverConfig&) = default;
+};
 
 // Values are DDPMScheduler's defaults. Names are the JSON fields'.
 struct SchedulerConfig {
@@ -31,10 +51,14 @@ struct SchedulerConfig {
   std::string timestep_spacing = "leading";  // "leading", "trailing" or "linspace".
   int64_t steps_offset = 0;
   bool rescale_betas_zero_snr = false;
-  bool set_alpha_to_one = true;  // DDIM only.
+  bool set_alpha_to_one = true;  // DDIM and PNDM only.
+  SolverConfig solver;
 
   friend bool operator==(const SchedulerConfig&, const SchedulerConfig&) = default;
 };
+
+// What a configuration of that class means by the fields it leaves out.
+SchedulerConfig SchedulerDefaults(const std::string& class_name);
 
 // OK if every field is in range; else names the field, its value and the range.
 absl::Status Validate(const SchedulerConfig& config);

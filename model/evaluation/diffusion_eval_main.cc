@@ -80,7 +80,7 @@ absl::StatusOr<Setting> ParseSetting(const SchedulerConfig& scheduler, const std
     return absl::InvalidArgumentError(absl::StrCat(
         "--sweep has \"", text, "\"; it must be sampler:steps:eta:guidance[:samples]"));
   }
-  setting.sampling.sampler = parts[0];
+  setting.sampling = ForSampler(parts[0], setting.sampling);
   return setting;
 }
 
@@ -89,7 +89,7 @@ Setting DefaultSetting(const CheckpointConfig& config) {
   setting.sampling = DefaultSamplingOptions(config.scheduler);
   setting.samples = absl::GetFlag(FLAGS_samples);
   if (config.generation.has_value()) {
-    setting.sampling.sampler = config.generation->sampler;
+    setting.sampling = ForSampler(config.generation->sampler, setting.sampling);
     setting.sampling.steps = config.generation->steps;
     setting.sampling.eta = config.generation->eta;
     setting.guidance_scale = config.generation->guidance_scale;

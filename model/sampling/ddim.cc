@@ -1,10 +1,10 @@
 // DDIM: Song, Meng and Ermon 2020, equation 12 with sigma from equation 16.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "model/sampling/network_row.h"
 #include "model/sampling/parameterization.h"
 #include "model/sampling/sampler.h"
 #include "model/sampling/timesteps.h"
@@ -37,12 +37,7 @@ absl::StatusOr<SamplingPlan> CompileDdim(const ModelSchedule& model,
     const double direction = std::sqrt(std::max(0.0, 1 - alpha_bar_next - sigma * sigma));
     const Parameterization p = Parameterize(model.prediction_type, alpha_bar);
 
-    PlanRow row;
-    row.timestep = static_cast<double>(t);
-    row.d_x = p.x0_x;
-    row.d_f = p.x0_f;
-    row.clip_range =
-        options.clip_sample ? model.clip_sample_range : std::numeric_limits<double>::infinity();
+    PlanRow row = VariancePreservingRow(model, options, alpha_bar, static_cast<double>(t));
     const double signal_next = std::sqrt(alpha_bar_next);
     if (options.use_clipped_model_output) {
       const double noise = std::sqrt(1 - alpha_bar);
@@ -65,7 +60,9 @@ const Sampler& DdimSampler() {
   static const auto& sampler = *new Sampler{
       .name = "ddim",
       .description = "deterministic at eta 0, ancestral at eta 1 (Song et al. 2020, equation 12)",
-      .options = {"eta", "timestep_spacing", "clip_sample"},
+      .options = {"eta", "timestep_spacing", "clip_sample", "thresholding",
+                  "dynamic_thresholding_ratio", "sample_max_value"},
+      .solver_types = {},
       .compile = CompileDdim};
   return sampler;
 }

@@ -2,11 +2,10 @@
 // which holds for any subsequence of timesteps (Nichol and Dhariwal 2021, section 4).
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "model/sampling/parameterization.h"
+#include "model/sampling/network_row.h"
 #include "model/sampling/sampler.h"
 #include "model/sampling/timesteps.h"
 
@@ -39,14 +38,8 @@ absl::StatusOr<SamplingPlan> CompileDdpm(const ModelSchedule& model,
     const double alpha = alpha_bar / alpha_bar_next;
     const double beta = 1 - alpha;
     const double beta_tilde = std::max((1 - alpha_bar_next) / (1 - alpha_bar) * beta, kMinVariance);
-    const Parameterization p = Parameterize(model.prediction_type, alpha_bar);
 
-    PlanRow row;
-    row.timestep = static_cast<double>(t);
-    row.d_x = p.x0_x;
-    row.d_f = p.x0_f;
-    row.clip_range =
-        options.clip_sample ? model.clip_sample_range : std::numeric_limits<double>::infinity();
+    PlanRow row = VariancePreservingRow(model, options, alpha_bar, static_cast<double>(t));
     const double c_x = std::sqrt(alpha) * (1 - alpha_bar_next) / (1 - alpha_bar);
     const double c_d = std::sqrt(alpha_bar_next) * beta / (1 - alpha_bar);
     const double sigma = zero || t == 0 ? 0 : std::sqrt(large ? beta : beta_tilde);
@@ -64,7 +57,9 @@ const Sampler& DdpmSampler() {
   static const auto& sampler =
       *new Sampler{.name = "ddpm",
                    .description = "ancestral sampling (Ho et al. 2020, algorithm 2)",
-                   .options = {"variance", "timestep_spacing", "clip_sample"},
+                   .options = {"variance", "timestep_spacing", "clip_sample", "thresholding",
+                               "dynamic_thresholding_ratio", "sample_max_value"},
+                   .solver_types = {},
                    .compile = CompileDdpm};
   return sampler;
 }

@@ -1,5 +1,8 @@
 #include "model/sampling/sampler.h"
 
+#include <algorithm>
+#include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -8,14 +11,63 @@
 
 namespace diffusiond {
 
+namespace {
+
+struct ClassSampler {
+  const char* class_name;
+  const char* sampler;
+};
+
+// Those left open in their scheduler's configuration is how many steps to take: the peer's
+// pipelines have 1000 for the first two, and about 50 for the others.
+constexpr int64_t kSolverSteps = 50;
+constexpr ClassSampler kClassSamplers[] = {
+    {"DDPMScheduler", "ddpm"},
+    {"DDIMScheduler", "ddim"},
+    {"DPMSolverMultistepScheduler", "dpmpp"},
+    {"EulerAncestralDiscreteScheduler", "euler_ancestral"},
+    {"EulerDiscreteScheduler", "euler"},
+    {"HeunDiscreteScheduler", "heun"},
+    {"LMSDiscreteScheduler", "lms"},
+    {"PNDMScheduler", "pndm"},
+    {"UniPCMultistepScheduler", "unipc"},
+};
+
+absl::Status CheckThresholding(const SamplingOptions& options) {
+  if (!options.thresholding) return absl::OkStatus();
+  if (!(options.dynamic_thresholding_ratio > 0 && options.dynamic_thresholding_ratio <= 1)) {
+    return absl::InvalidArgumentError(absl::StrCat("dynamic_thresholding_ratio is ",
+                                                   options.dynamic_thresholding_ratio,
+                                                   "; it must be above 0, up to 1"));
+  }
+  if (!(options.sample_max_value >= 1)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("sample_max_value is ", options.sample_max_value, "; it must be at least 1"));
+  }
+  return absl::OkStatus();
+}
+
+// Whatever formula divided by zero: no image comes of it.
+absl::Status CheckFinite(const SamplingPlan& plan, const SamplingOptions& options) {
+  for (const PlanRow& row : plan.rows) {
+    const double sum = std::accumulate(row.update.begin(), row.update.end(),
+                                       row.timestep + row.c_in + row.d_x + row.d_f + row.d_z);
+    if (std::isfinite(sum)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("sampler ", options.sampler, " has no finite step at timestep ", row.timestep,
+                     " with steps ", options.steps, " and timestep_spacing ",
+                     options.timestep_spacing, " on this model's noise schedule"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::StatusOr<ModelSchedule> MakeModelSchedule(const SchedulerConfig& config) {
   absl::StatusOr<NoiseSchedule> schedule = NoiseSchedule::Create(config);
   if (!schedule.ok()) return schedule.status();
   absl::StatusOr<PredictionType> prediction = ParsePredictionType(config.prediction_type);
   if (!prediction.ok()) return prediction.status();
-  if (config.thresholding) {
-    return absl::UnimplementedError("thresholding is true; only false is supported");
-  }
   if (config.variance_type == "learned" || config.variance_type == "learned_range") {
     return absl::UnimplementedError(absl::StrCat("variance_type is \"", config.variance_type,
                                                  "\"; learned variances are not supported"));
@@ -24,33 +76,76 @@ absl::StatusOr<ModelSchedule> MakeModelSchedule(const SchedulerConfig& config) {
                        .prediction_type = *prediction,
                        .clip_sample_range = config.clip_sample_range,
                        .steps_offset = config.steps_offset,
-                       .set_alpha_to_one = config.set_alpha_to_one};
+                       .set_alpha_to_one = config.set_alpha_to_one,
+                       .lambda_min_clipped = config.solver.lambda_min_clipped,
+                       .cosine = config.beta_schedule == "squaredcos_cap_v2"};
 }
 
 SamplingOptions DefaultSamplingOptions(const SchedulerConfig& config) {
   SamplingOptions options;
-  options.sampler = config.class_name == "DDIMScheduler" ? "ddim" : "ddpm";
   options.steps = config.num_train_timesteps;
-  if (config.variance_type.rfind("fixed_large", 0) == 0) options.variance = "fixed_large";
+  for (const ClassSampler& entry : kClassSamplers) {
+    if (config.class_name == entry.class_name) options.sampler = entry.sampler;
+  }
+  if (options.sampler != "ddpm" && options.sampler != "ddim") {
+    options.steps = std::min(options.steps, kSolverSteps);
+  }
+  // The logarithms are a detail of the peer's arithmetic, but its fixed_large_log is NaN: refused.
+  if (config.variance_type != "fixed_small_log") options.variance = config.variance_type;
   options.timestep_spacing = config.timestep_spacing;
   options.clip_sample = config.clip_sample;
+  options.thresholding = config.thresholding;
+  options.dynamic_thresholding_ratio = config.dynamic_thresholding_ratio;
+  options.sample_max_value = config.sample_max_value;
+  const SolverConfig& solver = config.solver;
+  options.sigma_schedule = solver.sigma_schedule;
+  options.final_sigmas_type = solver.final_sigmas_type;
+  options.solver_order = solver.solver_order;
+  options.solver_type = solver.solver_type;
+  options.algorithm_type = solver.algorithm_type;
+  options.lower_order_final = solver.lower_order_final;
+  options.euler_at_final = solver.euler_at_final;
+  options.predict_x0 = solver.predict_x0;
+  options.skip_prk_steps = solver.skip_prk_steps;
+  return options;
+}
+
+SamplingOptions ForSampler(const std::string& sampler, SamplingOptions options) {
+  options.sampler = sampler;
+  for (const Sampler& known : Samplers()) {
+    if (known.name != sampler || known.solver_types.empty()) continue;
+    const std::vector<std::string>& types = known.solver_types;
+    if (std::find(types.begin(), types.end(), options.solver_type) == types.end()) {
+      options.solver_type = types.front();
+    }
+  }
   return options;
 }
 
 std::span<const Sampler> Samplers() {
-  static const auto& samplers = *new std::vector<Sampler>{DdimSampler(), DdpmSampler()};
+  static const auto& samplers = *new std::vector<Sampler>{
+      DdimSampler(), DdpmSampler(), DpmppSampler(), EulerSampler(), EulerAncestralSampler(),
+      HeunSampler(), LmsSampler(),  PndmSampler(),  UniPcSampler()};
   return samplers;
 }
 
-absl::StatusOr<SamplingPlan> CompilePlan(const ModelSchedule& model,
-                                         const SamplingOptions& options) {
+absl::StatusOr<SamplingPlan> CompilePlan(const ModelSchedule& model, const SamplingOptions& asked) {
   std::vector<std::string> names;
   for (const Sampler& sampler : Samplers()) {
-    if (sampler.name == options.sampler) return sampler.compile(model, options);
     names.push_back(sampler.name);
+    if (sampler.name != asked.sampler) continue;
+    if (absl::Status status = CheckThresholding(asked); !status.ok()) return status;
+    SamplingOptions options = asked;
+    if (options.solver_type.empty() && !sampler.solver_types.empty()) {
+      options.solver_type = sampler.solver_types.front();
+    }
+    absl::StatusOr<SamplingPlan> plan = sampler.compile(model, options);
+    if (!plan.ok()) return plan;
+    if (absl::Status status = CheckFinite(*plan, options); !status.ok()) return status;
+    return plan;
   }
-  return absl::InvalidArgumentError(absl::StrCat("sampler is \"", options.sampler,
-                                                 "\"; it must be ", absl::StrJoin(names, " or ")));
+  return absl::InvalidArgumentError(absl::StrCat("sampler is \"", asked.sampler, "\"; it must be ",
+                                                 absl::StrJoin(names, " or ")));
 }
 
 }  // namespace diffusiond

@@ -3,8 +3,10 @@
 #define DIFFUSIOND_MODEL_SAMPLING_SAMPLER_H_
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -24,7 +26,39 @@ struct SamplingOptions {
   bool clip_sample = true;
   bool use_clipped_model_output = false;  // DDIM: take epsilon from the clipped D.
 
+  // Dynamic thresholding of D, in place of clip_sample. See PlanRow::threshold_quantile.
+  bool thresholding = false;
+  double dynamic_thresholding_ratio = 0.995;  // The quantile, above 0, up to 1.
+  double sample_max_value = 1;                // At least 1.
+
+  // See sigma_ladder.h: "timesteps", "karras" or "exponential".
+  std::string sigma_schedule = "timesteps";
+  std::string final_sigmas_type = "zero";  // Or "sigma_min".
+  // Euler's churn (Karras et al. 2022, algorithm 2). All at least 0; s_tmax may be infinite.
+  double s_churn = 0;
+  double s_tmin = 0;
+  double s_tmax = std::numeric_limits<double>::infinity();
+  double s_noise = 1;
+
+  int64_t solver_order = 2;                    // 1 .. 3.
+  std::string solver_type;                     // Empty: the first of the sampler's solver_types.
+  std::string algorithm_type = "dpmsolver++";  // Or "sde-dpmsolver++".
+  bool lower_order_final = true;               // The last steps of few take lower orders.
+  bool euler_at_final = false;                 // The last step is of order 1.
+  bool predict_x0 = true;                      // UniPC: interpolate D rather than epsilon.
+  bool skip_prk_steps = false;                 // PNDM: start without Runge-Kutta steps.
+
   friend bool operator==(const SamplingOptions&, const SamplingOptions&) = default;
+
+  template <typename H>
+  friend H AbslHashValue(H h, const SamplingOptions& o) {
+    h = H::combine(std::move(h), o.sampler, o.steps, o.eta, o.variance, o.timestep_spacing,
+                   o.clip_sample, o.use_clipped_model_output, o.thresholding,
+                   o.dynamic_thresholding_ratio, o.sample_max_value);
+    return H::combine(std::move(h), o.sigma_schedule, o.final_sigmas_type, o.s_churn, o.s_tmin,
+                      o.s_tmax, o.s_noise, o.solver_order, o.solver_type, o.algorithm_type,
+                      o.lower_order_final, o.euler_at_final, o.predict_x0, o.skip_prk_steps);
+  }
 };
 
 // What the checkpoint fixes.
@@ -33,32 +67,48 @@ struct ModelSchedule {
   PredictionType prediction_type = PredictionType::kEpsilon;
   double clip_sample_range = 1;
   int64_t steps_offset = 0;
-  bool set_alpha_to_one = true;  // Else the last DDIM step goes to alpha_bar_0 instead of 1.
+  bool set_alpha_to_one = true;  // Else the last DDIM or PNDM step goes to alpha_bar_0, not 1.
+  // DPM-Solver++ begins at the first timestep with log(alpha / sigma) of at least this.
+  double lambda_min_clipped = -std::numeric_limits<double>::infinity();
+  bool cosine = false;  // The schedule is squaredcos_cap_v2.
 };
 
-// UNIMPLEMENTED: thresholding, learned variance.
+// UNIMPLEMENTED: learned variance.
 absl::StatusOr<ModelSchedule> MakeModelSchedule(const SchedulerConfig& config);
 
-// The options that a checkpoint's own scheduler stands for.
+// The options that a checkpoint's own scheduler stands for; DDPM's if it is of a class that no
+// sampler here stands for.
 SamplingOptions DefaultSamplingOptions(const SchedulerConfig& config);
 
 struct Sampler {
   std::string name;
-  std::string description;           // One line, with paper and equation.
-  std::vector<std::string> options;  // Fields of SamplingOptions it reads, beside steps.
+  std::string description;                // One line, with paper and equation.
+  std::vector<std::string> options;       // Fields of SamplingOptions it reads, beside steps.
+  std::vector<std::string> solver_types;  // That it knows, its default first; empty: reads none.
   absl::StatusOr<SamplingPlan> (*compile)(const ModelSchedule&, const SamplingOptions&);
 };
+
+// `options` for the sampler of that name: what only another knows as solver_type becomes its first.
+SamplingOptions ForSampler(const std::string& sampler, SamplingOptions options);
 
 // The samplers of this build, by name.
 std::span<const Sampler> Samplers();
 
-// INVALID_ARGUMENT names the option, its value and what is allowed.
+// INVALID_ARGUMENT names the option, its value and what is allowed, or the timestep at which the
+// options give no finite step.
 absl::StatusOr<SamplingPlan> CompilePlan(const ModelSchedule& model,
                                          const SamplingOptions& options);
 
 // One file each.
 const Sampler& DdpmSampler();
 const Sampler& DdimSampler();
+const Sampler& DpmppSampler();
+const Sampler& EulerSampler();
+const Sampler& EulerAncestralSampler();
+const Sampler& HeunSampler();
+const Sampler& LmsSampler();
+const Sampler& PndmSampler();
+const Sampler& UniPcSampler();
 
 }  // namespace diffusiond
 

@@ -5,7 +5,7 @@
 // (NoiseSchedule, SamplingOptions) -> SamplingPlan, and whoever runs plans knows no sampler.
 //
 //   F = network(c_in * x, timestep)
-//   D = clip(d_x * x + d_f * F)
+//   D = clip(d_x * x + d_f * F + d_z * z)
 //   [x, saved...] = update * [x, saved..., D, F, z],  z ~ N(0, I) from RowNoise
 //
 // Plain data, no tensors.
@@ -18,17 +18,26 @@
 
 namespace diffusiond {
 
+// Registers that a plan may have: PNDM with its Runge-Kutta start needs 6.
+inline constexpr int kMaxRegisters = 8;
+
 // One network evaluation of one image.
 struct PlanRow {
   double timestep = 0;  // What the network is told; may be fractional.
   double c_in = 1;      // Scale of x on entering the network.
   double d_x = 0;       // D = d_x * x + d_f * F, before clipping.
   double d_f = 0;
+  double d_z = 0;
   // D is clamped to [-clip_range, clip_range]; infinity means it is not.
   double clip_range = 0;
+  // Dynamic thresholding in place of the clamp (Saharia et al. 2022, section 2.3): with s this
+  // quantile of |D| over the image, limited to 1 .. threshold_max, D = clamp(D, -s, s) / s. 0:
+  // none.
+  double threshold_quantile = 0;
+  double threshold_max = 1;
   // Row-major [registers, registers + 3]: new registers from [x, saved..., D, F, z].
   std::vector<double> update;
-  // Whether column z of `update` has a non-zero entry: rows without noise draw none.
+  // Whether d_z or column z of `update` has a non-zero entry: rows without noise draw none.
   bool draws_noise = false;
   // A preview of x_t shows preview_scale * x, x after this row: 1 where x keeps variance near 1.
   double preview_scale = 1;
@@ -40,7 +49,8 @@ struct PlanRow {
 };
 
 struct SamplingPlan {
-  // Image-shaped registers: x, then what the sampler saves between rows. At least 1.
+  // Image-shaped registers: x, then what the sampler saves between rows, zero before row 0.
+  // 1 .. kMaxRegisters.
   int registers = 1;
   // x before row 0 is init_scale * z.
   double init_scale = 1;

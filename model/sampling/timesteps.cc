@@ -6,41 +6,105 @@
 #include "absl/strings/str_cat.h"
 
 namespace diffusiond {
+namespace {
+
+absl::Status CheckSpacing(const std::string& spacing) {
+  if (spacing == "leading" || spacing == "trailing" || spacing == "linspace") {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("timestep_spacing is \"", spacing,
+                                                 "\"; it must be leading, trailing or linspace"));
+}
+
+absl::Status CheckFirst(double first, int64_t t_count, int64_t steps, int64_t steps_offset) {
+  if (first < static_cast<double>(t_count)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "steps ", steps, " with timestep_spacing leading and steps_offset ", steps_offset,
+      " starts at timestep ", first, "; the model knows 0 .. ", t_count - 1));
+}
+
+// Entry i, from the first, of numpy.linspace(0, last, n) reversed: i * step, and the end point
+// exact. One entry is 0.
+double Linspace(double last, int64_t n, int64_t i) {
+  if (n == 1) return 0;
+  if (i == 0) return last;
+  return static_cast<double>(n - 1 - i) * (last / static_cast<double>(n - 1));
+}
+
+// From `top` down in steps of t_count / n, less 1.
+int64_t Trailing(int64_t top, int64_t t_count, int64_t n, int64_t i) {
+  const double ratio = static_cast<double>(t_count) / static_cast<double>(n);
+  return static_cast<int64_t>(
+             std::nearbyint(static_cast<double>(top) - static_cast<double>(i) * ratio)) -
+         1;
+}
+
+}  // namespace
+
+absl::Status CheckSteps(int64_t num_train_timesteps, int64_t steps) {
+  if (steps >= 1 && steps <= num_train_timesteps) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("steps is ", steps, "; it must be 1 .. ", num_train_timesteps));
+}
+
+absl::StatusOr<std::vector<double>> FractionalTimesteps(int64_t num_train_timesteps, int64_t steps,
+                                                        const std::string& spacing,
+                                                        int64_t steps_offset) {
+  const int64_t t_count = num_train_timesteps;
+  if (absl::Status status = CheckSteps(t_count, steps); !status.ok()) return status;
+  if (absl::Status status = CheckSpacing(spacing); !status.ok()) return status;
+  std::vector<double> timesteps;
+  timesteps.reserve(static_cast<size_t>(steps));
+  for (int64_t i = 0; i < steps; ++i) {
+    if (spacing == "linspace") {
+      timesteps.push_back(Linspace(static_cast<double>(t_count - 1), steps, i));
+    } else {
+      timesteps.push_back(static_cast<double>(
+          spacing == "leading" ? (steps - 1 - i) * (t_count / steps) + steps_offset
+                               : Trailing(t_count, t_count, steps, i)));
+    }
+  }
+  if (absl::Status status = CheckFirst(timesteps.front(), t_count, steps, steps_offset);
+      !status.ok()) {
+    return status;
+  }
+  return timesteps;
+}
 
 absl::StatusOr<std::vector<int64_t>> SpacedTimesteps(int64_t num_train_timesteps, int64_t steps,
                                                      const std::string& spacing,
                                                      int64_t steps_offset) {
+  absl::StatusOr<std::vector<double>> timesteps =
+      FractionalTimesteps(num_train_timesteps, steps, spacing, steps_offset);
+  if (!timesteps.ok()) return timesteps.status();
+  std::vector<int64_t> rounded;
+  rounded.reserve(timesteps->size());
+  for (const double t : *timesteps) rounded.push_back(static_cast<int64_t>(std::nearbyint(t)));
+  return rounded;
+}
+
+absl::StatusOr<std::vector<int64_t>> SolverTimesteps(int64_t num_train_timesteps, int64_t usable,
+                                                     int64_t steps, const std::string& spacing,
+                                                     int64_t steps_offset) {
   const int64_t t_count = num_train_timesteps;
-  if (steps < 1 || steps > t_count) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("steps is ", steps, "; it must be 1 .. ", t_count));
-  }
-  const double n = static_cast<double>(steps);
-  const double last = static_cast<double>(t_count - 1);
+  if (absl::Status status = CheckSteps(t_count, steps); !status.ok()) return status;
+  if (absl::Status status = CheckSpacing(spacing); !status.ok()) return status;
   std::vector<int64_t> timesteps;
   timesteps.reserve(static_cast<size_t>(steps));
   for (int64_t i = 0; i < steps; ++i) {
-    const double k = static_cast<double>(i);
-    if (spacing == "leading") {
-      timesteps.push_back((steps - 1 - i) * (t_count / steps) + steps_offset);
-    } else if (spacing == "trailing") {
-      const double ratio = static_cast<double>(t_count) / n;
-      timesteps.push_back(
-          static_cast<int64_t>(std::nearbyint(static_cast<double>(t_count) - k * ratio)) - 1);
-    } else if (spacing == "linspace") {
-      // numpy: i * step, and the end point exact. One step visits 0.
-      const double j = n - 1 - k;
-      const double value = steps == 1 ? 0 : (j == n - 1 ? last : j * (last / (n - 1)));
-      timesteps.push_back(static_cast<int64_t>(std::nearbyint(value)));
+    if (spacing == "linspace") {
+      timesteps.push_back(static_cast<int64_t>(
+          std::nearbyint(Linspace(static_cast<double>(usable - 1), steps + 1, i))));
+    } else if (spacing == "leading") {
+      timesteps.push_back((steps - i) * (usable / (steps + 1)) + steps_offset);
     } else {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "timestep_spacing is \"", spacing, "\"; it must be leading, trailing or linspace"));
+      timesteps.push_back(Trailing(usable, t_count, steps, i));
     }
   }
-  if (timesteps.front() >= t_count) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "steps ", steps, " with timestep_spacing leading and steps_offset ", steps_offset,
-        " starts at timestep ", timesteps.front(), "; the model knows 0 .. ", t_count - 1));
+  if (absl::Status status =
+          CheckFirst(static_cast<double>(timesteps.front()), t_count, steps, steps_offset);
+      !status.ok()) {
+    return status;
   }
   return timesteps;
 }

@@ -132,8 +132,8 @@ absl::StatusOr<TrainerOptions> OptionsFromFlags(const ImageDataset& data) {
   options.eval_every = absl::GetFlag(FLAGS_eval_every);
   options.sample_every = absl::GetFlag(FLAGS_sample_every);
   options.save_every = absl::GetFlag(FLAGS_save_every);
-  options.sampling = DefaultSamplingOptions(options.model.scheduler);
-  options.sampling.sampler = absl::GetFlag(FLAGS_sampler);
+  options.sampling =
+      ForSampler(absl::GetFlag(FLAGS_sampler), DefaultSamplingOptions(options.model.scheduler));
   options.sampling.steps = absl::GetFlag(FLAGS_sampler_steps);
   options.sampling.eta = absl::GetFlag(FLAGS_eta);
   options.guidance_scale = absl::GetFlag(FLAGS_guidance_scale);

@@ -1,7 +1,6 @@
 #include "server/rpc/generation_request.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -10,16 +9,13 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "server/rpc/closest_name.h"
 #include "server/rpc/field_violations.h"
 #include "server/rpc/proto_conversion.h"
+#include "server/rpc/sampling_fields.h"
 
 namespace diffusiond {
 namespace {
-
-constexpr std::array<absl::string_view, 3> kVariances = {"fixed_small", "fixed_large", "zero"};
-constexpr std::array<absl::string_view, 3> kTimestepSpacings = {"leading", "trailing", "linspace"};
 
 // Resolves the fields of one request on one model, noting each fault and going on.
 class Resolver {
@@ -38,15 +34,12 @@ class Resolver {
     ResolveGuidance();
     ResolveSampler();
     ResolveSteps();
-    ResolveEta();
-    ResolveVariance();
-    ResolveSpacing();
-    ResolveClipSample();
+    ReadSamplingFields(request_, sampler_, &result_.sampling, &violations_);
     result_.encoding = ResolveFormat("format", request_.format(), /*allow_raw=*/true);
     ResolvePreview();
     ResolvePriority();
     if (absl::Status status = violations_.ToStatus(); !status.ok()) return status;
-    ForgetUnreadOptions();
+    ForgetUnreadOptions(*sampler_, &result_.sampling);
     return std::move(result_);
   }
 
@@ -167,44 +160,6 @@ class Resolver {
     result_.sampling.steps = request_.steps();
   }
 
-  void ResolveEta() {
-    result_.sampling.eta = AsFloat(result_.sampling.eta);
-    if (!request_.has_eta()) return;
-    const float eta = request_.eta();
-    if (!(eta >= 0 && eta <= 1)) {
-      violations_.Add("eta", absl::StrCat(eta, " is not in 0 .. 1"));
-    } else {
-      RefuseIfUnread("eta", absl::StrCat(eta));
-    }
-    result_.sampling.eta = eta;
-  }
-
-  void ResolveVariance() {
-    if (request_.variance().empty()) return;
-    if (absl::c_linear_search(kVariances, request_.variance())) {
-      RefuseIfUnread("variance", QuoteValue(request_.variance()));
-    } else {
-      violations_.Add("variance", NotOneOf(request_.variance(), kVariances));
-    }
-    result_.sampling.variance = request_.variance();
-  }
-
-  void ResolveSpacing() {
-    if (request_.timestep_spacing().empty()) return;
-    if (absl::c_linear_search(kTimestepSpacings, request_.timestep_spacing())) {
-      RefuseIfUnread("timestep_spacing", QuoteValue(request_.timestep_spacing()));
-    } else {
-      violations_.Add("timestep_spacing", NotOneOf(request_.timestep_spacing(), kTimestepSpacings));
-    }
-    result_.sampling.timestep_spacing = request_.timestep_spacing();
-  }
-
-  void ResolveClipSample() {
-    if (!request_.has_clip_sample()) return;
-    RefuseIfUnread("clip_sample", request_.clip_sample() ? "true" : "false");
-    result_.sampling.clip_sample = request_.clip_sample();
-  }
-
   ImageEncoding ResolveFormat(absl::string_view field, v1::ImageFormat format, bool allow_raw) {
     const ImageEncoding encoding = FromProto(format);
     if (!v1::ImageFormat_IsValid(format)) {
@@ -266,32 +221,6 @@ class Resolver {
         static_cast<int>(std::min<uint32_t>(preview.max_side(), std::numeric_limits<int>::max()));
   }
 
-  // A value that would have no effect is a mistake of the caller's: better said than ignored.
-  void RefuseIfUnread(const std::string& field, absl::string_view value) {
-    if (sampler_ == nullptr || Reads(*sampler_, field)) return;
-    std::vector<std::string> readers;
-    for (const Sampler& sampler : Samplers()) {
-      if (Reads(sampler, field)) readers.push_back(sampler.name);
-    }
-    violations_.Add(field, absl::StrCat(value, " has no effect on sampler ", sampler_->name,
-                                        "; read by: ", absl::StrJoin(readers, ", ")));
-  }
-
-  // So that requests which differ only in what does not matter share a plan and a receipt.
-  void ForgetUnreadOptions() {
-    const SamplingOptions none;
-    SamplingOptions& sampling = result_.sampling;
-    if (!Reads(*sampler_, "eta")) sampling.eta = none.eta;
-    if (!Reads(*sampler_, "variance")) sampling.variance = none.variance;
-    if (!Reads(*sampler_, "timestep_spacing")) sampling.timestep_spacing = none.timestep_spacing;
-    if (!Reads(*sampler_, "clip_sample")) sampling.clip_sample = none.clip_sample;
-  }
-
-  template <typename Names>
-  static std::string NotOneOf(const std::string& value, const Names& names) {
-    return absl::StrCat(QuoteValue(value), " is not one of ", absl::StrJoin(names, ", "));
-  }
-
   static double AsFloat(double value) { return static_cast<double>(static_cast<float>(value)); }
 
   const v1::GenerateRequest& request_;
@@ -303,17 +232,6 @@ class Resolver {
 };
 
 }  // namespace
-
-const Sampler* FindSampler(absl::string_view name) {
-  for (const Sampler& sampler : Samplers()) {
-    if (sampler.name == name) return &sampler;
-  }
-  return nullptr;
-}
-
-bool Reads(const Sampler& sampler, absl::string_view field) {
-  return absl::c_linear_search(sampler.options, field);
-}
 
 absl::StatusOr<GenerationRequest> ParseGenerateRequest(const v1::GenerateRequest& request,
                                                        const ModelCatalog& catalog,

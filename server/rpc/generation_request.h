@@ -44,12 +44,6 @@ struct GenerationRequest {
   Priority priority = Priority::kNormal;
 };
 
-// Null if there is no sampler of that name.
-const Sampler* FindSampler(absl::string_view name);
-
-// Whether `sampler` reads that field of GenerateRequest; `steps` is read by all.
-bool Reads(const Sampler& sampler, absl::string_view field);
-
 enum class PreviewSupport { kAllowed, kNotAllowed };
 
 // `seed_if_absent` is used when the request names none. NOT_FOUND: no such model. INVALID_ARGUMENT:

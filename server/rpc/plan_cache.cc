@@ -9,9 +9,7 @@ namespace diffusiond {
 PlanCache::PlanCache(PlanCompiler compile, int capacity)
     : compile_(std::move(compile)), capacity_(std::max(capacity, 1)) {}
 
-size_t PlanCache::Hash::operator()(const SamplingOptions& o) const {
-  return absl::HashOf(o.sampler, o.steps, o.eta, o.variance, o.timestep_spacing, o.clip_sample);
-}
+size_t PlanCache::Hash::operator()(const SamplingOptions& o) const { return absl::HashOf(o); }
 
 absl::StatusOr<std::shared_ptr<const SamplingPlan>> PlanCache::Get(const SamplingOptions& options) {
   {

@@ -21,7 +21,7 @@ using PlanCompiler = std::function<absl::StatusOr<SamplingPlan>(const SamplingOp
 // Thread-safe. Plans handed out live on after they leave the cache.
 class PlanCache {
  public:
-  // A plan of 1,000 rows takes about 150 KB, so a full cache of the longest plans about 10 MB.
+  // A plan of 1,000 rows takes 0.2 to 0.6 MB, so a full cache of the longest plans up to 40 MB.
   static constexpr int kDefaultCapacity = 64;
 
   // `compile` must be thread-safe. At most `capacity` (at least 1) plans are kept; the one not

@@ -3,24 +3,11 @@
 #include <string>
 
 #include "model/sampling/sampler.h"
+#include "server/rpc/sampling_fields.h"
 #include "server/rpc/version.h"
 
 namespace diffusiond {
 namespace {
-
-// Options that the sampler does not read stay unset: they say nothing about the image.
-void SetSampling(const SamplingOptions& options, v1::ResolvedParameters* parameters) {
-  parameters->set_sampler(options.sampler);
-  parameters->set_steps(static_cast<uint32_t>(options.steps));
-  const Sampler* const sampler = FindSampler(options.sampler);
-  if (sampler == nullptr) return;
-  if (Reads(*sampler, "eta")) parameters->set_eta(static_cast<float>(options.eta));
-  if (Reads(*sampler, "variance")) parameters->set_variance(options.variance);
-  if (Reads(*sampler, "timestep_spacing")) {
-    parameters->set_timestep_spacing(options.timestep_spacing);
-  }
-  if (Reads(*sampler, "clip_sample")) parameters->set_clip_sample(options.clip_sample);
-}
 
 v1::ResolvedParameters DefaultsOf(const ServedModel& model) {
   v1::ResolvedParameters defaults;
@@ -28,7 +15,7 @@ v1::ResolvedParameters DefaultsOf(const ServedModel& model) {
   defaults.set_count(1);
   defaults.set_guidance_scale(static_cast<float>(model.defaults.guidance_scale));
   defaults.set_format(v1::IMAGE_FORMAT_PNG);
-  SetSampling(model.defaults.sampling, &defaults);
+  WriteSamplingFields(model.defaults.sampling, &defaults);
   return defaults;
 }
 
@@ -103,7 +90,7 @@ v1::ResolvedParameters ToProto(const GenerationRequest& request) {
   }
   parameters.set_guidance_scale(static_cast<float>(request.guidance_scale));
   parameters.set_format(ToProto(request.encoding));
-  SetSampling(request.sampling, &parameters);
+  WriteSamplingFields(request.sampling, &parameters);
   return parameters;
 }
 

@@ -26,7 +26,7 @@ ServedDefaults Defaults(const CheckpointConfig& config) {
   if (!config.generation.has_value()) return defaults;
   const GenerationDefaults& wanted = *config.generation;
   defaults.guidance_scale = wanted.guidance_scale;
-  defaults.sampling.sampler = wanted.sampler;
+  defaults.sampling = ForSampler(wanted.sampler, std::move(defaults.sampling));
   defaults.sampling.steps = wanted.steps;
   defaults.sampling.eta = wanted.eta;
   if (!wanted.variance.empty()) defaults.sampling.variance = wanted.variance;

@@ -71,7 +71,7 @@ absl::StatusOr<std::unique_ptr<StepExecutor>> MakeExecutor(const Checkpoint& che
 absl::Status RunOneStep(const CheckpointConfig& config, StepExecutor* executor) {
   absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(config.scheduler);
   if (!schedule.ok()) return schedule.status();
-  SamplingOptions options = DefaultSamplingOptions(config.scheduler);
+  SamplingOptions options;  // DDPM: any model's default may need more steps.
   options.steps = 1;
   absl::StatusOr<SamplingPlan> plan = CompilePlan(*schedule, options);
   if (!plan.ok()) return plan.status();

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -341,9 +342,9 @@ TEST_F(DiffusionctlTest, SamplersTellsTheOptions) {
   Serve({.models = {TinyModel()}});
   ASSERT_EQ(Run({"samplers", "--model=tiny"}), kExitOk) << err();
   EXPECT_EQ(out(),
-            "SAMPLER         OPTIONS   DESCRIPTION\n"
-            "ddpm            variance  ancestral sampling\n"
-            "ddim (default)  eta       implicit sampling\n");
+            "SAMPLER         OPTIONS                                  DESCRIPTION\n"
+            "ddpm            variance, timestep_spacing, clip_sample  ancestral sampling\n"
+            "ddim (default)  eta, timestep_spacing, clip_sample       implicit sampling\n");
 }
 
 TEST_F(DiffusionctlTest, HealthAnswersByExitCode) {

@@ -239,11 +239,13 @@ v1::Model TinyModel() {
   v1::SamplerInfo* ddpm = model.add_samplers();
   ddpm->set_name("ddpm");
   ddpm->set_description("ancestral sampling");
-  ddpm->add_options("variance");
+  for (const char* option : {"variance", "timestep_spacing", "clip_sample"}) {
+    ddpm->add_options(option);
+  }
   v1::SamplerInfo* ddim = model.add_samplers();
   ddim->set_name("ddim");
   ddim->set_description("implicit sampling");
-  ddim->add_options("eta");
+  for (const char* option : {"eta", "timestep_spacing", "clip_sample"}) ddim->add_options(option);
   model.mutable_defaults()->set_model("tiny");
   model.mutable_defaults()->set_count(1);
   model.mutable_defaults()->set_sampler("ddim");

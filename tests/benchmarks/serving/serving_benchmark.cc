@@ -243,7 +243,7 @@ class Benchmark {
 
   void MeasureOverload() {
     const int seconds = std::max(10, absl::GetFlag(FLAGS_seconds) / 3);
-    const std::string mix = Mix("", "deadline=3s", "deadline=30s");
+    const std::string mix = Mix("", "deadline=2s", "deadline=12s");
     const auto server = Serve("step");
     Sequential(*server, kShort);
     double best = 0;

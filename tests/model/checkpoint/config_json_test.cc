@@ -1,4 +1,5 @@
 #include <functional>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "gmock/gmock.h"
@@ -202,7 +203,7 @@ TEST(SchedulerConfigJsonTest, ShortOldFilesTakeTheDefaults) {
   EXPECT_EQ(*config, SchedulerConfig());
 }
 
-TEST(SchedulerConfigJsonTest, ReadsOtherClassesAsDdpmWould) {
+TEST(SchedulerConfigJsonTest, OtherClassesHaveTheirOwnDefaults) {
   const absl::StatusOr<SchedulerConfig> config = ParseSchedulerConfig(
       R"({"_class_name": "EulerDiscreteScheduler", "beta_schedule": "scaled_linear",
           "beta_start": 0.00085, "beta_end": 0.012, "interpolation_type": "linear",
@@ -211,7 +212,26 @@ TEST(SchedulerConfigJsonTest, ReadsOtherClassesAsDdpmWould) {
   EXPECT_EQ(config->class_name, "EulerDiscreteScheduler");
   EXPECT_EQ(config->beta_schedule, "scaled_linear");
   EXPECT_EQ(config->variance_type, "fixed_small");
-  EXPECT_TRUE(config->clip_sample);
+  EXPECT_FALSE(config->clip_sample) << "the class has no such field";
+  EXPECT_EQ(*ParseSchedulerConfig(*FormatSchedulerConfig(*config)), *config);
+}
+
+TEST(SchedulerConfigJsonTest, SolversSurviveARoundTripWithTheInfinityThatPythonWrites) {
+  const absl::StatusOr<SchedulerConfig> config = ParseSchedulerConfig(
+      R"({"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -Infinity,
+          "solver_order": 3, "solver_type": "heun", "algorithm_type": "sde-dpmsolver++",
+          "lower_order_final": false, "euler_at_final": true, "use_lu_lambdas": true,
+          "final_sigmas_type": "sigma_min", "_note": "-Infinity \" -Infinity"})");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->timestep_spacing, "linspace");
+  EXPECT_EQ(config->solver.solver_order, 3);
+  EXPECT_EQ(config->solver.solver_type, "heun");
+  EXPECT_EQ(config->solver.algorithm_type, "sde-dpmsolver++");
+  EXPECT_FALSE(config->solver.lower_order_final);
+  EXPECT_TRUE(config->solver.euler_at_final);
+  EXPECT_EQ(config->solver.sigma_schedule, "exponential");
+  EXPECT_EQ(config->solver.final_sigmas_type, "sigma_min");
+  EXPECT_EQ(config->solver.lambda_min_clipped, -std::numeric_limits<double>::infinity());
   EXPECT_EQ(*ParseSchedulerConfig(*FormatSchedulerConfig(*config)), *config);
 }
 
@@ -246,6 +266,9 @@ TEST(SchedulerConfigJsonTest, RefusesWhatItCannotRunAndNamesTheField) {
        {R"({"dynamic_thresholding_ratio": 2})", "dynamic_thresholding_ratio is 2"},
        {R"({"sample_max_value": -1})", "sample_max_value is -1"},
        {R"({"timestep_spacing": "even"})", "timestep_spacing is 'even', allowed: leading"},
+       {R"({"solver_order": 4})", "solver_order is 4, expected 1 to 3"},
+       {R"({"solver_type": "rk4"})", "solver_type is 'rk4', allowed: midpoint"},
+       {R"({"final_sigmas_type": "one"})", "final_sigmas_type is 'one', allowed: zero"},
        {R"({"steps_offset": -1})", "steps_offset is -1, expected 0 to 1000"}});
 }
 

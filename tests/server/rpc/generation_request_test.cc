@@ -223,7 +223,7 @@ INSTANTIATE_TEST_SUITE_P(
     Sampling, GenerationRequestFault,
     ::testing::Values(
         Fault{"UnknownSampler", [](R& r) { r.set_sampler("dddim"); }, "sampler",
-              "did you mean \"ddim\"? there are: ddim, ddpm"},
+              "did you mean \"ddim\"? there are: ddim, ddpm, dpmpp"},
         Fault{"ZeroSteps", [](R& r) { r.set_steps(0); }, "steps", "0 is not in 1 .. 20"},
         Fault{"TooManySteps", [](R& r) { r.set_steps(21); }, "steps", "21 is not in 1 .. 20"},
         Fault{"EtaTooLarge", [](R& r) { r.set_eta(1.5f); }, "eta", "1.5 is not in 0 .. 1"},
@@ -268,18 +268,23 @@ TEST(GenerationRequest, AllFaultsAreNamedAtOnce) {
   request.set_count(1000);
   request.set_class_name("spoon");
   request.set_guidance_scale(kNaN);
-  request.set_sampler("euler");
+  request.set_sampler("eulr");
   request.set_steps(100000);
   request.set_eta(7);
   request.set_variance("huge");
   request.set_timestep_spacing("random");
+  request.set_sigma_schedule("random");
+  request.set_solver_order(0);
+  request.set_s_noise(kNaN);
+  request.set_sample_max_value(0.5f);
   request.set_format(static_cast<v1::ImageFormat>(99));
   request.mutable_preview()->set_every_steps(4000000000u);
   request.mutable_preview()->set_kind(static_cast<v1::PreviewKind>(99));
   const auto parsed = Parse(request);
   EXPECT_THAT(ViolatedFields(parsed.status()),
               UnorderedElementsAre("count", "class_name", "guidance_scale", "sampler", "steps",
-                                   "eta", "variance", "timestep_spacing", "format",
+                                   "eta", "variance", "timestep_spacing", "sigma_schedule",
+                                   "solver_order", "s_noise", "sample_max_value", "format",
                                    "preview.every_steps", "preview.kind"));
 }
 

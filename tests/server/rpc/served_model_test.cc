@@ -92,10 +92,10 @@ TEST(ServedModel, DefaultsThatDoNotWorkAreRefusedWithTheModelsName) {
   EXPECT_THAT(std::string(too_many_steps.status().message()),
               AllOf(HasSubstr("model hats: "), HasSubstr("1001")));
   config = Config();
-  config.scheduler.thresholding = true;
-  const auto thresholding = Make(config);
-  EXPECT_FALSE(thresholding.ok());
-  EXPECT_THAT(std::string(thresholding.status().message()), HasSubstr("model hats: "));
+  config.scheduler.variance_type = "learned_range";
+  const auto learned = Make(config);
+  EXPECT_FALSE(learned.ok());
+  EXPECT_THAT(std::string(learned.status().message()), HasSubstr("model hats: "));
 }
 
 }  // namespace

@@ -27,8 +27,7 @@ grpc::Status CallAs(v1::DiffusionService::Stub& stub, const std::string& tenant)
 TEST(Tenant, IsWhatTheMetadataSays) {
   TestServer server;
   EXPECT_TRUE(CallAs(server.stub(), "studio").ok());
-  server.metrics().AwaitFinished(1);
-  EXPECT_THAT(server.log(), ElementsAre(EndsWith(" tenant=studio")));
+  EXPECT_THAT(server.AwaitLog(1), ElementsAre(EndsWith(" tenant=studio")));
 }
 
 TEST(Tenant, IsTheAddressWithoutItsPortIfTheMetadataSaysNothing) {
@@ -38,8 +37,7 @@ TEST(Tenant, IsTheAddressWithoutItsPortIfTheMetadataSaysNothing) {
   const auto stub = v1::DiffusionService::NewStub(grpc::CreateChannel(
       absl::StrCat("127.0.0.1:", server.server().port()), grpc::InsecureChannelCredentials()));
   EXPECT_TRUE(CallAs(*stub, "").ok());
-  server.metrics().AwaitFinished(1);
-  EXPECT_THAT(server.log(), ElementsAre(EndsWith(" tenant=ipv4:127.0.0.1")));
+  EXPECT_THAT(server.AwaitLog(1), ElementsAre(EndsWith(" tenant=ipv4:127.0.0.1")));
 }
 
 TEST(Tenant, OfTooManyBytesIsRefused) {

@@ -1,0 +1,80 @@
+// Euler's method on the probability-flow ODE dx/dsigma = (x - D) / sigma: Karras et al. 2022,
+// equation 4 with sigma(t) = t, s(t) = 1, and the noise of algorithm 2 ("churn") where s_churn is
+// not 0. As the peer has it, the noise comes after the network was asked: D is read from the noised
+// x, but F is that of the x before.
+#include <algorithm>
+#include <cmath>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "model/sampling/network_row.h"
+#include "model/sampling/plan_columns.h"
+#include "model/sampling/sampler.h"
+#include "model/sampling/sigma_ladder.h"
+
+namespace diffusiond {
+namespace {
+
+absl::Status CheckChurn(const SamplingOptions& options) {
+  const auto check = [](const char* name, double value) {
+    if (value >= 0) return absl::OkStatus();  // Not so for NaN.
+    return absl::InvalidArgumentError(absl::StrCat(name, " is ", value, "; it must be at least 0"));
+  };
+  absl::Status status = check("s_churn", options.s_churn);
+  status.Update(check("s_tmin", options.s_tmin));
+  status.Update(check("s_tmax", options.s_tmax));
+  status.Update(check("s_noise", options.s_noise));
+  return status;
+}
+
+absl::StatusOr<SamplingPlan> CompileEuler(const ModelSchedule& model,
+                                          const SamplingOptions& options) {
+  if (absl::Status status = CheckChurn(options); !status.ok()) return status;
+  absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
+  if (!ladder.ok()) return ladder.status();
+
+  SamplingPlan plan;
+  plan.steps = ladder->steps();
+  plan.init_scale = InitNoiseSigma(*ladder, options);
+  const PlanColumns columns(plan.registers);
+  for (int i = 0; i < ladder->steps(); ++i) {
+    const double sigma = ladder->sigmas[static_cast<size_t>(i)];
+    const double sigma_next = ladder->sigmas[static_cast<size_t>(i) + 1];
+    const bool churns = sigma >= options.s_tmin && sigma <= options.s_tmax;
+    const double gamma =
+        churns ? std::min(options.s_churn / ladder->steps(), std::sqrt(2.0) - 1) : 0;
+    const double sigma_hat = sigma * (gamma + 1);
+    const double noise = options.s_noise * std::sqrt(sigma_hat * sigma_hat - sigma * sigma);
+
+    PlanRow row =
+        VarianceExplodingRow(model, options, sigma, ladder->timesteps[static_cast<size_t>(i)]);
+    if (model.prediction_type == PredictionType::kEpsilon) row.d_f = -sigma_hat;
+    row.d_z = row.d_x * noise;
+    const LinearExpression x_hat = columns.x() + noise * columns.z();
+    const double kept = sigma_next / sigma_hat;
+    const LinearExpression next[] = {kept * x_hat + (1 - kept) * columns.d()};
+    columns.SetUpdate(next, &row);
+    row.preview_scale = PreviewScale(sigma_next);
+    row.next_timestep = ladder->next_timestep(i);
+    plan.rows.push_back(std::move(row));
+  }
+  return plan;
+}
+
+}  // namespace
+
+const Sampler& EulerSampler() {
+  static const auto& sampler = *new Sampler{
+      .name = "euler",
+      .description =
+          "Euler's method on the probability-flow ODE (Karras et al. 2022, equation 4), "
+          "with churn noise (algorithm 2)",
+      .options = {"timestep_spacing", "sigma_schedule", "final_sigmas_type", "s_churn", "s_tmin",
+                  "s_tmax", "s_noise", "clip_sample", "thresholding", "dynamic_thresholding_ratio",
+                  "sample_max_value"},
+      .solver_types = {},
+      .compile = CompileEuler};
+  return sampler;
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,66 @@
+// Heun's method of second order: Karras et al. 2022, algorithm 1. Two evaluations a step; the last
+// step, to sigma 0, is Euler's.
+#include "model/sampling/network_row.h"
+#include "model/sampling/plan_columns.h"
+#include "model/sampling/sampler.h"
+#include "model/sampling/sigma_ladder.h"
+
+namespace diffusiond {
+namespace {
+
+absl::StatusOr<SamplingPlan> CompileHeun(const ModelSchedule& model, const SamplingOptions& asked) {
+  SamplingOptions options = asked;
+  options.final_sigmas_type = "zero";
+  absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
+  if (!ladder.ok()) return ladder.status();
+
+  SamplingPlan plan;
+  plan.registers = 2;
+  plan.steps = ladder->steps();
+  plan.init_scale = InitNoiseSigma(*ladder, options);
+  const PlanColumns columns(plan.registers);
+  const LinearExpression x = columns.x(), start = columns.saved(1), d = columns.d();
+  for (int i = 0; i < ladder->steps(); ++i) {
+    const double sigma = ladder->sigmas[static_cast<size_t>(i)];
+    const double sigma_next = ladder->sigmas[static_cast<size_t>(i) + 1];
+    const bool corrects = sigma_next > 0;
+
+    PlanRow predict =
+        VarianceExplodingRow(model, options, sigma, ladder->timesteps[static_cast<size_t>(i)]);
+    const double kept = sigma_next / sigma;
+    const LinearExpression predicted[] = {kept * x + (1 - kept) * d, x};
+    columns.SetUpdate(predicted, &predict);
+    predict.preview_scale = PreviewScale(sigma_next);
+    predict.next_timestep = ladder->next_timestep(i);
+    predict.ends_step = !corrects;
+    plan.rows.push_back(std::move(predict));
+    if (!corrects) continue;
+
+    // The mean of both slopes: that of the prediction is (x - start) / (sigma_next - sigma).
+    PlanRow correct = VarianceExplodingRow(model, options, sigma_next, ladder->next_timestep(i));
+    const double step = (sigma_next - sigma) / sigma_next;
+    const LinearExpression corrected[] = {0.5 * (start + x) + 0.5 * step * (x - d)};
+    columns.SetUpdate(corrected, &correct);
+    correct.preview_scale = PreviewScale(sigma_next);
+    correct.next_timestep = ladder->next_timestep(i);
+    plan.rows.push_back(std::move(correct));
+  }
+  return plan;
+}
+
+}  // namespace
+
+const Sampler& HeunSampler() {
+  static const auto& sampler =
+      *new Sampler{.name = "heun",
+                   .description =
+                       "Heun's method on the probability-flow ODE, two evaluations a "
+                       "step (Karras et al. 2022, algorithm 1)",
+                   .options = {"timestep_spacing", "sigma_schedule", "clip_sample", "thresholding",
+                               "dynamic_thresholding_ratio", "sample_max_value"},
+                   .solver_types = {},
+                   .compile = CompileHeun};
+  return sampler;
+}
+
+}  // namespace diffusiond

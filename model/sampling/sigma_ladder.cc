@@ -1,0 +1,153 @@
+#include "model/sampling/sigma_ladder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <span>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "model/sampling/timesteps.h"
+
+namespace diffusiond {
+namespace {
+
+constexpr double kRho = 7;  // Karras et al. 2022, appendix D.1.
+
+// sigma of every training timestep, increasing.
+std::vector<double> TrainingSigmas(const NoiseSchedule& schedule) {
+  // A terminal alpha_bar of 0 has no sigma; the peer goes as near.
+  constexpr double kSmallestAlphaBar = 1.0 / (1 << 24);
+  std::vector<double> sigmas;
+  sigmas.reserve(schedule.alphas_cumprod().size());
+  for (const float alpha_bar : schedule.alphas_cumprod()) {
+    const double a = alpha_bar > 0 ? alpha_bar : kSmallestAlphaBar;
+    sigmas.push_back(std::sqrt((1 - a) / a));
+  }
+  return sigmas;
+}
+
+double SigmaAt(const std::vector<double>& sigmas, double timestep) {
+  const auto below = static_cast<size_t>(timestep);
+  const double part = timestep - static_cast<double>(below);
+  return part == 0 ? sigmas[below] : sigmas[below] + part * (sigmas[below + 1] - sigmas[below]);
+}
+
+// The fractional timestep with that sigma, by interpolation of log(sigma).
+double TimestepAt(const std::vector<double>& sigmas, double sigma) {
+  const auto above = std::upper_bound(sigmas.begin() + 1, sigmas.end() - 1, sigma);
+  const double low = std::log(*(above - 1)), high = std::log(*above);
+  const double part = std::clamp((std::log(sigma) - low) / (high - low), 0.0, 1.0);
+  return static_cast<double>(above - 1 - sigmas.begin()) + part;
+}
+
+// n values from sigma_max down to sigma_min: even in sigma^(1 / rho), or in log(sigma).
+std::vector<double> Curve(const std::string& name, double sigma_max, double sigma_min, int64_t n) {
+  std::vector<double> sigmas;
+  for (int64_t i = 0; i < n; ++i) {
+    const double part = n == 1 ? 0 : static_cast<double>(i) / static_cast<double>(n - 1);
+    const auto between = [part](double from, double to) { return from + part * (to - from); };
+    sigmas.push_back(
+        name == "karras"
+            ? std::pow(between(std::pow(sigma_max, 1 / kRho), std::pow(sigma_min, 1 / kRho)), kRho)
+            : std::exp(between(std::log(sigma_max), std::log(sigma_min))));
+  }
+  return sigmas;
+}
+
+absl::Status CheckNames(const ModelSchedule& model, const SamplingOptions& options) {
+  if (model.schedule.num_train_timesteps() < 2) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("num_train_timesteps is 1; sampler ", options.sampler, " needs 2"));
+  }
+  if (options.sigma_schedule != "timesteps" && options.sigma_schedule != "karras" &&
+      options.sigma_schedule != "exponential") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("sigma_schedule is \"", options.sigma_schedule,
+                     "\"; it must be timesteps, karras or exponential"));
+  }
+  if (options.final_sigmas_type != "zero" && options.final_sigmas_type != "sigma_min") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "final_sigmas_type is \"", options.final_sigmas_type, "\"; it must be zero or sigma_min"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckDecreasing(const SigmaLadder& ladder, const SamplingOptions& options) {
+  for (size_t i = 0; i + 1 < ladder.sigmas.size(); ++i) {
+    if (ladder.sigmas[i] > ladder.sigmas[i + 1]) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "steps ", options.steps, " with timestep_spacing ", options.timestep_spacing,
+        ", sigma_schedule ", options.sigma_schedule, " and final_sigmas_type ",
+        options.final_sigmas_type, " visits sigma ", ladder.sigmas[i], " twice; sampler ",
+        options.sampler, " needs it to fall at every step: take fewer steps, or another of these"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<SigmaLadder> FractionalLadder(const ModelSchedule& model,
+                                             const SamplingOptions& options) {
+  if (absl::Status status = CheckNames(model, options); !status.ok()) return status;
+  absl::StatusOr<std::vector<double>> timesteps =
+      FractionalTimesteps(model.schedule.num_train_timesteps(), options.steps,
+                          options.timestep_spacing, model.steps_offset);
+  if (!timesteps.ok()) return timesteps.status();
+  const std::vector<double> training = TrainingSigmas(model.schedule);
+  SigmaLadder ladder;
+  ladder.timesteps = *std::move(timesteps);
+  for (const double t : ladder.timesteps) ladder.sigmas.push_back(SigmaAt(training, t));
+  if (options.sigma_schedule != "timesteps") {
+    ladder.sigmas =
+        Curve(options.sigma_schedule, ladder.sigmas.front(), ladder.sigmas.back(), options.steps);
+    for (size_t i = 0; i < ladder.sigmas.size(); ++i) {
+      ladder.timesteps[i] = TimestepAt(training, ladder.sigmas[i]);
+    }
+  }
+  ladder.sigmas.push_back(options.final_sigmas_type == "zero" ? 0 : training.front());
+  return ladder;
+}
+
+double InitNoiseSigma(const SigmaLadder& ladder, const SamplingOptions& options) {
+  const double sigma = ladder.sigmas.front();
+  return options.timestep_spacing == "leading" ? std::sqrt(sigma * sigma + 1) : sigma;
+}
+
+absl::StatusOr<SigmaLadder> SolverLadder(const ModelSchedule& model, const SamplingOptions& options,
+                                         Rounding rounding) {
+  if (absl::Status status = CheckNames(model, options); !status.ok()) return status;
+  const std::vector<double> training = TrainingSigmas(model.schedule);
+  // Timesteps whose log(alpha / sigma) is below the clip are left out.
+  int64_t usable = model.schedule.num_train_timesteps();
+  while (usable > 2 &&
+         -std::log(training[static_cast<size_t>(usable - 1)]) < model.lambda_min_clipped) {
+    --usable;
+  }
+  SigmaLadder ladder;
+  if (options.sigma_schedule == "timesteps") {
+    absl::StatusOr<std::vector<int64_t>> timesteps =
+        SolverTimesteps(model.schedule.num_train_timesteps(), usable, options.steps,
+                        options.timestep_spacing, model.steps_offset);
+    if (!timesteps.ok()) return timesteps.status();
+    for (const int64_t t : *timesteps) {
+      ladder.timesteps.push_back(static_cast<double>(t));
+      ladder.sigmas.push_back(training[static_cast<size_t>(t)]);
+    }
+  } else {
+    if (absl::Status status = CheckSteps(model.schedule.num_train_timesteps(), options.steps);
+        !status.ok()) {
+      return status;
+    }
+    ladder.sigmas = Curve(options.sigma_schedule, training.back(), training.front(), options.steps);
+    for (const double sigma : ladder.sigmas) {
+      const double t = TimestepAt(training, sigma);
+      ladder.timesteps.push_back(rounding == Rounding::kDown ? std::floor(t) : std::nearbyint(t));
+    }
+  }
+  ladder.sigmas.push_back(options.final_sigmas_type == "zero" ? 0 : training.front());
+  if (absl::Status status = CheckDecreasing(ladder, options); !status.ok()) return status;
+  return ladder;
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,43 @@
+// The noise levels that a sampler visits, as sigma of x_0 + sigma eps; sigma^2 = 1 / alpha_bar - 1.
+#ifndef DIFFUSIOND_MODEL_SAMPLING_SIGMA_LADDER_H_
+#define DIFFUSIOND_MODEL_SAMPLING_SIGMA_LADDER_H_
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "model/sampling/sampler.h"
+
+namespace diffusiond {
+
+struct SigmaLadder {
+  std::vector<double> sigmas;     // n + 1, decreasing; the last is where the image stands: 0 or
+                                  // the smallest sigma of the training timesteps.
+  std::vector<double> timesteps;  // n: what the network is told at each but the last.
+
+  int steps() const { return static_cast<int>(timesteps.size()); }
+  // The timestep that x stands at after step i.
+  double next_timestep(int i) const {
+    return i + 1 < steps() ? timesteps[static_cast<size_t>(i) + 1] : 0;
+  }
+};
+
+// For Euler, Heun and LMS: timesteps may be fractional, with sigma between training timesteps by
+// linear interpolation; "karras" (Karras et al. 2022, equation 5, rho 7) and "exponential" run
+// between the ends of the spaced timesteps. INVALID_ARGUMENT names the option.
+absl::StatusOr<SigmaLadder> FractionalLadder(const ModelSchedule& model,
+                                             const SamplingOptions& options);
+
+// The standard deviation of x before the first step of a fractional ladder.
+double InitNoiseSigma(const SigmaLadder& ladder, const SamplingOptions& options);
+
+enum class Rounding { kNearest, kDown };
+
+// For multistep solvers in log(sigma): integer timesteps of SolverTimesteps; "karras" and
+// "exponential" run between the ends of the training timesteps, and the network is told a whole
+// one, rounded as `rounding` says. Strictly decreasing, else INVALID_ARGUMENT.
+absl::StatusOr<SigmaLadder> SolverLadder(const ModelSchedule& model, const SamplingOptions& options,
+                                         Rounding rounding);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_SAMPLING_SIGMA_LADDER_H_

@@ -1,0 +1,291 @@
+#include "model/sampling/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "model/sampling/plan_runner.h"
+#include "model/sampling/plan_update.h"
+#include "tests/testing/gaussian_denoiser.h"
+
+namespace diffusiond {
+namespace {
+
+using ::testing::HasSubstr;
+
+ModelSchedule Model(SchedulerConfig config = {}) { return *MakeModelSchedule(config); }
+
+// ------------------------------------------------------------------------------------------------
+// What the peer computes NaN or leaves its tables for.
+
+struct Refusal {
+  const char* name;
+  std::function<void(SamplingOptions&)> make;
+  const char* text;
+  SchedulerConfig config = {};
+};
+
+std::ostream& operator<<(std::ostream& out, const Refusal& refusal) { return out << refusal.name; }
+
+class RefusalTest : public ::testing::TestWithParam<Refusal> {};
+
+TEST_P(RefusalTest, NamesTheOption) {
+  SamplingOptions options;
+  options.steps = 20;
+  GetParam().make(options);
+  const auto plan = CompilePlan(Model(GetParam().config), options);
+  EXPECT_EQ(plan.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(plan.status().message()), HasSubstr(GetParam().text));
+}
+
+SchedulerConfig ZeroSnr() {
+  SchedulerConfig config;
+  config.rescale_betas_zero_snr = true;
+  return config;
+}
+
+SchedulerConfig Offset1() {
+  SchedulerConfig config;
+  config.steps_offset = 1;
+  return config;
+}
+
+using O = SamplingOptions;
+
+INSTANTIATE_TEST_SUITE_P(
+    Sampler, RefusalTest,
+    ::testing::Values(
+        Refusal{"Unknown", [](O& o) { o.sampler = "eular"; }, "sampler is \"eular\""},
+        Refusal{"NoStep", [](O& o) { o.steps = 0; }, "steps is 0; it must be 1 .. 1000"},
+        Refusal{"OffsetPastTheTables", [](O& o) { o.sampler = "euler", o.steps = 1000; },
+                "starts at timestep 1000; the model knows 0 .. 999", Offset1()},
+        Refusal{"Bh1ToZero", [](O& o) { o.sampler = "unipc", o.solver_type = "bh1"; },
+                "solver_type is \"bh1\"; with sampler unipc it needs final_sigmas_type sigma_min"},
+        Refusal{"EpsilonToZero", [](O& o) { o.sampler = "unipc", o.predict_x0 = false; },
+                "predict_x0 is false; with sampler unipc it needs final_sigmas_type sigma_min"},
+        Refusal{"FullOrderToZero", [](O& o) { o.sampler = "unipc", o.lower_order_final = false; },
+                "lower_order_final is false"},
+        Refusal{"TimestepTwice",
+                [](O& o) { o.sampler = "dpmpp", o.steps = 1000, o.timestep_spacing = "linspace"; },
+                "steps 1000 with timestep_spacing linspace"},
+        Refusal{"SigmaMinTwice",
+                [](O& o) {
+                  o.sampler = "dpmpp", o.sigma_schedule = "karras",
+                  o.final_sigmas_type = "sigma_min";
+                },
+                "sigma_schedule karras and final_sigmas_type sigma_min visits sigma"},
+        Refusal{"UnknownSigmas", [](O& o) { o.sampler = "heun", o.sigma_schedule = "beta"; },
+                "sigma_schedule is \"beta\"; it must be timesteps, karras or exponential"},
+        Refusal{"UnknownEnd", [](O& o) { o.sampler = "euler", o.final_sigmas_type = "one"; },
+                "final_sigmas_type is \"one\""},
+        Refusal{"Order4", [](O& o) { o.sampler = "dpmpp", o.solver_order = 4; },
+                "solver_order is 4; it must be 1 .. 3"},
+        Refusal{"AnothersSolver", [](O& o) { o.sampler = "dpmpp", o.solver_type = "bh2"; },
+                "solver_type is \"bh2\"; it must be midpoint or heun"},
+        Refusal{"FirstDpmSolver", [](O& o) { o.sampler = "dpmpp", o.algorithm_type = "dpmsolver"; },
+                "algorithm_type is \"dpmsolver\""},
+        Refusal{"TooFewForRungeKutta", [](O& o) { o.sampler = "pndm", o.steps = 3; },
+                "steps is 3; with sampler pndm and skip_prk_steps false it must be 4 .. 500"},
+        Refusal{"TooManyForHalfSteps", [](O& o) { o.sampler = "pndm", o.steps = 501; },
+                "steps is 501"},
+        Refusal{"ChurnNegative", [](O& o) { o.sampler = "euler", o.s_churn = -1; },
+                "s_churn is -1; it must be at least 0"},
+        Refusal{"ChurnNaN", [](O& o) { o.sampler = "euler", o.s_noise = std::nan(""); },
+                "s_noise is nan"},
+        Refusal{"QuantileZero",
+                [](O& o) { o.thresholding = true, o.dynamic_thresholding_ratio = 0; },
+                "dynamic_thresholding_ratio is 0"},
+        Refusal{"EpsilonFromNoSignal", [](O& o) { o.timestep_spacing = "trailing"; },
+                "sampler ddpm has no finite step at timestep 999", ZeroSnr()}),
+    ::testing::PrintToStringParamName());
+
+TEST(DefaultSamplingOptionsTest, AreTheSchedulersOwn) {
+  SchedulerConfig config = SchedulerDefaults("UniPCMultistepScheduler");
+  config.solver.solver_order = 3;
+  SamplingOptions options = DefaultSamplingOptions(config);
+  EXPECT_EQ(options.sampler, "unipc");
+  EXPECT_EQ(options.steps, 50);
+  EXPECT_EQ(options.solver_order, 3);
+  EXPECT_EQ(options.solver_type, "bh2");
+  EXPECT_EQ(options.timestep_spacing, "linspace");
+  EXPECT_FALSE(options.clip_sample);
+  EXPECT_EQ(DefaultSamplingOptions(SchedulerDefaults("KDPM2DiscreteScheduler")).sampler, "ddpm");
+}
+
+TEST(ForSamplerTest, ReplacesOnlyASolverTypeOfAnothers) {
+  SamplingOptions options;
+  options.solver_type = "heun";
+  EXPECT_EQ(ForSampler("dpmpp", options).solver_type, "heun");
+  EXPECT_EQ(ForSampler("unipc", options).solver_type, "bh2");
+  EXPECT_EQ(ForSampler("unipc", options).sampler, "unipc");
+  EXPECT_EQ(ForSampler("euler", options).solver_type, "heun") << "reads none";
+}
+
+TEST(DefaultSamplingOptionsTest, TheLogarithmOfTheSmallVarianceIsTheSmallOneAndOfTheLargeRefused) {
+  SchedulerConfig config;
+  config.variance_type = "fixed_small_log";
+  EXPECT_EQ(DefaultSamplingOptions(config).variance, "fixed_small");
+  config.variance_type = "fixed_large_log";
+  EXPECT_THAT(
+      std::string(CompilePlan(Model(config), DefaultSamplingOptions(config)).status().message()),
+      HasSubstr("variance is \"fixed_large_log\"; it must be fixed_small, fixed_large or zero"));
+}
+
+// ------------------------------------------------------------------------------------------------
+// What all have in common.
+
+class EverySamplerTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  SamplingOptions Options(int64_t steps) const {
+    SamplingOptions options;
+    options.sampler = GetParam();
+    options.steps = steps;
+    options.skip_prk_steps = true;
+    return options;
+  }
+};
+
+std::vector<std::string> Names() {
+  std::vector<std::string> names;
+  for (const Sampler& sampler : Samplers()) names.push_back(sampler.name);
+  return names;
+}
+
+TEST_P(EverySamplerTest, TakesEveryStepCountThatItsTimestepsAllow) {
+  const ModelSchedule model = Model();
+  for (const int64_t steps : {1, 2, 3, 4, 5, 10, 20, 50, 250, 999}) {
+    for (const char* spacing : {"leading", "trailing", "linspace"}) {
+      SCOPED_TRACE(std::to_string(steps) + " " + spacing);
+      SamplingOptions options = Options(steps);
+      options.timestep_spacing = spacing;
+      const auto plan = CompilePlan(model, options);
+      ASSERT_TRUE(plan.ok()) << plan.status();
+      EXPECT_EQ(plan->steps, steps);
+      EXPECT_LE(plan->registers, kMaxRegisters);
+      EXPECT_EQ(std::count_if(plan->rows.begin(), plan->rows.end(),
+                              [](const PlanRow& row) { return row.ends_step; }),
+                steps);
+      EXPECT_TRUE(plan->rows.back().ends_step);
+      const size_t columns = static_cast<size_t>(plan->registers) + 3;
+      for (const PlanRow& row : plan->rows) {
+        ASSERT_EQ(row.update.size(), static_cast<size_t>(plan->registers) * columns);
+        ASSERT_GE(row.timestep, 0);
+        ASSERT_LE(row.timestep, 999);
+      }
+    }
+  }
+}
+
+TEST_P(EverySamplerTest, DrawsTheDatasMeanAndSpread) {
+  const ModelSchedule model = Model();
+  SamplingOptions options = Options(250);
+  options.timestep_spacing = "trailing";
+  options.clip_sample = false;
+  options.variance = "fixed_large";
+  const auto plan = CompilePlan(model, options);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  std::vector<std::unique_ptr<Denoiser>> lanes;
+  lanes.push_back(std::make_unique<GaussianDenoiser>(
+      model.schedule,
+      GaussianDenoiser::Options{.shape = {1, 64, 64}, .means = {0.3}, .deviation = 0.5}));
+  const auto runner = PlanRunner::Create(std::move(lanes));
+  std::vector<float> registers;
+  for (size_t row = 0; row < plan->rows.size(); ++row) {
+    PlanTask task;
+    task.plan = &*plan;
+    task.row = static_cast<int>(row);
+    task.seed = 3;
+    task.before = registers;
+    ASSERT_TRUE((*runner)->Step({&task, 1}).ok());
+    registers = std::move(task.after);
+  }
+  double sum = 0, squares = 0;
+  constexpr size_t kPixels = 64 * 64;
+  for (size_t i = 0; i < kPixels; ++i) {
+    sum += registers[i];
+    squares += double{registers[i]} * registers[i];
+  }
+  const double mean = sum / kPixels;
+  EXPECT_NEAR(mean, 0.3, 0.04);
+  EXPECT_NEAR(std::sqrt(squares / kPixels - mean * mean), 0.5, 0.04);
+}
+
+INSTANTIATE_TEST_SUITE_P(Samplers, EverySamplerTest, ::testing::ValuesIn(Names()),
+                         [](const auto& info) { return info.param; });
+
+TEST(MixedBatchTest, EverySamplerInOneBatchDrawsItsSoloBytes) {
+  const ModelSchedule model = Model();
+  std::vector<SamplingPlan> plans;
+  for (const std::string& name : Names()) {
+    SamplingOptions options;
+    options.sampler = name;
+    options.steps = 8;
+    options.timestep_spacing = "trailing";
+    options.s_churn = 3;
+    options.algorithm_type = "sde-dpmsolver++";
+    options.thresholding = plans.size() % 2 == 1;
+    plans.push_back(*CompilePlan(model, options));
+  }
+  const auto make_runner = [&] {
+    std::vector<std::unique_ptr<Denoiser>> lanes;
+    lanes.push_back(std::make_unique<GaussianDenoiser>(
+        model.schedule, GaussianDenoiser::Options{.shape = {1, 4, 4}, .rows = 4}));
+    return *PlanRunner::Create(std::move(lanes));
+  };
+  // Runs the plans of `members` side by side; a plan that has ended leaves the batch.
+  const auto draw = [&](const std::vector<size_t>& members) {
+    const auto runner = make_runner();
+    std::vector<std::vector<float>> registers(plans.size());
+    for (size_t row = 0;; ++row) {
+      std::vector<PlanTask> tasks;
+      std::vector<size_t> at;
+      for (const size_t i : members) {
+        if (row >= plans[i].rows.size()) continue;
+        PlanTask& task = tasks.emplace_back();
+        task.plan = &plans[i];
+        task.row = static_cast<int>(row);
+        task.seed = i;
+        task.before = registers[i];
+        at.push_back(i);
+      }
+      if (tasks.empty()) return registers;
+      EXPECT_TRUE(runner->Step(tasks).ok());
+      for (size_t k = 0; k < tasks.size(); ++k) {
+        EXPECT_TRUE(tasks[k].status.ok()) << tasks[k].status;
+        registers[at[k]] = std::move(tasks[k].after);
+      }
+    }
+  };
+  std::vector<size_t> all(plans.size());
+  for (size_t i = 0; i < all.size(); ++i) all[i] = i;
+  const auto mixed = draw(all);
+  for (const size_t i : all) EXPECT_EQ(mixed[i], draw({i})[i]) << Names()[i];
+}
+
+TEST(DynamicThresholdingTest, DividesByTheQuantileWithinItsLimits) {
+  SamplingPlan plan;
+  PlanRow row;
+  row.d_f = 1;
+  row.threshold_quantile = 0.75;
+  row.threshold_max = 10;
+  row.update = {0, 1, 0, 0};
+  const auto apply = [&](std::vector<float> f) {
+    std::vector<float> x(f.size()), d(f.size());
+    ApplyPlanRow(plan, row, f, {}, x, d);
+    return d;
+  };
+  // |D| sorted is 0 1 2 4 8; its 0.75-quantile is 4.
+  EXPECT_EQ(apply({-8, 0, 1, -2, 4}), (std::vector<float>{-1, 0, 0.25f, -0.5f, 1}));
+  EXPECT_EQ(apply({0.5f, -0.25f}), (std::vector<float>{0.5f, -0.25f})) << "never below 1";
+  row.threshold_max = 2;
+  EXPECT_EQ(apply({-8, 0, 1, -2, 4}), (std::vector<float>{-1, 0, 0.5f, -1, 1}));
+}
+
+}  // namespace
+}  // namespace diffusiond

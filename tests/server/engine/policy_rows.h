@@ -1,0 +1,37 @@
+// Short words for what a policy is told.
+#ifndef DIFFUSIOND_TESTS_SERVER_ENGINE_POLICY_ROWS_H_
+#define DIFFUSIOND_TESTS_SERVER_ENGINE_POLICY_ROWS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "server/engine/scheduling_policy.h"
+
+namespace diffusiond {
+
+inline std::vector<PolicyRow> Rows(int count, int rows_left, int network_rows = 1) {
+  std::vector<PolicyRow> rows;
+  for (int i = 0; i < count; ++i) {
+    rows.push_back({.image_index = i, .rows_left = rows_left, .network_rows = network_rows});
+  }
+  return rows;
+}
+
+inline constexpr int kUnlimited = 1000;
+inline const absl::Time kStart = absl::FromUnixSeconds(1000);
+
+inline PolicyGeneration Of(uint64_t id, const std::string& tenant = "",
+                           Priority priority = Priority::kNormal) {
+  return {.id = id, .tenant = tenant, .priority = priority, .admitted = kStart};
+}
+
+inline SchedulingPolicy::Offer Room(int capacity, int new_residents = kUnlimited,
+                                    absl::Time now = kStart) {
+  return {.now = now, .capacity = capacity, .new_residents = new_residents};
+}
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_TESTS_SERVER_ENGINE_POLICY_ROWS_H_
