@@ -155,6 +155,16 @@ std::vector<Point> Table(double load, bool cost_by_row) {
 }
 
 // Short p99 across, long p99 up, both logarithmic and against request batching: down left is good.
+// Where points lie on one another only some can be named.
+std::string LabelOf(const Point& point) {
+  if (point.name == "patience 8") return "patience 8 .. 256";
+  for (const char* unnamed :
+       {"patience 16", "patience 32", "patience 64", "patience 256", "serial"}) {
+    if (point.name == unnamed) return "";
+  }
+  return point.name;
+}
+
 std::string Plot(const std::vector<Point>& points, const std::string& title) {
   constexpr double kWidth = 640, kHeight = 420, kLeft = 70, kTop = 40, kRight = 30, kBottom = 50;
   constexpr double kLeast = 0.01, kMost = 3, kLow = 0.5, kHigh = 16;
@@ -193,13 +203,15 @@ std::string Plot(const std::vector<Point>& points, const std::string& title) {
   std::string line;
   for (const Point& point : points) {
     const bool ours = point.name.starts_with("patience");
+    const bool above = ours && point.name != "patience 8";
     const double px = x(std::clamp(point.short_p99, kLeast, kMost));
     const double py = y(std::clamp(point.long_p99, kLow, kHigh));
     if (ours) absl::StrAppendFormat(&line, "%s%.1f %.1f", line.empty() ? "M" : "L", px, py);
     absl::StrAppendFormat(&svg,
                           "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\"/><text x=\"%.1f\" "
                           "y=\"%.1f\">%s</text>\n",
-                          px, py, ours ? "#1f6feb" : "#c93c37", px + 7, py - 5, point.name);
+                          px, py, ours ? "#1f6feb" : "#c93c37", px + (above ? 3 : -110),
+                          py - (above ? 8 : -18), LabelOf(point));
   }
   absl::StrAppend(&svg, "<path d=\"", line, "\" fill=\"none\" stroke=\"#1f6feb\"/>\n</svg>\n");
   return svg;
