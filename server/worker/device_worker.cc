@@ -115,10 +115,10 @@ void DeviceWorker::Run(State& state) {
     state.step_began_ns = absl::ToUnixNanos(began);
     state.phase = Phase::kStepping;
     const absl::Status status = StepWithoutThrowing(executor, absl::MakeSpan(batch->rows));
-    ended = state.options.now();
     Phase expected = Phase::kStepping;
-    // Abandoned: the engine may be gone, and nobody waits for this batch.
+    // Abandoned: the engine and the clock may be gone, and nobody waits for this batch.
     if (!state.phase.compare_exchange_strong(expected, Phase::kIdle)) return;
+    ended = state.options.now();
     if (!status.ok()) state.engine->RemoveWorker(state.id);
     state.engine->Complete(*std::move(batch), status);
     if (status.ok()) continue;

@@ -3,32 +3,38 @@
 namespace diffusiond {
 
 std::vector<SeenRow> PuppetExecutor::AwaitStep() {
-  absl::MutexLock lock(&mu_);
-  const auto begun = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return begun_ > awaited_; };
-  mu_.Await(absl::Condition(&begun));
-  awaited_ = begun_;
-  return rows_;
+  const std::shared_ptr<Strings> strings = strings_;
+  const auto begun = [&strings]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return strings->begun > strings->awaited;
+  };
+  absl::MutexLock lock(&strings->mu);
+  strings->mu.Await(absl::Condition(&begun));
+  strings->awaited = strings->begun;
+  return strings->rows;
 }
 
 void PuppetExecutor::Release() {
-  absl::MutexLock lock(&mu_);
-  ++released_;
+  const std::shared_ptr<Strings> strings = strings_;
+  absl::MutexLock lock(&strings->mu);
+  ++strings->released;
 }
 
 void PuppetExecutor::ReleaseAll() {
-  absl::MutexLock lock(&mu_);
-  free_ = true;
+  const std::shared_ptr<Strings> strings = strings_;
+  absl::MutexLock lock(&strings->mu);
+  strings->free = true;
 }
 
 absl::Status PuppetExecutor::Step(absl::Span<StepRow> rows) {
+  const std::shared_ptr<Strings> strings = strings_;
   {
-    absl::MutexLock lock(&mu_);
-    rows_ = Seen(rows);
-    const int mine = ++begun_;
-    const auto released = [this, mine]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-      return free_ || released_ >= mine;
+    absl::MutexLock lock(&strings->mu);
+    strings->rows = Seen(rows);
+    const int mine = ++strings->begun;
+    const auto released = [&strings, mine]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      return strings->free || strings->released >= mine;
     };
-    mu_.Await(absl::Condition(&released));
+    strings->mu.Await(absl::Condition(&released));
   }
   return fake_.Step(rows);
 }

@@ -2,6 +2,7 @@
 #ifndef DIFFUSIOND_TESTS_TESTING_PUPPET_EXECUTOR_H_
 #define DIFFUSIOND_TESTS_TESTING_PUPPET_EXECUTOR_H_
 
+#include <memory>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -16,28 +17,34 @@ class PuppetExecutor : public StepExecutor {
   explicit PuppetExecutor(FakeExecutor::Options options = {}) : fake_(std::move(options)) {}
 
   // Waits until a step has begun that was not awaited yet, and returns its rows. It stays blocked.
-  std::vector<SeenRow> AwaitStep() ABSL_LOCKS_EXCLUDED(mu_);
+  std::vector<SeenRow> AwaitStep();
 
   // Lets the step that is blocked, or else the next one, go on.
-  void Release() ABSL_LOCKS_EXCLUDED(mu_);
+  void Release();
 
   // Lets every step go on from now on.
-  void ReleaseAll() ABSL_LOCKS_EXCLUDED(mu_);
+  void ReleaseAll();
 
   const FakeExecutor& fake() const { return fake_; }
 
   int capacity() const override { return fake_.capacity(); }
   int micro_batch() const override { return fake_.micro_batch(); }
-  absl::Status Step(absl::Span<StepRow> rows) override ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Step(absl::Span<StepRow> rows) override;
 
  private:
+  // Shared with calls that run: a worker that was given up destroys its puppet as soon as it is let
+  // go, while ReleaseAll is still on its way out.
+  struct Strings {
+    absl::Mutex mu;
+    std::vector<SeenRow> rows ABSL_GUARDED_BY(mu);
+    int begun ABSL_GUARDED_BY(mu) = 0;
+    int awaited ABSL_GUARDED_BY(mu) = 0;
+    int released ABSL_GUARDED_BY(mu) = 0;
+    bool free ABSL_GUARDED_BY(mu) = false;
+  };
+
   FakeExecutor fake_;
-  absl::Mutex mu_;
-  std::vector<SeenRow> rows_ ABSL_GUARDED_BY(mu_);
-  int begun_ ABSL_GUARDED_BY(mu_) = 0;
-  int awaited_ ABSL_GUARDED_BY(mu_) = 0;
-  int released_ ABSL_GUARDED_BY(mu_) = 0;
-  bool free_ ABSL_GUARDED_BY(mu_) = false;
+  const std::shared_ptr<Strings> strings_ = std::make_shared<Strings>();
 };
 
 }  // namespace diffusiond
