@@ -1,20 +1,15 @@
 #include "client/load/load_plot.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_replace.h"
+#include "model/imaging/svg_plot.h"
 
 namespace diffusiond {
 namespace {
-
-// Okabe and Ito's, told apart by the colour-blind; yellow, faint on white, left out.
-constexpr std::array kColors = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
-                                "#e69f00", "#56b4e9", "#000000", "#7f7f7f"};
 
 // Pixels.
 constexpr double kWidth = 1200;
@@ -23,19 +18,6 @@ constexpr double kPanelHeight = 340;
 constexpr double kLegendTop = kPanelTop + kPanelHeight + 70;
 constexpr double kLegendLine = 20;
 constexpr int kLegendColumns = 4;
-
-constexpr int kTicks = 8;
-
-// A rectangle of pixels, and the values at its right and upper edges; 0 is left and below.
-struct Panel {
-  double left;
-  double width;
-  double most_x;
-  double most_y;
-
-  double X(double value) const { return left + width * value / most_x; }
-  double Y(double value) const { return kPanelTop + kPanelHeight * (1 - value / most_y); }
-};
 
 // Seconds as they are best read.
 struct TimeUnit {
@@ -59,18 +41,6 @@ struct Series {
   size_t not_sent = 0;
   std::vector<double> latencies = {};  // Of ok, sorted.
 };
-
-std::string Escaped(const std::string& text) {
-  std::string plain;
-  for (const char c : text) plain += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-  return absl::StrReplaceAll(plain,
-                             {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}});
-}
-
-std::string Text(double x, double y, const char* attributes, const std::string& text) {
-  return absl::StrFormat("<text x=\"%.1f\" y=\"%.1f\"%s>%s</text>\n", x, y, attributes,
-                         Escaped(text));
-}
 
 std::vector<Series> SeriesOf(const LoadPlan& plan, const LoadResult& result) {
   std::vector<Series> all;
@@ -107,40 +77,8 @@ size_t StrideOf(const std::vector<Series>& all) {
   return std::max<size_t>(1, (points + kMaxPlotPoints - 1) / kMaxPlotPoints);
 }
 
-std::string HorizontalAxis(const Panel& panel, double scale, const std::string& title) {
-  const AxisTicks ticks = TicksFor(panel.most_x * scale, kTicks);
-  const double bottom = panel.Y(0);
-  std::string svg;
-  for (int i = 0; i <= ticks.count; ++i) {
-    const double x = panel.X(ticks.step * i / scale);
-    absl::StrAppendFormat(&svg, "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/>\n", x, bottom,
-                          kPanelTop);
-    svg += Text(x, bottom + 18, " text-anchor=\"middle\"",
-                absl::StrFormat("%.*f", ticks.decimals, ticks.step * i));
-  }
-  return svg + Text(panel.left + panel.width / 2, bottom + 40, " text-anchor=\"middle\"", title);
-}
-
-std::string VerticalAxis(const Panel& panel, double scale, const std::string& title) {
-  const AxisTicks ticks = TicksFor(panel.most_y * scale, kTicks);
-  std::string svg;
-  for (int i = 0; i <= ticks.count; ++i) {
-    const double y = panel.Y(ticks.step * i / scale);
-    absl::StrAppendFormat(&svg, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/>\n", panel.left, y,
-                          panel.left + panel.width);
-    svg += Text(panel.left - 8, y + 4, " text-anchor=\"end\"",
-                absl::StrFormat("%.*f", ticks.decimals, ticks.step * i));
-  }
-  return svg + Text(panel.left - 45, kPanelTop - 12, "", title);
-}
-
-std::string Frame(const Panel& panel) {
-  return absl::StrFormat("<path class=\"frame\" d=\"M%.1f %.1fV%.1fH%.1f\"/>\n", panel.left,
-                         kPanelTop, panel.Y(0), panel.left + panel.width);
-}
-
 // A line of no length with round ends is a dot: all of an entry's are one path.
-std::string Dots(const Panel& panel, const Series& series, const char* color, size_t stride) {
+std::string Dots(const PlotPanel& panel, const Series& series, const char* color, size_t stride) {
   std::string dots, crosses;
   for (size_t i = 0; i < series.ok.size(); i += stride) {
     const Point& point = series.ok[i];
@@ -151,7 +89,7 @@ std::string Dots(const Panel& panel, const Series& series, const char* color, si
     absl::StrAppendFormat(&crosses, "M%.1f %.1fl6 6m-6 0l6-6", panel.X(point.at) - 3,
                           panel.Y(point.took) - 3);
   }
-  const std::string name = Escaped(series.name);
+  const std::string name = SvgEscaped(series.name);
   std::string svg = absl::StrFormat("<g id=\"points-%s\" stroke=\"%s\">\n", name, color);
   if (!dots.empty()) absl::StrAppend(&svg, "<path class=\"dots\" d=\"", dots, "\"/>\n");
   if (!crosses.empty()) absl::StrAppend(&svg, "<path class=\"crosses\" d=\"", crosses, "\"/>\n");
@@ -159,7 +97,7 @@ std::string Dots(const Panel& panel, const Series& series, const char* color, si
 }
 
 // Up at each latency, level between.
-std::string CdfLine(const Panel& panel, const Series& series, const char* color, bool dashed) {
+std::string CdfLine(const PlotPanel& panel, const Series& series, const char* color, bool dashed) {
   const size_t count = series.latencies.size();
   std::string line =
       absl::StrFormat("M%.1f %.1f", panel.X(count == 0 ? 0 : series.latencies.front()), panel.Y(0));
@@ -170,7 +108,7 @@ std::string CdfLine(const Panel& panel, const Series& series, const char* color,
     if (rank == count) break;
   }
   return absl::StrFormat("<path id=\"cdf-%s\" class=\"cdf\" stroke=\"%s\"%s d=\"%s\"/>\n",
-                         Escaped(series.name), color, dashed ? " stroke-dasharray=\"6 3\"" : "",
+                         SvgEscaped(series.name), color, dashed ? " stroke-dasharray=\"6 3\"" : "",
                          line);
 }
 
@@ -187,40 +125,14 @@ std::string Legend(const std::vector<Series>& all) {
     const double x = 60 + (kWidth - 80) / kLegendColumns * static_cast<double>(i % kLegendColumns);
     const double y = kLegendTop + kLegendLine * static_cast<double>(i / kLegendColumns);
     absl::StrAppendFormat(&svg, "<path class=\"cdf\" stroke=\"%s\"%s d=\"M%.1f %.1fh20\"/>\n",
-                          kColors[i % kColors.size()],
-                          i < kColors.size() ? "" : " stroke-dasharray=\"6 3\"", x, y - 4);
-    svg += Text(x + 26, y, "", LegendText(all[i]));
+                          PlotColor(i), i < kPlotColors ? "" : " stroke-dasharray=\"6 3\"", x,
+                          y - 4);
+    svg += SvgText(x + 26, y, "", LegendText(all[i]));
   }
   return svg + "</g>\n";
 }
 
-std::string Head(double height, const std::string& label) {
-  std::string svg = absl::StrFormat(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
-      "viewBox=\"0 0 %.0f %.0f\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#222222\">\n"
-      "<style>path{fill:none}.grid{stroke:#e5e5e5}.frame{stroke:#222222}.cdf{stroke-width:2}"
-      ".dots{stroke-width:4;stroke-linecap:round;stroke-opacity:.6}.crosses{stroke-width:1.2}"
-      "</style>\n<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
-      kWidth, height, kWidth, height);
-  if (!label.empty()) svg += Text(60, 20, " font-size=\"15\" font-weight=\"bold\"", label);
-  return svg;
-}
-
 }  // namespace
-
-AxisTicks TicksFor(double most, int count) {
-  const double least_step = most / count;
-  int exponent = static_cast<int>(std::floor(std::log10(least_step)));
-  double step = 0;
-  for (const double factor : {1.0, 2.0, 5.0, 10.0}) {
-    step = factor * std::pow(10.0, exponent);
-    if (factor == 10) ++exponent;
-    if (step >= least_step * (1 - 1e-9)) break;
-  }
-  return {.step = step,
-          .count = static_cast<int>(std::floor(most / step * (1 + 1e-9))),
-          .decimals = std::max(0, -exponent)};
-}
 
 std::string LoadPlot(const LoadPlan& plan, const LoadResult& result, const std::string& label) {
   const std::vector<Series> all = SeriesOf(plan, result);
@@ -230,26 +142,36 @@ std::string LoadPlot(const LoadPlan& plan, const LoadResult& result, const std::
   if (!(end > 0)) end = 1;
   const TimeUnit unit = UnitFor(longest);
   // A little room above the largest value; the shares end at 1.
-  const Panel points{.left = 60, .width = 600, .most_x = end, .most_y = longest * 1.05};
-  const Panel cdf{.left = 740, .width = 430, .most_x = longest * 1.05, .most_y = 1};
+  const PlotPanel points{.left = 60,
+                         .top = kPanelTop,
+                         .width = 600,
+                         .height = kPanelHeight,
+                         .most_x = end,
+                         .most_y = longest * 1.05};
+  const PlotPanel cdf{.left = 740,
+                      .top = kPanelTop,
+                      .width = 430,
+                      .height = kPanelHeight,
+                      .most_x = longest * 1.05,
+                      .most_y = 1};
 
   const double legend_lines = std::ceil(static_cast<double>(all.size()) / kLegendColumns);
   const double height = kLegendTop + kLegendLine * legend_lines;
   const size_t stride = StrideOf(all);
-  std::string svg = Head(height, label);
+  std::string svg = SvgHead(kWidth, height, label);
   absl::StrAppend(&svg, HorizontalAxis(points, 1, "intended time of sending (s)"),
                   VerticalAxis(points, unit.per_second, absl::StrCat("latency (", unit.name, ")")),
                   HorizontalAxis(cdf, unit.per_second, absl::StrCat("latency (", unit.name, ")")),
                   VerticalAxis(cdf, 1, "share of ok requests that took at most so long"));
   for (size_t i = 0; i < all.size(); ++i) {
-    const char* color = kColors[i % kColors.size()];
+    const char* color = PlotColor(i);
     absl::StrAppend(&svg, Dots(points, all[i], color, stride),
-                    CdfLine(cdf, all[i], color, i >= kColors.size()));
+                    CdfLine(cdf, all[i], color, i >= kPlotColors));
   }
-  absl::StrAppend(&svg, Frame(points), Frame(cdf), Legend(all));
+  absl::StrAppend(&svg, PanelFrame(points), PanelFrame(cdf), Legend(all));
   if (stride > 1) {
-    svg += Text(points.left + points.width, kPanelTop - 12, " text-anchor=\"end\"",
-                absl::StrCat("one of ", stride, " points drawn"));
+    svg += SvgText(points.left + points.width, kPanelTop - 12, " text-anchor=\"end\"",
+                   absl::StrCat("one of ", stride, " points drawn"));
   }
   return svg + "</svg>\n";
 }

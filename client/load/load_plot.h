@@ -20,15 +20,6 @@ inline constexpr size_t kMaxPlotCdfPoints = 1'000;  // Of each entry.
 // title; may be empty.
 std::string LoadPlot(const LoadPlan& plan, const LoadResult& result, const std::string& label);
 
-// Marks for an axis from 0 to `most` (above 0): multiples of 1, 2 or 5 times a power of ten, at
-// most `count` + 1 of them, 0 among them.
-struct AxisTicks {
-  double step;
-  int count;     // Marks beside 0.
-  int decimals;  // That a mark's label needs.
-};
-AxisTicks TicksFor(double most, int count);
-
 }  // namespace diffusiond
 
 #endif  // DIFFUSIOND_CLIENT_LOAD_LOAD_PLOT_H_

@@ -3,44 +3,17 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/testing/xml_fault.h"
 
 namespace diffusiond {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-// "" for XML whose elements close in order and whose text has no bare '&' or '<'; else what is
-// wrong.
-std::string XmlFault(absl::string_view xml) {
-  std::vector<std::string> open;
-  while (!xml.empty()) {
-    const size_t begin = xml.find('<');
-    const absl::string_view text = xml.substr(0, begin);
-    for (size_t at = text.find('&'); at != text.npos; at = text.find('&', at + 1)) {
-      if (text.find(';', at) == text.npos) return absl::StrCat("bare & in ", text);
-    }
-    if (begin == xml.npos) break;
-    const size_t end = xml.find('>', begin);
-    if (end == xml.npos) return "an element without end";
-    const absl::string_view tag = xml.substr(begin + 1, end - begin - 1);
-    if (tag.find('<') != tag.npos) return absl::StrCat("'<' inside ", tag);
-    const std::string name(tag.substr(0, tag.find_first_of(" /", 1)));
-    if (tag[0] == '/') {
-      if (open.empty() || "/" + open.back() != tag) return absl::StrCat("unexpected ", tag);
-      open.pop_back();
-    } else if (tag.back() != '/') {
-      open.push_back(name);
-    }
-    xml.remove_prefix(end + 1);
-  }
-  return open.empty() ? "" : absl::StrCat(open.back(), " is left open");
-}
 
 struct RunDone {
   LoadPlan plan = {};
@@ -130,21 +103,6 @@ TEST(LoadPlotTest, ManyPointsAreThinnedAndItSaysSo) {
   const std::string cdf = ElementOf("cdf-a", svg);
   EXPECT_LE(CountOf("V", cdf), kMaxPlotCdfPoints + 10);
   EXPECT_THAT(cdf, HasSubstr("V50.0\"/>"));  // It ends at 1.
-}
-
-TEST(TicksForTest, AreRoundAndEnough) {
-  struct Case {
-    double most, step;
-    int count, decimals;
-  };
-  for (const Case& c : {Case{10, 2, 5, 0}, Case{1, 0.2, 5, 1}, Case{60, 10, 6, 0},
-                        Case{0.63, 0.1, 6, 1}, Case{630, 100, 6, 0}, Case{8, 1, 8, 0},
-                        Case{0.003, 0.0005, 6, 4}, Case{86400, 20000, 4, 0}}) {
-    const AxisTicks ticks = TicksFor(c.most, 8);
-    EXPECT_DOUBLE_EQ(ticks.step, c.step) << c.most;
-    EXPECT_EQ(ticks.count, c.count) << c.most;
-    EXPECT_EQ(ticks.decimals, c.decimals) << c.most;
-  }
 }
 
 }  // namespace
