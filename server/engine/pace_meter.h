@@ -19,10 +19,10 @@ class PaceMeter {
     }
   }
 
-  // With workers that carry `total_capacity` network rows together. Zero before the first Add.
-  Pace pace(int total_capacity) const {
-    if (total_capacity < 1) return {step_, absl::ZeroDuration()};
-    return {step_, full_step_ / total_capacity};
+  // With workers that carry so many network rows together. Zero before the first Add.
+  Pace pace(int side_by_side) const {
+    if (side_by_side < 1) return {step_, absl::ZeroDuration(), 1};
+    return {step_, full_step_ / side_by_side, side_by_side};
   }
 
  private:

@@ -42,6 +42,7 @@ struct PolicyChoice {
 struct Pace {
   absl::Duration step;         // One step batch: what one plan row of one trajectory takes.
   absl::Duration network_row;  // Per network row when all workers are full.
+  int side_by_side = 1;        // Network rows that all workers carry in one step.
 };
 
 // The trajectories of one model that wait for their next step, and the rule that picks the next

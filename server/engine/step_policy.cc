@@ -1,6 +1,7 @@
 #include "server/engine/step_policy.h"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 
 namespace diffusiond {
@@ -9,6 +10,8 @@ namespace {
 // What is planned for a deadline is this much longer than what was measured: machines and mixes
 // vary, and a row that comes late was computed for nothing.
 constexpr double kDeadlineMargin = 1.25;
+// A generation is hopeless when not even this part of what it needs is left.
+constexpr double kHopelessPart = 0.9;
 
 // Whether a row of this kind can take up the offer.
 bool Fits(size_t kind, const SchedulingPolicy::Offer& offer) {
@@ -17,20 +20,62 @@ bool Fits(size_t kind, const SchedulingPolicy::Offer& offer) {
   return network_rows <= offer.capacity && (resident || offer.new_residents > 0);
 }
 
+// Rows laid out one after the other on the places that a share of the workers' capacity has, each
+// where room is first.
+class Layout {
+ public:
+  Layout(absl::Time begin, double share, const Pace& pace) {
+    const double places = share * pace.side_by_side;
+    free_from_.assign(static_cast<size_t>(std::max(1.0, places)), begin);
+    // Whole places that together are as fast as the share.
+    const double slower = static_cast<double>(free_from_.size()) / places;
+    step_ = kDeadlineMargin * slower * pace.side_by_side * pace.network_row;
+  }
+
+  // When all of them are done.
+  template <typename Rows>
+  absl::Time Place(const Rows& rows) {
+    absl::Time end = absl::InfinitePast();
+    for (const PolicyRow& row : rows) end = std::max(end, PlaceOne(row));
+    return end;
+  }
+
+ private:
+  absl::Time PlaceOne(const PolicyRow& row) {
+    const auto later = std::greater<absl::Time>();
+    const int width = std::min<int>(row.network_rows, static_cast<int>(free_from_.size()));
+    absl::Time begin = absl::InfinitePast();
+    for (int i = 0; i < width; ++i) {
+      std::pop_heap(free_from_.begin(), free_from_.end() - i, later);
+      begin = std::max(begin, *(free_from_.end() - 1 - i));
+    }
+    const absl::Time end = begin + row.rows_left * row.network_rows / width * step_;
+    for (int i = width; i > 0; --i) {
+      *(free_from_.end() - i) = end;
+      std::push_heap(free_from_.begin(), free_from_.end() - i + 1, later);
+    }
+    return end;
+  }
+
+  std::vector<absl::Time> free_from_;  // A heap, the first free at its top.
+  absl::Duration step_;
+};
+
 }  // namespace
+
+bool StepPolicy::HasDue(const Group& group) {
+  return group.info.deadline != absl::InfiniteFuture() && group.level != kHopeless;
+}
 
 double StepPolicy::WeightOf(const std::string& tenant) const {
   const auto found = options_.tenant_weights.find(tenant);
   return found == options_.tenant_weights.end() ? 1.0 : found->second;
 }
 
-absl::Time StepPolicy::LatestStart(const Group& group) const {
-  if (group.info.deadline == absl::InfiniteFuture()) return absl::InfiniteFuture();
+absl::Duration StepPolicy::Needed(const Group& group) const {
   // Of those that wait the last one has most left: what has not begun has its whole plan to run.
   const int longest = group.waiting.rbegin()->rows_left;
-  const absl::Duration needed =
-      std::max(longest * pace_.step, static_cast<double>(group.work) * pace_.network_row);
-  return group.info.deadline - kDeadlineMargin * needed;
+  return std::max(longest * pace_.step, static_cast<double>(group.work) * pace_.network_row);
 }
 
 absl::Duration StepPolicy::TimeOfRow(double all_weights, double weight) const {
@@ -45,11 +90,7 @@ void StepPolicy::Count(Group& group, const PolicyRow& row, int sign) {
   }
   const int64_t work = int64_t{sign} * row.rows_left * row.network_rows;
   group.work += work;
-  if (group.info.deadline == absl::InfiniteFuture()) return;
-  tenant.due_total += work;
-  const auto due = tenant.due.try_emplace(group.info.deadline, 0).first;
-  due->second += work;
-  if (due->second == 0) tenant.due.erase(due);
+  if (HasDue(group)) tenant.due_work += work;
 }
 
 void StepPolicy::JoinLevel(Group& group) {
@@ -62,9 +103,12 @@ void StepPolicy::JoinLevel(Group& group) {
     level.weights += tenant.weight;
   }
   ++tenant.generations;
+  if (HasDue(group)) tenant.due.emplace(group.info.deadline, group.info.id);
   for (const PolicyRow& row : group.waiting) Count(group, row, 1);
   for (const auto& [image, row] : group.in_flight) Count(group, row, 1);
-  if (group.level > 0) level.ageing.emplace(group.moves_up, group.info.id);
+  if (group.level > 0 && group.level != kHopeless) {
+    level.ageing.emplace(group.moves_up, group.info.id);
+  }
   Enter(group);
 }
 
@@ -75,6 +119,7 @@ void StepPolicy::LeaveLevel(Group& group) {
   for (const auto& [image, row] : group.in_flight) Count(group, row, -1);
   level.ageing.erase({group.moves_up, group.info.id});
   const auto tenant = level.tenants.find(group.info.tenant);
+  tenant->second.due.erase({group.info.deadline, group.info.id});
   if (--tenant->second.generations > 0) return;
   level.weights -= tenant->second.weight;
   level.tenants.erase(tenant);
@@ -100,13 +145,19 @@ void StepPolicy::Enter(Group& group) {
   group.kind = Kind(first);
   group.key = group.admitted_batch + int64_t{options_.patience} * first.rows_left *
                                          (static_cast<int64_t>(group.in_flight.size()) + 1);
-  group.latest_start = LatestStart(group);
+  if (HasDue(group)) {
+    const absl::Duration needed = Needed(group);
+    group.latest_start = group.info.deadline - kDeadlineMargin * needed;
+    group.hopeless_from = group.info.deadline - kHopelessPart * needed;
+    hopeless_from_.emplace(group.hopeless_from, group.info.id);
+  }
 
   SetReady(level, found->first, tenant, false);
   if (tenant.standing++ == 0) tenant.served = std::max(tenant.served, level.virtual_now);
   Line& line = tenant.lines[group.kind];
   line.by_key.emplace(group.key, group.info.id);
-  if (group.latest_start != absl::InfiniteFuture()) {
+  if (HasDue(group)) {
+    line.by_deadline.emplace(group.info.deadline, group.info.id);
     line.by_latest_start.emplace(group.latest_start, group.info.id);
   }
   SetReady(level, found->first, tenant, true);
@@ -121,7 +172,9 @@ void StepPolicy::Leave(Group& group) {
   --tenant.standing;
   Line& line = tenant.lines[group.kind];
   line.by_key.erase({group.key, group.info.id});
+  line.by_deadline.erase({group.info.deadline, group.info.id});
   line.by_latest_start.erase({group.latest_start, group.info.id});
+  hopeless_from_.erase({group.hopeless_from, group.info.id});
   SetReady(level, found->first, tenant, true);
 }
 
@@ -136,36 +189,48 @@ void StepPolicy::Admit(const PolicyGeneration& generation, absl::Span<const Poli
   JoinLevel(group);
 }
 
+void StepPolicy::Move(Group& group, size_t level) {
+  LeaveLevel(group);
+  group.level = level;
+  JoinLevel(group);
+}
+
 void StepPolicy::Age(absl::Time now) {
-  for (size_t i = 1; i < levels_.size(); ++i) {
+  for (size_t i = 1; i < kPriorities; ++i) {
     std::set<std::pair<absl::Time, uint64_t>>& ageing = levels_[i].ageing;
     while (!ageing.empty() && ageing.begin()->first <= now) {
       Group& group = groups_.at(ageing.begin()->second);
-      LeaveLevel(group);
-      --group.level;
+      ageing.erase(ageing.begin());
       group.moves_up += options_.ageing;
-      JoinLevel(group);
+      Move(group, i - 1);
     }
   }
 }
 
+void StepPolicy::GiveUpHope(absl::Time now) {
+  while (!hopeless_from_.empty() && hopeless_from_.begin()->first < now) {
+    Move(groups_.at(hopeless_from_.begin()->second), kHopeless);
+  }
+}
+
 uint64_t StepPolicy::BestOf(const Level& level, const Tenant& tenant, const Offer& offer) const {
-  // Least slack is what counts once deadlines compete for the tenant's time; before that the short
-  // ones may go first.
+  // Deadlines count once they compete for the tenant's time; before that the short ones may go
+  // first.
   const absl::Time tight =
-      offer.now + static_cast<double>(tenant.due_total) * TimeOfRow(level.weights, tenant.weight);
-  const std::pair<absl::Time, uint64_t>* urgent = nullptr;
+      offer.now + static_cast<double>(tenant.due_work) * TimeOfRow(level.weights, tenant.weight);
+  absl::Time latest_start = absl::InfiniteFuture();
+  const std::pair<absl::Time, uint64_t>* earliest = nullptr;
   const std::pair<int64_t, uint64_t>* first = nullptr;
   for (size_t kind = 0; kind < kKinds; ++kind) {
     const Line& line = tenant.lines[kind];
     if (!Fits(kind, offer) || line.by_key.empty()) continue;
     if (first == nullptr || *line.by_key.begin() < *first) first = &*line.by_key.begin();
-    if (line.by_latest_start.empty()) continue;
-    const auto& tightest = *line.by_latest_start.begin();
-    if (tightest.first > tight) continue;
-    if (urgent == nullptr || tightest < *urgent) urgent = &tightest;
+    if (line.by_deadline.empty()) continue;
+    latest_start = std::min(latest_start, line.by_latest_start.begin()->first);
+    const auto& deadline = *line.by_deadline.begin();
+    if (earliest == nullptr || deadline < *earliest) earliest = &deadline;
   }
-  return urgent != nullptr ? urgent->second : first->second;
+  return latest_start <= tight ? earliest->second : first->second;
 }
 
 StepPolicy::Pick StepPolicy::Best(const Offer& offer) {
@@ -186,6 +251,7 @@ StepPolicy::Pick StepPolicy::Best(const Offer& offer) {
 
 std::vector<PolicyChoice> StepPolicy::Choose(const Offer& offer) {
   Age(offer.now);
+  GiveUpHope(offer.now);
   Offer left = offer;
   std::vector<PolicyChoice> chosen;
   while (left.capacity > 0) {
@@ -268,36 +334,32 @@ double StepPolicy::NetworkRowsUntilDone(const PolicyGeneration& generation,
 
 bool StepPolicy::DeadlinesFit(const PolicyGeneration& generation, absl::Span<const PolicyRow> rows,
                               absl::Time now) const {
-  int64_t work = 0;
-  for (const PolicyRow& row : rows) work += int64_t{row.rows_left} * row.network_rows;
   const size_t rank = static_cast<size_t>(generation.priority);
-  absl::Time begins = now;
-  for (size_t i = 0; i < rank; ++i) {
-    begins += static_cast<double>(levels_[i].backlog.total()) * pace_.network_row;
-  }
+  double higher = 0;
+  for (size_t i = 0; i < rank; ++i) higher += static_cast<double>(levels_[i].backlog.total());
   const Level& level = levels_[rank];
   const double weight = WeightOf(generation.tenant);
   const auto mine = level.tenants.find(generation.tenant);
   const bool is_new = mine == level.tenants.end();
-  const absl::Duration row = TimeOfRow(level.weights + (is_new ? weight : 0), weight);
-  const auto meets = [&](int64_t due_work, absl::Time deadline) {
-    return begins + static_cast<double>(due_work) * row <= deadline;
+  const double share = weight / (level.weights + (is_new ? weight : 0));
+  Layout layout(now + higher * pace_.network_row, share, pace_);
+
+  bool is_placed = generation.deadline == absl::InfiniteFuture();
+  const auto place = [&] {
+    is_placed = true;
+    return layout.Place(rows) <= generation.deadline;
   };
-  int64_t due_work = 0;
   if (!is_new) {
-    for (const auto& [deadline, due] : mine->second.due) {
-      due_work += due;
-      const bool later = deadline >= generation.deadline;
-      // What was late already is not made late by this one.
-      if (later && meets(due_work, deadline) && !meets(due_work + work, deadline)) return false;
-    }
-    due_work = 0;
-    for (const auto& [deadline, due] : mine->second.due) {
-      if (deadline <= generation.deadline) due_work += due;
+    for (const auto& [deadline, id] : mine->second.due) {
+      if (!is_placed && deadline > generation.deadline && !place()) return false;
+      const Group& group = groups_.at(id);
+      absl::Time end = layout.Place(group.waiting);
+      for (const auto& [image, row] : group.in_flight)
+        end = std::max(end, layout.Place(absl::MakeSpan(&row, 1)));
+      if (is_placed && end > deadline) return false;
     }
   }
-  return generation.deadline == absl::InfiniteFuture() ||
-         meets(due_work + work, generation.deadline);
+  return is_placed || place();
 }
 
 }  // namespace diffusiond

@@ -22,14 +22,18 @@ namespace diffusiond {
 //     since its admission, so that a lower class is served within a bounded time.
 //  2. Tenant. Inside a class, by start-time fair queueing (Goyal, Vin and Cheng 1996): the tenant
 //     that has had least, in network rows by weight. A tenant that was away gets no credit for it.
-//  3. Slack. Of the tenant's rows with deadlines the one with least slack, if that is no more than
-//     all the tenant's work with deadlines takes.
+//  3. Deadline, once the tenant's deadlines compete, that is when one has no more slack than all of
+//     the tenant's work with deadlines takes: the earliest. Least slack first would be no better
+//     while all can be met, and lets all rows share the time until all are late when they cannot.
 //  4. Length. Else least work left first, with patience:
 //       admitted + patience * rows_left * (rows of the generation in flight + 1), lowest first.
 //     A row yields to shorter ones that came later, but for at most `patience` batches for each
 //     plan row it has left. A generation's second row in flight counts as twice as long and so on:
 //     many images of one request do not push out another's single one. Time is counted in batches,
 //     so that rows which wait age alike and keep their order.
+//
+// A generation that cannot be in time any more, even if it were all that runs, falls out of its
+// class: it is stepped when nothing else waits, and ends at its deadline unless the pace picks up.
 //
 // A batch costs O(rows chosen * log(generations)), however many wait.
 class StepPolicy : public SchedulingPolicy {
@@ -52,9 +56,8 @@ class StepPolicy : public SchedulingPolicy {
   int waiting_network_rows() const override { return waiting_network_rows_; }
   double NetworkRowsUntilDone(const PolicyGeneration& generation,
                               absl::Span<const PolicyRow> rows) const override;
-  // Earliest deadline first is feasible if any order is (Liu and Layland 1973): so the work that is
-  // due by each of the tenant's deadlines is held against the tenant's share of the time until
-  // then.
+  // Lays the tenant's rows with deadlines out, earliest first, on its share of what the workers
+  // carry side by side: what Choose will do if nothing else comes. O(those rows).
   bool DeadlinesFit(const PolicyGeneration& generation, absl::Span<const PolicyRow> rows,
                     absl::Time now) const override;
   void SetPace(const Pace& pace) override { pace_ = pace; }
@@ -78,17 +81,19 @@ class StepPolicy : public SchedulingPolicy {
   }
   struct Line {
     std::set<std::pair<int64_t, uint64_t>> by_key;
-    std::set<std::pair<absl::Time, uint64_t>> by_latest_start;  // Those with deadlines.
+    // Those with deadlines.
+    std::set<std::pair<absl::Time, uint64_t>> by_deadline;
+    std::set<std::pair<absl::Time, uint64_t>> by_latest_start;
   };
 
   struct Tenant {
     double weight = 1;
     double served = 0;  // Virtual time: network rows had, by weight.
     int generations = 0;
-    int standing = 0;                   // Generations in `lines`.
-    Backlog backlog;                    // In flight included.
-    std::map<absl::Time, int64_t> due;  // Of that, by deadline.
-    int64_t due_total = 0;
+    int standing = 0;                               // Generations in `lines`.
+    Backlog backlog;                                // In flight included.
+    std::set<std::pair<absl::Time, uint64_t>> due;  // Generations by deadline.
+    int64_t due_work = 0;                           // Network rows of theirs.
     std::array<Line, kKinds> lines;
   };
 
@@ -115,6 +120,7 @@ class StepPolicy : public SchedulingPolicy {
     size_t kind = 0;
     int64_t key = 0;
     absl::Time latest_start;
+    absl::Time hopeless_from;
   };
 
   struct Pick {
@@ -124,14 +130,19 @@ class StepPolicy : public SchedulingPolicy {
   };
 
   double WeightOf(const std::string& tenant) const;
-  absl::Time LatestStart(const Group& group) const;
+  // Whether its deadline still counts.
+  static bool HasDue(const Group& group);
+  // What the group's waiting rows take at least.
+  absl::Duration Needed(const Group& group) const;
   void JoinLevel(Group& group);
   void LeaveLevel(Group& group);
   // Puts the group in its tenant's line, by its first waiting row, or takes it out.
   void Enter(Group& group);
   void Leave(Group& group);
   void SetReady(Level& level, std::string_view name, const Tenant& tenant, bool ready);
+  void Move(Group& group, size_t level);
   void Age(absl::Time now);
+  void GiveUpHope(absl::Time now);
   Pick Best(const Offer& offer);
   uint64_t BestOf(const Level& level, const Tenant& tenant, const Offer& offer) const;
   // What a network row of the tenant takes while all others are served their shares.
@@ -143,7 +154,10 @@ class StepPolicy : public SchedulingPolicy {
   int64_t batches_ = 0;
   int waiting_network_rows_ = 0;
   std::map<uint64_t, Group> groups_;
-  std::array<Level, kPriorities> levels_;
+  // The classes, then what cannot be in time.
+  static constexpr size_t kHopeless = kPriorities;
+  std::array<Level, kPriorities + 1> levels_;
+  std::set<std::pair<absl::Time, uint64_t>> hopeless_from_;  // Of generations that stand in line.
 };
 
 }  // namespace diffusiond

@@ -43,11 +43,24 @@ StepScheduler::Model& StepScheduler::ModelOf(const std::string& name) {
   return found->second;
 }
 
+Pace StepScheduler::PaceOf(const Model& model, const std::string& name) const {
+  const int side_by_side = std::min(workers_.total_capacity(name), model.resident_limit);
+  Pace pace = model.meter.pace(side_by_side);
+  // Models that have work take turns.
+  int turns = 1;
+  for (const auto& [other_name, other] : models_) {
+    if (&other != &model && other.policy->waiting_network_rows() > 0) ++turns;
+  }
+  pace.step *= turns;
+  pace.network_row *= turns;
+  return pace;
+}
+
 absl::Status StepScheduler::CheckRoom(const Model& model, const std::string& name,
                                       int count) const {
   if (unfinished_trajectories_ + count <= limits_.max_trajectories) return absl::OkStatus();
   // By then about so many of those that are queued will be finished.
-  const absl::Duration row = model.meter.pace(workers_.total_capacity(name)).network_row;
+  const absl::Duration row = PaceOf(model, name).network_row;
   const absl::Duration all = model.policy->NetworkRowsUntilDone({}, {}) * row;
   return Refusal(
       RefusalReason::kQueueFull,
@@ -60,7 +73,7 @@ std::optional<absl::Duration> StepScheduler::PredictTime(const Model& model,
                                                          const std::string& name,
                                                          const PolicyGeneration& generation,
                                                          const std::vector<PolicyRow>& rows) const {
-  const Pace pace = model.meter.pace(workers_.total_capacity(name));
+  const Pace pace = PaceOf(model, name);
   if (pace.network_row == absl::ZeroDuration()) return std::nullopt;
   int longest = 0;
   for (const PolicyRow& row : rows) longest = std::max(longest, row.rows_left);
@@ -179,7 +192,7 @@ std::shared_ptr<Trajectory> StepScheduler::NextSuspect(Model& model) {
 std::vector<std::shared_ptr<Trajectory>> StepScheduler::ChooseTrajectories(
     const WorkerCapacity& capacity, Model& model, absl::Time now) {
   if (std::shared_ptr<Trajectory> suspect = NextSuspect(model)) return {std::move(suspect)};
-  model.policy->SetPace(model.meter.pace(workers_.total_capacity(capacity.model)));
+  model.policy->SetPace(PaceOf(model, capacity.model));
   std::vector<std::shared_ptr<Trajectory>> chosen;
   for (const PolicyChoice& choice : model.policy->Choose({.now = now,
                                     .capacity = Share(capacity, model),

@@ -101,6 +101,8 @@ class StepScheduler {
   };
 
   Model& ModelOf(const std::string& name);
+  // How fast the model's work goes beside what else there is.
+  Pace PaceOf(const Model& model, const std::string& name) const;
   // When the generation would be finished; nothing if no pace is known.
   std::optional<absl::Duration> PredictTime(const Model& model, const std::string& name,
                                             const PolicyGeneration& generation,

@@ -45,7 +45,7 @@ bool StepScheduler::Settle(StepBatch& batch, const absl::Status& status, absl::T
   if (status.ok()) {
     int network_rows = 0;
     for (const StepRow& row : batch.rows) network_rows += NetworkRows(*row.spec);
-    model.meter.Add(now - batch.started, network_rows, batch.capacity);
+    model.meter.Add(now - batch.started + batch.overhead, network_rows, batch.capacity);
   } else if (absl::IsResourceExhausted(status)) {
     // Fewer at a time; the shape of a network call stays, for the bytes depend on it.
     model.resident_limit = std::max(1, std::min(model.resident_limit, model.resident) / 2);
