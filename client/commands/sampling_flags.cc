@@ -23,7 +23,9 @@ ABSL_FLAG(std::string, sigma_schedule, "", "=NAME: noise levels: timesteps, karr
 ABSL_FLAG(std::string, final_sigmas_type, "",
           "=NAME: dpmpp, euler, unipc: where the last step ends: zero or sigma_min");
 ABSL_FLAG(std::optional<uint32_t>, solver_order, std::nullopt, "=1..3: dpmpp, unipc");
-ABSL_FLAG(std::string, solver_type, "", "=NAME: dpmpp: midpoint or heun; unipc: bh1 or bh2");
+ABSL_FLAG(
+    std::string, solver_type, "",
+    "=NAME: dpmpp: midpoint or heun; unipc: bh1 or bh2; probability_flow: heun, euler or rk4");
 ABSL_FLAG(std::string, algorithm_type, "", "=NAME: dpmpp: dpmsolver++ or sde-dpmsolver++");
 ABSL_FLAG(std::optional<bool>, lower_order_final, std::nullopt,
           "dpmpp, unipc: lower orders in the last steps");
@@ -36,6 +38,10 @@ ABSL_FLAG(std::optional<float>, s_tmin, std::nullopt, "=SIGMA: euler: no --s_chu
 ABSL_FLAG(std::optional<float>, s_tmax, std::nullopt, "=SIGMA: euler: no --s_churn above it");
 ABSL_FLAG(std::optional<float>, s_noise, std::nullopt,
           "=FACTOR: euler: of the deviation of --s_churn's noise");
+ABSL_FLAG(std::optional<uint32_t>, langevin_steps, std::nullopt,
+          "=N: annealed_langevin, predictor_corrector: Langevin steps at each noise level");
+ABSL_FLAG(std::optional<float>, langevin_step_size, std::nullopt,
+          "=0..2: their size, in parts of the level's noise variance");
 
 namespace diffusiond {
 
@@ -60,7 +66,9 @@ const std::vector<std::string> kSamplingFlags = {"sampler",
                                                  "s_churn",
                                                  "s_tmin",
                                                  "s_tmax",
-                                                 "s_noise"};
+                                                 "s_noise",
+                                                 "langevin_steps",
+                                                 "langevin_step_size"};
 
 void SetSamplingByFlags(v1::GenerateRequest& request) {
   const auto set = [&request](const auto& value, auto setter) {
@@ -89,6 +97,8 @@ void SetSamplingByFlags(v1::GenerateRequest& request) {
   set(absl::GetFlag(FLAGS_s_tmin), &R::set_s_tmin);
   set(absl::GetFlag(FLAGS_s_tmax), &R::set_s_tmax);
   set(absl::GetFlag(FLAGS_s_noise), &R::set_s_noise);
+  set(absl::GetFlag(FLAGS_langevin_steps), &R::set_langevin_steps);
+  set(absl::GetFlag(FLAGS_langevin_step_size), &R::set_langevin_step_size);
 }
 
 }  // namespace diffusiond

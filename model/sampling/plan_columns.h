@@ -3,6 +3,7 @@
 #define DIFFUSIOND_MODEL_SAMPLING_PLAN_COLUMNS_H_
 
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <span>
 
@@ -37,6 +38,12 @@ class PlanColumns {
   LinearExpression d() const { return Column(registers_); }
   LinearExpression f() const { return Column(registers_ + 1); }
   LinearExpression z() const { return Column(registers_ + 2); }
+
+  // The score of x where it is x_t, from D: -eps / sqrt(1 - alpha_bar) (Song et al. 2021, section
+  // 3.4; Tweedie's formula).
+  LinearExpression Score(double alpha_bar) const {
+    return 1 / (1 - alpha_bar) * (std::sqrt(alpha_bar) * d() - x());
+  }
 
   // Fills row->update and row->draws_noise (after row->d_z): next[0] is the new x. Registers that
   // `next` does not reach become 0.

@@ -113,8 +113,10 @@ SamplingOptions DefaultSamplingOptions(const SchedulerConfig& config) {
 SamplingOptions ForSampler(const std::string& sampler, SamplingOptions options) {
   options.sampler = sampler;
   for (const Sampler& known : Samplers()) {
-    if (known.name != sampler || known.solver_types.empty()) continue;
+    if (known.name != sampler) continue;
+    if (options.langevin_steps == 0) options.langevin_steps = known.langevin_steps;
     const std::vector<std::string>& types = known.solver_types;
+    if (types.empty()) continue;
     if (std::find(types.begin(), types.end(), options.solver_type) == types.end()) {
       options.solver_type = types.front();
     }
@@ -123,9 +125,19 @@ SamplingOptions ForSampler(const std::string& sampler, SamplingOptions options) 
 }
 
 std::span<const Sampler> Samplers() {
-  static const auto& samplers = *new std::vector<Sampler>{
-      DdimSampler(), DdpmSampler(), DpmppSampler(), EulerSampler(), EulerAncestralSampler(),
-      HeunSampler(), LmsSampler(),  PndmSampler(),  UniPcSampler()};
+  static const auto& samplers = *new std::vector<Sampler>{AnnealedLangevinSampler(),
+                                                          DdimSampler(),
+                                                          DdpmSampler(),
+                                                          DpmppSampler(),
+                                                          EulerSampler(),
+                                                          EulerAncestralSampler(),
+                                                          HeunSampler(),
+                                                          LmsSampler(),
+                                                          PndmSampler(),
+                                                          PredictorCorrectorSampler(),
+                                                          ProbabilityFlowSampler(),
+                                                          ReverseSdeSampler(),
+                                                          UniPcSampler()};
   return samplers;
 }
 
@@ -139,6 +151,7 @@ absl::StatusOr<SamplingPlan> CompilePlan(const ModelSchedule& model, const Sampl
     if (options.solver_type.empty() && !sampler.solver_types.empty()) {
       options.solver_type = sampler.solver_types.front();
     }
+    if (options.langevin_steps == 0) options.langevin_steps = sampler.langevin_steps;
     absl::StatusOr<SamplingPlan> plan = sampler.compile(model, options);
     if (!plan.ok()) return plan;
     if (absl::Status status = CheckFinite(*plan, options); !status.ok()) return status;

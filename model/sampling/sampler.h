@@ -48,6 +48,9 @@ struct SamplingOptions {
   bool predict_x0 = true;                      // UniPC: interpolate D rather than epsilon.
   bool skip_prk_steps = false;                 // PNDM: start without Runge-Kutta steps.
 
+  int64_t langevin_steps = 0;       // At each noise level, at least 1. 0: Sampler::langevin_steps.
+  double langevin_step_size = 0.2;  // In parts of the level's noise variance: above 0, up to 2.
+
   friend bool operator==(const SamplingOptions&, const SamplingOptions&) = default;
 
   template <typename H>
@@ -57,7 +60,8 @@ struct SamplingOptions {
                    o.dynamic_thresholding_ratio, o.sample_max_value);
     return H::combine(std::move(h), o.sigma_schedule, o.final_sigmas_type, o.s_churn, o.s_tmin,
                       o.s_tmax, o.s_noise, o.solver_order, o.solver_type, o.algorithm_type,
-                      o.lower_order_final, o.euler_at_final, o.predict_x0, o.skip_prk_steps);
+                      o.lower_order_final, o.euler_at_final, o.predict_x0, o.skip_prk_steps,
+                      o.langevin_steps, o.langevin_step_size);
   }
 };
 
@@ -85,10 +89,12 @@ struct Sampler {
   std::string description;                // One line, with paper and equation.
   std::vector<std::string> options;       // Fields of SamplingOptions it reads, beside steps.
   std::vector<std::string> solver_types;  // That it knows, its default first; empty: reads none.
+  int64_t langevin_steps = 0;             // What it takes unless told; 0: reads none.
   absl::StatusOr<SamplingPlan> (*compile)(const ModelSchedule&, const SamplingOptions&);
 };
 
-// `options` for the sampler of that name: what only another knows as solver_type becomes its first.
+// `options` for the sampler of that name: what only another knows as solver_type becomes its first,
+// and langevin_steps of 0 its own.
 SamplingOptions ForSampler(const std::string& sampler, SamplingOptions options);
 
 // The samplers of this build, by name.
@@ -100,6 +106,7 @@ absl::StatusOr<SamplingPlan> CompilePlan(const ModelSchedule& model,
                                          const SamplingOptions& options);
 
 // One file each.
+const Sampler& AnnealedLangevinSampler();
 const Sampler& DdpmSampler();
 const Sampler& DdimSampler();
 const Sampler& DpmppSampler();
@@ -108,6 +115,9 @@ const Sampler& EulerAncestralSampler();
 const Sampler& HeunSampler();
 const Sampler& LmsSampler();
 const Sampler& PndmSampler();
+const Sampler& PredictorCorrectorSampler();
+const Sampler& ProbabilityFlowSampler();
+const Sampler& ReverseSdeSampler();
 const Sampler& UniPcSampler();
 
 }  // namespace diffusiond

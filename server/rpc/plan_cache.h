@@ -21,7 +21,8 @@ using PlanCompiler = std::function<absl::StatusOr<SamplingPlan>(const SamplingOp
 // Thread-safe. Plans handed out live on after they leave the cache.
 class PlanCache {
  public:
-  // A plan of 1,000 rows takes 0.2 to 0.6 MB, so a full cache of the longest plans up to 40 MB.
+  // A plan of 1,000 rows takes 0.2 to 0.6 MB, so a full cache of them up to 40 MB, and of the
+  // longest plans that there are (Langevin's, of 10,000 rows) up to 120 MB.
   static constexpr int kDefaultCapacity = 64;
 
   // `compile` must be thread-safe. At most `capacity` (at least 1) plans are kept; the one not

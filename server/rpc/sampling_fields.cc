@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
+#include "model/sampling/langevin_options.h"
 
 namespace diffusiond {
 namespace {
@@ -64,6 +65,8 @@ std::span<const SamplingField> Fields() {
       {"euler_at_final", Switch{&O::euler_at_final}},
       {"predict_x0", Switch{&O::predict_x0}},
       {"skip_prk_steps", Switch{&O::skip_prk_steps}},
+      {"langevin_steps", Integer{&O::langevin_steps, 1, 1000}},
+      {"langevin_step_size", Number{&O::langevin_step_size, 0, kMaxLangevinStepSize, true}},
   };
   return fields;
 }

@@ -29,7 +29,9 @@ TEST(SamplingFlagsTest, EachSetsItsField) {
                                               "--s_noise=0.5",
                                               "--thresholding",
                                               "--dynamic_thresholding_ratio=0.75",
-                                              "--sample_max_value=1.5"};
+                                              "--sample_max_value=1.5",
+                                              "--langevin_steps=3",
+                                              "--langevin_step_size=0.5"};
   const auto rest = ParseFlags(arguments, kSamplingFlags);
   ASSERT_TRUE(rest.ok()) << rest.status();
   v1::GenerateRequest request;
@@ -52,6 +54,8 @@ TEST(SamplingFlagsTest, EachSetsItsField) {
   EXPECT_TRUE(request.thresholding());
   EXPECT_EQ(request.dynamic_thresholding_ratio(), 0.75f);
   EXPECT_EQ(request.sample_max_value(), 1.5f);
+  EXPECT_EQ(request.langevin_steps(), 3u);
+  EXPECT_EQ(request.langevin_step_size(), 0.5f);
 }
 
 TEST(SamplingFlagsTest, NoneLeaveAllToTheServer) {

@@ -97,10 +97,23 @@ TEST(SamplingFields, SolverOptionsAreTaken) {
 
 TEST(SamplingFields, ASamplersFirstSolverTypeIsItsDefault) {
   for (const auto& [sampler, solver] :
-       {std::pair("dpmpp", "midpoint"), std::pair("unipc", "bh2"), std::pair("euler", "")}) {
+       {std::pair("dpmpp", "midpoint"), std::pair("unipc", "bh2"), std::pair("euler", ""),
+        std::pair("probability_flow", "heun")}) {
     v1::GenerateRequest request;
     request.set_sampler(sampler);
     EXPECT_EQ(Parse(request)->sampling.solver_type, solver);
+  }
+}
+
+TEST(SamplingFields, LangevinStepsDefaultToTheSamplersOwn) {
+  for (const auto& [sampler, langevin_steps] :
+       {std::pair("annealed_langevin", 10u), std::pair("predictor_corrector", 1u)}) {
+    v1::GenerateRequest request;
+    request.set_sampler(sampler);
+    request.set_steps(20);
+    EXPECT_EQ(ToProto(*Parse(request)).langevin_steps(), langevin_steps);
+    request.set_langevin_steps(7);
+    EXPECT_EQ(ToProto(*Parse(request)).langevin_steps(), 7u);
   }
 }
 
@@ -138,11 +151,17 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"AnothersSolverType", [](R& r) { r.set_sampler("dpmpp"), r.set_solver_type("bh1"); },
               "solver_type", "\"bh1\" is not one of midpoint, heun"},
         Fault{"SolverTypeForEuler", [](R& r) { r.set_sampler("euler"), r.set_solver_type("bh1"); },
-              "solver_type", "no effect on sampler euler; read by: dpmpp, unipc"},
+              "solver_type", "no effect on sampler euler; read by: dpmpp, probability_flow, unipc"},
         Fault{"UnknownSigmas", [](R& r) { r.set_sampler("lms"), r.set_sigma_schedule("carras"); },
               "sigma_schedule", "\"carras\" is not one of timesteps, karras, exponential"},
         Fault{"ChurnNaN", [](R& r) { r.set_sampler("euler"), r.set_s_churn(kNaN); }, "s_churn",
               "nan is not in 0 .. "},
+        Fault{"LangevinForDdpm", [](R& r) { r.set_sampler("ddpm"), r.set_langevin_steps(2); },
+              "langevin_steps",
+              "2 has no effect on sampler ddpm; read by: annealed_langevin, predictor_corrector"},
+        Fault{"LangevinStepOfNoSize",
+              [](R& r) { r.set_sampler("annealed_langevin"), r.set_langevin_step_size(0); },
+              "langevin_step_size", "0 is not in 0 .. 2, the first excluded"},
         Fault{"QuantileZero", [](R& r) { r.set_dynamic_thresholding_ratio(0); },
               "dynamic_thresholding_ratio", "0 is not in 0 .. 1, the first excluded"},
         Fault{"SkipForEuler", [](R& r) { r.set_sampler("euler"), r.set_skip_prk_steps(true); },

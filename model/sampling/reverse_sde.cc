@@ -1,0 +1,58 @@
+// The reverse-time SDE of the forward process, dx = -beta (x / 2 + score) dt + sqrt(beta) dw
+// backwards in t (Song et al. 2021, equation 6 with the VP coefficients of equation 11), by the
+// Euler-Maruyama method on the timesteps asked for. The last step returns D, the mean of what is
+// left to remove (Tweedie's formula; their appendix G), instead of noise that no step would undo.
+#include <cmath>
+#include <utility>
+
+#include "model/sampling/continuous_schedule.h"
+#include "model/sampling/network_row.h"
+#include "model/sampling/plan_columns.h"
+#include "model/sampling/sampler.h"
+#include "model/sampling/timesteps.h"
+
+namespace diffusiond {
+namespace {
+
+absl::StatusOr<SamplingPlan> CompileReverseSde(const ModelSchedule& model,
+                                               const SamplingOptions& options) {
+  absl::StatusOr<std::vector<int64_t>> timesteps =
+      SpacedTimesteps(model.schedule.num_train_timesteps(), options.steps, options.timestep_spacing,
+                      model.steps_offset);
+  if (!timesteps.ok()) return timesteps.status();
+  const ContinuousSchedule schedule(model.schedule);
+
+  SamplingPlan plan;
+  plan.steps = static_cast<int>(options.steps);
+  const PlanColumns columns(plan.registers);
+  for (size_t i = 0; i < timesteps->size(); ++i) {
+    const double t = static_cast<double>((*timesteps)[i]);
+    const double alpha_bar = schedule.alpha_bar(t);
+    PlanRow row = VariancePreservingRow(model, options, alpha_bar, t);
+    LinearExpression next = columns.d();
+    if (i + 1 < timesteps->size()) {
+      row.next_timestep = static_cast<double>((*timesteps)[i + 1]);
+      const double noised = schedule.beta(t) * (t - row.next_timestep);
+      next = columns.x() + noised * (0.5 * columns.x() + columns.Score(alpha_bar)) +
+             std::sqrt(noised) * columns.z();
+    }
+    columns.SetUpdate({&next, 1}, &row);
+    plan.rows.push_back(std::move(row));
+  }
+  return plan;
+}
+
+}  // namespace
+
+const Sampler& ReverseSdeSampler() {
+  static const auto& sampler = *new Sampler{
+      .name = "reverse_sde",
+      .description = "Euler-Maruyama on the reverse-time SDE (Song et al. 2021, equation 6)",
+      .options = {"timestep_spacing", "clip_sample", "thresholding", "dynamic_thresholding_ratio",
+                  "sample_max_value"},
+      .solver_types = {},
+      .compile = CompileReverseSde};
+  return sampler;
+}
+
+}  // namespace diffusiond

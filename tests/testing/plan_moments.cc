@@ -1,0 +1,73 @@
+#include "tests/testing/plan_moments.h"
+
+#include <cmath>
+#include <cstddef>
+
+namespace diffusiond {
+namespace {
+
+// new registers = matrix * registers + offset + noise * z.
+struct AffineMap {
+  std::vector<std::vector<double>> matrix;
+  std::vector<double> offset, noise;
+};
+
+AffineMap MapOf(const PlanRow& row, size_t registers, double alpha_bar, const GaussianData& data) {
+  // F = slope * x + shift.
+  const Moments marginal = Marginal(data, alpha_bar);
+  const double slope = std::sqrt(1 - alpha_bar) / marginal.variance * row.c_in;
+  const double shift = -std::sqrt(1 - alpha_bar) / marginal.variance * marginal.mean;
+  AffineMap map;
+  for (size_t r = 0; r < registers; ++r) {
+    const double* const weights = &row.update[r * (registers + 3)];
+    const double d = weights[registers], f = weights[registers + 1], z = weights[registers + 2];
+    std::vector<double>& line = map.matrix.emplace_back(weights, weights + registers);
+    line[0] += d * (row.d_x + row.d_f * slope) + f * slope;
+    map.offset.push_back((d * row.d_f + f) * shift);
+    map.noise.push_back(z + d * row.d_z);
+  }
+  return map;
+}
+
+}  // namespace
+
+Moments Marginal(const GaussianData& data, double alpha_bar) {
+  return {std::sqrt(alpha_bar) * data.mean,
+          alpha_bar * data.deviation * data.deviation + 1 - alpha_bar};
+}
+
+double LevelOf(const PlanRow& row, const ContinuousSchedule& schedule) {
+  return row.c_in == 1 ? schedule.alpha_bar(row.timestep) : row.c_in * row.c_in;
+}
+
+std::vector<Moments> PlanMoments(const SamplingPlan& plan, const ContinuousSchedule& schedule,
+                                 const GaussianData& data) {
+  const size_t n = static_cast<size_t>(plan.registers);
+  std::vector<double> mean(n);
+  std::vector<std::vector<double>> covariance(n, std::vector<double>(n));
+  covariance[0][0] = plan.init_scale * plan.init_scale;
+  std::vector<Moments> after;
+  for (size_t i = 0; i < plan.rows.size(); ++i) {
+    const AffineMap map = MapOf(plan.rows[i], n, LevelOf(plan.rows[i], schedule), data);
+    std::vector<double> new_mean = map.offset;
+    std::vector<std::vector<double>> new_covariance(n, std::vector<double>(n));
+    for (size_t r = 0; r < n; ++r) {
+      for (size_t k = 0; k < n; ++k) new_mean[r] += map.matrix[r][k] * mean[k];
+      for (size_t c = 0; c < n; ++c) {
+        new_covariance[r][c] = map.noise[r] * map.noise[c];
+        for (size_t k = 0; k < n; ++k) {
+          for (size_t l = 0; l < n; ++l) {
+            new_covariance[r][c] += map.matrix[r][k] * covariance[k][l] * map.matrix[c][l];
+          }
+        }
+      }
+    }
+    mean = new_mean;
+    covariance = new_covariance;
+    const double scale = i + 1 < plan.rows.size() ? plan.rows[i + 1].c_in : 1;
+    after.push_back({scale * mean[0], scale * scale * covariance[0][0]});
+  }
+  return after;
+}
+
+}  // namespace diffusiond
