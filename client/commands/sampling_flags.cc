@@ -9,7 +9,8 @@ ABSL_FLAG(std::string, sampler, "", "=NAME: see diffusionctl samplers");
 ABSL_FLAG(std::optional<uint32_t>, steps, std::nullopt,
           "=N: denoising steps; more take longer and look better");
 ABSL_FLAG(std::optional<float>, eta, std::nullopt, "=0..1: ddim: 0 deterministic, 1 as ddpm");
-ABSL_FLAG(std::string, variance, "", "=NAME: ddpm: fixed_small, fixed_large or zero");
+ABSL_FLAG(std::string, variance, "",
+          "=NAME: ddpm: fixed_small, fixed_large, zero, or as the model learned it");
 ABSL_FLAG(std::string, spacing, "", "=NAME: of timesteps: leading, trailing or linspace");
 ABSL_FLAG(std::optional<bool>, clip_sample, std::nullopt,
           "clamp x0-hat to the data's range at every step");

@@ -84,6 +84,28 @@ void WriteSolver(const SolverConfig& solver, const SolverConfig& defaults, Json*
   }
 }
 
+// The fields of this class alone: others have a sigma_min that means something else.
+void ReadEdm(JsonFields& fields, SchedulerConfig* config) {
+  fields.Read("sigma_min", &config->edm.sigma_min);
+  fields.Read("sigma_max", &config->edm.sigma_max);
+  fields.Read("sigma_data", &config->edm.sigma_data);
+  fields.Read("rho", &config->edm.rho);
+  fields.Read("sigma_schedule", &config->solver.sigma_schedule);
+}
+
+Json EdmObject(const SchedulerConfig& config) {
+  return {{"_class_name", config.class_name},
+          {"_diffusers_version", kDiffusersVersion},
+          {"final_sigmas_type", config.solver.final_sigmas_type},
+          {"num_train_timesteps", config.num_train_timesteps},
+          {"prediction_type", config.prediction_type},
+          {"rho", config.edm.rho},
+          {"sigma_data", config.edm.sigma_data},
+          {"sigma_max", config.edm.sigma_max},
+          {"sigma_min", config.edm.sigma_min},
+          {"sigma_schedule", config.solver.sigma_schedule}};
+}
+
 }  // namespace
 
 absl::StatusOr<SchedulerConfig> ParseSchedulerConfig(absl::string_view json) {
@@ -111,12 +133,14 @@ absl::StatusOr<SchedulerConfig> ParseSchedulerConfig(absl::string_view json) {
   fields.Read("rescale_betas_zero_snr", &config.rescale_betas_zero_snr);
   fields.Read("set_alpha_to_one", &config.set_alpha_to_one);
   ReadSolver(fields, &config.solver);
+  if (config.is_edm()) ReadEdm(fields, &config);
   if (absl::Status status = fields.status(); !status.ok()) return status;
   if (absl::Status status = Validate(config); !status.ok()) return status;
   return config;
 }
 
 absl::StatusOr<std::string> FormatSchedulerConfig(const SchedulerConfig& config) {
+  if (config.is_edm()) return FormatJson(EdmObject(config));
   const SchedulerConfig defaults = SchedulerDefaults(config.class_name);
   Json object = {
       {"_class_name", config.class_name},

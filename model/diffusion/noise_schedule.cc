@@ -114,6 +114,10 @@ absl::Status CheckAlphasCumprod(const std::vector<float>& alphas_cumprod,
 
 absl::StatusOr<NoiseSchedule> NoiseSchedule::Create(const SchedulerConfig& config) {
   if (absl::Status status = Validate(config); !status.ok()) return status;
+  if (config.is_edm()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("_class_name is ", config.class_name, ", which has no betas"));
+  }
   const bool zero_snr = config.rescale_betas_zero_snr;
   std::vector<float> betas = MakeBetas(config);
   if (zero_snr) {
@@ -133,8 +137,9 @@ absl::StatusOr<PredictionType> ParsePredictionType(const std::string& name) {
   if (name == "epsilon") return PredictionType::kEpsilon;
   if (name == "sample") return PredictionType::kSample;
   if (name == "v_prediction") return PredictionType::kVelocity;
-  return absl::InvalidArgumentError(absl::StrCat("prediction_type is \"", name,
-                                                 "\"; it must be epsilon, sample or v_prediction"));
+  if (name == "score") return PredictionType::kScore;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "prediction_type is \"", name, "\"; it must be epsilon, sample, v_prediction or score"));
 }
 
 }  // namespace diffusiond

@@ -22,11 +22,15 @@ enum class PredictionType {
   kEpsilon,   // The noise.
   kSample,    // x_0.
   kVelocity,  // sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0 (Salimans and Ho 2022, appendix D).
+  kScore,     // The gradient of log q(x_t): -eps / sqrt(1 - alpha_bar) (Song et al. 2021, eq. 7).
 };
 
 // Immutable.
 class NoiseSchedule {
  public:
+  // Of a model without betas: no timesteps.
+  NoiseSchedule() = default;
+
   // INVALID_ARGUMENT names the field, its value and the range.
   static absl::StatusOr<NoiseSchedule> Create(const SchedulerConfig& config);
 
@@ -46,7 +50,7 @@ class NoiseSchedule {
   std::vector<float> alphas_cumprod_;
 };
 
-// "epsilon", "sample" or "v_prediction".
+// "epsilon", "sample", "v_prediction" or "score".
 absl::StatusOr<PredictionType> ParsePredictionType(const std::string& name);
 
 }  // namespace diffusiond

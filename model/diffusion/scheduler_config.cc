@@ -18,9 +18,9 @@ constexpr double kMaxValue = 1e6;  // Of pixels in any scaling.
 
 using Names = std::span<const absl::string_view>;
 
-// Classes built on DDPM's table of betas. Those of other families (EDM, score SDE) have none, and
-// reading theirs as DDPM's would draw noise rather than fail.
-constexpr std::array<absl::string_view, 16> kClasses = {"DDPMScheduler",
+// Classes built on DDPM's table of betas, and EDM's. Those of other families (score SDE) have none,
+// and reading theirs as DDPM's would draw noise rather than fail.
+constexpr std::array<absl::string_view, 17> kClasses = {"DDPMScheduler",
                                                         "DDIMScheduler",
                                                         "DDPMParallelScheduler",
                                                         "DDIMParallelScheduler",
@@ -35,12 +35,15 @@ constexpr std::array<absl::string_view, 16> kClasses = {"DDPMScheduler",
                                                         "EulerAncestralDiscreteScheduler",
                                                         "HeunDiscreteScheduler",
                                                         "LMSDiscreteScheduler",
-                                                        "KDPM2DiscreteScheduler"};
+                                                        "KDPM2DiscreteScheduler",
+                                                        "EDMEulerScheduler"};
 constexpr std::array<absl::string_view, 4> kBetaSchedules = {"linear", "scaled_linear",
                                                              "squaredcos_cap_v2", "sigmoid"};
 constexpr std::array<absl::string_view, 6> kVarianceTypes = {
     "fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"};
-constexpr std::array<absl::string_view, 3> kPredictionTypes = {"epsilon", "sample", "v_prediction"};
+// The peer knows no "score".
+constexpr std::array<absl::string_view, 4> kPredictionTypes = {"epsilon", "sample", "v_prediction",
+                                                               "score"};
 constexpr std::array<absl::string_view, 4> kAlgorithmTypes = {"dpmsolver", "dpmsolver++",
                                                               "sde-dpmsolver", "sde-dpmsolver++"};
 constexpr std::array<absl::string_view, 7> kSolverTypes = {
@@ -94,6 +97,23 @@ absl::Status CheckSolver(const SolverConfig& solver) {
   return status;
 }
 
+absl::Status CheckEdm(const SchedulerConfig& config) {
+  constexpr std::array<absl::string_view, 2> kSigmaSchedules = {"karras", "exponential"};
+  constexpr std::array<absl::string_view, 2> kPredictions = {"epsilon", "v_prediction"};
+  const auto check_above = [](const char* field, double value, double low) {
+    if (value > low && value <= kMaxValue) return absl::OkStatus();  // Not so for NaN.
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, " is ", value, ", expected above ", low, ", up to ", kMaxValue));
+  };
+  absl::Status status = check_above("sigma_min", config.edm.sigma_min, 0);
+  status.Update(check_above("sigma_max", config.edm.sigma_max, config.edm.sigma_min));
+  status.Update(check_above("sigma_data", config.edm.sigma_data, 0));
+  status.Update(check_above("rho", config.edm.rho, 0));
+  status.Update(CheckName("sigma_schedule", config.solver.sigma_schedule, kSigmaSchedules));
+  status.Update(CheckName("prediction_type", config.prediction_type, kPredictions));
+  return status;
+}
+
 }  // namespace
 
 SchedulerConfig SchedulerDefaults(const std::string& class_name) {
@@ -115,11 +135,28 @@ SchedulerConfig SchedulerDefaults(const std::string& class_name) {
     config.beta_start = 0.00085;
     config.beta_end = 0.012;
   }
+  if (config.is_edm()) {
+    config.solver.sigma_schedule = "karras";
+    config.clip_sample = false;
+  }
   if (class_name == "PNDMScheduler") {
     config.clip_sample = false;
     config.set_alpha_to_one = false;
   }
   return config;
+}
+
+absl::Status CheckTrainable(const SchedulerConfig& config) {
+  if (config.is_edm()) {
+    return absl::UnimplementedError(absl::StrCat("_class_name is ", config.class_name,
+                                                 "; models of EDM can only be drawn from"));
+  }
+  if (config.learns_variance()) {
+    return absl::UnimplementedError(
+        absl::StrCat("variance_type is ", config.variance_type,
+                     "; models with a learned variance can only be drawn from"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Validate(const SchedulerConfig& config) {
@@ -140,6 +177,7 @@ absl::Status Validate(const SchedulerConfig& config) {
   status.Update(CheckRange("steps_offset", static_cast<double>(config.steps_offset), 0,
                            static_cast<double>(config.num_train_timesteps)));
   status.Update(CheckSolver(config.solver));
+  if (config.is_edm()) status.Update(CheckEdm(config));
   return status;
 }
 

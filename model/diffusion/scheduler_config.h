@@ -31,6 +31,17 @@ struct SolverConfig {
   friend bool operator==(const SolverConfig&, const SolverConfig&) = default;
 };
 
+// What EDMEulerScheduler has in place of betas: the noise levels sigma of x_0 + sigma eps that the
+// network was trained on, and its preconditioning (Karras et al. 2022, table 1, column "Ours").
+struct EdmConfig {
+  double sigma_min = 0.002;
+  double sigma_max = 80;
+  double sigma_data = 0.5;  // The standard deviation of the data.
+  double rho = 7;           // Of the "karras" sigma_schedule.
+
+  friend bool operator==(const EdmConfig&, const EdmConfig&) = default;
+};
+
 // Values are DDPMScheduler's defaults. Names are the JSON fields'.
 struct SchedulerConfig {
   std::string class_name = "DDPMScheduler";
@@ -43,7 +54,8 @@ struct SchedulerConfig {
   // "fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range".
   std::string variance_type = "fixed_small";
   bool clip_sample = true;
-  std::string prediction_type = "epsilon";  // "epsilon", "sample" or "v_prediction".
+  // "epsilon", "sample", "v_prediction" or, of no diffusers class, "score".
+  std::string prediction_type = "epsilon";
   bool thresholding = false;
   double dynamic_thresholding_ratio = 0.995;
   double clip_sample_range = 1;
@@ -53,12 +65,24 @@ struct SchedulerConfig {
   bool rescale_betas_zero_snr = false;
   bool set_alpha_to_one = true;  // DDIM and PNDM only.
   SolverConfig solver;
+  EdmConfig edm;
+
+  // Whether `edm` describes the noise rather than the betas.
+  bool is_edm() const { return class_name == "EDMEulerScheduler"; }
+  // Whether the network has 2 C output channels, the latter C for the variance.
+  bool learns_variance() const {
+    return variance_type == "learned" || variance_type == "learned_range";
+  }
 
   friend bool operator==(const SchedulerConfig&, const SchedulerConfig&) = default;
 };
 
 // What a configuration of that class means by the fields it leaves out.
 SchedulerConfig SchedulerDefaults(const std::string& class_name);
+
+// UNIMPLEMENTED for models that are only drawn from here, neither trained nor measured: EDM's and
+// those with a learned variance.
+absl::Status CheckTrainable(const SchedulerConfig& config);
 
 // OK if every field is in range; else names the field, its value and the range.
 absl::Status Validate(const SchedulerConfig& config);

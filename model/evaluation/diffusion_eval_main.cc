@@ -199,6 +199,7 @@ absl::Status Main() {
   spec.split = DatasetSplit::kTest;
   absl::StatusOr<ImageDataset> test = OpenDataset(spec);
   if (!test.ok()) return test.status();
+  if (absl::Status status = CheckTrainable(config.scheduler); !status.ok()) return status;
   absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(config.scheduler);
   if (!schedule.ok()) return schedule.status();
   std::error_code error;

@@ -23,9 +23,7 @@ absl::StatusOr<SamplingPlan> CompileAnnealedLangevin(const ModelSchedule& model,
   absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
   if (!ladder.ok()) return ladder.status();
 
-  SamplingPlan plan;
-  plan.steps = ladder->steps();
-  plan.init_scale = InitNoiseSigma(*ladder, options);
+  SamplingPlan plan = LadderPlan(model, options, *ladder, 1);
   const PlanColumns columns(plan.registers);
   const double step = options.langevin_step_size;
   for (int i = 0; i < ladder->steps(); ++i) {
@@ -58,6 +56,7 @@ const Sampler& AnnealedLangevinSampler() {
                   "clip_sample", "thresholding", "dynamic_thresholding_ratio", "sample_max_value"},
       .solver_types = {},
       .langevin_steps = 10,
+      .runs_edm = true,
       .compile = CompileAnnealedLangevin};
   return sampler;
 }

@@ -11,9 +11,9 @@
 namespace diffusiond {
 
 // t counts training timesteps, so beta(t) is near the table's. alpha_bar is that of the table at
-// whole t but for rounding, and 1 at -1, the clean image. Between them -log(alpha_bar) is a monotone cubic (Fritsch
-// and Carlson 1980), and beta is its exact derivative: formulas that mix the two stay consistent,
-// and a solver keeps its order. Immutable.
+// whole t but for rounding, and 1 at -1, the clean image. Between them -log(alpha_bar) is a
+// monotone cubic (Fritsch and Carlson 1980), and beta is its exact derivative: formulas that mix
+// the two stay consistent, and a solver keeps its order. Immutable.
 class ContinuousSchedule {
  public:
   explicit ContinuousSchedule(const NoiseSchedule& schedule);

@@ -1,9 +1,12 @@
 // DDPM ancestral sampling: Ho et al. 2020, algorithm 2, through the posterior of equations 6 and 7,
-// which holds for any subsequence of timesteps (Nichol and Dhariwal 2021, section 4).
+// which holds for any subsequence of timesteps (Nichol and Dhariwal 2021, section 4). A network may
+// predict the variance: "learned" as it stands, or "learned_range", in -1 .. 1 between log
+// beta-tilde and log beta (their equation 15).
 #include <algorithm>
 #include <cmath>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "model/sampling/network_row.h"
 #include "model/sampling/sampler.h"
@@ -15,14 +18,35 @@ namespace {
 // The peer's floor under beta-tilde, which is 0 in a step that ends at x_0.
 constexpr double kMinVariance = 1e-20;
 
+absl::Status CheckVariance(const ModelSchedule& model, const std::string& variance) {
+  if (variance == "fixed_small" || variance == "fixed_large" || variance == "zero" ||
+      (!variance.empty() && variance == model.learned_variance)) {
+    return absl::OkStatus();
+  }
+  std::string message =
+      absl::StrCat("variance is \"", variance, "\"; it must be fixed_small, fixed_large or zero");
+  if (!model.learned_variance.empty()) {
+    absl::StrAppend(&message, ", or ", model.learned_variance, " as this model learned it");
+  } else if (absl::StartsWith(variance, "learned")) {
+    absl::StrAppend(&message, ", as this model did not learn one");
+  }
+  return absl::InvalidArgumentError(message);
+}
+
+// Column z of the update.
+double SetNoise(const std::string& variance, double beta, double beta_tilde, PlanRow* row) {
+  if (variance == "fixed_small") return std::sqrt(beta_tilde);
+  if (variance == "fixed_large") return std::sqrt(beta);
+  if (variance == "zero") return 0;
+  row->noise_scale = variance == "learned" ? NoiseScale::kVariance : NoiseScale::kLogVariance;
+  row->log_variance = (std::log(beta) + std::log(beta_tilde)) / 2;
+  row->log_variance_g = (std::log(beta) - std::log(beta_tilde)) / 2;
+  return 1;
+}
+
 absl::StatusOr<SamplingPlan> CompileDdpm(const ModelSchedule& model,
                                          const SamplingOptions& options) {
-  const bool large = options.variance == "fixed_large";
-  const bool zero = options.variance == "zero";
-  if (!large && !zero && options.variance != "fixed_small") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "variance is \"", options.variance, "\"; it must be fixed_small, fixed_large or zero"));
-  }
+  if (absl::Status status = CheckVariance(model, options.variance); !status.ok()) return status;
   absl::StatusOr<std::vector<int64_t>> timesteps =
       SpacedTimesteps(model.schedule.num_train_timesteps(), options.steps, options.timestep_spacing,
                       model.steps_offset);
@@ -42,7 +66,7 @@ absl::StatusOr<SamplingPlan> CompileDdpm(const ModelSchedule& model,
     PlanRow row = VariancePreservingRow(model, options, alpha_bar, static_cast<double>(t));
     const double c_x = std::sqrt(alpha) * (1 - alpha_bar_next) / (1 - alpha_bar);
     const double c_d = std::sqrt(alpha_bar_next) * beta / (1 - alpha_bar);
-    const double sigma = zero || t == 0 ? 0 : std::sqrt(large ? beta : beta_tilde);
+    const double sigma = t == 0 ? 0 : SetNoise(options.variance, beta, beta_tilde, &row);
     row.update = {c_x, c_d, 0, sigma};
     row.draws_noise = sigma > 0;
     row.next_timestep = last ? 0 : static_cast<double>((*timesteps)[i + 1]);

@@ -33,9 +33,7 @@ absl::StatusOr<SamplingPlan> CompileEuler(const ModelSchedule& model,
   absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
   if (!ladder.ok()) return ladder.status();
 
-  SamplingPlan plan;
-  plan.steps = ladder->steps();
-  plan.init_scale = InitNoiseSigma(*ladder, options);
+  SamplingPlan plan = LadderPlan(model, options, *ladder, 1);
   const PlanColumns columns(plan.registers);
   for (int i = 0; i < ladder->steps(); ++i) {
     const double sigma = ladder->sigmas[static_cast<size_t>(i)];
@@ -46,16 +44,22 @@ absl::StatusOr<SamplingPlan> CompileEuler(const ModelSchedule& model,
     const double sigma_hat = sigma * (gamma + 1);
     const double noise = options.s_noise * std::sqrt(sigma_hat * sigma_hat - sigma * sigma);
 
-    PlanRow row =
-        VarianceExplodingRow(model, options, sigma, ladder->timesteps[static_cast<size_t>(i)]);
-    if (model.prediction_type == PredictionType::kEpsilon) row.d_f = -sigma_hat;
+    PlanRow row = LadderRow(model, options, *ladder, i);
+    // What the network says of x is taken for the noised x: all of it with a model of EDM, only
+    // epsilon with a model of betas.
+    if (model.edm.has_value()) {
+      const PlanRow noised = VarianceExplodingRow(model, options, sigma_hat, row.timestep);
+      row.d_x = noised.d_x;
+      row.d_f = noised.d_f;
+    } else if (model.prediction_type == PredictionType::kEpsilon ||
+               model.prediction_type == PredictionType::kScore) {
+      row.d_f *= gamma + 1;
+    }
     row.d_z = row.d_x * noise;
     const LinearExpression x_hat = columns.x() + noise * columns.z();
     const double kept = sigma_next / sigma_hat;
     const LinearExpression next[] = {kept * x_hat + (1 - kept) * columns.d()};
     columns.SetUpdate(next, &row);
-    row.preview_scale = PreviewScale(sigma_next);
-    row.next_timestep = ladder->next_timestep(i);
     plan.rows.push_back(std::move(row));
   }
   return plan;
@@ -73,6 +77,7 @@ const Sampler& EulerSampler() {
                   "s_tmax", "s_noise", "clip_sample", "thresholding", "dynamic_thresholding_ratio",
                   "sample_max_value"},
       .solver_types = {},
+      .runs_edm = true,
       .compile = CompileEuler};
   return sampler;
 }

@@ -19,9 +19,7 @@ absl::StatusOr<SamplingPlan> CompileEulerAncestral(const ModelSchedule& model,
   absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
   if (!ladder.ok()) return ladder.status();
 
-  SamplingPlan plan;
-  plan.steps = ladder->steps();
-  plan.init_scale = InitNoiseSigma(*ladder, options);
+  SamplingPlan plan = LadderPlan(model, options, *ladder, 1);
   const PlanColumns columns(plan.registers);
   for (int i = 0; i < ladder->steps(); ++i) {
     const double sigma = ladder->sigmas[static_cast<size_t>(i)];
@@ -30,14 +28,11 @@ absl::StatusOr<SamplingPlan> CompileEulerAncestral(const ModelSchedule& model,
     const double sigma_up = sigma_next * std::sqrt(1 - ratio * ratio);
     const double sigma_down = sigma_next * ratio;
 
-    PlanRow row =
-        VarianceExplodingRow(model, options, sigma, ladder->timesteps[static_cast<size_t>(i)]);
+    PlanRow row = LadderRow(model, options, *ladder, i);
     const double kept = sigma_down / sigma;
     const LinearExpression next[] = {kept * columns.x() + (1 - kept) * columns.d() +
                                      sigma_up * columns.z()};
     columns.SetUpdate(next, &row);
-    row.preview_scale = PreviewScale(sigma_next);
-    row.next_timestep = ladder->next_timestep(i);
     plan.rows.push_back(std::move(row));
   }
   return plan;
@@ -52,6 +47,7 @@ const Sampler& EulerAncestralSampler() {
       .options = {"timestep_spacing", "sigma_schedule", "clip_sample", "thresholding",
                   "dynamic_thresholding_ratio", "sample_max_value"},
       .solver_types = {},
+      .runs_edm = true,
       .compile = CompileEulerAncestral};
   return sampler;
 }

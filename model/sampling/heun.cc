@@ -14,10 +14,7 @@ absl::StatusOr<SamplingPlan> CompileHeun(const ModelSchedule& model, const Sampl
   absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
   if (!ladder.ok()) return ladder.status();
 
-  SamplingPlan plan;
-  plan.registers = 2;
-  plan.steps = ladder->steps();
-  plan.init_scale = InitNoiseSigma(*ladder, options);
+  SamplingPlan plan = LadderPlan(model, options, *ladder, 2);
   const PlanColumns columns(plan.registers);
   const LinearExpression x = columns.x(), start = columns.saved(1), d = columns.d();
   for (int i = 0; i < ladder->steps(); ++i) {
@@ -25,13 +22,10 @@ absl::StatusOr<SamplingPlan> CompileHeun(const ModelSchedule& model, const Sampl
     const double sigma_next = ladder->sigmas[static_cast<size_t>(i) + 1];
     const bool corrects = sigma_next > 0;
 
-    PlanRow predict =
-        VarianceExplodingRow(model, options, sigma, ladder->timesteps[static_cast<size_t>(i)]);
+    PlanRow predict = LadderRow(model, options, *ladder, i);
     const double kept = sigma_next / sigma;
     const LinearExpression predicted[] = {kept * x + (1 - kept) * d, x};
     columns.SetUpdate(predicted, &predict);
-    predict.preview_scale = PreviewScale(sigma_next);
-    predict.next_timestep = ladder->next_timestep(i);
     predict.ends_step = !corrects;
     plan.rows.push_back(std::move(predict));
     if (!corrects) continue;
@@ -59,6 +53,7 @@ const Sampler& HeunSampler() {
                    .options = {"timestep_spacing", "sigma_schedule", "clip_sample", "thresholding",
                                "dynamic_thresholding_ratio", "sample_max_value"},
                    .solver_types = {},
+                   .runs_edm = true,
                    .compile = CompileHeun};
   return sampler;
 }

@@ -38,15 +38,12 @@ absl::StatusOr<SamplingPlan> CompileLms(const ModelSchedule& model, const Sampli
   absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
   if (!ladder.ok()) return ladder.status();
 
-  SamplingPlan plan;
-  plan.registers = kOrder;  // x and the last slopes, the latest first.
-  plan.steps = ladder->steps();
-  plan.init_scale = InitNoiseSigma(*ladder, options);
+  // x and the last slopes, the latest first.
+  SamplingPlan plan = LadderPlan(model, options, *ladder, kOrder);
   const PlanColumns columns(plan.registers);
   for (int i = 0; i < ladder->steps(); ++i) {
     const double sigma = ladder->sigmas[static_cast<size_t>(i)];
-    PlanRow row =
-        VarianceExplodingRow(model, options, sigma, ladder->timesteps[static_cast<size_t>(i)]);
+    PlanRow row = LadderRow(model, options, *ladder, i);
     const LinearExpression slope = (1 / sigma) * (columns.x() - columns.d());
     const int order = std::min(i + 1, kOrder);
     LinearExpression next[kOrder] = {columns.x(), slope};
@@ -56,8 +53,6 @@ absl::StatusOr<SamplingPlan> CompileLms(const ModelSchedule& model, const Sampli
     }
     for (int back = 2; back < kOrder; ++back) next[back] = columns.saved(back - 1);
     columns.SetUpdate(next, &row);
-    row.preview_scale = PreviewScale(ladder->sigmas[static_cast<size_t>(i) + 1]);
-    row.next_timestep = ladder->next_timestep(i);
     plan.rows.push_back(std::move(row));
   }
   return plan;
@@ -74,6 +69,7 @@ const Sampler& LmsSampler() {
       .options = {"timestep_spacing", "sigma_schedule", "clip_sample", "thresholding",
                   "dynamic_thresholding_ratio", "sample_max_value"},
       .solver_types = {},
+      .runs_edm = true,
       .compile = CompileLms};
   return sampler;
 }

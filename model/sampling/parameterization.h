@@ -23,6 +23,8 @@ inline Parameterization Parameterize(PredictionType type, double alpha_bar) {
       return {0, 1, 1 / noise, -signal / noise};
     case PredictionType::kVelocity:
       return {signal, -noise, noise, signal};
+    case PredictionType::kScore:
+      return {1 / signal, noise * noise / signal, 0, -noise};
     case PredictionType::kEpsilon:
       break;
   }

@@ -22,8 +22,15 @@ absl::StatusOr<std::unique_ptr<PlanRunner>> PlanRunner::Create(
     std::vector<std::unique_ptr<Denoiser>> lanes) {
   if (lanes.empty()) return absl::InvalidArgumentError("a plan runner needs a denoiser");
   for (const auto& lane : lanes) {
-    if (!(lane->shape() == lanes[0]->shape()) || lane->rows() != lanes[0]->rows()) {
+    if (!(lane->shape() == lanes[0]->shape()) || lane->rows() != lanes[0]->rows() ||
+        lane->output_channels() != lanes[0]->output_channels()) {
       return absl::InvalidArgumentError("the denoisers of a plan runner differ in shape or rows");
+    }
+    const int channels = lane->shape().channels, outputs = lane->output_channels();
+    if (outputs != channels && outputs != 2 * channels) {
+      return absl::InvalidArgumentError(absl::StrCat("the network gives ", outputs,
+                                                     " channels for images of ", channels,
+                                                     "; expected as many or twice as many"));
     }
   }
   return std::unique_ptr<PlanRunner>(new PlanRunner(std::move(lanes)));
@@ -31,6 +38,11 @@ absl::StatusOr<std::unique_ptr<PlanRunner>> PlanRunner::Create(
 
 PlanRunner::PlanRunner(std::vector<std::unique_ptr<Denoiser>> lanes)
     : lanes_(std::move(lanes)), pool_(static_cast<int>(lanes_.size())) {}
+
+size_t PlanRunner::output_size() const {
+  const size_t copies = static_cast<size_t>(lanes_.front()->output_channels() / shape().channels);
+  return copies * static_cast<size_t>(shape().elements());
+}
 
 void PlanRunner::Gather(std::span<PlanTask> tasks, Buffers* buffers) const {
   const size_t n = static_cast<size_t>(shape().elements());
@@ -42,7 +54,7 @@ void PlanRunner::Gather(std::span<PlanTask> tasks, Buffers* buffers) const {
   buffers->micro_batches = static_cast<int>((rows + micro_batch - 1) / micro_batch);
   const size_t padded = static_cast<size_t>(buffers->micro_batches) * micro_batch;
   buffers->x.resize(padded * n);
-  buffers->f.resize(padded * n);
+  buffers->f.resize(padded * output_size());
   buffers->timesteps.resize(padded);
   buffers->labels.resize(padded);
 
@@ -71,6 +83,7 @@ void PlanRunner::Gather(std::span<PlanTask> tasks, Buffers* buffers) const {
 absl::Status PlanRunner::Evaluate(Buffers* buffers) {
   const size_t rows = static_cast<size_t>(micro_batch());
   const size_t values = rows * static_cast<size_t>(shape().elements());
+  const size_t outputs = rows * output_size();
   std::vector<absl::Status> statuses(static_cast<size_t>(buffers->micro_batches));
   pool_.Run(buffers->micro_batches, [&](int index, int lane) {
     const size_t i = static_cast<size_t>(index);
@@ -78,7 +91,7 @@ absl::Status PlanRunner::Evaluate(Buffers* buffers) {
         std::span(buffers->x).subspan(i * values, values),
         std::span(buffers->timesteps).subspan(i * rows, rows),
         std::span(buffers->labels).subspan(i * rows, rows),
-        std::span(buffers->f).subspan(i * values, values));
+        std::span(buffers->f).subspan(i * outputs, outputs));
   });
   for (absl::Status& status : statuses) {
     if (!status.ok()) return std::move(status);
@@ -86,7 +99,10 @@ absl::Status PlanRunner::Evaluate(Buffers* buffers) {
   return absl::OkStatus();
 }
 
-void PlanRunner::Update(PlanTask* task, std::span<float> f, std::span<const float> f_null) const {
+void PlanRunner::Update(PlanTask* task, std::span<float> output,
+                        std::span<const float> f_null) const {
+  const size_t n = static_cast<size_t>(shape().elements());
+  const std::span<float> f = output.first(n), g = output.subspan(n);
   const PlanRow& row = task->plan->rows[static_cast<size_t>(task->row)];
   bool finite = true;
   for (size_t i = 0; i < f.size(); ++i) {
@@ -105,6 +121,8 @@ void PlanRunner::Update(PlanTask* task, std::span<float> f, std::span<const floa
   if (row.draws_noise) {
     z.resize(f.size());
     FillRowNoise(task->seed, task->image_index, static_cast<uint32_t>(task->row), z);
+    task->status = ScaleRowNoise(row, g, z);
+    if (!task->status.ok()) return;
   }
   task->clean.resize(f.size());
   ApplyPlanRow(*task->plan, row, f, z, task->after, task->clean);
@@ -116,7 +134,7 @@ absl::Status PlanRunner::Step(std::span<PlanTask> tasks) {
   Gather(tasks, &buffers);
   if (absl::Status status = Evaluate(&buffers); !status.ok()) return status;
 
-  const size_t n = static_cast<size_t>(shape().elements());
+  const size_t n = static_cast<size_t>(shape().elements()), outputs = output_size();
   std::vector<size_t> first_row;
   size_t at = 0;
   for (const PlanTask& task : tasks) {
@@ -126,9 +144,10 @@ absl::Status PlanRunner::Step(std::span<PlanTask> tasks) {
   pool_.Run(static_cast<int>(tasks.size()), [&](int index, int) {
     PlanTask& task = tasks[static_cast<size_t>(index)];
     const size_t row = first_row[static_cast<size_t>(index)];
-    const std::span<float> f = std::span(buffers.f).subspan(row * n, n);
+    const std::span<float> output = std::span(buffers.f).subspan(row * outputs, outputs);
     const bool guided = NetworkRows(task.guidance_scale) == 2;
-    Update(&task, f, guided ? std::span(buffers.f).subspan((row + 1) * n, n) : std::span<float>());
+    Update(&task, output,
+           guided ? std::span(buffers.f).subspan((row + 1) * outputs, n) : std::span<float>());
   });
   return absl::OkStatus();
 }

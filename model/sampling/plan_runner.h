@@ -30,7 +30,7 @@ struct PlanTask {
   // Out.
   std::vector<float> after;  // The registers as this row leaves them. No part of `before`.
   std::vector<float> clean;  // D of this row.
-  absl::Status status;       // INTERNAL: F was not finite; `after` is not to be used.
+  absl::Status status;  // INTERNAL: F was not finite, G no variance; `after` is not to be used.
 };
 
 // Network rows of a task: classifier-free guidance (Ho and Salimans 2022, equation 6) takes two.
@@ -40,7 +40,7 @@ inline int NetworkRows(double guidance_scale) { return guidance_scale == 1 ? 1 :
 class PlanRunner {
  public:
   // One lane per denoiser: micro-batches of one step run on all lanes at once. All must have the
-  // same shape and rows; at least one.
+  // same shape, rows and output channels; at least one.
   static absl::StatusOr<std::unique_ptr<PlanRunner>> Create(
       std::vector<std::unique_ptr<Denoiser>> lanes);
 
@@ -59,7 +59,9 @@ class PlanRunner {
   struct Buffers;
   void Gather(std::span<PlanTask> tasks, Buffers* buffers) const;
   absl::Status Evaluate(Buffers* buffers);
-  void Update(PlanTask* task, std::span<float> f, std::span<const float> f_null) const;
+  // Values of one network row's output: of F, and of G where there is one.
+  size_t output_size() const;
+  void Update(PlanTask* task, std::span<float> output, std::span<const float> f_null) const;
 
   std::vector<std::unique_ptr<Denoiser>> lanes_;
   LanePool pool_;

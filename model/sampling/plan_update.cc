@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+
 namespace diffusiond {
 namespace {
 
@@ -32,6 +34,24 @@ double Threshold(const PlanRow& row, std::span<const float> f, std::span<const f
 }
 
 }  // namespace
+
+absl::Status ScaleRowNoise(const PlanRow& row, std::span<const float> g, std::span<float> z) {
+  if (row.noise_scale == NoiseScale::kOne || z.empty()) return absl::OkStatus();
+  if (g.size() != z.size()) {
+    return absl::InternalError("the sampler needs a variance, and the network gives none");
+  }
+  for (size_t i = 0; i < z.size(); ++i) {
+    const double scale = row.noise_scale == NoiseScale::kVariance
+                             ? std::sqrt(double{g[i]})
+                             : std::exp(0.5 * (row.log_variance + row.log_variance_g * g[i]));
+    if (!std::isfinite(scale)) {
+      return absl::InternalError(
+          absl::StrCat("the network gives a variance of ", g[i], " at timestep ", row.timestep));
+    }
+    z[i] = static_cast<float>(scale * z[i]);
+  }
+  return absl::OkStatus();
+}
 
 void ApplyPlanRow(const SamplingPlan& plan, const PlanRow& row, std::span<const float> f,
                   std::span<const float> z, std::span<float> registers, std::span<float> d) {

@@ -25,6 +25,7 @@ constexpr ClassSampler kClassSamplers[] = {
     {"DDPMScheduler", "ddpm"},
     {"DDIMScheduler", "ddim"},
     {"DPMSolverMultistepScheduler", "dpmpp"},
+    {"EDMEulerScheduler", "euler"},
     {"EulerAncestralDiscreteScheduler", "euler_ancestral"},
     {"EulerDiscreteScheduler", "euler"},
     {"HeunDiscreteScheduler", "heun"},
@@ -64,16 +65,17 @@ absl::Status CheckFinite(const SamplingPlan& plan, const SamplingOptions& option
 }  // namespace
 
 absl::StatusOr<ModelSchedule> MakeModelSchedule(const SchedulerConfig& config) {
-  absl::StatusOr<NoiseSchedule> schedule = NoiseSchedule::Create(config);
+  absl::StatusOr<NoiseSchedule> schedule =
+      config.is_edm() ? NoiseSchedule() : NoiseSchedule::Create(config);
   if (!schedule.ok()) return schedule.status();
+  if (absl::Status status = Validate(config); !status.ok()) return status;
   absl::StatusOr<PredictionType> prediction = ParsePredictionType(config.prediction_type);
   if (!prediction.ok()) return prediction.status();
-  if (config.variance_type == "learned" || config.variance_type == "learned_range") {
-    return absl::UnimplementedError(absl::StrCat("variance_type is \"", config.variance_type,
-                                                 "\"; learned variances are not supported"));
-  }
   return ModelSchedule{.schedule = *std::move(schedule),
+                       .edm = config.is_edm() ? std::optional(config.edm) : std::nullopt,
+                       .num_train_timesteps = config.num_train_timesteps,
                        .prediction_type = *prediction,
+                       .learned_variance = config.learns_variance() ? config.variance_type : "",
                        .clip_sample_range = config.clip_sample_range,
                        .steps_offset = config.steps_offset,
                        .set_alpha_to_one = config.set_alpha_to_one,
@@ -124,6 +126,10 @@ SamplingOptions ForSampler(const std::string& sampler, SamplingOptions options) 
   return options;
 }
 
+bool CanRun(const Sampler& sampler, const SchedulerConfig& config) {
+  return sampler.runs_edm || !config.is_edm();
+}
+
 std::span<const Sampler> Samplers() {
   static const auto& samplers = *new std::vector<Sampler>{AnnealedLangevinSampler(),
                                                           DdimSampler(),
@@ -141,24 +147,34 @@ std::span<const Sampler> Samplers() {
   return samplers;
 }
 
-absl::StatusOr<SamplingPlan> CompilePlan(const ModelSchedule& model, const SamplingOptions& asked) {
+absl::StatusOr<SamplingPlan> CompilePlan(const Sampler& sampler, const ModelSchedule& model,
+                                         const SamplingOptions& asked) {
+  if (model.edm.has_value() && !sampler.runs_edm) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "sampler ", sampler.name, " needs a noise schedule of betas; a model of EDM has none"));
+  }
+  if (absl::Status status = CheckThresholding(asked); !status.ok()) return status;
+  SamplingOptions options = asked;
+  options.sampler = sampler.name;
+  if (options.solver_type.empty() && !sampler.solver_types.empty()) {
+    options.solver_type = sampler.solver_types.front();
+  }
+  if (options.langevin_steps == 0) options.langevin_steps = sampler.langevin_steps;
+  absl::StatusOr<SamplingPlan> plan = sampler.compile(model, options);
+  if (!plan.ok()) return plan;
+  if (absl::Status status = CheckFinite(*plan, options); !status.ok()) return status;
+  return plan;
+}
+
+absl::StatusOr<SamplingPlan> CompilePlan(const ModelSchedule& model,
+                                         const SamplingOptions& options) {
   std::vector<std::string> names;
   for (const Sampler& sampler : Samplers()) {
+    if (sampler.name == options.sampler) return CompilePlan(sampler, model, options);
     names.push_back(sampler.name);
-    if (sampler.name != asked.sampler) continue;
-    if (absl::Status status = CheckThresholding(asked); !status.ok()) return status;
-    SamplingOptions options = asked;
-    if (options.solver_type.empty() && !sampler.solver_types.empty()) {
-      options.solver_type = sampler.solver_types.front();
-    }
-    if (options.langevin_steps == 0) options.langevin_steps = sampler.langevin_steps;
-    absl::StatusOr<SamplingPlan> plan = sampler.compile(model, options);
-    if (!plan.ok()) return plan;
-    if (absl::Status status = CheckFinite(*plan, options); !status.ok()) return status;
-    return plan;
   }
-  return absl::InvalidArgumentError(absl::StrCat("sampler is \"", asked.sampler, "\"; it must be ",
-                                                 absl::StrJoin(names, " or ")));
+  return absl::InvalidArgumentError(absl::StrCat("sampler is \"", options.sampler,
+                                                 "\"; it must be ", absl::StrJoin(names, " or ")));
 }
 
 }  // namespace diffusiond

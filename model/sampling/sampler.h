@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -19,9 +20,10 @@ namespace diffusiond {
 // not list.
 struct SamplingOptions {
   std::string sampler = "ddpm";
-  int64_t steps = 1000;                      // 1 .. T.
-  double eta = 0;                            // 0 .. 1.
-  std::string variance = "fixed_small";      // "fixed_small", "fixed_large" or "zero".
+  int64_t steps = 1000;  // 1 .. T.
+  double eta = 0;        // 0 .. 1.
+  // "fixed_small", "fixed_large", "zero", or what ModelSchedule::learned_variance says.
+  std::string variance = "fixed_small";
   std::string timestep_spacing = "leading";  // See SpacedTimesteps.
   bool clip_sample = true;
   bool use_clipped_model_output = false;  // DDIM: take epsilon from the clipped D.
@@ -67,8 +69,14 @@ struct SamplingOptions {
 
 // What the checkpoint fixes.
 struct ModelSchedule {
-  NoiseSchedule schedule;
+  NoiseSchedule schedule;  // Empty if `edm` is set.
+  // Of EDM: no betas; the network is asked at sigma by 0.25 log(sigma).
+  std::optional<EdmConfig> edm = std::nullopt;
+  int64_t num_train_timesteps = 0;  // What `steps` may be at most.
   PredictionType prediction_type = PredictionType::kEpsilon;
+  // "learned" or "learned_range" (Nichol and Dhariwal 2021, equation 15): the network gives G too.
+  // Empty: it does not.
+  std::string learned_variance = "";
   double clip_sample_range = 1;
   int64_t steps_offset = 0;
   bool set_alpha_to_one = true;  // Else the last DDIM or PNDM step goes to alpha_bar_0, not 1.
@@ -77,7 +85,7 @@ struct ModelSchedule {
   bool cosine = false;  // The schedule is squaredcos_cap_v2.
 };
 
-// UNIMPLEMENTED: learned variance.
+// INVALID_ARGUMENT: as Validate and NoiseSchedule::Create.
 absl::StatusOr<ModelSchedule> MakeModelSchedule(const SchedulerConfig& config);
 
 // The options that a checkpoint's own scheduler stands for; DDPM's if it is of a class that no
@@ -90,6 +98,7 @@ struct Sampler {
   std::vector<std::string> options;       // Fields of SamplingOptions it reads, beside steps.
   std::vector<std::string> solver_types;  // That it knows, its default first; empty: reads none.
   int64_t langevin_steps = 0;             // What it takes unless told; 0: reads none.
+  bool runs_edm = false;                  // Whether it takes a model without betas.
   absl::StatusOr<SamplingPlan> (*compile)(const ModelSchedule&, const SamplingOptions&);
 };
 
@@ -97,12 +106,19 @@ struct Sampler {
 // and langevin_steps of 0 its own.
 SamplingOptions ForSampler(const std::string& sampler, SamplingOptions options);
 
+// Whether `sampler` takes the models of that configuration.
+bool CanRun(const Sampler& sampler, const SchedulerConfig& config);
+
 // The samplers of this build, by name.
 std::span<const Sampler> Samplers();
 
-// INVALID_ARGUMENT names the option, its value and what is allowed, or the timestep at which the
-// options give no finite step.
+// By the sampler that options.sampler names. INVALID_ARGUMENT names the option, its value and what
+// is allowed, or the timestep at which the options give no finite step.
 absl::StatusOr<SamplingPlan> CompilePlan(const ModelSchedule& model,
+                                         const SamplingOptions& options);
+
+// By `sampler`, whatever options.sampler says: also one that is not of this build.
+absl::StatusOr<SamplingPlan> CompilePlan(const Sampler& sampler, const ModelSchedule& model,
                                          const SamplingOptions& options);
 
 // One file each.

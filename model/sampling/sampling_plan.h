@@ -8,6 +8,9 @@
 //   D = clip(d_x * x + d_f * F + d_z * z)
 //   [x, saved...] = update * [x, saved..., D, F, z],  z ~ N(0, I) from RowNoise
 //
+// A network that learned the variance gives, for each element of F, a G that scales the element of
+// z in rows that say so.
+//
 // Plain data, no tensors.
 #ifndef DIFFUSIOND_MODEL_SAMPLING_SAMPLING_PLAN_H_
 #define DIFFUSIOND_MODEL_SAMPLING_SAMPLING_PLAN_H_
@@ -20,6 +23,13 @@ namespace diffusiond {
 
 // Registers that a plan may have: PNDM with its Runge-Kutta start needs 6.
 inline constexpr int kMaxRegisters = 8;
+
+// What G makes of z before the row uses it.
+enum class NoiseScale {
+  kOne,          // Nothing.
+  kLogVariance,  // z * exp((log_variance + log_variance_g * G) / 2).
+  kVariance,     // z * sqrt(G).
+};
 
 // One network evaluation of one image.
 struct PlanRow {
@@ -39,6 +49,9 @@ struct PlanRow {
   std::vector<double> update;
   // Whether d_z or column z of `update` has a non-zero entry: rows without noise draw none.
   bool draws_noise = false;
+  NoiseScale noise_scale = NoiseScale::kOne;
+  double log_variance = 0;
+  double log_variance_g = 0;
   // A preview of x_t shows preview_scale * x, x after this row: 1 where x keeps variance near 1.
   double preview_scale = 1;
   // The timestep that x stands at after this row; 0 after the last.

@@ -42,21 +42,27 @@ double TimestepAt(const std::vector<double>& sigmas, double sigma) {
 }
 
 // n values from sigma_max down to sigma_min: even in sigma^(1 / rho), or in log(sigma).
-std::vector<double> Curve(const std::string& name, double sigma_max, double sigma_min, int64_t n) {
+std::vector<double> Curve(const std::string& name, double sigma_max, double sigma_min, int64_t n,
+                          double rho = kRho) {
   std::vector<double> sigmas;
   for (int64_t i = 0; i < n; ++i) {
     const double part = n == 1 ? 0 : static_cast<double>(i) / static_cast<double>(n - 1);
     const auto between = [part](double from, double to) { return from + part * (to - from); };
     sigmas.push_back(
         name == "karras"
-            ? std::pow(between(std::pow(sigma_max, 1 / kRho), std::pow(sigma_min, 1 / kRho)), kRho)
+            ? std::pow(between(std::pow(sigma_max, 1 / rho), std::pow(sigma_min, 1 / rho)), rho)
             : std::exp(between(std::log(sigma_max), std::log(sigma_min))));
   }
   return sigmas;
 }
 
 absl::Status CheckNames(const ModelSchedule& model, const SamplingOptions& options) {
-  if (model.schedule.num_train_timesteps() < 2) {
+  if (model.edm.has_value()) {
+    if (options.sigma_schedule == "timesteps") {
+      return absl::InvalidArgumentError(
+          "sigma_schedule is \"timesteps\"; for a model of EDM it must be karras or exponential");
+    }
+  } else if (model.schedule.num_train_timesteps() < 2) {
     return absl::InvalidArgumentError(
         absl::StrCat("num_train_timesteps is 1; sampler ", options.sampler, " needs 2"));
   }
@@ -85,11 +91,26 @@ absl::Status CheckDecreasing(const SigmaLadder& ladder, const SamplingOptions& o
   return absl::OkStatus();
 }
 
+// Karras et al. 2022, equation 5 and c_noise of table 1.
+absl::StatusOr<SigmaLadder> EdmLadder(const ModelSchedule& model, const SamplingOptions& options) {
+  const EdmConfig& edm = *model.edm;
+  if (absl::Status status = CheckSteps(model.num_train_timesteps, options.steps); !status.ok()) {
+    return status;
+  }
+  SigmaLadder ladder;
+  ladder.sigmas =
+      Curve(options.sigma_schedule, edm.sigma_max, edm.sigma_min, options.steps, edm.rho);
+  for (const double sigma : ladder.sigmas) ladder.timesteps.push_back(0.25 * std::log(sigma));
+  ladder.sigmas.push_back(options.final_sigmas_type == "zero" ? 0 : edm.sigma_min);
+  return ladder;
+}
+
 }  // namespace
 
 absl::StatusOr<SigmaLadder> FractionalLadder(const ModelSchedule& model,
                                              const SamplingOptions& options) {
   if (absl::Status status = CheckNames(model, options); !status.ok()) return status;
+  if (model.edm.has_value()) return EdmLadder(model, options);
   absl::StatusOr<std::vector<double>> timesteps =
       FractionalTimesteps(model.schedule.num_train_timesteps(), options.steps,
                           options.timestep_spacing, model.steps_offset);
@@ -109,9 +130,11 @@ absl::StatusOr<SigmaLadder> FractionalLadder(const ModelSchedule& model,
   return ladder;
 }
 
-double InitNoiseSigma(const SigmaLadder& ladder, const SamplingOptions& options) {
+double InitNoiseSigma(const ModelSchedule& model, const SigmaLadder& ladder,
+                      const SamplingOptions& options) {
   const double sigma = ladder.sigmas.front();
-  return options.timestep_spacing == "leading" ? std::sqrt(sigma * sigma + 1) : sigma;
+  const bool counts_data = model.edm.has_value() || options.timestep_spacing == "leading";
+  return counts_data ? std::sqrt(sigma * sigma + 1) : sigma;
 }
 
 absl::StatusOr<SigmaLadder> SolverLadder(const ModelSchedule& model, const SamplingOptions& options,

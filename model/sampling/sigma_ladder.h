@@ -21,14 +21,17 @@ struct SigmaLadder {
   }
 };
 
-// For Euler, Heun and LMS: timesteps may be fractional, with sigma between training timesteps by
-// linear interpolation; "karras" (Karras et al. 2022, equation 5, rho 7) and "exponential" run
-// between the ends of the spaced timesteps. INVALID_ARGUMENT names the option.
+// For Euler, Heun, LMS and Langevin: timesteps may be fractional, with sigma between training
+// timesteps by linear interpolation; "karras" (Karras et al. 2022, equation 5, rho 7) and
+// "exponential" run between the ends of the spaced timesteps. A model of EDM has these two alone,
+// between its sigma_max and sigma_min with its rho, and 0.25 log(sigma) for timesteps.
+// INVALID_ARGUMENT names the option.
 absl::StatusOr<SigmaLadder> FractionalLadder(const ModelSchedule& model,
                                              const SamplingOptions& options);
 
 // The standard deviation of x before the first step of a fractional ladder.
-double InitNoiseSigma(const SigmaLadder& ladder, const SamplingOptions& options);
+double InitNoiseSigma(const ModelSchedule& model, const SigmaLadder& ladder,
+                      const SamplingOptions& options);
 
 enum class Rounding { kNearest, kDown };
 

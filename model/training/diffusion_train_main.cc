@@ -38,7 +38,7 @@ ABSL_FLAG(int64_t, norm_num_groups, 8,
           "groups of group normalisation; divides every channel count");
 ABSL_FLAG(double, dropout, 0, "dropout inside residual blocks, 0 .. 1");
 
-ABSL_FLAG(std::string, prediction_type, "epsilon", "epsilon, sample or v_prediction");
+ABSL_FLAG(std::string, prediction_type, "epsilon", "epsilon, sample, v_prediction or score");
 ABSL_FLAG(std::string, beta_schedule, "linear",
           "linear, scaled_linear, squaredcos_cap_v2 or sigmoid");
 ABSL_FLAG(int64_t, num_train_timesteps, 1000, "T");

@@ -36,6 +36,9 @@ torch::Tensor Objective::LossPerImage(const UNet& network, const TrainingBatch& 
   torch::Tensor target = eps;
   if (prediction_ == PredictionType::kSample) target = x0;
   if (prediction_ == PredictionType::kVelocity) target = signal * eps - noise * x0;
+  if (prediction_ == PredictionType::kScore) {
+    return (noise * output + eps).square().flatten(1).mean(1);
+  }
   return torch::mse_loss(output, target, at::Reduction::None).flatten(1).mean(1);
 }
 

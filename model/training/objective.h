@@ -11,13 +11,15 @@
 namespace diffusiond {
 
 // DDPM's objective (Ho et al. 2020, equation 14): the network sees
-// x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps and t, and predicts eps, x_0 or
-// v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0. Immutable.
+// x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps and t, and predicts eps, x_0,
+// v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0 or the score, -eps / sqrt(1 - alpha_bar_t).
+// Immutable.
 class Objective {
  public:
   Objective(const NoiseSchedule& schedule, PredictionType prediction, torch::Device device);
 
-  // Mean squared error over the pixels of each image -> [B], differentiable.
+  // Mean squared error over the pixels of each image -> [B], differentiable; the score's times
+  // 1 - alpha_bar_t, so that it is epsilon's (Song et al. 2021, equation 7).
   torch::Tensor LossPerImage(const UNet& network, const TrainingBatch& batch) const;
 
  private:

@@ -111,6 +111,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(TrainerOptions options,
                                                          const ImageDataset* held_out,
                                                          bool resume) {
   if (absl::Status status = Validate(options); !status.ok()) return status;
+  if (absl::Status status = CheckTrainable(options.model.scheduler); !status.ok()) return status;
   absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(options.model.scheduler);
   if (!schedule.ok()) return schedule.status();
   if (absl::StatusOr<SamplingPlan> plan = CompilePlan(*schedule, options.sampling); !plan.ok()) {

@@ -18,6 +18,10 @@ ImageShape UNetDenoiser::shape() const {
           static_cast<int>(config.sample_width)};
 }
 
+int UNetDenoiser::output_channels() const {
+  return static_cast<int>(network_->config().out_channels);
+}
+
 absl::Status UNetDenoiser::Predict(std::span<const float> x, std::span<const float> timesteps,
                                    std::span<const int64_t> labels, std::span<float> f) {
   try {

@@ -24,6 +24,7 @@ class UNetDenoiser : public Denoiser {
 
   ImageShape shape() const override;
   int rows() const override { return options_.rows; }
+  int output_channels() const override;
   // LibTorch's exceptions become INTERNAL here.
   absl::Status Predict(std::span<const float> x, std::span<const float> timesteps,
                        std::span<const int64_t> labels, std::span<float> f) override;

@@ -144,9 +144,11 @@ class Resolver {
   void ResolveSampler() {
     if (!request_.sampler().empty()) result_.sampling.sampler = request_.sampler();
     sampler_ = FindSampler(result_.sampling.sampler);
-    if (sampler_ != nullptr) return;
+    if (sampler_ != nullptr && CanRun(*sampler_, model().scheduler)) return;
     std::vector<std::string> names;
-    for (const Sampler& sampler : Samplers()) names.push_back(sampler.name);
+    for (const Sampler& sampler : Samplers()) {
+      if (CanRun(sampler, model().scheduler)) names.push_back(sampler.name);
+    }
     violations_.Add("sampler", UnknownName(result_.sampling.sampler, names));
   }
 

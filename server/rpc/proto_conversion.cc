@@ -110,10 +110,12 @@ v1::Model ToProto(const ServedModel& model, const RequestLimits& limits) {
   message.set_has_null_class(model.null_class_id.has_value());
   message.set_num_parameters(model.num_parameters);
   message.set_prediction_type(model.scheduler.prediction_type);
-  message.set_beta_schedule(model.scheduler.trained_betas.empty() ? model.scheduler.beta_schedule
-                                                                  : "trained_betas");
+  message.set_beta_schedule(model.scheduler.is_edm()                ? "edm"
+                            : model.scheduler.trained_betas.empty() ? model.scheduler.beta_schedule
+                                                                    : "trained_betas");
   message.set_num_train_timesteps(static_cast<uint32_t>(model.scheduler.num_train_timesteps));
   for (const Sampler& sampler : Samplers()) {
+    if (!CanRun(sampler, model.scheduler)) continue;
     v1::SamplerInfo* info = message.add_samplers();
     info->set_name(sampler.name);
     info->set_description(sampler.description);

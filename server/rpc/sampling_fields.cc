@@ -46,7 +46,8 @@ std::span<const SamplingField> Fields() {
   using O = SamplingOptions;
   static const auto& fields = *new std::vector<SamplingField>{
       {"eta", Number{&O::eta, 0, 1}},
-      {"variance", Name{&O::variance, {"fixed_small", "fixed_large", "zero"}}},
+      {"variance",
+       Name{&O::variance, {"fixed_small", "fixed_large", "zero", "learned", "learned_range"}}},
       {"timestep_spacing", Name{&O::timestep_spacing, {"leading", "trailing", "linspace"}}},
       {"clip_sample", Switch{&O::clip_sample}},
       {"thresholding", Switch{&O::thresholding}},

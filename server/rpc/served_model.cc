@@ -36,6 +36,16 @@ ServedDefaults Defaults(const CheckpointConfig& config) {
   return defaults;
 }
 
+// The network must give F alone, or with it the variance that it learned.
+absl::Status CheckOutputChannels(const CheckpointConfig& config) {
+  const bool learns = config.scheduler.learns_variance();
+  const int64_t expected = config.unet.in_channels * (learns ? 2 : 1);
+  if (config.unet.out_channels == expected) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "out_channels is ", config.unet.out_channels, "; with in_channels ", config.unet.in_channels,
+      " and variance_type ", config.scheduler.variance_type, " it must be ", expected));
+}
+
 }  // namespace
 
 absl::StatusOr<ServedModel> MakeServedModel(const std::string& name, const CheckpointConfig& config,
@@ -43,6 +53,9 @@ absl::StatusOr<ServedModel> MakeServedModel(const std::string& name, const Check
                                             ServedNumerics numerics) {
   absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(config.scheduler);
   if (!schedule.ok()) return ForModel(name, schedule.status());
+  if (absl::Status status = CheckOutputChannels(config); !status.ok()) {
+    return ForModel(name, status);
+  }
   ServedModel model;
   model.name = name;
   model.digest = digest;

@@ -50,7 +50,8 @@ struct ServedModel {
 
 // Describes a checkpoint. Unset generation defaults are those of its scheduler; the plan they stand
 // for is compiled, so that a model whose defaults do not work is refused when it is loaded.
-// INVALID_ARGUMENT, UNIMPLEMENTED: as MakeModelSchedule and CompilePlan, with the model's name.
+// INVALID_ARGUMENT: as MakeModelSchedule and CompilePlan, or the network's output has the wrong
+// number of channels; with the model's name.
 absl::StatusOr<ServedModel> MakeServedModel(const std::string& name, const CheckpointConfig& config,
                                             const std::string& digest, uint64_t num_parameters,
                                             ServedNumerics numerics);

@@ -73,6 +73,10 @@ absl::Status RunOneStep(const CheckpointConfig& config, StepExecutor* executor) 
   if (!schedule.ok()) return schedule.status();
   SamplingOptions options;  // DDPM: any model's default may need more steps.
   options.steps = 1;
+  if (schedule->edm.has_value()) {
+    options.sampler = "euler";
+    options.sigma_schedule = "karras";
+  }
   absl::StatusOr<SamplingPlan> plan = CompilePlan(*schedule, options);
   if (!plan.ok()) return plan.status();
   TrajectorySpec spec;

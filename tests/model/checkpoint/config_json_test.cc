@@ -235,6 +235,27 @@ TEST(SchedulerConfigJsonTest, SolversSurviveARoundTripWithTheInfinityThatPythonW
   EXPECT_EQ(*ParseSchedulerConfig(*FormatSchedulerConfig(*config)), *config);
 }
 
+TEST(SchedulerConfigJsonTest, EdmHasSigmasInPlaceOfBetas) {
+  const absl::StatusOr<SchedulerConfig> config = ParseSchedulerConfig(
+      R"({"_class_name": "EDMEulerScheduler", "sigma_min": 0.01, "sigma_data": 0.25,
+          "sigma_schedule": "exponential", "prediction_type": "v_prediction"})");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_TRUE(config->is_edm());
+  EXPECT_EQ(config->edm, (EdmConfig{.sigma_min = 0.01, .sigma_data = 0.25}));
+  EXPECT_EQ(config->solver.sigma_schedule, "exponential");
+  EXPECT_EQ(*ParseSchedulerConfig(*FormatSchedulerConfig(*config)), *config);
+
+  ExpectRefused<SchedulerConfig>(
+      ParseSchedulerConfig, Json::parse(*FormatSchedulerConfig(*config)),
+      {{R"({"sigma_min": 0})", "sigma_min is 0, expected above 0"},
+       {R"({"sigma_max": 0.01})", "sigma_max is 0.01, expected above 0.01"},
+       {R"({"sigma_data": -1})", "sigma_data is -1"},
+       {R"({"rho": 0})", "rho is 0"},
+       {R"({"sigma_schedule": "beta"})", "sigma_schedule is 'beta', allowed: karras, exponential"},
+       {R"({"prediction_type": "sample"})",
+        "prediction_type is 'sample', allowed: epsilon, v_prediction"}});
+}
+
 TEST(SchedulerConfigJsonTest, FieldsForeignToTheClassSurviveARoundTrip) {
   SchedulerConfig config;
   config.set_alpha_to_one = false;
@@ -249,7 +270,8 @@ TEST(SchedulerConfigJsonTest, FieldsForeignToTheClassSurviveARoundTrip) {
 TEST(SchedulerConfigJsonTest, RefusesWhatItCannotRunAndNamesTheField) {
   ExpectRefused<SchedulerConfig>(
       ParseSchedulerConfig, Json::parse(*FormatSchedulerConfig(SchedulerConfig())),
-      {{R"({"_class_name": "EDMEulerScheduler"})", "_class_name is 'EDMEulerScheduler', allowed"},
+      {{R"({"_class_name": "ScoreSdeVeScheduler"})",
+        "_class_name is 'ScoreSdeVeScheduler', allowed"},
        {R"({"num_train_timesteps": 0})", "num_train_timesteps is 0, expected 1 to"},
        {R"({"num_train_timesteps": 1000000000000})", "num_train_timesteps is 1e+12"},
        {R"({"beta_start": -0.1})", "beta_start is -0.1, expected 0 to 1"},

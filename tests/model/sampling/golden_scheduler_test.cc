@@ -81,13 +81,6 @@ std::vector<Case> Cases() {
   return cases;
 }
 
-// What the README's limitations name: the only reasons for which a case may be refused.
-bool NeedsUnsupported(const nlohmann::json& config) {
-  const auto variance = config.find("variance_type");
-  return variance != config.end() && variance->is_string() &&
-         variance->get<std::string>().rfind("learned", 0) == 0;
-}
-
 // F of the exact predictor for x_0 ~ N(mu, s^2), at x with signal level alpha_bar.
 double ExactPrediction(const std::string& type, double x, double mu, double s, double alpha_bar) {
   const double v = alpha_bar * s * s + 1 - alpha_bar;
@@ -97,6 +90,14 @@ double ExactPrediction(const std::string& type, double x, double mu, double s, d
   if (type == "sample") return x0;
   if (type == "v_prediction") return std::sqrt(alpha_bar) * eps - std::sqrt(1 - alpha_bar) * x0;
   return eps;
+}
+
+// F of the same at noise level sigma under EDM's preconditioning, for "epsilon".
+double ExactEdmPrediction(const EdmConfig& edm, double x, double mu, double s, double sigma) {
+  const double variance = sigma * sigma + edm.sigma_data * edm.sigma_data;
+  const double d = (s * s * x + sigma * sigma * mu) / (s * s + sigma * sigma);
+  return (d - edm.sigma_data * edm.sigma_data / variance * x) * std::sqrt(variance) /
+         (sigma * edm.sigma_data);
 }
 
 class GoldenSchedulerTest : public testing::TestWithParam<Case> {};
@@ -110,10 +111,6 @@ TEST_P(GoldenSchedulerTest, TrajectoryMatches) {
   auto config = ParseSchedulerConfig(d.at("config").dump());
   ASSERT_TRUE(config.ok()) << config.status();
   auto model = MakeModelSchedule(*config);
-  if (NeedsUnsupported(d.at("config"))) {
-    EXPECT_EQ(model.status().code(), absl::StatusCode::kUnimplemented) << model.status();
-    return;
-  }
   ASSERT_TRUE(model.ok()) << model.status();
 
   SamplingOptions options = DefaultSamplingOptions(*config);
@@ -130,7 +127,7 @@ TEST_P(GoldenSchedulerTest, TrajectoryMatches) {
   const auto timesteps = Timesteps(tensors, name + "/timesteps");
   const auto mu = Values<float>(tensors, name + "/mu");
   const auto levels = Values<double>(tensors, name + "/model_level");
-  const auto noise = Values<float>(tensors, name + "/noise");
+  auto noise = Values<float>(tensors, name + "/noise");
   const auto noise_step = Values<int64_t>(tensors, name + "/noise_step");
   const auto step_index = Values<int64_t>(tensors, name + "/step_index");
   const auto xs = Values<float>(tensors, name + "/xs");
@@ -144,21 +141,27 @@ TEST_P(GoldenSchedulerTest, TrajectoryMatches) {
   const double tolerance = d.at("suggested_abs_tol_xs");
 
   size_t next_noise = 0, next_kept = 0;
-  std::vector<float> f(n), clean(n);
+  std::vector<float> f(n), g(n), clean(n);
   x.resize(static_cast<size_t>(plan->registers) * n);
   for (size_t i = 0; i < plan->rows.size(); ++i) {
     const PlanRow& row = plan->rows[i];
-    ASSERT_NEAR(row.timestep, timesteps[i], 1e-4 * timesteps[i]) << "step " << i;
+    ASSERT_NEAR(row.timestep, timesteps[i], 1e-4 * std::abs(timesteps[i])) << "step " << i;
     for (size_t k = 0; k < n; ++k) {
-      f[k] = static_cast<float>(ExactPrediction(config->prediction_type, row.c_in * x[k],
-                                                mu[k % mu.size()], d.at("s"), levels[i]));
+      const double m = mu[k % mu.size()], s = d.at("s");
+      f[k] = static_cast<float>(
+          config->is_edm()
+              ? ExactEdmPrediction(config->edm, x[k], m, s, levels[i])
+              : ExactPrediction(config->prediction_type, row.c_in * x[k], m, s, levels[i]));
     }
-    std::span<const float> z;
+    std::span<float> z;
     if (next_noise < noise_step.size() && noise_step[next_noise] == static_cast<int64_t>(i)) {
       z = std::span(noise).subspan(next_noise++ * n, n);
     }
     // The peer also draws noise that it multiplies by zero.
     ASSERT_TRUE(!row.draws_noise || !z.empty()) << "step " << i;
+    // The second half of the output of a network that learned the variance.
+    for (size_t k = 0; k < n; ++k) g[k] = static_cast<float>(std::tanh(0.5 * row.c_in * x[k]));
+    ASSERT_TRUE(ScaleRowNoise(row, g, z).ok());
     ApplyPlanRow(*plan, row, f, z, x, clean);
     if (next_kept < step_index.size() && step_index[next_kept] == static_cast<int64_t>(i)) {
       for (size_t k = 0; k < n; ++k) {

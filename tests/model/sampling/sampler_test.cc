@@ -4,15 +4,19 @@
 #include <cmath>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model/sampling/continuous_schedule.h"
 #include "model/sampling/plan_runner.h"
 #include "model/sampling/plan_update.h"
+#include "model/sampling/row_noise.h"
 #include "tests/testing/gaussian_denoiser.h"
+#include "tests/testing/plan_moments.h"
 
 namespace diffusiond {
 namespace {
@@ -231,57 +235,37 @@ TEST_P(EverySamplerTest, DrawsTheDatasMeanAndSpread) {
   EXPECT_NEAR(std::sqrt(squares / kPixels - mean * mean), 0.5, 0.04);
 }
 
+TEST_P(EverySamplerTest, DrawsTheSameFromTheScoreAsFromEpsilon) {
+  SamplingOptions options = Options(20);
+  options.timestep_spacing = "trailing";
+  options.s_churn = 3;
+  constexpr size_t kPixels = 16;
+  std::vector<float> drawn[2];
+  for (const bool score : {false, true}) {
+    ModelSchedule model = Model();
+    if (score) model.prediction_type = PredictionType::kScore;
+    const ContinuousSchedule schedule(model.schedule);
+    const auto plan = CompilePlan(model, options);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    std::vector<float> x(static_cast<size_t>(plan->registers) * kPixels), f(kPixels), z(kPixels),
+        d(kPixels);
+    FillRowNoise(1, 0, kInitialNoiseRow, std::span(x).first(kPixels));
+    for (size_t i = 0; i < kPixels; ++i) x[i] *= static_cast<float>(plan->init_scale);
+    for (size_t row = 0; row < plan->rows.size(); ++row) {
+      const double noise = std::sqrt(1 - LevelOf(plan->rows[row], schedule));
+      // The exact epsilon of data with mean 0 and deviation 1, and its score.
+      const double f_of_x = plan->rows[row].c_in * (score ? -1 : noise);
+      for (size_t i = 0; i < kPixels; ++i) f[i] = static_cast<float>(f_of_x * x[i]);
+      FillRowNoise(1, 0, static_cast<uint32_t>(row), z);
+      ApplyPlanRow(*plan, plan->rows[row], f, z, x, d);
+    }
+    drawn[score].assign(x.begin(), x.begin() + kPixels);
+  }
+  for (size_t i = 0; i < kPixels; ++i) EXPECT_NEAR(drawn[0][i], drawn[1][i], 1e-4) << i;
+}
+
 INSTANTIATE_TEST_SUITE_P(Samplers, EverySamplerTest, ::testing::ValuesIn(Names()),
                          [](const auto& info) { return info.param; });
-
-TEST(MixedBatchTest, EverySamplerInOneBatchDrawsItsSoloBytes) {
-  const ModelSchedule model = Model();
-  std::vector<SamplingPlan> plans;
-  for (const std::string& name : Names()) {
-    SamplingOptions options;
-    options.sampler = name;
-    options.steps = 8;
-    options.timestep_spacing = "trailing";
-    options.s_churn = 3;
-    options.algorithm_type = "sde-dpmsolver++";
-    options.thresholding = plans.size() % 2 == 1;
-    plans.push_back(*CompilePlan(model, options));
-  }
-  const auto make_runner = [&] {
-    std::vector<std::unique_ptr<Denoiser>> lanes;
-    lanes.push_back(std::make_unique<GaussianDenoiser>(
-        model.schedule, GaussianDenoiser::Options{.shape = {1, 4, 4}, .rows = 4}));
-    return *PlanRunner::Create(std::move(lanes));
-  };
-  // Runs the plans of `members` side by side; a plan that has ended leaves the batch.
-  const auto draw = [&](const std::vector<size_t>& members) {
-    const auto runner = make_runner();
-    std::vector<std::vector<float>> registers(plans.size());
-    for (size_t row = 0;; ++row) {
-      std::vector<PlanTask> tasks;
-      std::vector<size_t> at;
-      for (const size_t i : members) {
-        if (row >= plans[i].rows.size()) continue;
-        PlanTask& task = tasks.emplace_back();
-        task.plan = &plans[i];
-        task.row = static_cast<int>(row);
-        task.seed = i;
-        task.before = registers[i];
-        at.push_back(i);
-      }
-      if (tasks.empty()) return registers;
-      EXPECT_TRUE(runner->Step(tasks).ok());
-      for (size_t k = 0; k < tasks.size(); ++k) {
-        EXPECT_TRUE(tasks[k].status.ok()) << tasks[k].status;
-        registers[at[k]] = std::move(tasks[k].after);
-      }
-    }
-  };
-  std::vector<size_t> all(plans.size());
-  for (size_t i = 0; i < all.size(); ++i) all[i] = i;
-  const auto mixed = draw(all);
-  for (const size_t i : all) EXPECT_EQ(mixed[i], draw({i})[i]) << Names()[i];
-}
 
 TEST(DynamicThresholdingTest, DividesByTheQuantileWithinItsLimits) {
   SamplingPlan plan;

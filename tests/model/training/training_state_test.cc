@@ -108,15 +108,16 @@ TEST(ObjectiveTest, LossOfAZeroPredictionIsTheTargetsMeanSquare) {
   const torch::Tensor x0 = torch::rand({3, 64}) * 2 - 1, eps = torch::randn({3, 64});
   batch.images.assign(x0.data_ptr<float>(), x0.data_ptr<float>() + x0.numel());
   batch.noise.assign(eps.data_ptr<float>(), eps.data_ptr<float>() + eps.numel());
-  for (PredictionType type :
-       {PredictionType::kEpsilon, PredictionType::kSample, PredictionType::kVelocity}) {
+  for (PredictionType type : {PredictionType::kEpsilon, PredictionType::kSample,
+                              PredictionType::kVelocity, PredictionType::kScore}) {
     const torch::Tensor loss = Objective(*schedule, type, torch::kCPU).LossPerImage(network, batch);
     for (int64_t i = 0; i < 3; ++i) {
       const double a = schedule->alpha_bar(batch.timesteps[static_cast<size_t>(i)]);
-      const torch::Tensor target = type == PredictionType::kEpsilon ? eps[i]
-                                   : type == PredictionType::kSample
-                                       ? x0[i]
-                                       : std::sqrt(a) * eps[i] - std::sqrt(1 - a) * x0[i];
+      torch::Tensor target = eps[i];  // The score's error is weighted to be epsilon's.
+      if (type == PredictionType::kSample) target = x0[i];
+      if (type == PredictionType::kVelocity) {
+        target = std::sqrt(a) * eps[i] - std::sqrt(1 - a) * x0[i];
+      }
       EXPECT_NEAR(loss[i].item<double>(), target.square().mean().item<double>(), 1e-5);
     }
   }

@@ -138,6 +138,30 @@ TEST(UNetDenoiserTest, ThreadsThatShareWeightsGiveTheSameBytes) {
   EXPECT_EQ(there[1], expected);
 }
 
+TEST(UNetDenoiserTest, TheVarianceComesAfterEachRowsPrediction) {
+  UNetConfig config = SmallConfig();
+  config.out_channels = 2;
+  const auto network = RandomNetwork(config);
+  UNetDenoiser denoiser(network, {.rows = 2});
+  EXPECT_EQ(denoiser.shape().channels, 1);
+  EXPECT_EQ(denoiser.output_channels(), 2);
+  const Row rows[2] = {MakeRow(1), MakeRow(2)};
+  std::vector<float> x = rows[0].x;
+  x.insert(x.end(), rows[1].x.begin(), rows[1].x.end());
+  const float timesteps[] = {rows[0].timestep, rows[1].timestep};
+  const int64_t labels[] = {rows[0].label, rows[1].label};
+  std::vector<float> f(2 * x.size());
+  const absl::Status status = denoiser.Predict(x, timesteps, labels, f);
+  ASSERT_TRUE(status.ok()) << status;
+  torch::InferenceMode inference;
+  const torch::Tensor out = network->Forward(torch::from_blob(x.data(), {2, 1, 28, 28}),
+                                             torch::tensor({timesteps[0], timesteps[1]}),
+                                             torch::tensor({labels[0], labels[1]}));
+  const torch::Tensor flat = torch::from_blob(f.data(), {2, 2, 28, 28});
+  EXPECT_LT((out - flat).abs().max().item<float>(), 1e-4);
+  EXPECT_GT((flat.select(1, 0) - flat.select(1, 1)).abs().max().item<float>(), 0.01);
+}
+
 TEST(UNetDenoiserTest, LabelOutOfRangeIsAStatusNotAnException) {
   UNetDenoiser denoiser(RandomNetwork(), {.rows = 1});
   Row row = MakeRow(0);

@@ -223,7 +223,7 @@ INSTANTIATE_TEST_SUITE_P(
     Sampling, GenerationRequestFault,
     ::testing::Values(
         Fault{"UnknownSampler", [](R& r) { r.set_sampler("dddim"); }, "sampler",
-              "did you mean \"ddim\"? there are: ddim, ddpm, dpmpp"},
+              "did you mean \"ddim\"? there are: annealed_langevin, ddim, ddpm, dpmpp"},
         Fault{"ZeroSteps", [](R& r) { r.set_steps(0); }, "steps", "0 is not in 1 .. 20"},
         Fault{"TooManySteps", [](R& r) { r.set_steps(21); }, "steps", "21 is not in 1 .. 20"},
         Fault{"EtaTooLarge", [](R& r) { r.set_eta(1.5f); }, "eta", "1.5 is not in 0 .. 1"},
@@ -233,8 +233,8 @@ INSTANTIATE_TEST_SUITE_P(
               "no effect on sampler ddpm; read by: ddim"},
         Fault{"VarianceForDdim", [](R& r) { r.set_variance("zero"); }, "variance",
               "no effect on sampler ddim; read by: ddpm"},
-        Fault{"UnknownVariance", [](R& r) { r.set_sampler("ddpm"), r.set_variance("learned"); },
-              "variance", "\"learned\" is not one of fixed_small, fixed_large, zero"},
+        Fault{"UnknownVariance", [](R& r) { r.set_sampler("ddpm"), r.set_variance("fixed"); },
+              "variance", "\"fixed\" is not one of fixed_small, fixed_large, zero, learned"},
         Fault{"UnknownSpacing", [](R& r) { r.set_timestep_spacing("logarithmic"); },
               "timestep_spacing", "is not one of leading, trailing, linspace"}),
     ::testing::PrintToStringParamName());

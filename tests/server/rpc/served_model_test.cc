@@ -95,7 +95,31 @@ TEST(ServedModel, DefaultsThatDoNotWorkAreRefusedWithTheModelsName) {
   config.scheduler.variance_type = "learned_range";
   const auto learned = Make(config);
   EXPECT_FALSE(learned.ok());
-  EXPECT_THAT(std::string(learned.status().message()), HasSubstr("model hats: "));
+  EXPECT_THAT(std::string(learned.status().message()),
+              HasSubstr("model hats: out_channels is 1; with in_channels 1 and variance_type "
+                        "learned_range it must be 2"));
+}
+
+TEST(ServedModel, ALearnedVarianceIsTheDefaultWhereThereIsOne) {
+  CheckpointConfig config = Config();
+  config.unet.out_channels = 2;
+  EXPECT_FALSE(Make(config).ok()) << "nothing says what the second channel is";
+  config.scheduler.variance_type = "learned_range";
+  const auto model = Make(config);
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ(model->channels, 1);
+  EXPECT_EQ(model->defaults.sampling.variance, "learned_range");
+}
+
+TEST(ServedModel, OfEdmDrawsByEuler) {
+  CheckpointConfig config = Config();
+  config.scheduler = SchedulerDefaults("EDMEulerScheduler");
+  const auto model = Make(config);
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ(model->defaults.sampling.sampler, "euler");
+  SamplingOptions ddpm;
+  EXPECT_THAT(std::string(model->plans->Get(ddpm).status().message()),
+              HasSubstr("sampler ddpm needs a noise schedule of betas"));
 }
 
 }  // namespace

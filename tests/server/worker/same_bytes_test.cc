@@ -36,7 +36,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr int kRequests = 500;
-constexpr int kMaxSteps = 250;
+constexpr int kMaxSteps = 250;  // And evaluations.
 constexpr int kMaxCount = 4;
 constexpr int kNullClass = 4;
 constexpr int kMicroBatch = 8;
@@ -68,6 +68,7 @@ class Random {
  public:
   explicit Random(uint32_t seed) : bits_(seed) {}
   int Draw(int low, int high) { return std::uniform_int_distribution<int>(low, high)(bits_); }
+  size_t Index(size_t size) { return static_cast<size_t>(Draw(0, static_cast<int>(size) - 1)); }
   bool OneIn(int n) { return Draw(1, n) == 1; }
   // 1 .. high, each doubling as likely as any other.
   int DrawLogUniform(int high) {
@@ -88,13 +89,31 @@ SamplingOptions RandomSampling(Random& random) {
   options.steps = random.DrawLogUniform(kMaxSteps);
   options.timestep_spacing = random.Pick<const char*>({"leading", "trailing", "linspace"});
   options.clip_sample = !random.OneIn(3);
-  if (random.OneIn(2)) {
-    options.sampler = "ddim";
-    options.eta = random.Pick({0.0, 0.5, 1.0});
-  } else {
-    options.variance = random.Pick<const char*>({"fixed_small", "fixed_large", "zero"});
+  options.thresholding = random.OneIn(8);
+  const Sampler& sampler = Samplers()[random.Index(Samplers().size())];
+  options.sampler = sampler.name;
+  options.eta = random.Pick({0.0, 0.5, 1.0});
+  options.variance = random.Pick<const char*>({"fixed_small", "fixed_large", "zero"});
+  options.sigma_schedule = random.Pick<const char*>({"timesteps", "karras", "exponential"});
+  options.final_sigmas_type = random.Pick<const char*>({"zero", "sigma_min"});
+  options.algorithm_type = random.Pick<const char*>({"dpmsolver++", "sde-dpmsolver++"});
+  options.solver_order = random.Draw(1, 3);
+  if (!sampler.solver_types.empty()) {
+    options.solver_type = sampler.solver_types[random.Index(sampler.solver_types.size())];
   }
+  options.s_churn = random.Pick({0.0, 5.0});
+  options.skip_prk_steps = random.OneIn(2);
+  options.langevin_steps = random.Draw(1, 4);
   return options;
+}
+
+// Not all that is drawn can be compiled, and a sampler may evaluate several times a step.
+std::shared_ptr<const SamplingPlan> RandomPlan(const ModelSchedule& schedule, Random& random) {
+  for (;;) {
+    auto plan = CompilePlan(schedule, RandomSampling(random));
+    if (!plan.ok() || plan->rows.size() > kMaxSteps) continue;
+    return std::make_shared<const SamplingPlan>(*std::move(plan));
+  }
 }
 
 GenerationSpec RandomRequest(const ModelSchedule& schedule, Random& random) {
@@ -106,8 +125,7 @@ GenerationSpec RandomRequest(const ModelSchedule& schedule, Random& random) {
   spec.preview_content = random.Pick(
       {PreviewContent::kNone, PreviewContent::kXt, PreviewContent::kX0Hat, PreviewContent::kBoth});
   TrajectorySpec image;
-  image.plan =
-      std::make_shared<SamplingPlan>(CompilePlan(schedule, RandomSampling(random)).value());
+  image.plan = RandomPlan(schedule, random);
   image.seed = static_cast<uint64_t>(random.Draw(0, 1'000'000'000));
   if (!random.OneIn(3)) {
     image.class_id = random.Draw(0, kNullClass - 1);
