@@ -249,8 +249,8 @@ TEST(Models, AreListedByNameWithWhatTheyTake) {
   EXPECT_TRUE(model.has_null_class());
   EXPECT_EQ(model.num_train_timesteps(), 20u);
   ASSERT_EQ(static_cast<size_t>(model.samplers_size()), Samplers().size());
-  EXPECT_EQ(model.samplers(0).name(), "ddim");
-  EXPECT_THAT(model.samplers(0).options(), Contains("eta"));
+  EXPECT_EQ(model.samplers(1).name(), "ddim");
+  EXPECT_THAT(model.samplers(1).options(), Contains("eta"));
   EXPECT_EQ(model.defaults().steps(), 5u);
   EXPECT_EQ(model.defaults().guidance_scale(), 2);
   EXPECT_EQ(model.limits().max_count(), 64u);

@@ -1,9 +1,11 @@
 #include "server/rpc/served_model.h"
 
 #include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/rpc/proto_conversion.h"
 
 namespace diffusiond {
 namespace {
@@ -117,6 +119,11 @@ TEST(ServedModel, OfEdmDrawsByEuler) {
   const auto model = Make(config);
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_EQ(model->defaults.sampling.sampler, "euler");
+  std::vector<std::string> names;
+  const v1::Model message = ToProto(*model, RequestLimits());
+  for (const v1::SamplerInfo& sampler : message.samplers()) names.push_back(sampler.name());
+  EXPECT_THAT(names, ElementsAre("annealed_langevin", "euler", "euler_ancestral", "heun", "lms"));
+  EXPECT_EQ(message.beta_schedule(), "edm");
   SamplingOptions ddpm;
   EXPECT_THAT(std::string(model->plans->Get(ddpm).status().message()),
               HasSubstr("sampler ddpm needs a noise schedule of betas"));
