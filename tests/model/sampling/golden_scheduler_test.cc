@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -23,16 +22,14 @@
 #include "model/sampling/plan_update.h"
 #include "model/sampling/sampler.h"
 #include "nlohmann/json.hpp"
+#include "tests/model/checkpoint/golden_directory.h"
 
 namespace diffusiond {
 namespace {
 
 namespace fs = std::filesystem;
 
-fs::path GoldenDirectory() {
-  const char* directory = std::getenv("DIFFUSIOND_GOLDEN_DIR");
-  return fs::path(directory != nullptr ? directory : "tests/golden") / "scheduler";
-}
+fs::path SchedulerDirectory() { return GoldenDirectory() / "scheduler"; }
 
 // The peer writes infinities as bare words, which are no JSON; null is "not set" to the parser.
 nlohmann::json ReadJson(const fs::path& path) {
@@ -70,7 +67,7 @@ struct Case {
 
 std::vector<Case> Cases() {
   std::vector<Case> cases;
-  for (const auto& entry : fs::directory_iterator(GoldenDirectory())) {
+  for (const auto& entry : fs::directory_iterator(SchedulerDirectory())) {
     const std::string family = entry.path().stem();
     if (entry.path().extension() != ".json" || family == "timesteps") continue;
     const nlohmann::json golden = ReadJson(entry.path());
@@ -105,7 +102,7 @@ class GoldenSchedulerTest : public testing::TestWithParam<Case> {};
 TEST_P(GoldenSchedulerTest, TrajectoryMatches) {
   const nlohmann::json& d = GetParam().description;
   const std::string name = d.at("name");
-  auto file = SafetensorsFile::Open(GoldenDirectory() / (GetParam().family + ".safetensors"));
+  auto file = SafetensorsFile::Open(SchedulerDirectory() / (GetParam().family + ".safetensors"));
   ASSERT_TRUE(file.ok()) << file.status();
   const TensorMap& tensors = file->tensors();
   auto config = ParseSchedulerConfig(d.at("config").dump());
@@ -198,7 +195,7 @@ absl::StatusOr<std::vector<double>> VisitedTimesteps(const std::string& class_na
 }
 
 TEST(GoldenTimestepsTest, EverySpacingAtEveryStepCount) {
-  const nlohmann::json golden = ReadJson(GoldenDirectory() / "timesteps.json");
+  const nlohmann::json golden = ReadJson(SchedulerDirectory() / "timesteps.json");
   int compared = 0;
   for (const auto& [key, value] : golden.items()) {
     const std::vector<std::string> parts = absl::StrSplit(key, '|');
@@ -225,7 +222,7 @@ TEST(GoldenTimestepsTest, EverySpacingAtEveryStepCount) {
 }
 
 TEST(GoldenTablesTest, BetasAndAlphasCumprod) {
-  auto file = SafetensorsFile::Open(GoldenDirectory() / "tables.safetensors");
+  auto file = SafetensorsFile::Open(SchedulerDirectory() / "tables.safetensors");
   ASSERT_TRUE(file.ok()) << file.status();
   for (const std::string name :
        {"linear", "linear_T100", "scaled_linear", "sigmoid", "squaredcos_cap_v2", "linear_zsnr",

@@ -1,0 +1,105 @@
+// From a directory on disk to images, for every kind of model that there is.
+#include "server/worker/model_loader.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "model/checkpoint/scheduler_config_json.h"
+#include "model/sampling/sampler.h"
+#include "tests/model/checkpoint/golden_directory.h"
+
+namespace diffusiond {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+// A shipped golden checkpoint under another scheduler.
+fs::path CheckpointWith(const std::string& network, const SchedulerConfig& scheduler) {
+  const fs::path directory =
+      fs::path(testing::TempDir()) / (network + "_" + scheduler.class_name + "_" +
+                                      scheduler.prediction_type + "_" + scheduler.variance_type);
+  fs::remove_all(directory);
+  fs::copy(ShippedGoldenDirectory() / "unet" / network, directory, fs::copy_options::recursive);
+  std::ofstream(directory / "scheduler" / "scheduler_config.json")
+      << FormatSchedulerConfig(scheduler).value();
+  return directory;
+}
+
+struct Kind {
+  const char* name;
+  const char* network;
+  SchedulerConfig scheduler;
+};
+
+std::ostream& operator<<(std::ostream& out, const Kind& kind) { return out << kind.name; }
+
+std::vector<Kind> Kinds() {
+  std::vector<Kind> kinds = {{"Betas", "mnist_noattn", SchedulerConfig()},
+                             {"Score", "mnist_noattn", SchedulerConfig()},
+                             {"Edm", "mnist_noattn", SchedulerDefaults("EDMEulerScheduler")},
+                             // Two channels in, four out.
+                             {"LearnedRange", "odd_options", SchedulerConfig()}};
+  kinds[1].scheduler.prediction_type = "score";
+  kinds[3].scheduler.variance_type = "learned_range";
+  return kinds;
+}
+
+class ModelLoaderTest : public testing::TestWithParam<Kind> {};
+
+TEST_P(ModelLoaderTest, DrawsWithTheModelsOwnSampler) {
+  const fs::path directory = CheckpointWith(GetParam().network, GetParam().scheduler);
+  auto model = LoadModel(directory, {DeviceSpec()}, 2);
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ(model->config.scheduler, GetParam().scheduler);
+  ASSERT_EQ(model->executors.size(), 1u);
+
+  SamplingOptions options = DefaultSamplingOptions(model->config.scheduler);
+  options.steps = 3;
+  auto plan = CompilePlan(*MakeModelSchedule(model->config.scheduler), options);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  TrajectorySpec spec;
+  spec.plan = std::make_shared<const SamplingPlan>(*std::move(plan));
+  spec.seed = 5;
+  std::vector<StepRow> rows(2);
+  for (size_t i = 0; i < spec.plan->rows.size(); ++i) {
+    for (StepRow& row : rows) {
+      row.spec = &spec;
+      row.plan_row = static_cast<int>(i);
+      row.before = std::move(row.after);
+      row.want_x_t = true;
+    }
+    ASSERT_TRUE(model->executors[0]->Step(absl::MakeSpan(rows)).ok());
+    for (const StepRow& row : rows) ASSERT_TRUE(row.status.ok()) << row.status;
+  }
+  const Frame& image = *rows[0].x_t;
+  EXPECT_EQ(image.channels, model->config.unet.in_channels);
+  EXPECT_EQ(image.values, rows[1].x_t->values);
+  EXPECT_TRUE(std::all_of(image.values.begin(), image.values.end(),
+                          [](float value) { return std::isfinite(value); }));
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, ModelLoaderTest, testing::ValuesIn(Kinds()),
+                         testing::PrintToStringParamName());
+
+TEST(ModelLoaderTest, NamesWhatIsWrong) {
+  EXPECT_EQ(LoadModel("nowhere", {DeviceSpec()}, 1).status().code(), absl::StatusCode::kNotFound);
+  const fs::path directory = CheckpointWith("mnist_noattn", SchedulerConfig());
+  std::ofstream(directory / "scheduler" / "scheduler_config.json")
+      << R"({"_class_name": "EDMEulerScheduler", "sigma_data": 0})";
+  const absl::Status status = LoadModel(directory, {DeviceSpec()}, 1).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("sigma_data is 0, expected above 0"));
+}
+
+}  // namespace
+}  // namespace diffusiond
