@@ -5,9 +5,15 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
+#include <span>
+#include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
+#include "model/checkpoint/tensor_view.h"
+#include "model/evaluation/image_features.h"
 #include "model/imaging/image.h"
 #include "model/training/data/dataset.h"
 
@@ -29,6 +35,19 @@ class ImageClassifier {
   static std::unique_ptr<ImageClassifier> Train(const ImageDataset& data,
                                                 const ClassifierOptions& options);
 
+  // The classifier kept at `path`, or if there is none, one trained and kept there.
+  // FAILED_PRECONDITION: what is there is another data's, or options'.
+  static absl::StatusOr<std::unique_ptr<ImageClassifier>> TrainOrLoad(
+      const ImageDataset& data, const ClassifierOptions& options,
+      const std::filesystem::path& path);
+
+  // What training depends on.
+  static std::string Identity(const ImageDataset& data, const ClassifierOptions& options);
+
+  // 128 features, the last convolution's channels after pooling, on average over pixels; and the
+  // logarithms of class probabilities.
+  ImageFeatures Features(std::span<const Frame> images);
+
   // Most likely class of each image.
   std::vector<int64_t> Classify(const std::vector<Frame>& images);
 
@@ -36,9 +55,14 @@ class ImageClassifier {
   double Accuracy(const ImageDataset& data);
 
  private:
-  ImageClassifier(int channels, int64_t pixels_left, int64_t classes);
+  ImageClassifier(int channels, int64_t height, int64_t width, int64_t classes);
+  // Of `data`'s shape and classes, not trained.
+  static std::unique_ptr<ImageClassifier> For(const ImageDataset& data);
 
-  torch::nn::Sequential network_;
+  torch::Tensor Scores(const torch::Tensor& x);  // [N, C, H, W] -> logits [N, classes].
+  TensorMap Weights() const;                     // Views.
+
+  torch::nn::Sequential convolutions_, head_;
 };
 
 }  // namespace diffusiond

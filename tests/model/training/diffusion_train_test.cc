@@ -11,6 +11,7 @@
 
 #include "model/checkpoint/diffusers_directory.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/idx_files.h"
 
 namespace diffusiond {
 namespace {
@@ -25,22 +26,10 @@ class DiffusionTrainTest : public testing::Test {
                   testing::UnitTest::GetInstance()->current_test_info()->name());
     fs::remove_all(directory_);
     fs::create_directories(directory_ / "data");
-    WriteIdx(directory_ / "data" / "train-images-idx3-ubyte", {40, 8, 8}, 8 * 8 * 40, 251);
-    WriteIdx(directory_ / "data" / "train-labels-idx1-ubyte", {40}, 40, 2);
-    WriteIdx(directory_ / "data" / "t10k-images-idx3-ubyte", {10, 8, 8}, 8 * 8 * 10, 241);
-    WriteIdx(directory_ / "data" / "t10k-labels-idx1-ubyte", {10}, 10, 2);
+    WriteIdxSplit(directory_ / "data", "train", {.images = 40, .side = 8, .classes = 2});
+    WriteIdxSplit(directory_ / "data", "t10k", {.images = 10, .side = 8, .classes = 2});
   }
   void TearDown() override { fs::remove_all(directory_); }
-
-  static void WriteIdx(const fs::path& path, const std::vector<uint32_t>& sizes, int bytes,
-                       int modulus) {
-    std::string text = {0, 0, 8, static_cast<char>(sizes.size())};
-    for (uint32_t size : sizes) {
-      for (int shift = 24; shift >= 0; shift -= 8) text += static_cast<char>(size >> shift);
-    }
-    for (int i = 0; i < bytes; ++i) text += static_cast<char>(i * 37 % modulus);
-    std::ofstream(path, std::ios::binary) << text;
-  }
 
   std::vector<std::string> Command(const std::string& out, std::vector<std::string> more = {}) {
     std::vector<std::string> command = {DIFFUSION_TRAIN_PATH,

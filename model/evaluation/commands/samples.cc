@@ -1,64 +1,40 @@
-// diffusion-eval: what a checkpoint can do, in numbers and pictures, for its model card.
 #include <torch/torch.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <iostream>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "model/checkpoint/durable_write.h"
+#include "model/evaluation/commands/commands.h"
+#include "model/evaluation/commands/drawn_images.h"
+#include "model/evaluation/commands/evaluation_input.h"
 #include "model/evaluation/image_classifier.h"
 #include "model/evaluation/level_losses.h"
 #include "model/evaluation/nearest_images.h"
+#include "model/evaluation/unet_lanes.h"
 #include "model/imaging/contact_sheet.h"
-#include "model/imaging/png.h"
 #include "model/imaging/resize.h"
-#include "model/sampling/draw_images.h"
 #include "model/sampling/sampler.h"
-#include "model/training/data/open_dataset.h"
 #include "model/unet/unet_checkpoint.h"
-#include "model/unet/unet_denoiser.h"
 #include "nlohmann/json.hpp"
 
-ABSL_FLAG(std::string, checkpoint, "", "checkpoint directory");
-ABSL_FLAG(std::string, data, "", "the data it was trained on, with a test split");
-ABSL_FLAG(std::string, out, "",
-          "directory that receives evaluation.json, samples.png, nearest.png");
-ABSL_FLAG(int, samples, 1000, "images drawn with the model's defaults, equally many of each class");
-ABSL_FLAG(int, sweep_samples, 200, "images drawn with a setting of --sweep that does not say");
-ABSL_FLAG(
-    std::vector<std::string>, sweep, {},
-    "settings beside the defaults: sampler:steps:eta:guidance[:samples], separated by commas");
-ABSL_FLAG(int, micro_batch, 8, "rows of one network call");
-ABSL_FLAG(uint64_t, seed, 0, "of every drawing");
+ABSL_FLAG(int, sweep_samples, 200,
+          "samples: images drawn with a setting of --sweep that does not say");
+ABSL_FLAG(std::vector<std::string>, sweep, {},
+          "samples: settings beside the defaults: sampler:steps:eta:guidance[:samples], separated "
+          "by commas");
 
 namespace diffusiond {
 namespace {
-
-struct Setting {
-  SamplingOptions sampling;
-  double guidance_scale = 1;
-  int samples = 0;
-
-  std::string ToString() const {
-    return absl::StrFormat(
-        "%s, %d steps%s, guidance %g", sampling.sampler, sampling.steps,
-        sampling.sampler == "ddim" ? absl::StrFormat(", eta %g", sampling.eta) : "",
-        guidance_scale);
-  }
-};
 
 struct Evaluation {
   const CheckpointConfig* config;
@@ -84,38 +60,19 @@ absl::StatusOr<Setting> ParseSetting(const SchedulerConfig& scheduler, const std
   return setting;
 }
 
-Setting DefaultSetting(const CheckpointConfig& config) {
-  Setting setting;
-  setting.sampling = DefaultSamplingOptions(config.scheduler);
-  setting.samples = absl::GetFlag(FLAGS_samples);
-  if (config.generation.has_value()) {
-    setting.sampling = ForSampler(config.generation->sampler, setting.sampling);
-    setting.sampling.steps = config.generation->steps;
-    setting.sampling.eta = config.generation->eta;
-    setting.guidance_scale = config.generation->guidance_scale;
-  }
-  return setting;
-}
-
 // Draws the setting's images, class after class in turn, and says what share is put into the class
 // asked.
 absl::StatusOr<nlohmann::json> Judge(const Evaluation& evaluation, const Setting& setting,
                                      std::vector<Frame>* frames) {
   const int count = setting.samples;
   const int64_t classes = static_cast<int64_t>(evaluation.config->class_names.size());
-  std::vector<int64_t> labels;
-  for (int64_t i = 0; i < count; ++i) labels.push_back(i % classes);
-  absl::StatusOr<SamplingPlan> plan = CompilePlan(evaluation.schedule, setting.sampling);
-  if (!plan.ok()) return plan.status();
-  const DrawSpec spec = {.seed = absl::GetFlag(FLAGS_seed),
-                         .null_label = evaluation.config->null_class_id.value_or(0),
-                         .guidance_scale = setting.guidance_scale};
   const absl::Time start = absl::Now();
-  absl::StatusOr<std::vector<Frame>> drawn =
-      DrawImages(*plan, spec, labels, evaluation.runner.get());
+  absl::StatusOr<DrawnImages> drawn = Draw(*evaluation.config, evaluation.schedule, setting,
+                                           absl::GetFlag(FLAGS_seed), evaluation.runner.get());
   if (!drawn.ok()) return drawn.status();
   const double seconds = absl::ToDoubleSeconds(absl::Now() - start);
-  *frames = *std::move(drawn);
+  *frames = std::move(drawn->frames);
+  const std::vector<int64_t>& labels = drawn->labels;
 
   const std::vector<int64_t> judged = evaluation.classifier->Classify(*frames);
   std::vector<int64_t> right(static_cast<size_t>(classes));
@@ -140,18 +97,13 @@ absl::StatusOr<nlohmann::json> Judge(const Evaluation& evaluation, const Setting
                         {"seconds", seconds}};
 }
 
-absl::Status WritePng(const std::filesystem::path& path, const Image& image) {
-  absl::StatusOr<std::string> png = EncodePng(image);
-  if (!png.ok()) return png.status();
-  return ReplaceFile(path, *png);
-}
-
 // 64 images, and 16 of them each beside the nearest training image.
 absl::Status WriteSheets(const std::filesystem::path& out, const std::vector<Frame>& frames,
                          const ImageDataset& train, nlohmann::json* report) {
   std::vector<Image> sheet;
   for (size_t i = 0; i < frames.size() && i < 64; ++i) sheet.push_back(ToImage(frames[i]));
-  if (absl::Status s = WritePng(out / "samples.png", Upscale(ContactSheet(sheet, 16), 2)); !s.ok())
+  if (absl::Status s = WritePngFile(out / "samples.png", Upscale(ContactSheet(sheet, 16), 2));
+      !s.ok())
     return s;
   std::vector<Image> pairs;
   nlohmann::json distances = nlohmann::json::array();
@@ -162,7 +114,7 @@ absl::Status WriteSheets(const std::filesystem::path& out, const std::vector<Fra
     distances.push_back({{"training_image", nearest.index}, {"rms", nearest.rms}});
   }
   (*report)["nearest"] = distances;
-  return WritePng(out / "nearest.png", Upscale(ContactSheet(pairs, 8), 3));
+  return WritePngFile(out / "nearest.png", Upscale(ContactSheet(pairs, 8), 3));
 }
 
 // How far the nearest other training image of a test image is: what "not memorised" looks like.
@@ -175,14 +127,13 @@ double MedianTestDistance(const ImageDataset& train, const ImageDataset& test) {
   return distances[32];
 }
 
-absl::Status Main() {
-  const std::filesystem::path out = absl::GetFlag(FLAGS_out);
-  for (const auto& [name, value] :
-       {std::pair<const char*, std::string>{"--checkpoint", absl::GetFlag(FLAGS_checkpoint)},
-        {"--data", absl::GetFlag(FLAGS_data)},
-        {"--out", absl::GetFlag(FLAGS_out)}}) {
-    if (value.empty()) return absl::InvalidArgumentError(absl::StrCat(name, " is required"));
-  }
+}  // namespace
+
+absl::Status RunSamplesCommand() {
+  absl::StatusOr<std::filesystem::path> out = RequireFlags();
+  if (!out.ok()) return out.status();
+  absl::StatusOr<int> micro_batch = MicroBatchFromFlags();
+  if (!micro_batch.ok()) return micro_batch.status();
   absl::StatusOr<Checkpoint> checkpoint = Checkpoint::Open(absl::GetFlag(FLAGS_checkpoint));
   if (!checkpoint.ok()) return checkpoint.status();
   const CheckpointConfig& config = checkpoint->config();
@@ -191,20 +142,13 @@ absl::Status Main() {
   }
   absl::StatusOr<std::shared_ptr<UNet>> network = LoadUNet(*checkpoint);
   if (!network.ok()) return network.status();
-  DatasetSpec spec;
-  spec.path = absl::GetFlag(FLAGS_data);
-  spec.class_names = config.class_names;
-  absl::StatusOr<ImageDataset> train = OpenDataset(spec);
+  absl::StatusOr<ImageDataset> train = OpenSplit(config, DatasetSplit::kTrain, 0);
   if (!train.ok()) return train.status();
-  spec.split = DatasetSplit::kTest;
-  absl::StatusOr<ImageDataset> test = OpenDataset(spec);
+  absl::StatusOr<ImageDataset> test = OpenSplit(config, DatasetSplit::kTest, 0);
   if (!test.ok()) return test.status();
   if (absl::Status status = CheckTrainable(config.scheduler); !status.ok()) return status;
   absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(config.scheduler);
   if (!schedule.ok()) return schedule.status();
-  std::error_code error;
-  std::filesystem::create_directories(out, error);
-
   nlohmann::json report = {{"checkpoint_digest", checkpoint->digest()}};
   const Objective objective(schedule->schedule, schedule->prediction_type, torch::kCPU);
   for (const LevelLoss& level :
@@ -225,21 +169,16 @@ absl::Status Main() {
   std::fflush(stdout);
   report["median_nearest_rms_of_test_images"] = MedianTestDistance(*train, *test);
 
-  std::vector<std::unique_ptr<Denoiser>> lanes;
-  for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) {
-    UNetDenoiser::Options options;
-    options.rows = absl::GetFlag(FLAGS_micro_batch);
-    lanes.push_back(std::make_unique<UNetDenoiser>(*network, options));
-  }
-  absl::StatusOr<std::unique_ptr<PlanRunner>> runner = PlanRunner::Create(std::move(lanes));
+  absl::StatusOr<std::unique_ptr<PlanRunner>> runner = RunnerOnAllCores(*checkpoint, *micro_batch);
   if (!runner.ok()) return runner.status();
   const Evaluation evaluation = {&config, *schedule, *std::move(runner), classifier.get()};
 
   std::vector<Frame> frames;
-  absl::StatusOr<nlohmann::json> defaults = Judge(evaluation, DefaultSetting(config), &frames);
+  absl::StatusOr<nlohmann::json> defaults =
+      Judge(evaluation, DefaultSetting(config, absl::GetFlag(FLAGS_samples)), &frames);
   if (!defaults.ok()) return defaults.status();
   report["defaults"] = *std::move(defaults);
-  if (absl::Status s = WriteSheets(out, frames, *train, &report); !s.ok()) return s;
+  if (absl::Status s = WriteSheets(*out, frames, *train, &report); !s.ok()) return s;
   for (const std::string& text : absl::GetFlag(FLAGS_sweep)) {
     absl::StatusOr<Setting> setting = ParseSetting(config.scheduler, text);
     if (!setting.ok()) return setting.status();
@@ -247,25 +186,7 @@ absl::Status Main() {
     if (!judged.ok()) return judged.status();
     report["sweep"].push_back(*std::move(judged));
   }
-  return ReplaceFile(out / "evaluation.json", report.dump(2) + "\n");
+  return ReplaceFile(*out / "evaluation.json", report.dump(2) + "\n");
 }
 
-}  // namespace
 }  // namespace diffusiond
-
-int main(int argc, char** argv) {
-  absl::SetProgramUsageMessage(
-      "measures a class-conditional checkpoint.\n"
-      "  diffusion-eval --checkpoint=runs/first/checkpoint --data=images/ --out=runs/first/eval\n"
-      "    --sweep=ddim:30:0:1,ddim:30:1:2,ddpm:1000:0:1");
-  absl::ParseCommandLine(argc, argv);
-  absl::Status status;
-  try {
-    status = diffusiond::Main();
-  } catch (const std::exception& error) {  // LibTorch's.
-    status = absl::InternalError(error.what());
-  }
-  if (status.ok()) return 0;
-  std::cerr << "diffusion-eval: " << status.message() << "\n";
-  return absl::IsInvalidArgument(status) ? 2 : 1;
-}

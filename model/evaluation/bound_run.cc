@@ -1,0 +1,110 @@
+#include "model/evaluation/bound_run.h"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include "model/evaluation/timestep_strata.h"
+
+namespace diffusiond {
+namespace {
+
+// Network evaluations between two saves, and in memory at once.
+constexpr size_t kGroupRows = 512;
+
+// Of all pixels around their mean, in [-1, 1].
+double PixelVariance(const ImageDataset& data) {
+  double sum = 0, squares = 0;
+  for (const uint8_t byte : data.pixels) {
+    const double value = byte / 127.5 - 1;
+    sum += value;
+    squares += value * value;
+  }
+  const double count = static_cast<double>(data.pixels.size());
+  return squares / count - sum / count * (sum / count);
+}
+
+double MeanSquare(std::span<const float> a, std::span<const float> b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double difference = static_cast<double>(a[i]) - b[i];
+    sum += difference * difference;
+  }
+  return sum / static_cast<double>(a.size());
+}
+
+// The rows of one image: t = 0, then the drawn ones.
+struct ImagePlan {
+  int64_t image = 0;
+  std::vector<WeightedTimestep> middle;
+};
+
+absl::Status EvaluateGroup(const std::vector<ImagePlan>& group, DataDenoiser* denoiser,
+                           BoundSums* sums) {
+  std::vector<NoisedImage> asked;
+  for (const ImagePlan& plan : group) {
+    asked.push_back({plan.image, 0});
+    for (const WeightedTimestep& timestep : plan.middle) asked.push_back({plan.image, timestep.t});
+  }
+  // A long row of timesteps is evaluated in pieces.
+  std::vector<double> bits;
+  for (size_t begin = 0; begin < asked.size(); begin += kGroupRows) {
+    const auto piece = std::span(asked).subspan(begin, std::min(kGroupRows, asked.size() - begin));
+    absl::StatusOr<std::vector<DenoisedImage>> denoised = denoiser->Denoise(piece);
+    if (!denoised.ok()) return denoised.status();
+    for (size_t i = 0; i < piece.size(); ++i) {
+      const DenoisedImage& image = (*denoised)[i];
+      const double term = denoiser->bound().TermBits(piece[i].t, image.x0, image.x_t, image.x0_hat);
+      TermSums& total = sums->terms[static_cast<size_t>(piece[i].t)];
+      total.images += 1;
+      total.bits += term;
+      total.squared_bits += term * term;
+      total.x0_mse += MeanSquare(image.x0, image.x0_hat);
+      bits.push_back(term);
+    }
+  }
+  size_t at = 0;
+  for (const ImagePlan& plan : group) {
+    ImageBits image;
+    image.prior =
+        denoiser->bound().PriorBits(ToFrame(ImageAt(denoiser->data(), plan.image)).values);
+    image.decoder = bits[at++];
+    for (const WeightedTimestep& timestep : plan.middle) {
+      image.middle += timestep.weight * bits[at++];
+    }
+    sums->images.push_back(image);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<BoundSums> RunBound(const BoundRunOptions& options, DataDenoiser* denoiser,
+                                   const std::function<void(int64_t images_done)>& progress) {
+  absl::StatusOr<BoundSums> sums = LoadBoundSums(options.state, options.fingerprint);
+  if (absl::IsNotFound(sums.status())) sums = BoundSums{};
+  if (!sums.ok()) return sums.status();
+  sums->terms.resize(static_cast<size_t>(denoiser->bound().num_timesteps()));
+
+  const TimestepStrata strata(denoiser->bound(), PixelVariance(denoiser->data()),
+                              options.timesteps_per_image);
+  const int64_t count = denoiser->data().size();
+  progress(static_cast<int64_t>(sums->images.size()));
+  while (static_cast<int64_t>(sums->images.size()) < count) {
+    std::vector<ImagePlan> group;
+    size_t rows = 0;
+    for (int64_t image = static_cast<int64_t>(sums->images.size()); image < count; ++image) {
+      group.push_back({image, strata.Draw(options.seed, image)});
+      rows += 1 + group.back().middle.size();
+      if (rows >= kGroupRows) break;
+    }
+    absl::Status status = EvaluateGroup(group, denoiser, &*sums);
+    if (status.ok()) status = SaveBoundSums(options.state, *sums, options.fingerprint);
+    if (!status.ok()) return status;
+    progress(static_cast<int64_t>(sums->images.size()));
+  }
+  return sums;
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,33 @@
+// Evaluates the variational bound of a model on a data set, image after image, so that it can stop
+// and go on anywhere.
+#ifndef DIFFUSIOND_MODEL_EVALUATION_BOUND_RUN_H_
+#define DIFFUSIOND_MODEL_EVALUATION_BOUND_RUN_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "model/evaluation/bound_sums.h"
+#include "model/evaluation/data_denoiser.h"
+
+namespace diffusiond {
+
+struct BoundRunOptions {
+  // Beside timestep 0, which every image has; see TimestepStrata. 0: all.
+  int64_t timesteps_per_image = 0;
+  uint64_t seed = 0;            // Of the timesteps; that of the noise is the denoiser's.
+  std::filesystem::path state;  // The sums so far.
+  std::string fingerprint;      // Of model, data and everything that changes the result.
+};
+
+// Goes on from `state` if it is there, through all of the data, and leaves the sums there. They are
+// the same bits whether or not the run was interrupted. `progress` hears how many images are done,
+// at the start too. FAILED_PRECONDITION: `state` is of another run.
+absl::StatusOr<BoundSums> RunBound(const BoundRunOptions& options, DataDenoiser* denoiser,
+                                   const std::function<void(int64_t images_done)>& progress);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_EVALUATION_BOUND_RUN_H_

@@ -1,0 +1,70 @@
+#include <cmath>
+#include <iostream>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "model/checkpoint/durable_write.h"
+#include "model/evaluation/bound_report.h"
+#include "model/evaluation/commands/bound_measurement.h"
+#include "model/evaluation/commands/commands.h"
+#include "model/evaluation/commands/evaluation_input.h"
+#include "nlohmann/json.hpp"
+
+ABSL_FLAG(int64_t, timesteps, 10,
+          "bpd: terms evaluated an image beside L_0, drawn from strata by how much they weigh; 0: "
+          "all of them");
+
+namespace diffusiond {
+namespace {
+
+nlohmann::json ToJson(const MeanAndError& value) {
+  nlohmann::json json = {{"bits_per_dim", value.mean}};
+  if (!std::isnan(value.standard_error)) json["standard_error"] = value.standard_error;
+  return json;
+}
+
+void Print(const std::string& name, const MeanAndError& value) {
+  std::cout << absl::StrFormat("%-20s %9.5f +- %.5f bits/dim\n", name, value.mean,
+                               value.standard_error);
+}
+
+}  // namespace
+
+absl::Status RunBitsPerDimCommand() {
+  const int64_t per_image = absl::GetFlag(FLAGS_timesteps);
+  if (per_image < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--timesteps is ", per_image, "; it must be 0 or more"));
+  }
+  absl::StatusOr<EvaluationInput> input = OpenEvaluationInput(/*default_images=*/0);
+  if (!input.ok()) return input.status();
+  absl::StatusOr<ModelOnData> model = PutModelOnData(*input);
+  if (!model.ok()) return model.status();
+  absl::StatusOr<MeasuredBound> bound = MeasureBound(*input, *model, per_image, "bpd.state");
+  if (!bound.ok()) return bound.status();
+
+  const BoundSummary summary = SummariseBound(bound->sums);
+  Print("L_T", summary.prior);
+  Print(absl::StrCat("L_1 + ... + L_", bound->sums.terms.size() - 1), summary.middle);
+  Print("L_0", summary.decoder);
+  Print("total", summary.total);
+  const nlohmann::json report = {
+      {"measured", bound->label},
+      {"fingerprint", input->fingerprint},
+      {"images", summary.images},
+      {"variance_type", input->checkpoint.config().scheduler.variance_type},
+      {"L_T", ToJson(summary.prior)},
+      {"L_1_to_L_T-1", ToJson(summary.middle)},
+      {"L_0", ToJson(summary.decoder)},
+      {"total", ToJson(summary.total)}};
+  absl::Status status = ReplaceFile(input->out / "bpd.json", report.dump(2) + "\n");
+  if (status.ok()) status = ReplaceFile(input->out / "bpd_terms.csv", BoundCsv(bound->sums));
+  if (status.ok()) {
+    status = ReplaceFile(input->out / "bpd_terms.svg", BoundPlot(bound->sums, bound->label));
+  }
+  return status;
+}
+
+}  // namespace diffusiond

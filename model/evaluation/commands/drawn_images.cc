@@ -1,0 +1,56 @@
+#include "model/evaluation/commands/drawn_images.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "model/sampling/draw_images.h"
+
+ABSL_FLAG(int, samples, 1000,
+          "samples, statistics: images drawn with the model's defaults, equally many of each "
+          "class");
+
+namespace diffusiond {
+
+std::string Setting::ToString() const {
+  return absl::StrFormat(
+      "%s, %d steps%s, guidance %g", sampling.sampler, sampling.steps,
+      sampling.sampler == "ddim" ? absl::StrFormat(", eta %g", sampling.eta) : "", guidance_scale);
+}
+
+Setting DefaultSetting(const CheckpointConfig& config, int samples) {
+  Setting setting;
+  setting.sampling = DefaultSamplingOptions(config.scheduler);
+  setting.samples = samples;
+  if (config.generation.has_value()) {
+    setting.sampling = ForSampler(config.generation->sampler, setting.sampling);
+    setting.sampling.steps = config.generation->steps;
+    setting.sampling.eta = config.generation->eta;
+    setting.guidance_scale = config.generation->guidance_scale;
+  }
+  return setting;
+}
+
+absl::StatusOr<DrawnImages> Draw(const CheckpointConfig& config, const ModelSchedule& schedule,
+                                 const Setting& setting, uint64_t seed, PlanRunner* runner) {
+  if (setting.samples < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--samples is ", setting.samples, "; it must be at least 1"));
+  }
+  absl::StatusOr<SamplingPlan> plan = CompilePlan(schedule, setting.sampling);
+  if (!plan.ok()) return plan.status();
+  DrawnImages drawn;
+  const auto classes = std::max<int64_t>(1, static_cast<int64_t>(config.class_names.size()));
+  for (int64_t i = 0; i < setting.samples; ++i) drawn.labels.push_back(i % classes);
+  const DrawSpec spec = {.seed = seed,
+                         .null_label = config.null_class_id.value_or(0),
+                         .guidance_scale = setting.guidance_scale};
+  absl::StatusOr<std::vector<Frame>> frames = DrawImages(*plan, spec, drawn.labels, runner);
+  if (!frames.ok()) return frames.status();
+  drawn.frames = *std::move(frames);
+  return drawn;
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,53 @@
+#include "model/evaluation/data_denoiser.h"
+
+#include <utility>
+
+#include "model/evaluation/random_streams.h"
+#include "model/sampling/network_row.h"
+#include "model/sampling/row_noise.h"
+
+namespace diffusiond {
+
+DataDenoiser::DataDenoiser(const ModelSchedule& model, const SamplingOptions& sampling,
+                           const VariationalBound& bound, const ImageDataset* data,
+                           std::vector<int64_t> labels, uint64_t seed, PlanRunner* runner)
+    : bound_(bound), data_(data), labels_(std::move(labels)), seed_(seed), runner_(runner) {
+  for (int64_t t = 0; t < bound_.num_timesteps(); ++t) {
+    PlanRow row =
+        VariancePreservingRow(model, sampling, bound_.alpha_bar(t), static_cast<double>(t));
+    row.update = {1, 0, 0, 0};
+    levels_.rows.push_back(std::move(row));
+  }
+  levels_.steps = static_cast<int>(levels_.rows.size());
+}
+
+absl::StatusOr<std::vector<DenoisedImage>> DataDenoiser::Denoise(
+    std::span<const NoisedImage> asked) {
+  const size_t n = static_cast<size_t>(data_->image_bytes());
+  std::vector<DenoisedImage> results(asked.size());
+  std::vector<PlanTask> tasks(asked.size());
+  std::vector<float> eps(n);
+  for (size_t i = 0; i < asked.size(); ++i) {
+    const auto [image, t] = asked[i];
+    DenoisedImage& result = results[i];
+    result.x0 = ToFrame(ImageAt(*data_, image)).values;
+    result.x_t.resize(n);
+    FillRowNoise(seed_, static_cast<uint32_t>(image), static_cast<uint32_t>(t), eps,
+                 kDiffusionStream);
+    bound_.Diffuse(t, result.x0, eps, result.x_t);
+    tasks[i].plan = &levels_;
+    tasks[i].row = static_cast<int>(t);
+    tasks[i].seed = seed_;
+    tasks[i].image_index = static_cast<uint32_t>(image);
+    tasks[i].label = labels_[static_cast<size_t>(image)];
+    tasks[i].before = result.x_t;
+  }
+  if (absl::Status status = runner_->Step(tasks); !status.ok()) return status;
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    if (!tasks[i].status.ok()) return tasks[i].status;
+    results[i].x0_hat = std::move(tasks[i].clean);
+  }
+  return results;
+}
+
+}  // namespace diffusiond

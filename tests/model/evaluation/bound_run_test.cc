@@ -1,0 +1,150 @@
+#include "model/evaluation/bound_run.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <numbers>
+#include <utility>
+#include <vector>
+
+#include "model/evaluation/bound_report.h"
+#include "tests/model/checkpoint/scratch_directory.h"
+#include "tests/testing/gaussian_denoiser.h"
+#include "tests/testing/gaussian_images.h"
+
+namespace diffusiond {
+namespace {
+
+constexpr GaussianPixels kPixels = {.mean = -0.1, .deviation = 0.2};
+constexpr int kSide = 6;
+
+// Gaussian data before its exact denoiser.
+class BoundRunTest : public testing::Test {
+ protected:
+  void Use(int64_t images, int64_t timesteps, uint64_t noise_seed = 0) {
+    // The last step, down to bytes, is wide against a byte's own.
+    SchedulerConfig config;
+    config.num_train_timesteps = timesteps;
+    config.trained_betas.assign(static_cast<size_t>(timesteps),
+                                12.0 / static_cast<double>(timesteps));
+    config.trained_betas[0] = 0.004;
+    for (size_t t = 1; t < config.trained_betas.size(); ++t) {
+      config.trained_betas[t] = std::min(0.3, 0.004 * std::pow(1.08, static_cast<double>(t)));
+    }
+    config.clip_sample = false;
+    auto model = MakeModelSchedule(config);
+    ASSERT_TRUE(model.ok()) << model.status();
+    data_ = GaussianImages(images, kSide, kPixels);
+    std::vector<std::unique_ptr<Denoiser>> lanes;
+    for (int lane = 0; lane < 2; ++lane) {
+      lanes.push_back(std::make_unique<GaussianDenoiser>(
+          model->schedule, GaussianDenoiser::Options{.shape = {1, kSide, kSide},
+                                                     .rows = 3,
+                                                     .means = {kPixels.mean},
+                                                     .deviation = kPixels.deviation}));
+    }
+    auto runner = PlanRunner::Create(std::move(lanes));
+    ASSERT_TRUE(runner.ok()) << runner.status();
+    runner_ = *std::move(runner);
+    denoiser_ = std::make_unique<DataDenoiser>(
+        *model, DefaultSamplingOptions(config),
+        VariationalBound(model->schedule.betas(), ReverseVariance::kFixedLarge), &data_,
+        std::vector<int64_t>(static_cast<size_t>(images), 0), noise_seed, runner_.get());
+  }
+
+  BoundRunOptions Options(const std::string& state, int64_t per_image) const {
+    return {.timesteps_per_image = per_image,
+            .seed = 0,
+            .state = scratch_ / state,
+            .fingerprint = "of this test"};
+  }
+
+  BoundSums Run(
+      const BoundRunOptions& options,
+      const std::function<void(int64_t)>& progress = [](int64_t) {}) {
+    auto sums = RunBound(options, denoiser_.get(), progress);
+    EXPECT_TRUE(sums.ok()) << sums.status();
+    return *sums;
+  }
+
+  ScratchDirectory scratch_;
+  ImageDataset data_;
+  std::unique_ptr<PlanRunner> runner_;
+  std::unique_ptr<DataDenoiser> denoiser_;
+};
+
+TEST_F(BoundRunTest, AllTermsOfGaussianDataAddUpToItsEntropyAndAKnownGap) {
+  Use(/*images=*/200, /*timesteps=*/100);
+  const BoundSummary summary = SummariseBound(Run(Options("state", 0)));
+  EXPECT_EQ(summary.images, 200);
+  const double entropy = EntropyBitsPerPixel(kPixels);
+  // The fixed variance of the step to bytes, beta_tilde_1, is half of what it should be: that
+  // costs (1 - ln 2) / 2 nats.
+  const double gap = (1 - std::numbers::ln2) / 2 * std::numbers::log2e;
+  EXPECT_NEAR(summary.total.mean, entropy + gap, 0.08);
+  EXPECT_LT(summary.total.standard_error, 0.03);
+}
+
+TEST_F(BoundRunTest, FewTimestepsEstimateWhatAllOfThemGive) {
+  Use(/*images=*/200, /*timesteps=*/100);
+  const BoundSummary all = SummariseBound(Run(Options("all", 0)));
+  const BoundSummary few = SummariseBound(Run(Options("few", 6)));
+  EXPECT_EQ(few.decoder.mean, all.decoder.mean);
+  EXPECT_EQ(few.prior.mean, all.prior.mean);
+  EXPECT_NE(few.middle.mean, all.middle.mean);
+  EXPECT_NEAR(few.middle.mean, all.middle.mean, 3 * few.middle.standard_error);
+  EXPECT_LT(few.middle.standard_error, 0.03);
+}
+
+TEST_F(BoundRunTest, AnInterruptedRunEndsWithTheSameBits) {
+  Use(/*images=*/60, /*timesteps=*/40);
+  std::vector<int64_t> heard;
+  Run(Options("whole", 0), [&](int64_t done) {
+    heard.push_back(done);
+    if (heard.size() == 3) {
+      std::filesystem::copy_file(scratch_ / "whole", scratch_ / "interrupted");
+    }
+  });
+  ASSERT_GE(heard.size(), 4u);
+  EXPECT_EQ(heard.front(), 0);
+  EXPECT_EQ(heard.back(), 60);
+  int64_t first = -1;
+  Run(Options("interrupted", 0), [&](int64_t done) {
+    if (first < 0) first = done;
+  });
+  EXPECT_EQ(first, heard[2]);
+  EXPECT_EQ(ReadWholeFile(scratch_ / "interrupted"), ReadWholeFile(scratch_ / "whole"));
+}
+
+TEST_F(BoundRunTest, AFinishedRunIsNotRepeated) {
+  Use(/*images=*/10, /*timesteps=*/20);
+  const BoundSums first = Run(Options("state", 0));
+  int calls = 0;
+  const BoundSums again = Run(Options("state", 0), [&](int64_t) { ++calls; });
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(again.images.size(), first.images.size());
+  EXPECT_EQ(SummariseBound(again).total.mean, SummariseBound(first).total.mean);
+}
+
+TEST_F(BoundRunTest, AnotherRunsStateIsRefused) {
+  Use(/*images=*/4, /*timesteps=*/20);
+  Run(Options("state", 0));
+  BoundRunOptions other = Options("state", 0);
+  other.fingerprint = "of another";
+  const auto status = RunBound(other, denoiser_.get(), [](int64_t) {}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+  EXPECT_NE(status.message().find("of this test"), std::string::npos) << status;
+}
+
+TEST_F(BoundRunTest, NoiseDependsOnItsSeed) {
+  Use(/*images=*/4, /*timesteps=*/20, /*noise_seed=*/0);
+  const double first = SummariseBound(Run(Options("first", 0))).middle.mean;
+  Use(/*images=*/4, /*timesteps=*/20, /*noise_seed=*/1);
+  EXPECT_NE(SummariseBound(Run(Options("second", 0))).middle.mean, first);
+}
+
+}  // namespace
+}  // namespace diffusiond

@@ -1,0 +1,150 @@
+// diffusion-eval as a process: run, killed, run again, and given flags that cannot work.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_split.h"
+#include "tests/model/checkpoint/scratch_directory.h"
+#include "tests/testing/child_process.h"
+#include "tests/testing/idx_files.h"
+
+namespace diffusiond {
+namespace {
+
+namespace fs = std::filesystem;
+
+class DiffusionEvalTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    fs::create_directories(scratch_ / "data");
+    WriteIdxSplit(scratch_ / "data", "train", {.images = 40, .side = 28, .classes = 10});
+    WriteIdxSplit(scratch_ / "data", "t10k", {.images = 80, .side = 28, .classes = 10});
+  }
+
+  std::vector<std::string> Command(const std::string& command, const std::string& out,
+                                   std::vector<std::string> more = {}) {
+    std::vector<std::string> words = {
+        DIFFUSION_EVAL_PATH, command, "--checkpoint=tests/golden/unet/mnist_noattn",
+        "--data=" + (scratch_ / "data").string(), "--out=" + (scratch_ / out).string()};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+
+  std::string Output(const std::string& out, const std::string& file) {
+    return ReadWholeFile(scratch_ / out / file);
+  }
+
+  ScratchDirectory scratch_;
+};
+
+TEST_F(DiffusionEvalTest, AKilledMeasurementGoesOnToTheSameResult) {
+  ChildProcess whole(Command("bpd", "whole", {"--timesteps=19"}));
+  ASSERT_EQ(whole.Wait(), 0) << whole.output();
+  EXPECT_NE(whole.output().find("80 images of the test split"), std::string::npos)
+      << whole.output();
+  EXPECT_NE(whole.output().find("\ntotal "), std::string::npos) << whole.output();
+
+  ChildProcess killed(Command("bpd", "killed", {"--timesteps=19"}));
+  ASSERT_TRUE(killed.ReadUntil("/80 images")) << killed.output();
+  killed.Signal(SIGKILL);
+  ASSERT_EQ(killed.Wait(), -SIGKILL) << killed.output();
+  ASSERT_FALSE(fs::exists(scratch_ / "killed" / "bpd.json"));
+  ChildProcess resumed(Command("bpd", "killed", {"--timesteps=19"}));
+  ASSERT_EQ(resumed.Wait(), 0) << resumed.output();
+  EXPECT_NE(resumed.output().find("going on after "), std::string::npos) << resumed.output();
+  for (const char* file : {"bpd.json", "bpd_terms.csv", "bpd_terms.svg", "bpd.state"}) {
+    EXPECT_EQ(Output("killed", file), Output("whole", file)) << file;
+  }
+
+  ChildProcess other(Command("bpd", "whole", {"--timesteps=18"}));
+  EXPECT_NE(other.Wait(), 0) << other.output();
+  EXPECT_NE(other.output().find("another measurement"), std::string::npos) << other.output();
+}
+
+TEST_F(DiffusionEvalTest, TheOdeGivesALineForEveryImageAndGoesOn) {
+  const std::vector<std::string> flags = {"--images=33", "--ode_steps=2"};
+  ChildProcess whole(Command("ode", "whole", flags));
+  ASSERT_EQ(whole.Wait(), 0) << whole.output();
+  EXPECT_NE(whole.output().find("33 images of the test split"), std::string::npos)
+      << whole.output();
+  EXPECT_EQ(std::ranges::count(Output("whole", "ode.csv"), '\n'), 34);
+
+  ChildProcess killed(Command("ode", "killed", flags));
+  ASSERT_TRUE(killed.ReadUntil("/33 images")) << killed.output();
+  killed.Signal(SIGKILL);
+  ASSERT_EQ(killed.Wait(), -SIGKILL) << killed.output();
+  ChildProcess resumed(Command("ode", "killed", flags));
+  ASSERT_EQ(resumed.Wait(), 0) << resumed.output();
+  for (const char* file : {"ode.json", "ode.csv"}) {
+    EXPECT_EQ(Output("killed", file), Output("whole", file)) << file;
+  }
+}
+
+TEST_F(DiffusionEvalTest, TheLossyCodeHasATableAPlotAndStrips) {
+  ChildProcess process(Command("lossy", "out", {"--images=2", "--strips=2"}));
+  ASSERT_EQ(process.Wait(), 0) << process.output();
+  EXPECT_NE(process.output().find("bits/dim for the image itself"), std::string::npos)
+      << process.output();
+  EXPECT_EQ(std::ranges::count(Output("out", "lossy.csv"), '\n'), 1002);
+  EXPECT_EQ(Output("out", "lossy.svg").substr(0, 4), "<svg");
+  EXPECT_EQ(Output("out", "lossy_strips.png").substr(1, 3), "PNG");
+}
+
+TEST_F(DiffusionEvalTest, StatisticsOfTheDataItselfAreTheBestThereAre) {
+  const std::string images = (scratch_ / "data" / "t10k-images-idx3-ubyte").string();
+  for (int round = 0; round < 2; ++round) {  // The second finds everything in the cache.
+    ChildProcess process(Command("statistics", "out", {"--samples_from=" + images}));
+    ASSERT_EQ(process.Wait(), 0) << process.output();
+    EXPECT_NE(process.output().find("precision 1.000  recall 1.000"), std::string::npos)
+        << process.output();
+    EXPECT_NE(process.output().find("Inception score"), std::string::npos) << process.output();
+    EXPECT_NE(process.output().find("of the training images"), std::string::npos)
+        << process.output();
+  }
+  EXPECT_EQ(Output("out", "neighbours.png").substr(1, 3), "PNG");
+}
+
+TEST_F(DiffusionEvalTest, FlagsThatCannotWorkAreNamed) {
+  struct Wrong {
+    std::string command, flag, expected;
+  };
+  fs::create_directories(scratch_ / "small");
+  WriteIdxSplit(scratch_ / "small", "t10k", {.images = 2, .side = 8, .classes = 2});
+  const std::string images = (scratch_ / "data" / "t10k-images-idx3-ubyte").string();
+  for (const Wrong& wrong :
+       {Wrong{"bdp", "", "command is \"bdp\"; it must be one of samples, bpd"},
+        {"bpd", "more", "unexpected \"more\""},
+        {"bpd", "--checkpoint=", "--checkpoint is required"},
+        {"bpd", "--out=", "--out is required"},
+        {"bpd", "--split=valid", "--split is \"valid\""},
+        {"bpd", "--images=-2", "--images is -2"},
+        {"bpd", "--timesteps=-1", "--timesteps is -1"},
+        {"bpd", "--micro_batch=0", "--micro_batch is 0"},
+        {"bpd", "--condition=label", "--condition is \"label\""},
+        {"bpd", "--condition=class", "the model has none"},
+        {"bpd", "--data=" + (scratch_ / "small").string(), "images of 1x8x8"},
+        {"ode", "--ode_steps=0", "--ode_steps is 0"},
+        {"ode", "--ode_method=euler", "--ode_method: "},
+        {"lossy", "--strips=0", "--strips is 0"},
+        {"statistics", "--features_pixels=float --features=x", "--features_pixels: "},
+        {"statistics", "--features=CMakeLists.txt", "LibTorch cannot read it"},
+        {"statistics", "--samples=0", "--samples is 0"},
+        {"statistics", "--neighbours=80 --samples_from=" + images, "--neighbours: "},
+        {"samples", "", "no classes to judge by"}}) {
+    std::vector<std::string> words = Command(wrong.command, "out");
+    for (absl::string_view flag : absl::StrSplit(wrong.flag, ' ', absl::SkipEmpty())) {
+      words.emplace_back(flag);
+    }
+    ChildProcess process(words);
+    EXPECT_EQ(process.Wait(), 2) << wrong.flag << "\n" << process.output();
+    EXPECT_NE(process.output().find(wrong.expected), std::string::npos) << wrong.flag << "\n"
+                                                                        << process.output();
+  }
+}
+
+}  // namespace
+}  // namespace diffusiond
