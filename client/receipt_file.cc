@@ -105,6 +105,15 @@ v1::GenerateRequest RequestFromReceipt(const v1::Receipt& receipt, const v1::Mod
   request.set_seed(parameters.seed());
   if (parameters.has_class_id()) request.set_class_id(parameters.class_id());
   request.set_guidance_scale(parameters.guidance_scale());
+  if (parameters.has_guidance_sigma_min()) {
+    request.set_guidance_sigma_min(parameters.guidance_sigma_min());
+  }
+  if (parameters.has_guidance_sigma_max()) {
+    request.set_guidance_sigma_max(parameters.guidance_sigma_max());
+  }
+  if (parameters.has_guidance_rescale()) {
+    request.set_guidance_rescale(parameters.guidance_rescale());
+  }
   request.set_sampler(parameters.sampler());
   request.set_steps(parameters.steps());
   SetSamplerOptions(parameters, model, &request);

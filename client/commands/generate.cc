@@ -25,6 +25,12 @@ ABSL_FLAG(std::optional<uint64_t>, seed, std::nullopt,
           "=N: the same seed draws the same images; drawn at random if not given");
 ABSL_FLAG(std::optional<float>, guidance, std::nullopt,
           "=SCALE: classifier-free guidance; 1 is none, more is more typical of the class");
+ABSL_FLAG(std::optional<float>, guidance_sigma_min, std::nullopt,
+          "=SIGMA: no --guidance below this noise level");
+ABSL_FLAG(std::optional<float>, guidance_sigma_max, std::nullopt,
+          "=SIGMA: no --guidance above this noise level");
+ABSL_FLAG(std::optional<float>, guidance_rescale, std::nullopt,
+          "=0..1: part of what --guidance adds to the contrast that is taken back");
 ABSL_FLAG(std::string, format, "",
           "=png|webp|jpeg|raw: of the files; by --out's extension, or png");
 ABSL_FLAG(std::optional<uint32_t>, preview_every, std::nullopt,
@@ -92,6 +98,15 @@ absl::StatusOr<v1::GenerateRequest> RequestByFlags() {
   SetSamplingByFlags(request);
   if (const auto scale = absl::GetFlag(FLAGS_guidance); scale.has_value()) {
     request.set_guidance_scale(*scale);
+  }
+  if (const auto sigma = absl::GetFlag(FLAGS_guidance_sigma_min); sigma.has_value()) {
+    request.set_guidance_sigma_min(*sigma);
+  }
+  if (const auto sigma = absl::GetFlag(FLAGS_guidance_sigma_max); sigma.has_value()) {
+    request.set_guidance_sigma_max(*sigma);
+  }
+  if (const auto part = absl::GetFlag(FLAGS_guidance_rescale); part.has_value()) {
+    request.set_guidance_rescale(*part);
   }
   v1::Priority priority;
   const std::string name = absl::GetFlag(FLAGS_priority);
@@ -180,9 +195,24 @@ int Run(const std::vector<std::string>&, CommandContext& command_context) {
 }  // namespace
 
 Command GenerateCommand() {
-  std::vector<std::string> flags = {"model",   "class",         "count",   "seed",  "guidance",
-                                    "format",  "out",           "receipt", "sheet", "strip",
-                                    "preview", "preview_every", "width",   "quiet", "priority"};
+  std::vector<std::string> flags = {"model",
+                                    "class",
+                                    "count",
+                                    "seed",
+                                    "guidance",
+                                    "guidance_sigma_min",
+                                    "guidance_sigma_max",
+                                    "guidance_rescale",
+                                    "format",
+                                    "out",
+                                    "receipt",
+                                    "sheet",
+                                    "strip",
+                                    "preview",
+                                    "preview_every",
+                                    "width",
+                                    "quiet",
+                                    "priority"};
   flags.insert(flags.end(), kSamplingFlags.begin(), kSamplingFlags.end());
   return {.name = "generate",
           .arguments = "",

@@ -16,7 +16,7 @@ absl::StatusOr<std::vector<Frame>> DrawImages(const SamplingPlan& plan, const Dr
                         .image_index = static_cast<uint32_t>(i),
                         .label = labels[i],
                         .null_label = spec.null_label,
-                        .guidance_scale = spec.guidance_scale,
+                        .guidance = spec.guidance,
                         .before = {},
                         .after = {},
                         .clean = {},
@@ -24,7 +24,7 @@ absl::StatusOr<std::vector<Frame>> DrawImages(const SamplingPlan& plan, const Dr
   }
   // A step batch at a time, so that memory does not grow with the number of images.
   const size_t group = std::max<size_t>(
-      1, static_cast<size_t>(runner->capacity() / NetworkRows(spec.guidance_scale)));
+      1, static_cast<size_t>(runner->capacity() / (spec.guidance.scale == 1 ? 1 : 2)));
   std::vector<Frame> frames;
   for (size_t begin = 0; begin < tasks.size(); begin += group) {
     const std::span<PlanTask> now =

@@ -15,7 +15,7 @@ namespace diffusiond {
 struct DrawSpec {
   uint64_t seed = 0;
   int64_t null_label = 0;
-  double guidance_scale = 1;
+  Guidance guidance = {};
 };
 
 // One image per label; image i is (seed, i), as the server draws it.

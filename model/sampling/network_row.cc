@@ -27,6 +27,8 @@ PlanRow VariancePreservingRow(const ModelSchedule& model, const SamplingOptions&
   PlanRow row = ClippingRow(model, options);
   const Parameterization p = Parameterize(model.prediction_type, alpha_bar);
   row.timestep = timestep;
+  row.signal = std::sqrt(alpha_bar);
+  row.noise = std::sqrt(1 - alpha_bar);
   row.d_x = p.x0_x;
   row.d_f = p.x0_f;
   return row;
@@ -38,6 +40,7 @@ PlanRow VarianceExplodingRow(const ModelSchedule& model, const SamplingOptions& 
     PlanRow row = ClippingRow(model, options);
     const double data = model.edm->sigma_data, total = std::hypot(sigma, data);
     row.timestep = timestep;
+    row.noise = sigma;
     row.c_in = 1 / total;
     row.d_x = data * data / (total * total);
     // The peer's v-prediction is F with the other sign.
@@ -46,6 +49,8 @@ PlanRow VarianceExplodingRow(const ModelSchedule& model, const SamplingOptions& 
   }
   const double scale = 1 / std::sqrt(1 + sigma * sigma);
   PlanRow row = VariancePreservingRow(model, options, scale * scale, timestep);
+  row.signal = 1;
+  row.noise = sigma;
   row.c_in = scale;
   row.d_x *= scale;
   return row;

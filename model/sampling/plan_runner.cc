@@ -48,7 +48,7 @@ void PlanRunner::Gather(std::span<PlanTask> tasks, Buffers* buffers) const {
   const size_t n = static_cast<size_t>(shape().elements());
   size_t rows = 0;
   for (const PlanTask& task : tasks) {
-    rows += static_cast<size_t>(NetworkRows(task.guidance_scale));
+    rows += static_cast<size_t>(NetworkRows(task));
   }
   const size_t micro_batch = static_cast<size_t>(this->micro_batch());
   buffers->micro_batches = static_cast<int>((rows + micro_batch - 1) / micro_batch);
@@ -70,7 +70,7 @@ void PlanRunner::Gather(std::span<PlanTask> tasks, Buffers* buffers) const {
       for (float& value : x) value *= static_cast<float>(task.plan->init_scale);
     }
     const float c_in = static_cast<float>(row.c_in);
-    for (int copy = 0; copy < NetworkRows(task.guidance_scale); ++copy, ++at) {
+    for (int copy = 0; copy < NetworkRows(task); ++copy, ++at) {
       std::transform(registers.begin(), registers.begin() + static_cast<ptrdiff_t>(n),
                      buffers->x.begin() + static_cast<ptrdiff_t>(at * n),
                      [c_in](float x) { return c_in * x; });
@@ -105,12 +105,8 @@ void PlanRunner::Update(PlanTask* task, std::span<float> output,
   const std::span<float> f = output.first(n), g = output.subspan(n);
   const PlanRow& row = task->plan->rows[static_cast<size_t>(task->row)];
   bool finite = true;
-  for (size_t i = 0; i < f.size(); ++i) {
-    if (!f_null.empty()) {
-      f[i] = f_null[i] + static_cast<float>(task->guidance_scale) * (f[i] - f_null[i]);
-    }
-    finite = finite && std::isfinite(f[i]);
-  }
+  if (!f_null.empty()) Guide(task->guidance, f_null, f);
+  for (const float value : f) finite = finite && std::isfinite(value);
   if (!finite) {
     task->status = absl::InternalError(
         absl::StrCat("the network's output is not finite at timestep ", row.timestep, " of seed ",
@@ -139,13 +135,13 @@ absl::Status PlanRunner::Step(std::span<PlanTask> tasks) {
   size_t at = 0;
   for (const PlanTask& task : tasks) {
     first_row.push_back(at);
-    at += static_cast<size_t>(NetworkRows(task.guidance_scale));
+    at += static_cast<size_t>(NetworkRows(task));
   }
   pool_.Run(static_cast<int>(tasks.size()), [&](int index, int) {
     PlanTask& task = tasks[static_cast<size_t>(index)];
     const size_t row = first_row[static_cast<size_t>(index)];
     const std::span<float> output = std::span(buffers.f).subspan(row * outputs, outputs);
-    const bool guided = NetworkRows(task.guidance_scale) == 2;
+    const bool guided = NetworkRows(task) == 2;
     Update(&task, output,
            guided ? std::span(buffers.f).subspan((row + 1) * outputs, n) : std::span<float>());
   });

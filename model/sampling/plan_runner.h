@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "model/sampling/denoiser.h"
+#include "model/sampling/guidance.h"
 #include "model/sampling/lane_pool.h"
 #include "model/sampling/sampling_plan.h"
 
@@ -23,8 +24,8 @@ struct PlanTask {
   uint64_t seed = 0;
   uint32_t image_index = 0;
   int64_t label = 0;       // Ignored by a network without classes.
-  int64_t null_label = 0;  // Used if guidance_scale is not 1.
-  double guidance_scale = 1;
+  int64_t null_label = 0;  // Used where `guidance` acts.
+  Guidance guidance = {};
   // The registers, plan->registers images, as the row before left them; empty: this is row 0.
   std::span<const float> before;
   // Out.
@@ -33,8 +34,10 @@ struct PlanTask {
   absl::Status status;  // INTERNAL: F was not finite, G no variance; `after` is not to be used.
 };
 
-// Network rows of a task: classifier-free guidance (Ho and Salimans 2022, equation 6) takes two.
-inline int NetworkRows(double guidance_scale) { return guidance_scale == 1 ? 1 : 2; }
+// Network rows of a task.
+inline int NetworkRows(const PlanTask& task) {
+  return NetworkRows(task.guidance, task.plan->rows[static_cast<size_t>(task.row)]);
+}
 
 // Thread-compatible: one caller at a time.
 class PlanRunner {

@@ -16,6 +16,7 @@
 #define DIFFUSIOND_MODEL_SAMPLING_SAMPLING_PLAN_H_
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -35,7 +36,10 @@ enum class NoiseScale {
 struct PlanRow {
   double timestep = 0;  // What the network is told; may be fractional.
   double c_in = 1;      // Scale of x on entering the network.
-  double d_x = 0;       // D = d_x * x + d_f * F, before clipping.
+  // x stands for signal * x_0 + noise * z.
+  double signal = 1;
+  double noise = 0;
+  double d_x = 0;  // D = d_x * x + d_f * F, before clipping.
   double d_f = 0;
   double d_z = 0;
   // D is clamped to [-clip_range, clip_range]; infinity means it is not.
@@ -60,6 +64,11 @@ struct PlanRow {
   // not).
   bool ends_step = true;
 };
+
+// The noise level of Karras et al. 2022; infinite where nothing is left of x_0.
+inline double Sigma(const PlanRow& row) {
+  return row.signal > 0 ? row.noise / row.signal : std::numeric_limits<double>::infinity();
+}
 
 struct SamplingPlan {
   // Image-shaped registers: x, then what the sampler saves between rows, zero before row 0.

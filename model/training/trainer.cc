@@ -214,7 +214,7 @@ absl::Status Trainer::WriteSampleSheet() const {
   for (int64_t i = 0; i < kColumns * kRows; ++i) labels.push_back(classes > 0 ? i % classes : 0);
   DrawSpec spec;
   spec.seed = options_.seed;
-  spec.guidance_scale = options_.guidance_scale;
+  spec.guidance.scale = options_.guidance_scale;
   spec.null_label = options_.model.null_class_id.value_or(0);
   absl::StatusOr<std::vector<Frame>> frames = DrawImages(*plan, spec, labels, runner->get());
   if (!frames.ok()) return frames.status();

@@ -32,7 +32,7 @@ class Backlog {
     return static_cast<size_t>(std::bit_width(static_cast<unsigned>(std::max(1, rows_left))) - 1);
   }
   void Change(const PolicyRow& row, int sign) {
-    const int64_t work = int64_t{sign} * row.rows_left * row.network_rows;
+    const int64_t work = int64_t{sign} * row.work();
     by_length_[Class(row.rows_left)] += work;
     total_ += work;
   }

@@ -178,7 +178,7 @@ void Engine::Complete(StepBatch batch, absl::Status status) {
                            .capacity = batch.capacity,
                            .duration = now - batch.started,
                            .overhead = batch.overhead};
-  for (const StepRow& row : batch.rows) step.network_rows += NetworkRows(*row.spec);
+  for (const StepRow& row : batch.rows) step.network_rows += NetworkRows(row);
   Aftermath aftermath;
   {
     absl::MutexLock lock(&mu_);

@@ -19,8 +19,11 @@ inline constexpr int kPriorities = 3;
 struct PolicyRow {
   int image_index = 0;    // Names the trajectory within its generation.
   int rows_left = 1;      // Plan rows to run, the next one included.
-  int network_rows = 1;   // 1, or 2 if guided.
+  int network_rows = 1;   // Of the next one: 1, or 2 if guided.
   bool resident = false;  // Has begun, so it is counted against the limit on residents.
+  int guided_left = 0;    // Of the plan rows to run, those that take two network rows.
+
+  int work() const { return rows_left + guided_left; }  // Network rows.
 };
 
 // What the order may depend on, fixed for a generation's life.

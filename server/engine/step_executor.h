@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "model/imaging/image.h"
+#include "model/sampling/guidance.h"
 #include "model/sampling/sampling_plan.h"
 
 namespace diffusiond {
@@ -19,7 +20,7 @@ struct TrajectorySpec {
   uint64_t seed = 0;
   uint32_t image_index = 0;
   std::optional<int> class_id;  // Absent: the null class, or a model without classes.
-  double guidance_scale = 1;    // 1: no guidance, one network row; else two.
+  Guidance guidance = {};
 };
 
 // A trajectory's registers between two steps, on some device. Opaque to the engine, which only owns
@@ -52,7 +53,7 @@ class StepExecutor {
   virtual ~StepExecutor() = default;
 
   // Network rows that one Step call carries without padding: a multiple of the micro-batch.
-  // A guided trajectory takes two network rows, others one.
+  // A row takes two network rows where guidance acts, else one.
   virtual int capacity() const = 0;
 
   // Rows of one network call.
@@ -63,8 +64,10 @@ class StepExecutor {
   virtual absl::Status Step(absl::Span<StepRow> rows) = 0;
 };
 
-// Network rows that a trajectory takes in each step batch.
-inline int NetworkRows(const TrajectorySpec& spec) { return spec.guidance_scale == 1 ? 1 : 2; }
+// Network rows that it takes.
+inline int NetworkRows(const StepRow& row) {
+  return NetworkRows(row.spec->guidance, row.spec->plan->rows[static_cast<size_t>(row.plan_row)]);
+}
 
 }  // namespace diffusiond
 

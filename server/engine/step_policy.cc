@@ -43,13 +43,13 @@ class Layout {
  private:
   absl::Time PlaceOne(const PolicyRow& row) {
     const auto later = std::greater<absl::Time>();
-    const int width = std::min<int>(row.network_rows, static_cast<int>(free_from_.size()));
+    const int width = row.guided_left > 0 && free_from_.size() > 1 ? 2 : 1;
     absl::Time begin = absl::InfinitePast();
     for (int i = 0; i < width; ++i) {
       std::pop_heap(free_from_.begin(), free_from_.end() - i, later);
       begin = std::max(begin, *(free_from_.end() - 1 - i));
     }
-    const absl::Time end = begin + row.rows_left * row.network_rows / width * step_;
+    const absl::Time end = begin + (width == 1 ? row.work() : row.rows_left) * step_;
     for (int i = width; i > 0; --i) {
       *(free_from_.end() - i) = end;
       std::push_heap(free_from_.begin(), free_from_.end() - i + 1, later);
@@ -88,7 +88,7 @@ void StepPolicy::Count(Group& group, const PolicyRow& row, int sign) {
   for (Backlog* backlog : {&level.backlog, &tenant.backlog}) {
     sign > 0 ? backlog->Add(row) : backlog->Subtract(row);
   }
-  const int64_t work = int64_t{sign} * row.rows_left * row.network_rows;
+  const int64_t work = int64_t{sign} * row.work();
   group.work += work;
   if (HasDue(group)) tenant.due_work += work;
 }
@@ -312,7 +312,7 @@ double StepPolicy::NetworkRowsUntilDone(const PolicyGeneration& generation,
   double own = 0;
   int longest = 1;
   for (const PolicyRow& row : rows) {
-    own += static_cast<double>(row.rows_left) * row.network_rows;
+    own += row.work();
     longest = std::max(longest, row.rows_left);
   }
   const size_t rank = static_cast<size_t>(generation.priority);

@@ -112,6 +112,9 @@ absl::StatusOr<GenerationId> StepScheduler::Admit(GenerationSpec spec,
     trajectory.generation = generation.get();
     trajectory.spec = &generation->spec.trajectories[i];
     trajectory.image_index = i;
+    for (const PlanRow& row : trajectory.spec->plan->rows) {
+      if (trajectory.spec->guidance.ActsOn(row)) ++trajectory.guided_left;
+    }
     rows.push_back(trajectory.policy_row());
   }
   generation->predicted = PredictTime(model, generation->spec.model, line, rows);

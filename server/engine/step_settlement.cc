@@ -17,8 +17,7 @@ bool Shows(PreviewContent content, PreviewContent kind) {
 // Whether a preview is due once this trajectory's next row is done.
 bool PreviewDue(const Trajectory& trajectory) {
   const int every = trajectory.generation->spec.preview_every_steps;
-  return every > 0 && !trajectory.on_last_row() &&
-         trajectory.spec->plan->rows[trajectory.next_row].ends_step &&
+  return every > 0 && !trajectory.on_last_row() && trajectory.plan_row().ends_step &&
          (trajectory.steps_done + 1) % every == 0;
 }
 
@@ -44,7 +43,7 @@ bool StepScheduler::Settle(StepBatch& batch, const absl::Status& status, absl::T
   Model& model = models_.at(batch.model);
   if (status.ok()) {
     int network_rows = 0;
-    for (const StepRow& row : batch.rows) network_rows += NetworkRows(*row.spec);
+    for (const StepRow& row : batch.rows) network_rows += NetworkRows(row);
     model.meter.Add(now - batch.started + batch.overhead, network_rows, batch.capacity);
   } else if (absl::IsResourceExhausted(status)) {
     // Fewer at a time; the shape of a network call stays, for the bytes depend on it.
@@ -114,6 +113,7 @@ void StepScheduler::SettleRow(Model& model, Trajectory& trajectory, StepRow& row
   aftermath.to_deliver.push_back(generation);
   trajectory.failed_attempts = 0;
   aftermath.dropped.push_back(std::exchange(trajectory.registers, std::move(row.after)));
+  if (trajectory.spec->guidance.ActsOn(trajectory.plan_row())) --trajectory.guided_left;
   ++trajectory.next_row;
   if (!last) {
     trajectory.state = Trajectory::State::kWaiting;
@@ -128,7 +128,7 @@ void StepScheduler::SettleRow(Model& model, Trajectory& trajectory, StepRow& row
 }
 
 void StepScheduler::QueueEvents(Trajectory& trajectory, StepRow& row) const {
-  const PlanRow& plan_row = trajectory.spec->plan->rows[trajectory.next_row];
+  const PlanRow& plan_row = trajectory.plan_row();
   ListenerQueue& events = trajectory.generation->events;
   const int image = trajectory.image_index;
   if (plan_row.ends_step) {

@@ -35,6 +35,7 @@ struct Trajectory {
   State state = State::kWaiting;
   bool resident = false;  // From its first step until its registers are dropped.
   int next_row = 0;
+  int guided_left = 0;  // Of rows next_row and on, those that take two network rows.
   int steps_done = 0;
   int failed_attempts = 0;  // Device failures since the last step that worked.
   uint64_t worker = 0;      // That ran the last step; 0: none did.
@@ -42,13 +43,15 @@ struct Trajectory {
   std::shared_ptr<const TrajectoryRegisters> registers;  // After row next_row - 1.
 
   int rows_left() const { return static_cast<int>(spec->plan->rows.size()) - next_row; }
+  const PlanRow& plan_row() const { return spec->plan->rows[static_cast<size_t>(next_row)]; }
   bool on_last_row() const { return rows_left() == 1; }
   // As the policy sees it.
   PolicyRow policy_row() const {
     return {.image_index = image_index,
             .rows_left = rows_left(),
-            .network_rows = NetworkRows(*spec),
-            .resident = resident};
+            .network_rows = NetworkRows(spec->guidance, plan_row()),
+            .resident = resident,
+            .guided_left = guided_left};
   }
 };
 

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/rpc/closest_name.h"
 #include "server/rpc/field_violations.h"
+#include "server/rpc/guidance_fields.h"
 #include "server/rpc/proto_conversion.h"
 #include "server/rpc/sampling_fields.h"
 
@@ -31,7 +32,7 @@ class Resolver {
     result_.seed = request_.has_seed() ? request_.seed() : seed_if_absent;
     ResolveCount();
     ResolveClass();
-    ResolveGuidance();
+    result_.guidance = ReadGuidance(request_, model(), limits_.max_guidance_scale, &violations_);
     ResolveSampler();
     ResolveSteps();
     ReadSamplingFields(request_, sampler_, &result_.sampling, &violations_);
@@ -119,28 +120,6 @@ class Resolver {
     }
   }
 
-  void ResolveGuidance() {
-    const bool asks_for_class = request_.class_case() != v1::GenerateRequest::CLASS_NOT_SET;
-    if (!request_.has_guidance_scale()) {
-      const bool can_guide = asks_for_class && model().null_class_id.has_value();
-      result_.guidance_scale = can_guide ? AsFloat(model().defaults.guidance_scale) : 1;
-      return;
-    }
-    const float scale = request_.guidance_scale();
-    // Written so that NaN fails.
-    if (!(scale >= 0 && scale <= limits_.max_guidance_scale)) {
-      violations_.Add("guidance_scale",
-                      absl::StrCat(scale, " is not in 0 .. ", limits_.max_guidance_scale));
-    } else if (scale != 1 && !model().null_class_id.has_value()) {
-      violations_.Add("guidance_scale",
-                      absl::StrCat(scale, " needs a model with a null class; without, only 1"));
-    } else if (scale != 1 && !asks_for_class) {
-      violations_.Add("guidance_scale",
-                      absl::StrCat(scale, " needs class_id or class_name; without, only 1"));
-    }
-    result_.guidance_scale = scale;
-  }
-
   void ResolveSampler() {
     if (!request_.sampler().empty()) result_.sampling.sampler = request_.sampler();
     sampler_ = FindSampler(result_.sampling.sampler);
@@ -223,8 +202,6 @@ class Resolver {
         static_cast<int>(std::min<uint32_t>(preview.max_side(), std::numeric_limits<int>::max()));
   }
 
-  static double AsFloat(double value) { return static_cast<double>(static_cast<float>(value)); }
-
   const v1::GenerateRequest& request_;
   const RequestLimits& limits_;
   const PreviewSupport previews_;
@@ -269,7 +246,7 @@ absl::StatusOr<GenerationSpec> MakeGenerationSpec(const GenerationRequest& reque
     trajectory.seed = request.seed;
     trajectory.image_index = static_cast<uint32_t>(i);
     trajectory.class_id = request.class_id;
-    trajectory.guidance_scale = request.guidance_scale;
+    trajectory.guidance = request.guidance;
   }
   return spec;
 }

@@ -37,7 +37,7 @@ struct GenerationRequest {
   int count = 1;
   uint64_t seed = 0;
   std::optional<int> class_id;
-  double guidance_scale = 1;
+  Guidance guidance = {};
   SamplingOptions sampling;
   PreviewRequest preview;
   ImageEncoding encoding = ImageEncoding::kPng;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "model/sampling/sampler.h"
+#include "server/rpc/guidance_fields.h"
 #include "server/rpc/sampling_fields.h"
 #include "server/rpc/version.h"
 
@@ -88,7 +89,7 @@ v1::ResolvedParameters ToProto(const GenerationRequest& request) {
     parameters.set_class_id(static_cast<uint32_t>(*request.class_id));
     parameters.set_class_name(request.model->class_names[static_cast<size_t>(*request.class_id)]);
   }
-  parameters.set_guidance_scale(static_cast<float>(request.guidance_scale));
+  WriteGuidance(request.guidance, &parameters);
   parameters.set_format(ToProto(request.encoding));
   WriteSamplingFields(request.sampling, &parameters);
   return parameters;

@@ -55,7 +55,7 @@ void NoteParameters(const GenerationRequest& request, CallScope& scope) {
   scope.Note("count", absl::StrCat(request.count));
   scope.Note("seed", absl::StrCat(request.seed));
   if (request.class_id.has_value()) scope.Note("class_id", absl::StrCat(*request.class_id));
-  scope.Note("guidance_scale", absl::StrCat(request.guidance_scale));
+  scope.Note("guidance_scale", absl::StrCat(request.guidance.scale));
   scope.Note("sampler", request.sampling.sampler);
   scope.Note("steps", absl::StrCat(request.sampling.steps));
 }

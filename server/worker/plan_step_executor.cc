@@ -33,7 +33,7 @@ absl::Status PlanStepExecutor::Step(absl::Span<StepRow> rows) {
                              .image_index = spec.image_index,
                              .label = spec.class_id.value_or(null_label_),
                              .null_label = null_label_,
-                             .guidance_scale = spec.guidance_scale,
+                             .guidance = spec.guidance,
                              .before = Before(row),
                              .after = {},
                              .clean = {},

@@ -44,7 +44,7 @@ void ArrivalOrderPolicy::Remove(uint64_t generation) {
 double ArrivalOrderPolicy::NetworkRowsUntilDone(const PolicyGeneration&,
                                                 absl::Span<const PolicyRow> rows) const {
   double work = work_;
-  for (const PolicyRow& row : rows) work += double(row.rows_left) * row.network_rows;
+  for (const PolicyRow& row : rows) work += row.work();
   return work;
 }
 

@@ -38,9 +38,7 @@ class ArrivalOrderPolicy : public SchedulingPolicy {
   void Take(uint64_t generation, Offer& offer, std::vector<PolicyChoice>& chosen);
 
  private:
-  void Count(const PolicyRow& row, int sign) {
-    work_ += double(sign) * row.rows_left * row.network_rows;
-  }
+  void Count(const PolicyRow& row, int sign) { work_ += double(sign) * row.work(); }
 
   std::map<uint64_t, Generation> generations_;  // Ids grow with time.
   int waiting_network_rows_ = 0;

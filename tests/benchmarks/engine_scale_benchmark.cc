@@ -64,7 +64,7 @@ GenerationSpec RandomRequest(std::mt19937& random,
   for (int i = 0; i < count; ++i) {
     TrajectorySpec& trajectory = spec.trajectories.emplace_back();
     trajectory.plan = plan;
-    trajectory.guidance_scale = guidance;
+    trajectory.guidance.scale = guidance;
   }
   return spec;
 }
@@ -128,8 +128,8 @@ class Simulation {
     GenerationSpec spec = RandomRequest(random_, plans_);
     images_ += static_cast<int>(spec.trajectories.size());
     for (const TrajectorySpec& trajectory : spec.trajectories) {
-      const int64_t work =
-          static_cast<int64_t>(trajectory.plan->rows.size()) * NetworkRows(trajectory);
+      const int64_t work = static_cast<int64_t>(trajectory.plan->rows.size()) *
+                           NetworkRows(trajectory.guidance, trajectory.plan->rows.front());
       work_total_ += work;
       work_left_ += work;
     }
@@ -147,7 +147,7 @@ class Simulation {
     if (!batches_[device].has_value()) return;
     decisions_.push_back(absl::ToDoubleSeconds(took));
     running_.push({now_ + kStep, device});
-    for (const StepRow& row : batches_[device]->rows) rows_ += NetworkRows(*row.spec);
+    for (const StepRow& row : batches_[device]->rows) rows_ += NetworkRows(row);
   }
 
   void Finish(size_t device) {
@@ -155,7 +155,7 @@ class Simulation {
     for (StepRow& row : batch.rows) {
       row.after = std::make_unique<NoRegisters>();
       if (row.want_x_t) row.x_t = Frame{1, 1, 1, {0.0f}};
-      work_left_ -= NetworkRows(*row.spec);
+      work_left_ -= NetworkRows(row);
     }
     const absl::Time start = absl::Now();
     engine_->Complete(std::move(batch), absl::OkStatus());

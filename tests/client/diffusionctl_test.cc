@@ -172,9 +172,10 @@ TEST_F(DiffusionctlTest, GenerateSavesImagesAndReceipt) {
 TEST_F(DiffusionctlTest, GenerateAsksForWhatTheFlagsSay) {
   Serve({.events = TinyStream(1, 1)});
   ASSERT_EQ(Run({"generate", "--out=" + Path("one.webp"), "--class=T-shirt/top", "--seed=9",
-                 "--steps=25", "--sampler=ddim", "--eta=0.25", "--guidance=1.5", "--variance=zero",
-                 "--spacing=trailing", "--noclip-sample", "--preview_every=5", "--preview=x_t",
-                 "--priority=high", "--tenant=studio"}),
+                 "--steps=25", "--sampler=ddim", "--eta=0.25", "--guidance=1.5",
+                 "--guidance_sigma_min=0.5", "--guidance_sigma_max=9", "--guidance_rescale=0.25",
+                 "--variance=zero", "--spacing=trailing", "--noclip-sample", "--preview_every=5",
+                 "--preview=x_t", "--priority=high", "--tenant=studio"}),
             kExitOk)
       << err();
   const v1::GenerateRequest request = *server_->last_request();
@@ -185,6 +186,9 @@ TEST_F(DiffusionctlTest, GenerateAsksForWhatTheFlagsSay) {
   EXPECT_EQ(request.sampler(), "ddim");
   EXPECT_EQ(request.eta(), 0.25f);
   EXPECT_EQ(request.guidance_scale(), 1.5f);
+  EXPECT_EQ(request.guidance_sigma_min(), 0.5f);
+  EXPECT_EQ(request.guidance_sigma_max(), 9.0f);
+  EXPECT_EQ(request.guidance_rescale(), 0.25f);
   EXPECT_EQ(request.variance(), "zero");
   EXPECT_EQ(request.timestep_spacing(), "trailing");
   EXPECT_TRUE(request.has_clip_sample());

@@ -71,6 +71,18 @@ TEST(RequestFromReceiptTest, LeavesNothingToTheServersDefaults) {
   EXPECT_FALSE(request.has_preview());
 }
 
+TEST(RequestFromReceiptTest, LimitsGuidanceAsItWas) {
+  v1::Receipt receipt = TinyReceipt();
+  EXPECT_FALSE(RequestFromReceipt(receipt, TinyModel()).has_guidance_sigma_max());
+  receipt.mutable_parameters()->set_guidance_sigma_min(0.5f);
+  receipt.mutable_parameters()->set_guidance_sigma_max(4);
+  receipt.mutable_parameters()->set_guidance_rescale(0.75f);
+  const v1::GenerateRequest request = RequestFromReceipt(receipt, TinyModel());
+  EXPECT_EQ(request.guidance_sigma_min(), 0.5f);
+  EXPECT_EQ(request.guidance_sigma_max(), 4);
+  EXPECT_EQ(request.guidance_rescale(), 0.75f);
+}
+
 TEST(RequestFromReceiptTest, SetsOnlyWhatTheSamplerReads) {
   v1::Receipt receipt = TinyReceipt();
   receipt.mutable_parameters()->set_sampler("ddpm");

@@ -60,7 +60,7 @@ SeenRow Seen(const StepRow& row) {
   return {.seed = row.spec->seed,
           .image_index = row.spec->image_index,
           .plan_row = row.plan_row,
-          .network_rows = NetworkRows(*row.spec),
+          .network_rows = NetworkRows(row),
           .wants_x_t = row.want_x_t,
           .wants_x0_hat = row.want_x0_hat};
 }
@@ -79,7 +79,7 @@ FakeExecutor::FakeExecutor(Options options)
 
 absl::Status FakeExecutor::Step(absl::Span<StepRow> rows) {
   int network_rows = 0;
-  for (const StepRow& row : rows) network_rows += NetworkRows(*row.spec);
+  for (const StepRow& row : rows) network_rows += NetworkRows(row);
   EXPECT_GE(network_rows, 1);
   EXPECT_LE(network_rows, options_.capacity);
   if (options_.step_fault) {
@@ -113,13 +113,13 @@ void FakeExecutor::StepOneRow(StepRow& row) const {
     for (float& value : x) value *= static_cast<float>(plan.init_scale);
   }
 
-  std::vector<float> f(size), z(plan_row.draws_noise ? size : 0), d(size);
+  std::vector<float> f(size), f_null(size), z(plan_row.draws_noise ? size : 0), d(size);
   for (size_t i = 0; i < size; ++i) {
     const float x = static_cast<float>(plan_row.c_in) * registers->values[i];
-    const float plain = Output(x, std::nullopt);
-    f[i] = plain +
-           static_cast<float>(row.spec->guidance_scale) * (Output(x, row.spec->class_id) - plain);
+    f[i] = Output(x, row.spec->class_id);
+    f_null[i] = Output(x, std::nullopt);
   }
+  if (row.spec->guidance.ActsOn(plan_row)) Guide(row.spec->guidance, f_null, f);
   FillRowNoise(row.spec->seed, row.spec->image_index, row.plan_row, z);
   ApplyPlanRow(plan, plan_row, f, z, registers->values, d);
 

@@ -9,6 +9,7 @@ namespace {
 PlanRow RowAt(double timestep) {
   PlanRow row;
   row.timestep = timestep;
+  row.noise = timestep + 1;
   row.next_timestep = timestep > 0 ? timestep - 1 : 0;
   row.d_f = 1;
   row.clip_range = std::numeric_limits<double>::infinity();

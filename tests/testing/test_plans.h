@@ -8,7 +8,8 @@
 
 namespace diffusiond {
 
-// `steps` rows of x' = x / 2 + D / 4, D = F; timesteps steps - 1 .. 0; no noise but the first.
+// `steps` rows of x' = x / 2 + D / 4, D = F; timesteps steps - 1 .. 0, noise one more; no noise but
+// the first.
 std::shared_ptr<const SamplingPlan> HalvingPlan(int steps);
 
 // As HalvingPlan, and each row but the last adds noise: x' = x / 2 + D / 4 + z / 8.

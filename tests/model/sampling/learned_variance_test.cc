@@ -155,7 +155,7 @@ std::vector<std::vector<float>> Draw(const SamplingPlan& plan, std::vector<int64
       tasks[i].row = static_cast<int>(row);
       tasks[i].seed = 9;
       tasks[i].label = labels[i];
-      tasks[i].guidance_scale = guidance_scale;
+      tasks[i].guidance.scale = guidance_scale;
       tasks[i].before = registers[i];
     }
     EXPECT_TRUE(runner->Step(tasks).ok());

@@ -120,7 +120,7 @@ std::vector<std::vector<float>> Draw(const std::vector<NamedPlan>& plans,
       task.row = static_cast<int>(row);
       task.seed = i;
       task.label = 1;
-      task.guidance_scale = i % 3 == 0 ? 2 : 1;
+      task.guidance.scale = i % 3 == 0 ? 2 : 1;
       task.before = registers[i];
       at.push_back(i);
     }

@@ -128,12 +128,59 @@ TEST(PlanRunnerTest, GuidanceExtrapolatesFromTheNullClass) {
   options.clip_sample = false;
   const SamplingPlan plan = Plan(options);
   // eps is linear in the mean, so guidance s towards mean a from b samples mean b + s (a - b).
-  auto frames = DrawImages(plan, {.seed = 5, .null_label = 1, .guidance_scale = 1.5},
+  auto frames = DrawImages(plan, {.seed = 5, .null_label = 1, .guidance = {.scale = 1.5}},
                            std::vector<int64_t>{0}, runner.get());
   ASSERT_TRUE(frames.ok()) << frames.status();
   double mean = 0;
   for (float value : (*frames)[0].values) mean += value / 4;
   EXPECT_NEAR(mean, 1.0, 0.2);
+}
+
+TEST(PlanRunnerTest, GuidanceActsAtItsNoiseLevelsOnly) {
+  const RunnerOptions options = {
+      .denoiser = {.shape = {1, 2, 2}, .rows = 2, .means = {0.5, -0.5}, .deviation = 0.1}};
+  SamplingOptions sampling;
+  sampling.sampler = "ddim";
+  sampling.steps = 20;
+  sampling.clip_sample = false;
+  const SamplingPlan plan = Plan(sampling);
+  const auto draw = [&](const Guidance& guidance) {
+    auto runner = Runner(options);
+    auto frames = DrawImages(plan, {.seed = 5, .null_label = 1, .guidance = guidance},
+                             std::vector<int64_t>{0}, runner.get());
+    EXPECT_TRUE(frames.ok()) << frames.status();
+    return (*frames)[0].values;
+  };
+  const double first = Sigma(plan.rows.front()), last = Sigma(plan.rows.back());
+  EXPECT_NEAR(Sigma(plan.rows[0]), std::sqrt(1 / LinearSchedule().schedule.alpha_bar(950) - 1),
+              1e-9);
+  const auto everywhere = draw({.scale = 3});
+  EXPECT_EQ(draw({.scale = 3, .sigma_min = last, .sigma_max = first}), everywhere);
+  EXPECT_EQ(draw({.scale = 3, .sigma_min = first * 1.01}), draw({}));
+  EXPECT_EQ(draw({.scale = 3, .sigma_max = last * 0.99}), draw({}));
+  const auto inside = draw({.scale = 3, .sigma_min = 0.2, .sigma_max = 2});
+  EXPECT_NE(inside, everywhere);
+  EXPECT_NE(inside, draw({}));
+  const Guidance limited = {.scale = 3, .sigma_min = 0.2, .sigma_max = 2};
+  for (const PlanRow& row : plan.rows) {
+    EXPECT_EQ(NetworkRows(limited, row), Sigma(row) >= 0.2 && Sigma(row) <= 2 ? 2 : 1);
+  }
+}
+
+TEST(GuideTest, RescalesToTheDeviationOfTheUnguided) {
+  const std::vector<float> f_class = {1, 2, 3, 6}, f_null = {0, 1, 4, -1};
+  const auto deviation = [](const std::vector<float>& values) {
+    double sum = 0, squares = 0;
+    for (float value : values) sum += value, squares += value * value;
+    return std::sqrt(squares / 4 - sum * sum / 16);
+  };
+  std::vector<float> plain = f_class, all = f_class, half = f_class;
+  Guide({.scale = 4}, f_null, plain);
+  EXPECT_EQ(plain, (std::vector<float>{4, 5, 0, 27}));
+  Guide({.scale = 4, .rescale = 1}, f_null, all);
+  EXPECT_NEAR(deviation(all), deviation(f_class), 1e-6);
+  Guide({.scale = 4, .rescale = 0.5}, f_null, half);
+  for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(half[i], (plain[i] + all[i]) / 2, 1e-6);
 }
 
 // Every task of a mixed batch must come out as it does alone.
@@ -153,7 +200,7 @@ TEST(PlanRunnerTest, MixedBatchEqualsEachTaskAlone) {
                     .image_index = static_cast<uint32_t>(i),
                     .label = i % 2,
                     .null_label = 1,
-                    .guidance_scale = i % 3 == 0 ? 2.0 : 1.0,
+                    .guidance = {.scale = i % 3 == 0 ? 2.0 : 1.0},
                     .before = before,
                     .after = {},
                     .clean = {},

@@ -65,11 +65,34 @@ TEST(EngineBatching, GuidanceTakesTwoNetworkRows) {
   SteppedEngine engine(options);
   GenerationSpec guided = Images(3, 1, HalvingPlan(2));
   for (TrajectorySpec& trajectory : guided.trajectories) {
-    trajectory.guidance_scale = 3;
+    trajectory.guidance.scale = 3;
     trajectory.class_id = 5;
   }
   engine.Submit(guided);
   EXPECT_EQ(engine.Step().size(), 2u);  // FakeExecutor refuses more than its capacity.
+}
+
+TEST(EngineBatching, GuidanceTakesTwoNetworkRowsOnlyWhereItActs) {
+  SteppedEngine::Options options;
+  options.executor.capacity = 4;
+  SteppedEngine engine(options);
+  GenerationSpec guided = Images(4, 1, HalvingPlan(4));
+  for (TrajectorySpec& trajectory : guided.trajectories) {
+    trajectory.guidance = {.scale = 3, .sigma_min = 2, .sigma_max = 3};
+  }
+  engine.Submit(guided);
+  std::vector<size_t> rows;
+  int network_rows = 0;
+  for (std::vector<SeenRow> seen; !(seen = engine.Step()).empty();) {
+    rows.push_back(seen.size());
+    for (const SeenRow& row : seen) {
+      EXPECT_EQ(row.network_rows, row.plan_row == 1 || row.plan_row == 2 ? 2 : 1);
+      network_rows += row.network_rows;
+    }
+  }
+  EXPECT_EQ(network_rows, 4 * (1 + 2 + 2 + 1));
+  // All begin, then two at a time are guided; the last image ends alone.
+  EXPECT_THAT(rows, ElementsAre(4, 2, 2, 3, 2, 2, 1));
 }
 
 TEST(EngineBatching, AnUnguidedRowFillsTheOneThatAGuidedRowCannot) {
@@ -78,7 +101,7 @@ TEST(EngineBatching, AnUnguidedRowFillsTheOneThatAGuidedRowCannot) {
   options.executor.micro_batch = 1;
   SteppedEngine engine(options);
   GenerationSpec guided = Images(2, 1, HalvingPlan(2));
-  for (TrajectorySpec& trajectory : guided.trajectories) trajectory.guidance_scale = 2;
+  for (TrajectorySpec& trajectory : guided.trajectories) trajectory.guidance.scale = 2;
   engine.Submit(guided);
   engine.Submit(Images(1, 2, HalvingPlan(50)));
   EXPECT_THAT(Seeds(engine.Step()), UnorderedElementsAre(1, 2));
@@ -195,7 +218,7 @@ TEST(EngineBatching, EveryImageOfACrowdIsWhatItIsAlone) {
     spec.preview_content = PreviewContent::kBoth;
     for (TrajectorySpec& trajectory : spec.trajectories) {
       if (i % 2 == 0) trajectory.class_id = draw(0, 9);
-      if (i % 4 == 0) trajectory.guidance_scale = draw(2, 7);
+      if (i % 4 == 0) trajectory.guidance.scale = draw(2, 7);
     }
     submitted.emplace_back(spec, engine.Submit(spec));
     for (int steps_between = draw(0, 6); steps_between > 0; --steps_between) engine.Step();

@@ -67,7 +67,7 @@ TEST(EngineMetrics, FollowTwoGenerations) {
   SteppedEngine engine(options);
 
   GenerationSpec guided = Images(2, 1, HalvingPlan(2));
-  for (TrajectorySpec& trajectory : guided.trajectories) trajectory.guidance_scale = 4;
+  for (TrajectorySpec& trajectory : guided.trajectories) trajectory.guidance.scale = 4;
   engine.Submit(guided);
   EXPECT_THAT(metrics.depths, ElementsAre(2, 0));
   engine.clock().Advance(absl::Seconds(2));

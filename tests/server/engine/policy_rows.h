@@ -14,7 +14,10 @@ namespace diffusiond {
 inline std::vector<PolicyRow> Rows(int count, int rows_left, int network_rows = 1) {
   std::vector<PolicyRow> rows;
   for (int i = 0; i < count; ++i) {
-    rows.push_back({.image_index = i, .rows_left = rows_left, .network_rows = network_rows});
+    rows.push_back({.image_index = i,
+                    .rows_left = rows_left,
+                    .network_rows = network_rows,
+                    .guided_left = (network_rows - 1) * rows_left});
   }
   return rows;
 }

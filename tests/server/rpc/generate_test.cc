@@ -81,6 +81,8 @@ TEST(Generate, AcceptedSaysWhatWasLeftOpenAndTheReceiptRepeatsIt) {
   EXPECT_EQ(parameters.class_id(), 1u);
   EXPECT_EQ(parameters.class_name(), "Trouser");
   EXPECT_EQ(parameters.guidance_scale(), 2);
+  EXPECT_FALSE(parameters.has_guidance_sigma_min() || parameters.has_guidance_sigma_max() ||
+               parameters.has_guidance_rescale());
   EXPECT_EQ(parameters.sampler(), "ddim");
   EXPECT_EQ(parameters.steps(), 5u);
   EXPECT_EQ(parameters.variance(), "") << "ddim has none";
@@ -106,6 +108,7 @@ TEST(Generate, AReceiptReplaysToTheSameBytes) {
   request.set_count(2);
   request.set_class_id(0);
   request.set_eta(0.7f);
+  request.set_guidance_sigma_max(3);
   const auto events = server.Generate(request);
   const v1::ResolvedParameters& parameters = events.back().completed().receipt().parameters();
   v1::GenerateRequest replay;
@@ -114,6 +117,8 @@ TEST(Generate, AReceiptReplaysToTheSameBytes) {
   replay.set_seed(parameters.seed());
   replay.set_class_id(parameters.class_id());
   replay.set_guidance_scale(parameters.guidance_scale());
+  EXPECT_EQ(parameters.guidance_sigma_max(), 3);
+  replay.set_guidance_sigma_max(parameters.guidance_sigma_max());
   replay.set_sampler(parameters.sampler());
   replay.set_steps(parameters.steps());
   replay.set_eta(parameters.eta());
@@ -156,7 +161,7 @@ TEST(Generate, RawFloatsAreTheExecutorsOwn) {
   spec.plan = *TestModel().plans->Get(TestModel().defaults.sampling);
   spec.seed = 3;
   spec.class_id = 2;
-  spec.guidance_scale = 2;
+  spec.guidance.scale = 2;
   const Frame expected = server.executor().fake().DrawAlone(spec);
   EXPECT_EQ(images[0].data(), std::string(reinterpret_cast<const char*>(expected.values.data()),
                                           expected.values.size() * sizeof(float)));

@@ -16,6 +16,9 @@
 namespace diffusiond {
 namespace {
 
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
@@ -58,7 +61,7 @@ TEST(GenerationRequest, UnsetFieldsTakeTheModelsDefaults) {
   EXPECT_EQ(parsed->count, 1);
   EXPECT_EQ(parsed->seed, kDrawnSeed);
   EXPECT_EQ(parsed->class_id, std::nullopt);
-  EXPECT_EQ(parsed->guidance_scale, 1) << "guidance needs a class";
+  EXPECT_EQ(parsed->guidance.scale, 1) << "guidance needs a class";
   EXPECT_EQ(parsed->sampling.sampler, "ddim");
   EXPECT_EQ(parsed->sampling.steps, 5);
   EXPECT_EQ(parsed->sampling.timestep_spacing, "leading");
@@ -74,6 +77,9 @@ TEST(GenerationRequest, SetFieldsAreTaken) {
   request.set_seed(0);
   request.set_class_id(1);
   request.set_guidance_scale(1.5f);
+  request.set_guidance_sigma_min(0.25f);
+  request.set_guidance_sigma_max(kInfinity);
+  request.set_guidance_rescale(0.5f);
   request.set_sampler("ddpm");
   request.set_steps(20);
   request.set_variance("zero");
@@ -89,7 +95,10 @@ TEST(GenerationRequest, SetFieldsAreTaken) {
   EXPECT_EQ(parsed->count, 8);
   EXPECT_EQ(parsed->seed, 0u);
   EXPECT_EQ(parsed->class_id, 1);
-  EXPECT_EQ(parsed->guidance_scale, 1.5);
+  EXPECT_EQ(parsed->guidance.scale, 1.5);
+  EXPECT_EQ(parsed->guidance.sigma_min, 0.25);
+  EXPECT_EQ(parsed->guidance.sigma_max, kInfinity);
+  EXPECT_EQ(parsed->guidance.rescale, 0.5);
   EXPECT_EQ(parsed->sampling.sampler, "ddpm");
   EXPECT_EQ(parsed->sampling.steps, 20);
   EXPECT_EQ(parsed->sampling.variance, "zero");
@@ -109,7 +118,7 @@ TEST(GenerationRequest, ClassNamesIgnoreCaseAndBringTheDefaultGuidance) {
     const auto parsed = Parse(request);
     ASSERT_TRUE(parsed.ok()) << parsed.status();
     EXPECT_EQ(parsed->class_id, 2);
-    EXPECT_EQ(parsed->guidance_scale, 2);
+    EXPECT_EQ(parsed->guidance.scale, 2);
   }
 }
 
@@ -121,7 +130,7 @@ TEST(GenerationRequest, DefaultsAreRoundedToWhatAReceiptCanCarry) {
   request.set_class_id(0);
   const auto parsed = Parse(request, model);
   ASSERT_TRUE(parsed.ok()) << parsed.status();
-  EXPECT_EQ(parsed->guidance_scale, static_cast<double>(1.7f));
+  EXPECT_EQ(parsed->guidance.scale, static_cast<double>(1.7f));
   EXPECT_EQ(parsed->sampling.eta, static_cast<double>(0.3f));
 }
 
@@ -162,8 +171,6 @@ TEST_P(GenerationRequestFault, NamesFieldValueAndRange) {
   EXPECT_THAT(std::string(parsed.status().message()), HasSubstr(GetParam().text));
 }
 
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 using R = v1::GenerateRequest;
 
 INSTANTIATE_TEST_SUITE_P(
@@ -215,6 +222,28 @@ INSTANTIATE_TEST_SUITE_P(
               "guidance_scale", "inf is not in"},
         Fault{"WithoutClass", [](R& r) { r.set_guidance_scale(2); }, "guidance_scale",
               "2 needs class_id or class_name"},
+        Fault{
+            "NegativeSigma",
+            [](R& r) { r.set_class_id(0), r.set_guidance_scale(2), r.set_guidance_sigma_min(-1); },
+            "guidance_sigma_min", "-1 is not in 0 .. inf"},
+        Fault{"NaNSigma",
+              [](R& r) {
+                r.set_class_id(0), r.set_guidance_scale(2), r.set_guidance_sigma_max(kNaN);
+              },
+              "guidance_sigma_max", "nan is not in 0 .. inf"},
+        Fault{"EmptyInterval",
+              [](R& r) {
+                r.set_class_id(0), r.set_guidance_scale(2), r.set_guidance_sigma_min(3),
+                    r.set_guidance_sigma_max(2);
+              },
+              "guidance_sigma_max", "2 is below guidance_sigma_min, which is 3"},
+        Fault{
+            "RescaleTooLarge",
+            [](R& r) { r.set_class_id(0), r.set_guidance_scale(2), r.set_guidance_rescale(1.5f); },
+            "guidance_rescale", "1.5 is not in 0 .. 1"},
+        Fault{"IntervalWithoutGuidance",
+              [](R& r) { r.set_class_id(0), r.set_guidance_scale(1), r.set_guidance_sigma_max(2); },
+              "guidance_sigma_max", "2 has no effect without guidance"},
         Fault{"WithoutNullClass", [](R& r) { r.set_class_id(0), r.set_guidance_scale(2); },
               "guidance_scale", "needs a model with a null class", ModelWithoutNullClass}),
     ::testing::PrintToStringParamName());
@@ -363,7 +392,7 @@ TEST(GenerationSpec, HasOneTrajectoryAnImageOnOneSharedPlan) {
     EXPECT_EQ(spec->trajectories[i].seed, 9u);
     EXPECT_EQ(spec->trajectories[i].image_index, i);
     EXPECT_EQ(spec->trajectories[i].class_id, 1);
-    EXPECT_EQ(spec->trajectories[i].guidance_scale, 2);
+    EXPECT_EQ(spec->trajectories[i].guidance.scale, 2);
   }
 }
 

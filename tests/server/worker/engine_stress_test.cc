@@ -52,7 +52,7 @@ GenerationSpec RandomSpec(Random& random) {
   spec.preview_every_steps = random.Draw(0, 3);
   spec.preview_content = PreviewContent::kBoth;
   for (TrajectorySpec& trajectory : spec.trajectories) {
-    if (random.OneIn(2)) trajectory.guidance_scale = random.Draw(0, 9);
+    if (random.OneIn(2)) trajectory.guidance.scale = random.Draw(0, 9);
     trajectory.class_id = random.Draw(0, 9);
   }
   if (random.OneIn(10)) spec.deadline = absl::Now() + absl::Microseconds(random.Draw(1, 3000));

@@ -129,7 +129,7 @@ GenerationSpec RandomRequest(const ModelSchedule& schedule, Random& random) {
   image.seed = static_cast<uint64_t>(random.Draw(0, 1'000'000'000));
   if (!random.OneIn(3)) {
     image.class_id = random.Draw(0, kNullClass - 1);
-    if (random.OneIn(2)) image.guidance_scale = random.Pick({0.0, 1.5, 3.0, 7.5});
+    if (random.OneIn(2)) image.guidance.scale = random.Pick({0.0, 1.5, 3.0, 7.5});
   }
   const int count = random.Draw(1, kMaxCount);
   for (int i = 0; i < count; ++i) {
@@ -287,7 +287,7 @@ const std::vector<std::vector<std::string>>& Alone() {
 std::string Describe(const TrajectorySpec& image) {
   return absl::StrCat("seed ", image.seed, ", image ", image.image_index, ", ", image.plan->steps,
                       " steps, class ", image.class_id.value_or(kNullClass), ", guidance ",
-                      image.guidance_scale);
+                      image.guidance.scale);
 }
 
 // A test failure that names the first request that differs, and says how many do.
