@@ -46,7 +46,7 @@ absl::StatusOr<DrawnImages> Draw(const CheckpointConfig& config, const ModelSche
   for (int64_t i = 0; i < setting.samples; ++i) drawn.labels.push_back(i % classes);
   const DrawSpec spec = {.seed = seed,
                          .null_label = config.null_class_id.value_or(0),
-                         .guidance_scale = setting.guidance_scale};
+                         .guidance = {.scale = setting.guidance_scale}};
   absl::StatusOr<std::vector<Frame>> frames = DrawImages(*plan, spec, drawn.labels, runner);
   if (!frames.ok()) return frames.status();
   drawn.frames = *std::move(frames);
