@@ -14,6 +14,8 @@ ABSL_FLAG(std::string, variance, "",
 ABSL_FLAG(std::string, spacing, "", "=NAME: of timesteps: leading, trailing or linspace");
 ABSL_FLAG(std::optional<bool>, clip_sample, std::nullopt,
           "clamp x0-hat to the data's range at every step");
+ABSL_FLAG(std::optional<bool>, use_clipped_model_output, std::nullopt,
+          "ddim: take epsilon from the clipped x0-hat");
 ABSL_FLAG(std::optional<bool>, thresholding, std::nullopt,
           "dynamic thresholding of x0-hat in place of --clip_sample");
 ABSL_FLAG(std::optional<float>, dynamic_thresholding_ratio, std::nullopt,
@@ -52,6 +54,7 @@ const std::vector<std::string> kSamplingFlags = {"sampler",
                                                  "variance",
                                                  "spacing",
                                                  "clip_sample",
+                                                 "use_clipped_model_output",
                                                  "thresholding",
                                                  "dynamic_thresholding_ratio",
                                                  "sample_max_value",
@@ -82,6 +85,7 @@ void SetSamplingByFlags(v1::GenerateRequest& request) {
   request.set_variance(absl::GetFlag(FLAGS_variance));
   request.set_timestep_spacing(absl::GetFlag(FLAGS_spacing));
   set(absl::GetFlag(FLAGS_clip_sample), &R::set_clip_sample);
+  set(absl::GetFlag(FLAGS_use_clipped_model_output), &R::set_use_clipped_model_output);
   set(absl::GetFlag(FLAGS_thresholding), &R::set_thresholding);
   set(absl::GetFlag(FLAGS_dynamic_thresholding_ratio), &R::set_dynamic_thresholding_ratio);
   set(absl::GetFlag(FLAGS_sample_max_value), &R::set_sample_max_value);

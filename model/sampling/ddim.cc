@@ -60,8 +60,8 @@ const Sampler& DdimSampler() {
   static const auto& sampler = *new Sampler{
       .name = "ddim",
       .description = "deterministic at eta 0, ancestral at eta 1 (Song et al. 2020, equation 12)",
-      .options = {"eta", "timestep_spacing", "clip_sample", "thresholding",
-                  "dynamic_thresholding_ratio", "sample_max_value"},
+      .options = {"eta", "timestep_spacing", "clip_sample", "use_clipped_model_output",
+                  "thresholding", "dynamic_thresholding_ratio", "sample_max_value"},
       .solver_types = {},
       .compile = CompileDdim};
   return sampler;

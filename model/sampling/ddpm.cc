@@ -19,23 +19,27 @@ namespace {
 constexpr double kMinVariance = 1e-20;
 
 absl::Status CheckVariance(const ModelSchedule& model, const std::string& variance) {
-  if (variance == "fixed_small" || variance == "fixed_large" || variance == "zero" ||
-      (!variance.empty() && variance == model.learned_variance)) {
+  if (variance == "fixed_small" || variance == "fixed_small_log" || variance == "fixed_large" ||
+      variance == "zero" || (!variance.empty() && variance == model.learned_variance)) {
     return absl::OkStatus();
   }
   std::string message =
-      absl::StrCat("variance is \"", variance, "\"; it must be fixed_small, fixed_large or zero");
+      absl::StrCat("variance is \"", variance,
+                   "\"; it must be fixed_small, fixed_small_log, fixed_large or zero");
   if (!model.learned_variance.empty()) {
     absl::StrAppend(&message, ", or ", model.learned_variance, " as this model learned it");
   } else if (absl::StartsWith(variance, "learned")) {
     absl::StrAppend(&message, ", as this model did not learn one");
+  } else if (variance == "fixed_large_log") {
+    absl::StrAppend(&message, ": diffusers takes the root of the logarithm, which is not a number");
   }
   return absl::InvalidArgumentError(message);
 }
 
 // Column z of the update.
 double SetNoise(const std::string& variance, double beta, double beta_tilde, PlanRow* row) {
-  if (variance == "fixed_small") return std::sqrt(beta_tilde);
+  // The logarithm is a detail of the peer's arithmetic.
+  if (variance == "fixed_small" || variance == "fixed_small_log") return std::sqrt(beta_tilde);
   if (variance == "fixed_large") return std::sqrt(beta);
   if (variance == "zero") return 0;
   row->noise_scale = variance == "learned" ? NoiseScale::kVariance : NoiseScale::kLogVariance;

@@ -92,8 +92,7 @@ SamplingOptions DefaultSamplingOptions(const SchedulerConfig& config) {
   if (options.sampler != "ddpm" && options.sampler != "ddim") {
     options.steps = std::min(options.steps, kSolverSteps);
   }
-  // The logarithms are a detail of the peer's arithmetic, but its fixed_large_log is NaN: refused.
-  if (config.variance_type != "fixed_small_log") options.variance = config.variance_type;
+  options.variance = config.variance_type;
   options.timestep_spacing = config.timestep_spacing;
   options.clip_sample = config.clip_sample;
   options.thresholding = config.thresholding;

@@ -47,9 +47,11 @@ std::span<const SamplingField> Fields() {
   static const auto& fields = *new std::vector<SamplingField>{
       {"eta", Number{&O::eta, 0, 1}},
       {"variance",
-       Name{&O::variance, {"fixed_small", "fixed_large", "zero", "learned", "learned_range"}}},
+       Name{&O::variance,
+            {"fixed_small", "fixed_small_log", "fixed_large", "zero", "learned", "learned_range"}}},
       {"timestep_spacing", Name{&O::timestep_spacing, {"leading", "trailing", "linspace"}}},
       {"clip_sample", Switch{&O::clip_sample}},
+      {"use_clipped_model_output", Switch{&O::use_clipped_model_output}},
       {"thresholding", Switch{&O::thresholding}},
       {"dynamic_thresholding_ratio", Number{&O::dynamic_thresholding_ratio, 0, 1, true}},
       {"sample_max_value", Number{&O::sample_max_value, 1, 1e6}},

@@ -105,7 +105,8 @@ TEST(LearnedVarianceTest, OnlyAModelThatLearnedItTakesIt) {
   options.variance = "learned";
   EXPECT_TRUE(CompilePlan(Model("learned"), options).ok());
   EXPECT_THAT(std::string(CompilePlan(Model("learned_range"), options).status().message()),
-              HasSubstr("variance is \"learned\"; it must be fixed_small, fixed_large or zero, or "
+              HasSubstr("variance is \"learned\"; it must be fixed_small, fixed_small_log, "
+                        "fixed_large or zero, or "
                         "learned_range as this model learned it"));
   EXPECT_THAT(std::string(CompilePlan(Model("fixed_small"), options).status().message()),
               HasSubstr("as this model did not learn one"));

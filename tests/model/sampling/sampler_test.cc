@@ -146,14 +146,17 @@ TEST(ForSamplerTest, ReplacesOnlyASolverTypeOfAnothers) {
   EXPECT_EQ(ForSampler("euler", options).solver_type, "heun") << "reads none";
 }
 
-TEST(DefaultSamplingOptionsTest, TheLogarithmOfTheSmallVarianceIsTheSmallOneAndOfTheLargeRefused) {
+TEST(DefaultSamplingOptionsTest, TheLogarithmOfTheSmallVarianceIsTakenAndOfTheLargeRefused) {
   SchedulerConfig config;
   config.variance_type = "fixed_small_log";
-  EXPECT_EQ(DefaultSamplingOptions(config).variance, "fixed_small");
+  const auto small_log = CompilePlan(Model(config), DefaultSamplingOptions(config));
+  ASSERT_TRUE(small_log.ok()) << small_log.status();
+  EXPECT_EQ(small_log->rows[500].update, CompilePlan(Model(), {})->rows[500].update);
   config.variance_type = "fixed_large_log";
   EXPECT_THAT(
       std::string(CompilePlan(Model(config), DefaultSamplingOptions(config)).status().message()),
-      HasSubstr("variance is \"fixed_large_log\"; it must be fixed_small, fixed_large or zero"));
+      HasSubstr("variance is \"fixed_large_log\"; it must be fixed_small, fixed_small_log, "
+                "fixed_large or zero: diffusers takes the root"));
 }
 
 // ------------------------------------------------------------------------------------------------

@@ -263,7 +263,9 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"VarianceForDdim", [](R& r) { r.set_variance("zero"); }, "variance",
               "no effect on sampler ddim; read by: ddpm"},
         Fault{"UnknownVariance", [](R& r) { r.set_sampler("ddpm"), r.set_variance("fixed"); },
-              "variance", "\"fixed\" is not one of fixed_small, fixed_large, zero, learned"},
+              "variance",
+              "\"fixed\" is not one of fixed_small, fixed_small_log, fixed_large, zero, "
+              "learned"},
         Fault{"UnknownSpacing", [](R& r) { r.set_timestep_spacing("logarithmic"); },
               "timestep_spacing", "is not one of leading, trailing, linspace"}),
     ::testing::PrintToStringParamName());
