@@ -36,19 +36,19 @@ Moments Marginal(const GaussianData& data, double alpha_bar) {
           alpha_bar * data.deviation * data.deviation + 1 - alpha_bar};
 }
 
-double LevelOf(const PlanRow& row, const ContinuousSchedule& schedule) {
-  return row.c_in == 1 ? schedule.alpha_bar(row.timestep) : row.c_in * row.c_in;
+double LevelOf(const PlanRow& row) {
+  const double signal = row.signal * row.signal;
+  return signal / (signal + row.noise * row.noise);
 }
 
-std::vector<Moments> PlanMoments(const SamplingPlan& plan, const ContinuousSchedule& schedule,
-                                 const GaussianData& data) {
+std::vector<Moments> PlanMoments(const SamplingPlan& plan, const GaussianData& data) {
   const size_t n = static_cast<size_t>(plan.registers);
   std::vector<double> mean(n);
   std::vector<std::vector<double>> covariance(n, std::vector<double>(n));
   covariance[0][0] = plan.init_scale * plan.init_scale;
   std::vector<Moments> after;
   for (size_t i = 0; i < plan.rows.size(); ++i) {
-    const AffineMap map = MapOf(plan.rows[i], n, LevelOf(plan.rows[i], schedule), data);
+    const AffineMap map = MapOf(plan.rows[i], n, LevelOf(plan.rows[i]), data);
     std::vector<double> new_mean = map.offset;
     std::vector<std::vector<double>> new_covariance(n, std::vector<double>(n));
     for (size_t r = 0; r < n; ++r) {

@@ -4,7 +4,6 @@
 
 #include <vector>
 
-#include "model/sampling/continuous_schedule.h"
 #include "model/sampling/sampling_plan.h"
 
 namespace diffusiond {
@@ -22,15 +21,13 @@ struct Moments {
 // Of x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) eps.
 Moments Marginal(const GaussianData& data, double alpha_bar);
 
-// The alpha_bar at which a row asks the network: 1 / (1 + sigma^2) where it scales its input, else
-// the schedule's at its timestep.
-double LevelOf(const PlanRow& row, const ContinuousSchedule& schedule);
+// The alpha_bar at which a row asks the network.
+double LevelOf(const PlanRow& row);
 
 // Mean and variance of the register x after each row, in units of x_t (times the next row's c_in)
 // where there is a next row. The network is the exact epsilon predictor of `data`; the plan must
 // not clip.
-std::vector<Moments> PlanMoments(const SamplingPlan& plan, const ContinuousSchedule& schedule,
-                                 const GaussianData& data);
+std::vector<Moments> PlanMoments(const SamplingPlan& plan, const GaussianData& data);
 
 }  // namespace diffusiond
 

@@ -8,6 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model/sampling/continuous_schedule.h"
 #include "model/sampling/plan_runner.h"
 #include "model/sampling/plan_update.h"
 #include "model/sampling/sampler.h"
@@ -78,7 +79,7 @@ TEST(LearnedVarianceTest, TheBestVarianceIsWithinTheRangeAndMakesFewStepsExact) 
       if (!row.draws_noise) continue;
       ASSERT_EQ(row.noise_scale, NoiseScale::kLogVariance);
       ASSERT_EQ(row.update[3], 1);
-      const double alpha_bar = LevelOf(row, schedule);
+      const double alpha_bar = LevelOf(row);
       const double alpha_bar_next = schedule.alpha_bar(row.next_timestep);
       const double beta_tilde =
           (1 - alpha_bar_next) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_next);
@@ -90,7 +91,7 @@ TEST(LearnedVarianceTest, TheBestVarianceIsWithinTheRangeAndMakesFewStepsExact) 
       EXPECT_LE(g, 1 + 1e-4);
       row.update[3] = std::exp(0.5 * (row.log_variance + row.log_variance_g * g));
     }
-    const std::vector<Moments> moments = PlanMoments(plan, schedule, data);
+    const std::vector<Moments> moments = PlanMoments(plan, data);
     for (size_t i = 0; i + 1 < plan.rows.size(); ++i) {
       const Moments exact = Marginal(data, schedule.alpha_bar(plan.rows[i].next_timestep));
       // The start is N(0, 1) rather than the marginal at the first timestep.

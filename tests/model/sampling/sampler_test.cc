@@ -11,7 +11,6 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "model/sampling/continuous_schedule.h"
 #include "model/sampling/plan_runner.h"
 #include "model/sampling/plan_update.h"
 #include "model/sampling/row_noise.h"
@@ -247,7 +246,6 @@ TEST_P(EverySamplerTest, DrawsTheSameFromTheScoreAsFromEpsilon) {
   for (const bool score : {false, true}) {
     ModelSchedule model = Model();
     if (score) model.prediction_type = PredictionType::kScore;
-    const ContinuousSchedule schedule(model.schedule);
     const auto plan = CompilePlan(model, options);
     ASSERT_TRUE(plan.ok()) << plan.status();
     std::vector<float> x(static_cast<size_t>(plan->registers) * kPixels), f(kPixels), z(kPixels),
@@ -255,7 +253,7 @@ TEST_P(EverySamplerTest, DrawsTheSameFromTheScoreAsFromEpsilon) {
     FillRowNoise(1, 0, kInitialNoiseRow, std::span(x).first(kPixels));
     for (size_t i = 0; i < kPixels; ++i) x[i] *= static_cast<float>(plan->init_scale);
     for (size_t row = 0; row < plan->rows.size(); ++row) {
-      const double noise = std::sqrt(1 - LevelOf(plan->rows[row], schedule));
+      const double noise = std::sqrt(1 - LevelOf(plan->rows[row]));
       // The exact epsilon of data with mean 0 and deviation 1, and its score.
       const double f_of_x = plan->rows[row].c_in * (score ? -1 : noise);
       for (size_t i = 0; i < kPixels; ++i) f[i] = static_cast<float>(f_of_x * x[i]);

@@ -76,7 +76,7 @@ TEST_P(ScoreSamplerOrderTest, MarginalConvergesAsTheOrderSays) {
       options.langevin_step_size = 4.0 / static_cast<double>(steps);
       const auto plan = CompilePlan(model, options);
       ASSERT_TRUE(plan.ok()) << plan.status();
-      const std::vector<Moments> moments = PlanMoments(*plan, schedule, data);
+      const std::vector<Moments> moments = PlanMoments(*plan, data);
       size_t row = 0;
       while (!plan->rows[row].ends_step || plan->rows[row].next_timestep != kStop) ++row;
       // The start, N(0, 1), is not quite the data's marginal: an ODE keeps the difference, and so
@@ -154,7 +154,7 @@ TEST(ProbabilityFlowTest, KeepsTheQuantilesOfAMixture) {
       before.push_back(mixture.Cdf(registers[i], schedule.alpha_bar(plan.rows[0].timestep)));
     }
     for (size_t row = 0; row + 1 < plan.rows.size(); ++row) {
-      const double alpha_bar = LevelOf(plan.rows[row], schedule);
+      const double alpha_bar = LevelOf(plan.rows[row]);
       for (size_t i = 0; i < kPoints; ++i) {
         f[i] = static_cast<float>(mixture.Epsilon(registers[i], alpha_bar));
       }
@@ -183,7 +183,6 @@ class LangevinTest : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(LangevinTest, ReachesTheStationaryCovarianceOfItsStepSizeAtEveryLevel) {
   const ModelSchedule model = Model();
-  const ContinuousSchedule schedule(model.schedule);
   for (const double deviation : {0.1, 0.5, 2.0}) {
     for (const double step_size : {0.05, 0.5, 2.0}) {
       SCOPED_TRACE(std::to_string(deviation) + " " + std::to_string(step_size));
@@ -194,7 +193,7 @@ TEST_P(LangevinTest, ReachesTheStationaryCovarianceOfItsStepSizeAtEveryLevel) {
       // Where the data are wide, the level's noise says little, and a step moves little.
       options.langevin_steps = 1200;
       const SamplingPlan plan = *CompilePlan(model, options);
-      const std::vector<Moments> moments = PlanMoments(plan, schedule, data);
+      const std::vector<Moments> moments = PlanMoments(plan, data);
       int compared = 0;
       for (size_t row = 1199; row + 1 < plan.rows.size(); ++row) {
         // After the last but one Langevin step of a level, still in its units.
@@ -202,7 +201,7 @@ TEST_P(LangevinTest, ReachesTheStationaryCovarianceOfItsStepSizeAtEveryLevel) {
             plan.rows[row - 1198].timestep != plan.rows[row].timestep) {
           continue;
         }
-        const double alpha_bar = LevelOf(plan.rows[row], schedule);
+        const double alpha_bar = LevelOf(plan.rows[row]);
         const Moments exact = Stationary(data, alpha_bar, step_size);
         if (alpha_bar > 0.5 && deviation > 1) continue;
         EXPECT_NEAR(moments[row].mean, exact.mean, 1e-3) << row;
@@ -216,7 +215,6 @@ TEST_P(LangevinTest, ReachesTheStationaryCovarianceOfItsStepSizeAtEveryLevel) {
 
 TEST_P(LangevinTest, EndsAtTheDatasCovarianceAsStepsShrinkAndGrowInNumber) {
   const ModelSchedule model = Model();
-  const ContinuousSchedule schedule(model.schedule);
   for (const double deviation : {0.1, 0.5, 2.0}) {
     const GaussianData data{.mean = 0.3, .deviation = deviation};
     std::vector<double> errors;
@@ -227,7 +225,7 @@ TEST_P(LangevinTest, EndsAtTheDatasCovarianceAsStepsShrinkAndGrowInNumber) {
       options.langevin_step_size = 0.4 / static_cast<double>(finer);
       options.langevin_steps = 20 * finer;
       const SamplingPlan plan = *CompilePlan(model, options);
-      errors.push_back(DistanceBetween(PlanMoments(plan, schedule, data).back(),
+      errors.push_back(DistanceBetween(PlanMoments(plan, data).back(),
                                        {data.mean, data.deviation * data.deviation}));
     }
     EXPECT_TRUE(std::is_sorted(errors.rbegin(), errors.rend())) << ::testing::PrintToString(errors);
@@ -253,8 +251,8 @@ TEST(PredictorCorrectorTest, CorrectorsMendWhatFewPredictorsMiss) {
     while (plan.rows[row + 1].timestep != kStop || plan.rows[row + 1].ends_step) ++row;
     row += static_cast<size_t>(correctors);  // The last corrector at kStop.
     ASSERT_EQ(plan.rows[row].timestep, kStop);
-    errors.push_back(DistanceBetween(PlanMoments(plan, schedule, data)[row],
-                                     Marginal(data, schedule.alpha_bar(kStop))));
+    errors.push_back(
+        DistanceBetween(PlanMoments(plan, data)[row], Marginal(data, schedule.alpha_bar(kStop))));
   }
   EXPECT_TRUE(std::is_sorted(errors.rbegin(), errors.rend())) << ::testing::PrintToString(errors);
   EXPECT_LT(errors.back(), errors.front() / 4) << ::testing::PrintToString(errors);
