@@ -12,18 +12,19 @@ struct AffineMap {
   std::vector<double> offset, noise;
 };
 
-AffineMap MapOf(const PlanRow& row, size_t registers, double alpha_bar, const GaussianData& data) {
-  // F = slope * x + shift.
-  const Moments marginal = Marginal(data, alpha_bar);
-  const double slope = std::sqrt(1 - alpha_bar) / marginal.variance * row.c_in;
-  const double shift = -std::sqrt(1 - alpha_bar) / marginal.variance * marginal.mean;
+AffineMap MapOf(const PlanRow& row, size_t registers, const GaussianData& data) {
+  // D = slope * x + shift, and the F that gives it.
+  const double variance = data.deviation * data.deviation;
+  const double slope =
+      row.signal * variance / (row.signal * row.signal * variance + row.noise * row.noise);
+  const double shift = (1 - slope * row.signal) * data.mean;
   AffineMap map;
   for (size_t r = 0; r < registers; ++r) {
     const double* const weights = &row.update[r * (registers + 3)];
     const double d = weights[registers], f = weights[registers + 1], z = weights[registers + 2];
     std::vector<double>& line = map.matrix.emplace_back(weights, weights + registers);
-    line[0] += d * (row.d_x + row.d_f * slope) + f * slope;
-    map.offset.push_back((d * row.d_f + f) * shift);
+    line[0] += d * slope + f * (slope - row.d_x) / row.d_f;
+    map.offset.push_back(d * shift + f * shift / row.d_f);
     map.noise.push_back(z + d * row.d_z);
   }
   return map;
@@ -48,7 +49,7 @@ std::vector<Moments> PlanMoments(const SamplingPlan& plan, const GaussianData& d
   covariance[0][0] = plan.init_scale * plan.init_scale;
   std::vector<Moments> after;
   for (size_t i = 0; i < plan.rows.size(); ++i) {
-    const AffineMap map = MapOf(plan.rows[i], n, LevelOf(plan.rows[i]), data);
+    const AffineMap map = MapOf(plan.rows[i], n, data);
     std::vector<double> new_mean = map.offset;
     std::vector<std::vector<double>> new_covariance(n, std::vector<double>(n));
     for (size_t r = 0; r < n; ++r) {
