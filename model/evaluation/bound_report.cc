@@ -12,7 +12,7 @@
 namespace diffusiond {
 namespace {
 
-constexpr size_t kPlotBins = 100;
+constexpr double kPlotBins = 100;
 
 MeanAndError Of(const BoundSums& sums, double (*value)(const ImageBits&)) {
   std::vector<double> values;
@@ -23,8 +23,8 @@ MeanAndError Of(const BoundSums& sums, double (*value)(const ImageBits&)) {
 // Twelve significant digits; nothing for NaN.
 std::string Field(double value) { return std::isnan(value) ? "" : absl::StrFormat("%.12g", value); }
 
-// Mean term of each of kPlotBins ranges of t from 1 on, at the range's middle; ranges without an
-// evaluation are left out.
+// Means over ranges of t from 1 on, narrow where t is small and terms differ much; ranges without
+// an evaluation are left out. Timesteps count alike, however often each was drawn.
 struct Range {
   double middle;
   double timesteps;
@@ -32,16 +32,21 @@ struct Range {
 };
 std::vector<Range> Ranges(const BoundSums& sums) {
   std::vector<Range> ranges;
-  const size_t last = sums.terms.size();
-  for (size_t bin = 0, begin = 1; bin < kPlotBins && begin < last; ++bin) {
-    const size_t end = std::max(begin + 1, 1 + (last - 1) * (bin + 1) / kPlotBins);
-    double images = 0, bits = 0;
-    for (size_t t = begin; t < std::min(end, last); ++t) {
-      images += sums.terms[t].images;
-      bits += sums.terms[t].bits;
+  const double count = static_cast<double>(sums.terms.size()) - 1;
+  for (size_t bin = 1, begin = 1; begin < sums.terms.size(); ++bin) {
+    const double share = static_cast<double>(bin) / kPlotBins;
+    const size_t end =
+        std::clamp(1 + static_cast<size_t>(count * share * share), begin + 1, sums.terms.size());
+    double evaluated = 0, bits = 0;
+    for (size_t t = begin; t < end; ++t) {
+      if (sums.terms[t].images == 0) continue;
+      evaluated += 1;
+      bits += sums.terms[t].bits / sums.terms[t].images;
     }
     const double first = static_cast<double>(begin), past = static_cast<double>(end);
-    if (images > 0) ranges.push_back({(first + past - 1) / 2, past - first, bits / images});
+    if (evaluated > 0) {
+      ranges.push_back({(first + past - 1) / 2, past - first, bits / evaluated});
+    }
     begin = end;
   }
   return ranges;

@@ -54,6 +54,19 @@ TEST(BoundReportTest, ThePlotIsWellFormedWhateverIsMissing) {
   }
 }
 
+TEST(BoundReportTest, ThePlotCountsTimestepsAlikeHoweverOftenEachWasDrawn) {
+  BoundSums sums;
+  sums.terms.resize(2001);
+  for (size_t t = 1; t < sums.terms.size(); ++t) {
+    const double images = t % 2 == 0 ? 1 : 9;  // Odd t have terms of 1/1000, even ones of 0.
+    sums.terms[t] = {.images = images, .bits = t % 2 == 0 ? 0 : images / 1000};
+  }
+  sums.images = {{.prior = 0, .middle = 1, .decoder = 0}};
+  const std::string svg = BoundPlot(sums, "");
+  EXPECT_THAT(svg, HasSubstr(">1.0</text>"));
+  EXPECT_THAT(svg, Not(HasSubstr(">1.2</text>")));
+}
+
 TEST(SummariseTest, OneValueHasNoStandardError) {
   EXPECT_EQ(Summarise(1, 3, 9).mean, 3);
   EXPECT_TRUE(std::isnan(Summarise(1, 3, 9).standard_error));
