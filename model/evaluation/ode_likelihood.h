@@ -23,8 +23,8 @@ enum class OdeMethod {
 absl::StatusOr<OdeMethod> ParseOdeMethod(const std::string& name);
 
 struct OdeOptions {
-  OdeMethod method = OdeMethod::kHeun;
-  int64_t steps = 40;  // At least 1; even in NoiseAngles::Grid.
+  OdeMethod method = OdeMethod::kRk4;
+  int64_t steps = 16;  // At least 1; even in NoiseAngles::Grid.
   PredictionType prediction_type = PredictionType::kEpsilon;
   uint64_t seed = 0;
 };

@@ -18,8 +18,8 @@
 #include "model/evaluation/unet_vjp.h"
 #include "nlohmann/json.hpp"
 
-ABSL_FLAG(int64_t, ode_steps, 40, "ode: steps of the solver");
-ABSL_FLAG(std::string, ode_method, "heun", "ode: heun (two evaluations a step) or rk4 (four)");
+ABSL_FLAG(int64_t, ode_steps, 16, "ode: steps of the solver");
+ABSL_FLAG(std::string, ode_method, "rk4", "ode: heun (two evaluations a step) or rk4 (four)");
 
 namespace diffusiond {
 namespace {
