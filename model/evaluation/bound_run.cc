@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "model/evaluation/timestep_strata.h"
 
 namespace diffusiond {
@@ -56,6 +57,11 @@ absl::Status EvaluateGroup(const std::vector<ImagePlan>& group, DataDenoiser* de
     for (size_t i = 0; i < piece.size(); ++i) {
       const DenoisedImage& image = (*denoised)[i];
       const double term = denoiser->bound().TermBits(piece[i].t, image.x0, image.x_t, image.x0_hat);
+      if (!std::isfinite(term)) {
+        return absl::InternalError(absl::StrCat("L_", piece[i].t, " of image ", piece[i].image,
+                                                " is not finite: the schedule and the prediction "
+                                                "type do not determine x0 there"));
+      }
       TermSums& total = sums->terms[static_cast<size_t>(piece[i].t)];
       total.images += 1;
       total.bits += term;

@@ -24,7 +24,8 @@ struct BoundRunOptions {
 
 // Goes on from `state` if it is there, through all of the data, and leaves the sums there. They are
 // the same bits whether or not the run was interrupted. `progress` hears how many images are done,
-// at the start too. FAILED_PRECONDITION: `state` is of another run.
+// at the start too. FAILED_PRECONDITION: `state` is of another run. INTERNAL: a device
+// failed, or a term is not finite, as that of a network that predicts epsilon where alpha_bar is 0.
 absl::StatusOr<BoundSums> RunBound(const BoundRunOptions& options, DataDenoiser* denoiser,
                                    const std::function<void(int64_t images_done)>& progress);
 

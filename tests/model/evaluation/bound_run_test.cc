@@ -24,7 +24,7 @@ constexpr int kSide = 6;
 // Gaussian data before its exact denoiser.
 class BoundRunTest : public testing::Test {
  protected:
-  void Use(int64_t images, int64_t timesteps, uint64_t noise_seed = 0) {
+  void Use(int64_t images, int64_t timesteps, uint64_t noise_seed = 0, bool zero_snr = false) {
     // The last step, down to bytes, is wide against a byte's own.
     SchedulerConfig config;
     config.num_train_timesteps = timesteps;
@@ -35,6 +35,7 @@ class BoundRunTest : public testing::Test {
       config.trained_betas[t] = std::min(0.3, 0.004 * std::pow(1.08, static_cast<double>(t)));
     }
     config.clip_sample = false;
+    config.rescale_betas_zero_snr = zero_snr;
     auto model = MakeModelSchedule(config);
     ASSERT_TRUE(model.ok()) << model.status();
     data_ = GaussianImages(images, kSide, kPixels);
@@ -137,6 +138,13 @@ TEST_F(BoundRunTest, AnotherRunsStateIsRefused) {
   const auto status = RunBound(other, denoiser_.get(), [](int64_t) {}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
   EXPECT_NE(status.message().find("of this test"), std::string::npos) << status;
+}
+
+TEST_F(BoundRunTest, ATermThatIsNotFiniteIsNamed) {
+  Use(/*images=*/1, /*timesteps=*/20, /*noise_seed=*/0, /*zero_snr=*/true);
+  const auto status = RunBound(Options("state", 0), denoiser_.get(), [](int64_t) {}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+  EXPECT_NE(status.message().find("L_19 of image 0 is not finite"), std::string::npos) << status;
 }
 
 TEST_F(BoundRunTest, NoiseDependsOnItsSeed) {
