@@ -55,7 +55,9 @@ absl::StatusOr<NumberTables> LoadNumberTables(const std::filesystem::path& path,
     NumberTable& table = tables[name];
     table.columns = count;
     table.values.resize(view.data.size() / sizeof(double));
-    std::memcpy(table.values.data(), view.data.data(), view.data.size());
+    if (!view.data.empty()) {
+      std::memcpy(table.values.data(), view.data.data(), view.data.size());
+    }
   }
   return tables;
 }

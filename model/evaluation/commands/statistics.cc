@@ -52,6 +52,8 @@ absl::StatusOr<std::unique_ptr<FeatureNetwork>> OpenFeatures(const CheckpointCon
       return absl::InvalidArgumentError(
           "the images have no classes to train a classifier on; --features is required");
     }
+    std::cout << "features: a classifier of " << train->size() << " training images, kept in "
+              << cache.string() << std::endl;
     return OpenClassifierFeatures(*train, cache);
   }
   ScriptFeaturesOptions options;
@@ -100,6 +102,7 @@ absl::StatusOr<Judged> ImagesToJudge(const EvaluationInput& input) {
       RunnerOnAllCores(input.checkpoint, *MicroBatchFromFlags());
   if (!runner.ok()) return runner.status();
   const Setting setting = DefaultSetting(config, absl::GetFlag(FLAGS_samples));
+  std::cout << "drawing " << setting.samples << " images: " << setting.ToString() << std::endl;
   absl::StatusOr<DrawnImages> drawn =
       Draw(config, input.model, setting, absl::GetFlag(FLAGS_seed), runner->get());
   if (!drawn.ok()) return drawn.status();
@@ -176,7 +179,7 @@ absl::Status RunStatisticsCommand() {
   if (!network.ok()) return network.status();
   absl::StatusOr<ImageFeatures> real = CachedFeatures(cache, input->data, network->get());
   if (!real.ok()) return real.status();
-  std::cout << "against " << input->description << "; features: " << (*network)->identity()
+  std::cout << "against " << input->description << ", " << real->dimensions << " features each"
             << std::endl;
   nlohmann::json report = {{"measured_against", input->description},
                            {"fingerprint", input->fingerprint},
