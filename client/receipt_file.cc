@@ -10,6 +10,7 @@
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "google/protobuf/util/json_util.h"
+#include "model/checkpoint/sha256.h"
 
 namespace diffusiond {
 namespace {
@@ -111,6 +112,8 @@ v1::GenerateRequest RequestFromReceipt(const v1::Receipt& receipt, const v1::Mod
   if (parameters.has_guidance_sigma_max()) {
     request.set_guidance_sigma_max(parameters.guidance_sigma_max());
   }
+  if (parameters.has_strength()) request.set_strength(parameters.strength());
+  if (parameters.has_morph_seed()) request.set_morph_seed(parameters.morph_seed());
   if (parameters.has_guidance_rescale()) {
     request.set_guidance_rescale(parameters.guidance_rescale());
   }
@@ -119,6 +122,25 @@ v1::GenerateRequest RequestFromReceipt(const v1::Receipt& receipt, const v1::Mod
   SetSamplerOptions(parameters, model, &request);
   request.set_format(parameters.format());
   return request;
+}
+
+absl::Status CheckStart(const v1::Receipt& receipt, const v1::GenerateRequest& request) {
+  const v1::ResolvedParameters& then = receipt.parameters();
+  const auto check = [](const char* field, const std::string& sha256, const std::string& bytes) {
+    const std::string now = bytes.empty() ? "" : Sha256Hex(bytes);
+    if (now == sha256) return absl::OkStatus();
+    if (sha256.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--", field, ": the receipt is of images without one"));
+    }
+    return absl::InvalidArgumentError(absl::StrCat("--", field,
+                                                   ": the receipt needs the bytes with SHA-256 ",
+                                                   sha256, ", not ", now.empty() ? "none" : now));
+  };
+  absl::Status status = check("init_image", then.init_image_sha256(), request.init_image());
+  status.Update(check("mask", then.mask_sha256(), request.mask()));
+  status.Update(check("init_noise", then.init_noise_sha256(), request.init_noise()));
+  return status;
 }
 
 std::vector<std::string> DifferingNumerics(const v1::Numerics& then, const v1::Numerics& now) {

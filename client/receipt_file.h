@@ -25,6 +25,10 @@ absl::StatusOr<v1::Receipt> ReadReceipt(const std::string& path);
 // sampler reads, so that no default of the server's matters.
 v1::GenerateRequest RequestFromReceipt(const v1::Receipt& receipt, const v1::Model& model);
 
+// What a receipt cannot carry: INVALID_ARGUMENT unless the request's init_image, mask and
+// init_noise are those that the receipt names by SHA-256.
+absl::Status CheckStart(const v1::Receipt& receipt, const v1::GenerateRequest& request);
+
 // One line for each field in which two Numerics differ: "device_kind: 'a' then, 'b' now".
 std::vector<std::string> DifferingNumerics(const v1::Numerics& then, const v1::Numerics& now);
 

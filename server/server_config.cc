@@ -14,6 +14,8 @@ namespace diffusiond {
 namespace {
 
 constexpr int kMaxQueuedImages = 1'000'000;
+constexpr int kMinRequestBytes = 1024;
+constexpr int kMaxRequestBytes = 1 << 30;
 constexpr int kMaxImagesPerRequest = 10'000;
 constexpr int kMaxQueuedPreviews = 100'000;
 constexpr absl::Duration kMaxDrainTimeout = absl::Hours(24);
@@ -111,6 +113,7 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
     faults.Add(absl::StrCat("--max_images_per_request is ", flags.max_images_per_request,
                             ", allowed: at most --max_queued_images, ", flags.max_queued_images));
   }
+  faults.InRange("max_request_bytes", flags.max_request_bytes, kMinRequestBytes, kMaxRequestBytes);
   faults.InRange("encoder_threads", flags.encoder_threads, 1, EncoderPool::kMaxThreads);
   faults.InRange("max_queued_previews", flags.max_queued_previews, 0, kMaxQueuedPreviews);
   faults.InRange("worker_watchdog", flags.worker_watchdog, kMinWatchdog, absl::InfiniteDuration());

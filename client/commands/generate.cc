@@ -14,6 +14,7 @@
 #include "client/commands/connection.h"
 #include "client/commands/generation_run.h"
 #include "client/commands/sampling_flags.h"
+#include "client/commands/starting_flags.h"
 #include "client/output_files.h"
 #include "client/picture_codec.h"
 
@@ -96,6 +97,8 @@ absl::StatusOr<v1::GenerateRequest> RequestByFlags() {
     request.set_class_name(name);
   }
   SetSamplingByFlags(request);
+  SetStartingNumbersByFlags(request);
+  if (absl::Status read = SetStartingFilesByFlags(request); !read.ok()) return read;
   if (const auto scale = absl::GetFlag(FLAGS_guidance); scale.has_value()) {
     request.set_guidance_scale(*scale);
   }
@@ -213,7 +216,9 @@ Command GenerateCommand() {
                                     "width",
                                     "quiet",
                                     "priority"};
-  flags.insert(flags.end(), kSamplingFlags.begin(), kSamplingFlags.end());
+  for (const auto* more : {&kSamplingFlags, &kStartingFileFlags, &kStartingNumberFlags}) {
+    flags.insert(flags.end(), more->begin(), more->end());
+  }
   return {.name = "generate",
           .arguments = "",
           .summary = "draw images, show them while they appear, and save them",

@@ -1,5 +1,6 @@
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/declare.h"
@@ -8,6 +9,7 @@
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
 #include "client/commands/generation_run.h"
+#include "client/commands/starting_flags.h"
 #include "client/receipt_file.h"
 
 ABSL_DECLARE_FLAG(std::string, out);
@@ -47,12 +49,16 @@ int Run(const std::vector<std::string>& arguments, CommandContext& context) {
     *context.out << "The server is not as it was, so the bytes may differ:\n";
     PrintLines(ground, context);
   }
+  v1::GenerateRequest request = RequestFromReceipt(*receipt, *model);
+  absl::Status start = SetStartingFilesByFlags(request);
+  start.Update(CheckStart(*receipt, request));
+  if (!start.ok()) return ReportError(start, context);
   GenerationOutputs outputs;
   outputs.write_receipt = false;
   outputs.quiet = absl::GetFlag(FLAGS_quiet);
   if (const std::string out = absl::GetFlag(FLAGS_out); !out.empty()) outputs.out = out;
   const absl::StatusOr<v1::Completed> completed =
-      RunGeneration(**client, RequestFromReceipt(*receipt, *model), outputs, context);
+      RunGeneration(**client, request, outputs, context);
   if (!completed.ok()) return ReportError(completed.status(), context);
 
   const std::vector<std::string> images = DifferingImages(*receipt, completed->receipt());
@@ -70,13 +76,16 @@ int Run(const std::vector<std::string>& arguments, CommandContext& context) {
 }  // namespace
 
 Command ReplayCommand() {
+  std::vector<std::string> flags = {"out", "quiet"};
+  flags.insert(flags.end(), kStartingFileFlags.begin(), kStartingFileFlags.end());
   return {.name = "replay",
           .arguments = "RECEIPT.json",
           .summary = "draw a receipt's images again and compare their bytes",
           .details =
               "Ends with 0 if every image is identical, else with 1 and says what differs.\n"
-              "The images are saved only where --out says.\n",
-          .flags = WithConnectionFlags({"out", "quiet"}),
+              "The images are saved only where --out says. Of what images started from, a\n"
+              "receipt holds the SHA-256 only: give --init_image and the like again.\n",
+          .flags = WithConnectionFlags(std::move(flags)),
           .min_arguments = 1,
           .max_arguments = 1,
           .run = Run};

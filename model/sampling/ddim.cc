@@ -19,13 +19,12 @@ absl::StatusOr<SamplingPlan> CompileDdim(const ModelSchedule& model,
         absl::StrCat("eta is ", options.eta, "; it must be in 0 .. 1"));
   }
   const int64_t t_count = model.schedule.num_train_timesteps();
-  absl::StatusOr<std::vector<int64_t>> timesteps =
-      SpacedTimesteps(t_count, options.steps, options.timestep_spacing, model.steps_offset);
+  absl::StatusOr<std::vector<int64_t>> timesteps = VisitedTimesteps(model, options);
   if (!timesteps.ok()) return timesteps.status();
   const double final_alpha_bar = model.set_alpha_to_one ? 1 : model.schedule.alpha_bar(0);
 
   SamplingPlan plan;
-  plan.steps = static_cast<int>(options.steps);
+  plan.steps = static_cast<int>(timesteps->size());
   for (size_t i = 0; i < timesteps->size(); ++i) {
     const int64_t t = (*timesteps)[i];
     // Not the next timestep of the list: T / n below, whatever the spacing, as the peer has it.

@@ -51,13 +51,11 @@ double SetNoise(const std::string& variance, double beta, double beta_tilde, Pla
 absl::StatusOr<SamplingPlan> CompileDdpm(const ModelSchedule& model,
                                          const SamplingOptions& options) {
   if (absl::Status status = CheckVariance(model, options.variance); !status.ok()) return status;
-  absl::StatusOr<std::vector<int64_t>> timesteps =
-      SpacedTimesteps(model.schedule.num_train_timesteps(), options.steps, options.timestep_spacing,
-                      model.steps_offset);
+  absl::StatusOr<std::vector<int64_t>> timesteps = VisitedTimesteps(model, options);
   if (!timesteps.ok()) return timesteps.status();
 
   SamplingPlan plan;
-  plan.steps = static_cast<int>(options.steps);
+  plan.steps = static_cast<int>(timesteps->size());
   for (size_t i = 0; i < timesteps->size(); ++i) {
     const int64_t t = (*timesteps)[i];
     const bool last = i + 1 == timesteps->size();

@@ -39,7 +39,7 @@ absl::Status Check(const SamplingOptions& options) {
 // Of step i.
 int Order(const SigmaLadder& ladder, const SamplingOptions& options, int i) {
   const int left = ladder.steps() - i;
-  const bool few = options.lower_order_final && ladder.steps() < kFewSteps;
+  const bool few = options.lower_order_final && options.steps < kFewSteps;
   int order = std::min(static_cast<int>(options.solver_order), i + 1);
   if (left == 1 && (few || options.euler_at_final || ladder.sigmas.back() == 0)) order = 1;
   if (left == 2 && few) order = std::min(order, 2);

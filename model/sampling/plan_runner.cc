@@ -63,12 +63,11 @@ void PlanRunner::Gather(std::span<PlanTask> tasks, Buffers* buffers) const {
     const PlanRow& row = task.plan->rows[static_cast<size_t>(task.row)];
     std::vector<float>& registers = task.after;
     registers.assign(task.before.begin(), task.before.end());
-    if (registers.empty()) {
-      registers.resize(static_cast<size_t>(task.plan->registers) * n);
-      const std::span<float> x(registers.data(), n);
-      FillRowNoise(task.seed, task.image_index, kInitialNoiseRow, x);
-      for (float& value : x) value *= static_cast<float>(task.plan->init_scale);
-    }
+    registers.resize(static_cast<size_t>(task.plan->registers) * n);
+    const std::span<float> x(registers.data(), n);
+    const NoiseKey key = {task.seed, task.image_index};
+    if (task.before.empty()) Begin(task.start, *task.plan, key, x);
+    Keep(task.start, *task.plan, task.row, key, x);
     const float c_in = static_cast<float>(row.c_in);
     for (int copy = 0; copy < NetworkRows(task); ++copy, ++at) {
       std::transform(registers.begin(), registers.begin() + static_cast<ptrdiff_t>(n),
@@ -122,6 +121,10 @@ void PlanRunner::Update(PlanTask* task, std::span<float> output,
   }
   task->clean.resize(f.size());
   ApplyPlanRow(*task->plan, row, f, z, task->after, task->clean);
+  if (task->row + 1 == static_cast<int>(task->plan->rows.size())) {
+    Keep(task->start, *task->plan, task->row + 1, {task->seed, task->image_index},
+         std::span(task->after).first(n));
+  }
   task->status = absl::OkStatus();
 }
 

@@ -13,6 +13,7 @@
 #include "model/sampling/guidance.h"
 #include "model/sampling/lane_pool.h"
 #include "model/sampling/sampling_plan.h"
+#include "model/sampling/starting_point.h"
 
 namespace diffusiond {
 
@@ -26,6 +27,7 @@ struct PlanTask {
   int64_t label = 0;       // Ignored by a network without classes.
   int64_t null_label = 0;  // Used where `guidance` acts.
   Guidance guidance = {};
+  const StartingPoint* start = nullptr;  // Null: the seed's noise.
   // The registers, plan->registers images, as the row before left them; empty: this is row 0.
   std::span<const float> before;
   // Out.

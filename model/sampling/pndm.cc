@@ -32,7 +32,7 @@ class Pndm {
         timesteps_(std::move(timesteps)),
         stride_(model.schedule.num_train_timesteps() / options.steps) {
     plan_.registers = kRegisters;
-    plan_.steps = static_cast<int>(options.steps);
+    plan_.steps = static_cast<int>(timesteps_.size());
   }
 
   SamplingPlan Compile() {
@@ -166,12 +166,12 @@ class Pndm {
 absl::StatusOr<SamplingPlan> CompilePndm(const ModelSchedule& model,
                                          const SamplingOptions& options) {
   const int64_t t_count = model.schedule.num_train_timesteps();
-  absl::StatusOr<std::vector<int64_t>> timesteps =
-      SpacedTimesteps(t_count, options.steps, options.timestep_spacing, model.steps_offset);
+  absl::StatusOr<std::vector<int64_t>> timesteps = VisitedTimesteps(model, options);
   if (!timesteps.ok()) return timesteps.status();
-  if (!options.skip_prk_steps && (options.steps <= kStartSteps || options.steps > t_count / 2)) {
+  const int64_t visited = static_cast<int64_t>(timesteps->size());
+  if (!options.skip_prk_steps && (visited <= kStartSteps || options.steps > t_count / 2)) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "steps is ", options.steps, "; with sampler pndm and skip_prk_steps false it must be ",
+        "steps is ", visited, "; with sampler pndm and skip_prk_steps false it must be ",
         kStartSteps + 1, " .. ", t_count / 2, ", as the start goes in half steps"));
   }
   return Pndm(model, options, *std::move(timesteps)).Compile();

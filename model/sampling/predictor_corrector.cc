@@ -19,13 +19,11 @@ namespace {
 absl::StatusOr<SamplingPlan> CompilePredictorCorrector(const ModelSchedule& model,
                                                        const SamplingOptions& options) {
   if (absl::Status status = CheckLangevin(options, 1); !status.ok()) return status;
-  absl::StatusOr<std::vector<int64_t>> timesteps =
-      SpacedTimesteps(model.schedule.num_train_timesteps(), options.steps, options.timestep_spacing,
-                      model.steps_offset);
+  absl::StatusOr<std::vector<int64_t>> timesteps = VisitedTimesteps(model, options);
   if (!timesteps.ok()) return timesteps.status();
 
   SamplingPlan plan;
-  plan.steps = static_cast<int>(options.steps);
+  plan.steps = static_cast<int>(timesteps->size());
   const PlanColumns columns(plan.registers);
   for (size_t i = 0; i < timesteps->size(); ++i) {
     const int64_t t = (*timesteps)[i];

@@ -45,16 +45,14 @@ absl::StatusOr<SamplingPlan> CompileProbabilityFlow(const ModelSchedule& model,
     return absl::InvalidArgumentError(absl::StrCat("solver_type is \"", options.solver_type,
                                                    "\"; it must be heun, euler or rk4"));
   }
-  absl::StatusOr<std::vector<int64_t>> timesteps =
-      SpacedTimesteps(model.schedule.num_train_timesteps(), options.steps, options.timestep_spacing,
-                      model.steps_offset);
+  absl::StatusOr<std::vector<int64_t>> timesteps = VisitedTimesteps(model, options);
   if (!timesteps.ok()) return timesteps.status();
   const ContinuousSchedule schedule(model.schedule);
   const std::vector<Stage>& stages = method->stages;
 
   SamplingPlan plan;
   plan.registers = 3;  // The stage's x, the step's start, and the step's end as far as summed up.
-  plan.steps = static_cast<int>(options.steps);
+  plan.steps = static_cast<int>(timesteps->size());
   const PlanColumns columns(plan.registers);
   for (size_t i = 0; i + 1 < timesteps->size(); ++i) {
     const double t = static_cast<double>((*timesteps)[i]);

@@ -16,14 +16,12 @@ namespace {
 
 absl::StatusOr<SamplingPlan> CompileReverseSde(const ModelSchedule& model,
                                                const SamplingOptions& options) {
-  absl::StatusOr<std::vector<int64_t>> timesteps =
-      SpacedTimesteps(model.schedule.num_train_timesteps(), options.steps, options.timestep_spacing,
-                      model.steps_offset);
+  absl::StatusOr<std::vector<int64_t>> timesteps = VisitedTimesteps(model, options);
   if (!timesteps.ok()) return timesteps.status();
   const ContinuousSchedule schedule(model.schedule);
 
   SamplingPlan plan;
-  plan.steps = static_cast<int>(options.steps);
+  plan.steps = static_cast<int>(timesteps->size());
   const PlanColumns columns(plan.registers);
   for (size_t i = 0; i < timesteps->size(); ++i) {
     const double t = static_cast<double>((*timesteps)[i]);

@@ -25,6 +25,9 @@ struct SamplingOptions {
   // "fixed_small", "fixed_small_log", "fixed_large", "zero", or what ModelSchedule::learned_variance says.
   std::string variance = "fixed_small";
   std::string timestep_spacing = "leading";  // See SpacedTimesteps.
+  // The part of the steps that is run, the last ones: of an image that starts from another. Above
+  // 0, up to 1; rounded down, but at least one step must be left.
+  double strength = 1;
   bool clip_sample = true;
   bool use_clipped_model_output = false;  // DDIM: take epsilon from the clipped D.
 
@@ -63,7 +66,7 @@ struct SamplingOptions {
     return H::combine(std::move(h), o.sigma_schedule, o.final_sigmas_type, o.s_churn, o.s_tmin,
                       o.s_tmax, o.s_noise, o.solver_order, o.solver_type, o.algorithm_type,
                       o.lower_order_final, o.euler_at_final, o.predict_x0, o.skip_prk_steps,
-                      o.langevin_steps, o.langevin_step_size);
+                      o.langevin_steps, o.langevin_step_size, o.strength);
   }
 };
 

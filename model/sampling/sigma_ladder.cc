@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -92,6 +93,16 @@ absl::Status CheckDecreasing(const SigmaLadder& ladder, const SamplingOptions& o
 }
 
 // Karras et al. 2022, equation 5 and c_noise of table 1.
+// Without the steps that are skipped.
+absl::StatusOr<SigmaLadder> Cut(SigmaLadder ladder, const SamplingOptions& options) {
+  const absl::StatusOr<int64_t> skipped = SkippedSteps(options);
+  if (!skipped.ok()) return skipped.status();
+  const ptrdiff_t first = static_cast<ptrdiff_t>(*skipped);
+  ladder.sigmas.erase(ladder.sigmas.begin(), ladder.sigmas.begin() + first);
+  ladder.timesteps.erase(ladder.timesteps.begin(), ladder.timesteps.begin() + first);
+  return ladder;
+}
+
 absl::StatusOr<SigmaLadder> EdmLadder(const ModelSchedule& model, const SamplingOptions& options) {
   const EdmConfig& edm = *model.edm;
   if (absl::Status status = CheckSteps(model.num_train_timesteps, options.steps); !status.ok()) {
@@ -102,7 +113,7 @@ absl::StatusOr<SigmaLadder> EdmLadder(const ModelSchedule& model, const Sampling
       Curve(options.sigma_schedule, edm.sigma_max, edm.sigma_min, options.steps, edm.rho);
   for (const double sigma : ladder.sigmas) ladder.timesteps.push_back(0.25 * std::log(sigma));
   ladder.sigmas.push_back(options.final_sigmas_type == "zero" ? 0 : edm.sigma_min);
-  return ladder;
+  return Cut(std::move(ladder), options);
 }
 
 }  // namespace
@@ -127,7 +138,7 @@ absl::StatusOr<SigmaLadder> FractionalLadder(const ModelSchedule& model,
     }
   }
   ladder.sigmas.push_back(options.final_sigmas_type == "zero" ? 0 : training.front());
-  return ladder;
+  return Cut(std::move(ladder), options);
 }
 
 double InitNoiseSigma(const ModelSchedule& model, const SigmaLadder& ladder,
@@ -170,7 +181,7 @@ absl::StatusOr<SigmaLadder> SolverLadder(const ModelSchedule& model, const Sampl
   }
   ladder.sigmas.push_back(options.final_sigmas_type == "zero" ? 0 : training.front());
   if (absl::Status status = CheckDecreasing(ladder, options); !status.ok()) return status;
-  return ladder;
+  return Cut(std::move(ladder), options);
 }
 
 }  // namespace diffusiond

@@ -83,6 +83,30 @@ absl::StatusOr<std::vector<int64_t>> SpacedTimesteps(int64_t num_train_timesteps
   return rounded;
 }
 
+absl::StatusOr<int64_t> SkippedSteps(const SamplingOptions& options) {
+  // What a float says of 0.7 is a little less.
+  constexpr double kRounding = 1e-4;
+  const double run = std::floor(static_cast<double>(options.steps) * options.strength + kRounding);
+  if (options.strength > 0 && options.strength <= 1 && run >= 1) {
+    return options.steps - static_cast<int64_t>(run);
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "strength is ", options.strength, "; it must be above 0, up to 1, and leave one of the ",
+      options.steps, " steps"));
+}
+
+absl::StatusOr<std::vector<int64_t>> VisitedTimesteps(const ModelSchedule& model,
+                                                      const SamplingOptions& options) {
+  absl::StatusOr<std::vector<int64_t>> timesteps =
+      SpacedTimesteps(model.schedule.num_train_timesteps(), options.steps, options.timestep_spacing,
+                      model.steps_offset);
+  if (!timesteps.ok()) return timesteps;
+  const absl::StatusOr<int64_t> skipped = SkippedSteps(options);
+  if (!skipped.ok()) return skipped.status();
+  timesteps->erase(timesteps->begin(), timesteps->begin() + static_cast<ptrdiff_t>(*skipped));
+  return timesteps;
+}
+
 absl::StatusOr<std::vector<int64_t>> SolverTimesteps(int64_t num_train_timesteps, int64_t usable,
                                                      int64_t steps, const std::string& spacing,
                                                      int64_t steps_offset) {

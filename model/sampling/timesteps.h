@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "model/sampling/sampler.h"
 
 namespace diffusiond {
 
@@ -25,6 +26,14 @@ absl::StatusOr<std::vector<int64_t>> SpacedTimesteps(int64_t num_train_timesteps
 absl::StatusOr<std::vector<double>> FractionalTimesteps(int64_t num_train_timesteps, int64_t steps,
                                                         const std::string& spacing,
                                                         int64_t steps_offset);
+
+// How many of the steps of options.steps are left out at options.strength, the first ones.
+// INVALID_ARGUMENT: a strength outside 0 .. 1, or all of them.
+absl::StatusOr<int64_t> SkippedSteps(const SamplingOptions& options);
+
+// SpacedTimesteps of the options, less those that are skipped.
+absl::StatusOr<std::vector<int64_t>> VisitedTimesteps(const ModelSchedule& model,
+                                                      const SamplingOptions& options);
 
 // For solvers that count the end as a step of the spacing: "leading" and "linspace" space n + 1 of
 // the first `usable` timesteps and drop the smallest, so they never visit 0; not always distinct.

@@ -11,6 +11,7 @@
 #include "model/imaging/image.h"
 #include "model/sampling/guidance.h"
 #include "model/sampling/sampling_plan.h"
+#include "model/sampling/starting_point.h"
 
 namespace diffusiond {
 
@@ -21,6 +22,7 @@ struct TrajectorySpec {
   uint32_t image_index = 0;
   std::optional<int> class_id;  // Absent: the null class, or a model without classes.
   Guidance guidance = {};
+  std::shared_ptr<const StartingPoint> start = nullptr;  // Null: the seed's noise.
 };
 
 // A trajectory's registers between two steps, on some device. Opaque to the engine, which only owns

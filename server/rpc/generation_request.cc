@@ -36,6 +36,8 @@ class Resolver {
     ResolveSampler();
     ResolveSteps();
     ReadSamplingFields(request_, sampler_, &result_.sampling, &violations_);
+    result_.start = ReadStart(request_, model(), result_.count, &violations_);
+    result_.sampling.strength = result_.start.strength;
     result_.encoding = ResolveFormat("format", request_.format(), /*allow_raw=*/true);
     ResolvePreview();
     ResolvePriority();
@@ -244,7 +246,9 @@ absl::StatusOr<GenerationSpec> MakeGenerationSpec(const GenerationRequest& reque
     TrajectorySpec& trajectory = spec.trajectories.emplace_back();
     trajectory.plan = *plan;
     trajectory.seed = request.seed;
-    trajectory.image_index = static_cast<uint32_t>(i);
+    // The images of a morph differ in where they start, and in nothing else.
+    trajectory.image_index = request.start.morph_seed.has_value() ? 0 : static_cast<uint32_t>(i);
+    trajectory.start = StartOf(request.start, i, request.count);
     trajectory.class_id = request.class_id;
     trajectory.guidance = request.guidance;
   }

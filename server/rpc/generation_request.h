@@ -16,6 +16,7 @@
 #include "server/imaging/frame_encoder.h"
 #include "server/rpc/model_catalog.h"
 #include "server/rpc/served_model.h"
+#include "server/rpc/start_fields.h"
 
 namespace diffusiond {
 
@@ -38,6 +39,7 @@ struct GenerationRequest {
   uint64_t seed = 0;
   std::optional<int> class_id;
   Guidance guidance = {};
+  RequestedStart start = {};
   SamplingOptions sampling;
   PreviewRequest preview;
   ImageEncoding encoding = ImageEncoding::kPng;

@@ -5,6 +5,7 @@
 #include "model/sampling/sampler.h"
 #include "server/rpc/guidance_fields.h"
 #include "server/rpc/sampling_fields.h"
+#include "server/rpc/start_fields.h"
 #include "server/rpc/version.h"
 
 namespace diffusiond {
@@ -90,6 +91,7 @@ v1::ResolvedParameters ToProto(const GenerationRequest& request) {
     parameters.set_class_name(request.model->class_names[static_cast<size_t>(*request.class_id)]);
   }
   WriteGuidance(request.guidance, &parameters);
+  WriteStart(request.start, &parameters);
   parameters.set_format(ToProto(request.encoding));
   WriteSamplingFields(request.sampling, &parameters);
   return parameters;

@@ -14,9 +14,6 @@
 namespace diffusiond {
 namespace {
 
-// A request is names and numbers; what is larger is refused before it is read.
-constexpr int kMaxRequestBytes = 64 * 1024;
-
 // A client whose machine or network is gone without a word is noticed within a minute and a half,
 // and clients may ask in the same way as often as every ten seconds.
 constexpr int kKeepaliveTimeMs = 60'000;
@@ -73,7 +70,7 @@ absl::Status Server::Listen() {
 
   grpc::ServerBuilder builder;
   builder.RegisterService(&service_);
-  builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
+  builder.SetMaxReceiveMessageSize(options_.max_request_bytes);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);

@@ -35,6 +35,7 @@ class Server {
     // host:port, port 0 for any free one, or unix:PATH. Empty: only InProcessChannel.
     std::string listen_address = "127.0.0.1:50051";
     RequestLimits limits;
+    int max_request_bytes = 4 << 20;  // Larger ones are refused unread, with RESOURCE_EXHAUSTED.
     // A stream whose client takes nothing for this long is cancelled. Infinite: never.
     absl::Duration stream_stall_timeout = absl::Minutes(2);
     std::function<uint64_t()> random = RandomNumber;

@@ -34,6 +34,7 @@ absl::Status PlanStepExecutor::Step(absl::Span<StepRow> rows) {
                              .label = spec.class_id.value_or(null_label_),
                              .null_label = null_label_,
                              .guidance = spec.guidance,
+                             .start = spec.start.get(),
                              .before = Before(row),
                              .after = {},
                              .clean = {},

@@ -71,6 +71,34 @@ TEST(RequestFromReceiptTest, LeavesNothingToTheServersDefaults) {
   EXPECT_FALSE(request.has_preview());
 }
 
+TEST(RequestFromReceiptTest, StartsWhereItStarted) {
+  v1::Receipt receipt = TinyReceipt();
+  receipt.mutable_parameters()->set_strength(0.5f);
+  receipt.mutable_parameters()->set_morph_seed(0);
+  const v1::GenerateRequest request = RequestFromReceipt(receipt, TinyModel());
+  EXPECT_EQ(request.strength(), 0.5f);
+  EXPECT_TRUE(request.has_morph_seed());
+  EXPECT_FALSE(RequestFromReceipt(TinyReceipt(), TinyModel()).has_strength());
+}
+
+TEST(CheckStartTest, WantsTheBytesThatTheReceiptNames) {
+  v1::Receipt receipt = TinyReceipt();
+  v1::GenerateRequest request;
+  EXPECT_TRUE(CheckStart(receipt, request).ok());
+  request.set_mask("white");
+  EXPECT_THAT(std::string(CheckStart(receipt, request).message()),
+              HasSubstr("--mask: the receipt is of images without one"));
+  // Of "abc".
+  const std::string sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+  receipt.mutable_parameters()->set_init_image_sha256(sha256);
+  request.clear_mask();
+  EXPECT_THAT(
+      std::string(CheckStart(receipt, request).message()),
+      HasSubstr("--init_image: the receipt needs the bytes with SHA-256 " + sha256 + ", not none"));
+  request.set_init_image("abc");
+  EXPECT_TRUE(CheckStart(receipt, request).ok());
+}
+
 TEST(RequestFromReceiptTest, LimitsGuidanceAsItWas) {
   v1::Receipt receipt = TinyReceipt();
   EXPECT_FALSE(RequestFromReceipt(receipt, TinyModel()).has_guidance_sigma_max());

@@ -105,6 +105,8 @@ INSTANTIATE_TEST_SUITE_P(
         WrongFlag{"RequestLargerThanQueue",
                   [](F& f) { f.max_queued_images = 10, f.max_images_per_request = 11; },
                   "--max_images_per_request is 11", "--max_queued_images, 10"},
+        WrongFlag{"TinyRequests", [](F& f) { f.max_request_bytes = 100; },
+                  "--max_request_bytes is 100", "is 100, allowed: 1024 .. 1073741824"},
         WrongFlag{"Encoders", [](F& f) { f.encoder_threads = 0; }, "--encoder_threads",
                   "is 0, allowed: 1 .. 256"},
         WrongFlag{"Previews", [](F& f) { f.max_queued_previews = -5; }, "--max_queued_previews",

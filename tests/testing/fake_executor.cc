@@ -97,6 +97,9 @@ void FakeExecutor::StepOneRow(StepRow& row) const {
   const PlanRow& plan_row = plan.rows[row.plan_row];
   const size_t size = options_.channels * options_.height * options_.width;
 
+  const NoiseKey key = {row.spec->seed, row.spec->image_index};
+  const auto x = [size](std::vector<float>& values) { return std::span(values.data(), size); };
+
   auto registers = std::make_unique<FakeRegisters>(options_.ledger);
   registers->spec = row.spec;
   registers->next_row = row.plan_row + 1;
@@ -108,10 +111,9 @@ void FakeExecutor::StepOneRow(StepRow& row) const {
   } else {
     ASSERT_EQ(row.plan_row, 0) << "row " << row.plan_row << " came without registers";
     registers->values.resize(plan.registers * size);
-    const std::span<float> x(registers->values.data(), size);
-    FillRowNoise(row.spec->seed, row.spec->image_index, kInitialNoiseRow, x);
-    for (float& value : x) value *= static_cast<float>(plan.init_scale);
+    Begin(row.spec->start.get(), plan, key, x(registers->values));
   }
+  Keep(row.spec->start.get(), plan, row.plan_row, key, x(registers->values));
 
   std::vector<float> f(size), f_null(size), z(plan_row.draws_noise ? size : 0), d(size);
   for (size_t i = 0; i < size; ++i) {
@@ -122,6 +124,9 @@ void FakeExecutor::StepOneRow(StepRow& row) const {
   if (row.spec->guidance.ActsOn(plan_row)) Guide(row.spec->guidance, f_null, f);
   FillRowNoise(row.spec->seed, row.spec->image_index, row.plan_row, z);
   ApplyPlanRow(plan, plan_row, f, z, registers->values, d);
+  if (row.plan_row + 1 == static_cast<int>(plan.rows.size())) {
+    Keep(row.spec->start.get(), plan, row.plan_row + 1, key, x(registers->values));
+  }
 
   Frame frame{options_.channels, options_.height, options_.width, {}};
   if (row.want_x_t) {

@@ -1,0 +1,61 @@
+#include "client/commands/starting_flags.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <optional>
+#include <sstream>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+
+ABSL_FLAG(std::string, init_image, "",
+          "=FILE: an image of the model's size to start from; with --strength or --mask");
+ABSL_FLAG(std::string, mask, "",
+          "=FILE: grey, white where to draw, black where --init_image stays");
+ABSL_FLAG(std::string, init_noise, "",
+          "=FILE: float32, little-endian, channels x height x width, in place of the seed's noise");
+ABSL_FLAG(std::optional<float>, strength, std::nullopt,
+          "=0..1: the part of the steps that is run from --init_image");
+ABSL_FLAG(std::optional<uint64_t>, morph_seed, std::nullopt,
+          "=N: the images go from --seed to this one");
+
+namespace diffusiond {
+namespace {
+
+absl::Status ReadInto(const char* flag, const std::string& path, std::string* bytes) {
+  if (path.empty()) return absl::OkStatus();
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) {
+    return absl::NotFoundError(absl::StrCat("--", flag, ": cannot read ", path, ": ",
+                                            errno != 0 ? strerror(errno) : "it is empty"));
+  }
+  *bytes = text.str();
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+const std::vector<std::string> kStartingFileFlags = {"init_image", "mask", "init_noise"};
+const std::vector<std::string> kStartingNumberFlags = {"strength", "morph_seed"};
+
+absl::Status SetStartingFilesByFlags(v1::GenerateRequest& request) {
+  absl::Status status =
+      ReadInto("init_image", absl::GetFlag(FLAGS_init_image), request.mutable_init_image());
+  status.Update(ReadInto("mask", absl::GetFlag(FLAGS_mask), request.mutable_mask()));
+  status.Update(
+      ReadInto("init_noise", absl::GetFlag(FLAGS_init_noise), request.mutable_init_noise()));
+  return status;
+}
+
+void SetStartingNumbersByFlags(v1::GenerateRequest& request) {
+  if (const auto part = absl::GetFlag(FLAGS_strength); part.has_value()) {
+    request.set_strength(*part);
+  }
+  if (const auto seed = absl::GetFlag(FLAGS_morph_seed); seed.has_value()) {
+    request.set_morph_seed(*seed);
+  }
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,24 @@
+// The flags that say what images start from.
+#ifndef DIFFUSIOND_CLIENT_COMMANDS_STARTING_FLAGS_H_
+#define DIFFUSIOND_CLIENT_COMMANDS_STARTING_FLAGS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "diffusiond/v1/diffusion.pb.h"
+
+namespace diffusiond {
+
+// Files whose bytes a request carries.
+extern const std::vector<std::string> kStartingFileFlags;
+// Numbers, which a receipt carries by itself.
+extern const std::vector<std::string> kStartingNumberFlags;
+
+// Puts the files' bytes into the request. Errors name the flag and the file.
+absl::Status SetStartingFilesByFlags(v1::GenerateRequest& request);
+void SetStartingNumbersByFlags(v1::GenerateRequest& request);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_CLIENT_COMMANDS_STARTING_FLAGS_H_

@@ -1,0 +1,38 @@
+// The fields of GenerateRequest that say what an image starts from.
+#ifndef DIFFUSIOND_SERVER_RPC_START_FIELDS_H_
+#define DIFFUSIOND_SERVER_RPC_START_FIELDS_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "diffusiond/v1/diffusion.pb.h"
+#include "model/sampling/starting_point.h"
+#include "server/rpc/field_violations.h"
+#include "server/rpc/served_model.h"
+
+namespace diffusiond {
+
+// Decoded, in the model's shape.
+struct RequestedStart {
+  StartingPoint::Values image, keep, noise;
+  std::optional<uint64_t> morph_seed;
+  double strength = 1;
+  // Of the bytes that came, lower-case hexadecimal; empty: none came.
+  std::string image_sha256, mask_sha256, noise_sha256;
+};
+
+// Notes each fault: bytes that are no image of the model's size, a value out of range, one that has
+// no effect.
+RequestedStart ReadStart(const v1::GenerateRequest& request, const ServedModel& model, int count,
+                         FieldViolations* violations);
+
+void WriteStart(const RequestedStart& start, v1::ResolvedParameters* parameters);
+
+// What image `image_index` of `count` starts from; null: its seed's noise.
+std::shared_ptr<const StartingPoint> StartOf(const RequestedStart& start, int image_index,
+                                             int count);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_RPC_START_FIELDS_H_

@@ -1,0 +1,200 @@
+// Images that start from images, as a request asks for them. The test server's model draws 2 x 2
+// grey pixels in 5 steps.
+#include "server/rpc/start_fields.h"
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "model/checkpoint/sha256.h"
+#include "model/imaging/png.h"
+#include "tests/server/rpc/test_server.h"
+
+namespace diffusiond {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::string Png(int width, int height, std::vector<uint8_t> pixels, int channels = 1) {
+  return EncodePng(
+             {.width = width, .height = height, .channels = channels, .pixels = std::move(pixels)})
+      .value();
+}
+
+const std::vector<uint8_t> kPixels = {0, 51, 204, 255};
+
+std::string Raw(const std::vector<float>& values) {
+  return std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+}
+std::vector<float> Floats(const v1::Image& image) {
+  std::vector<float> values(image.data().size() / sizeof(float));
+  std::memcpy(values.data(), image.data().data(), image.data().size());
+  return values;
+}
+
+v1::GenerateRequest RawRequest(uint32_t count = 1) {
+  v1::GenerateRequest request;
+  request.set_count(count);
+  request.set_seed(4);
+  request.set_format(v1::IMAGE_FORMAT_RAW_FLOAT32);
+  return request;
+}
+
+TEST(StartFields, StrengthRunsTheLastStepsFromTheImage) {
+  TestServer server;
+  v1::GenerateRequest request = RawRequest();
+  request.set_init_image(Png(2, 2, kPixels));
+  request.set_strength(0.4f);
+  const auto events = server.Generate(request);
+  ASSERT_EQ(ImagesOf(events).size(), 1u);
+  uint32_t steps = 0;
+  for (const v1::GenerateEvent& event : events) {
+    if (!event.has_progress()) continue;
+    steps = event.progress().steps_done();  // Progress that waits is replaced by newer.
+    EXPECT_EQ(event.progress().steps_total(), 2u);
+  }
+  EXPECT_EQ(steps, 2u);
+  const v1::ResolvedParameters& parameters = events.back().completed().receipt().parameters();
+  EXPECT_EQ(parameters.init_image_sha256(), Sha256Hex(request.init_image()));
+  EXPECT_EQ(parameters.strength(), 0.4f);
+  EXPECT_EQ(parameters.steps(), 5u);
+  EXPECT_EQ(parameters.mask_sha256(), "");
+  EXPECT_FALSE(parameters.has_morph_seed());
+  // Another image, another result.
+  request.set_init_image(Png(2, 2, {9, 9, 9, 9}));
+  EXPECT_NE(ImagesOf(server.Generate(request))[0].data(), ImagesOf(events)[0].data());
+}
+
+TEST(StartFields, WhatTheMaskKeepsIsTheImage) {
+  TestServer server;
+  v1::GenerateRequest request = RawRequest();
+  request.set_init_image(Png(2, 2, kPixels));
+  request.set_mask(Png(2, 2, {0, 255, 0, 255}));
+  const auto events = server.Generate(request);
+  const std::vector<float> image = Floats(ImagesOf(events)[0]);
+  EXPECT_EQ(image[0], -1.0f);
+  EXPECT_EQ(image[2], 204 / 127.5f - 1);
+  EXPECT_NE(image[1], 51 / 127.5f - 1);
+  EXPECT_NE(image[3], 1.0f);
+  EXPECT_EQ(events.back().completed().receipt().parameters().mask_sha256(),
+            Sha256Hex(request.mask()));
+}
+
+TEST(StartFields, NoiseCanBeGiven) {
+  TestServer server;
+  v1::GenerateRequest request = RawRequest();
+  request.set_eta(0);
+  request.set_init_noise(Raw({0.5f, -1, 2, 0}));
+  const auto first = ImagesOf(server.Generate(request))[0].data();
+  request.set_seed(5);
+  EXPECT_EQ(ImagesOf(server.Generate(request))[0].data(), first) << "the seed adds nothing else";
+  request.set_init_noise(Raw({0.5f, -1, 2, 0.25f}));
+  EXPECT_NE(ImagesOf(server.Generate(request))[0].data(), first);
+}
+
+TEST(StartFields, AMorphBeginsAtTheSeedAndEndsAtTheOther) {
+  TestServer server;
+  v1::GenerateRequest request = RawRequest(5);
+  request.set_eta(0);
+  request.set_morph_seed(8);
+  const auto morph = ImagesOf(server.Generate(request));
+  ASSERT_EQ(morph.size(), 5u);
+  for (const auto& [seed, image] : {std::pair(4, 0), std::pair(8, 4)}) {
+    v1::GenerateRequest one = RawRequest();
+    one.set_eta(0);
+    one.set_seed(static_cast<uint64_t>(seed));
+    const std::vector<float> alone = Floats(ImagesOf(server.Generate(one))[0]);
+    const std::vector<float> end = Floats(morph[static_cast<size_t>(image)]);
+    for (size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(end[i], alone[i], 1e-5);
+  }
+  // Neighbours are nearer than the ends.
+  const auto distance = [&](size_t a, size_t b) {
+    double sum = 0;
+    const std::vector<float> x = Floats(morph[a]), y = Floats(morph[b]);
+    for (size_t i = 0; i < x.size(); ++i) sum += std::abs(x[i] - y[i]);
+    return sum;
+  };
+  for (size_t i = 0; i < 4; ++i) EXPECT_LT(distance(i, i + 1), distance(0, 4));
+}
+
+struct StartFault {
+  std::string name;
+  std::function<void(v1::GenerateRequest&)> set;
+  std::string field;
+  std::string text;
+};
+
+class StartFaultTable : public ::testing::TestWithParam<StartFault> {};
+
+TEST_P(StartFaultTable, IsNamed) {
+  v1::GenerateRequest request;
+  GetParam().set(request);
+  FieldViolations violations;
+  const ServedModel model = TestModel();
+  ReadStart(request, model, static_cast<int>(std::max(1u, request.count())), &violations);
+  const std::string message(violations.ToStatus().message());
+  EXPECT_THAT(message, AllOf(HasSubstr(GetParam().field), HasSubstr(GetParam().text)));
+}
+
+using R = v1::GenerateRequest;
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+INSTANTIATE_TEST_SUITE_P(
+    StartFields, StartFaultTable,
+    ::testing::Values(
+        StartFault{"NoImage", [](R& r) { r.set_init_image("no picture at all"); }, "init_image",
+                   "PNG"},
+        StartFault{"CutOff", [](R& r) { r.set_init_image(Png(2, 2, kPixels).substr(0, 40)); },
+                   "init_image", ""},
+        StartFault{"WrongSize",
+                   [](R& r) {
+                     r.set_init_image(Png(2, 1, {1, 2}));
+                   },
+                   "init_image", "is 2 x 1 pixels; the model draws 2 x 2"},
+        StartFault{"Huge", [](R& r) { r.set_init_image(Png(64, 1, std::vector<uint8_t>(64))); },
+                   "init_image", "64"},
+        StartFault{"Colour", [](R& r) { r.set_init_image(Png(2, 2, std::vector<uint8_t>(12), 3)); },
+                   "init_image", "has 3 channels; the model draws 1"},
+        StartFault{"StrengthZero",
+                   [](R& r) { r.set_init_image(Png(2, 2, kPixels)), r.set_strength(0); },
+                   "strength", "0 is not in 0 .. 1, the first excluded"},
+        StartFault{"StrengthNaN",
+                   [](R& r) { r.set_init_image(Png(2, 2, kPixels)), r.set_strength(kNaN); },
+                   "strength", "nan is not in"},
+        StartFault{"StrengthAlone", [](R& r) { r.set_strength(0.5f); }, "strength",
+                   "0.5 has no effect without init_image"},
+        StartFault{"MaskAlone", [](R& r) { r.set_mask(Png(2, 2, kPixels)); }, "mask",
+                   "there is no init_image"},
+        StartFault{"MaskInColour",
+                   [](R& r) {
+                     r.set_init_image(Png(2, 2, kPixels));
+                     r.set_mask(Png(2, 2, std::vector<uint8_t>(12), 3));
+                   },
+                   "mask", "has 3 channels, expected grey"},
+        StartFault{"NoiseOfOtherSize",
+                   [](R& r) {
+                     r.set_init_noise(Raw({1, 2, 3}));
+                   },
+                   "init_noise", "has 12 bytes, expected 16: float32 of 1 x 2 x 2"},
+        StartFault{"NoiseNotFinite",
+                   [](R& r) {
+                     r.set_init_noise(Raw({1, 2, 3, kNaN}));
+                   },
+                   "init_noise", "not finite"},
+        StartFault{"MorphOfOne", [](R& r) { r.set_morph_seed(1); }, "morph_seed", "count is 1"},
+        StartFault{"MorphOfGivenNoise",
+                   [](R& r) {
+                     r.set_count(2), r.set_morph_seed(1), r.set_init_noise(Raw({1, 2, 3, 4}));
+                   },
+                   "morph_seed", "unset one of them"}),
+    [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace diffusiond
