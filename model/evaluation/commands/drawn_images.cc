@@ -28,6 +28,12 @@ Setting DefaultSetting(const CheckpointConfig& config, int samples) {
     setting.sampling = ForSampler(config.generation->sampler, setting.sampling);
     setting.sampling.steps = config.generation->steps;
     setting.sampling.eta = config.generation->eta;
+    if (!config.generation->variance.empty()) {
+      setting.sampling.variance = config.generation->variance;
+    }
+    if (!config.generation->timestep_spacing.empty()) {
+      setting.sampling.timestep_spacing = config.generation->timestep_spacing;
+    }
     setting.guidance_scale = config.generation->guidance_scale;
   }
   return setting;

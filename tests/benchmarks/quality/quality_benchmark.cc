@@ -49,7 +49,7 @@ ABSL_FLAG(std::vector<std::string>, samplers,
           "solver, sigmas");
 ABSL_FLAG(std::string, spacing, "trailing",
           "timestep spacing of samplers that do not say; empty: the model's");
-ABSL_FLAG(std::vector<std::string>, evaluations, (std::vector<std::string>{"10", "20", "30"}),
+ABSL_FLAG(std::vector<std::string>, evaluations, (std::vector<std::string>{"5", "10", "20"}),
           "budgets of network evaluations an image");
 ABSL_FLAG(int, images, 100, "images a setting; at least 2");
 ABSL_FLAG(uint64_t, seed, 0, "of the images");
@@ -175,7 +175,8 @@ absl::Status Save(const Sweep& sweep) {
                               [&](const LineChart& c) { return c.x_title == title; });
     if (chart == charts.end()) {
       chart = charts.insert(
-          chart, LineChart{.x_title = title, .y_title = "Frechet distance", .series = {}});
+          chart,
+          LineChart{.x_title = title, .y_title = "Frechet distance", .log_y = true, .series = {}});
     }
     auto series = std::find_if(chart->series.begin(), chart->series.end(),
                                [&](const LineSeries& s) { return s.name == setting.sampler; });
