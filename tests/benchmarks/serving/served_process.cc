@@ -1,6 +1,7 @@
 #include "tests/benchmarks/serving/served_process.h"
 
 #include <netdb.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -38,6 +39,8 @@ std::function<std::unique_ptr<SchedulingPolicy>()> PolicyOf(const std::string& m
 
 int ServeUntilTerminated(const std::string& mode, const std::string& model_repository,
                          int micro_batch) {
+  // Ends with the benchmark, also one that is killed.
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
   ShutdownSignal shutdown;
   ServerFlags flags;
   flags.model_repository = model_repository;
