@@ -151,7 +151,7 @@ Image NeighbourSheet(const Judged& judged, const ImageFeatures& features, const 
                      const ImageFeatures& real) {
   const int64_t neighbours = std::min<int64_t>(absl::GetFlag(FLAGS_neighbours), data.size());
   std::vector<Image> cells;
-  for (const int64_t i : EvenlySpread(features.images, kShown)) {
+  for (int64_t i = 0; i < std::min(features.images, kShown); ++i) {
     cells.push_back(ToImage(judged.frames[static_cast<size_t>(i)]));
     for (const FeatureNeighbour& nearest : NearestByFeatures(features, i, real, neighbours)) {
       cells.push_back(ImageAt(data, nearest.index));
