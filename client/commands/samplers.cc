@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "absl/flags/declare.h"
 #include "absl/flags/flag.h"
 #include "client/commands/commands.h"
@@ -9,12 +11,22 @@ ABSL_DECLARE_FLAG(std::string, model);
 namespace diffusiond {
 namespace {
 
+// What tests/benchmarks/quality found with the model that the project ships.
+constexpr char kRecommended[] = "unipc";
+constexpr char kAdvice[] =
+    "\nFor few steps: --sampler=unipc or dpmpp with --spacing=trailing, from --steps=10 on.\n";
+
 int Run(const std::vector<std::string>&, CommandContext& context) {
   const auto client = ConnectByFlags();
   if (!client.ok()) return ReportError(client.status(), context);
   const auto model = (*client)->GetModel(absl::GetFlag(FLAGS_model), CallOptionsByFlags(context));
   if (!model.ok()) return ReportError(model.status(), context);
   *context.out << SamplerTable(*model);
+  const auto& samplers = model->samplers();
+  if (std::any_of(samplers.begin(), samplers.end(),
+                  [](const v1::SamplerInfo& sampler) { return sampler.name() == kRecommended; })) {
+    *context.out << kAdvice;
+  }
   return kExitOk;
 }
 

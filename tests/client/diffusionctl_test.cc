@@ -351,6 +351,14 @@ TEST_F(DiffusionctlTest, SamplersTellsTheOptions) {
             "ddim (default)  eta, timestep_spacing, clip_sample       implicit sampling\n");
 }
 
+TEST_F(DiffusionctlTest, SamplersRecommendsOneThatTheModelHas) {
+  v1::Model model = TinyModel();
+  model.add_samplers()->set_name("unipc");
+  Serve({.models = {model}});
+  ASSERT_EQ(Run({"samplers", "--model=tiny"}), kExitOk) << err();
+  EXPECT_THAT(out(), HasSubstr("\nFor few steps: --sampler=unipc"));
+}
+
 TEST_F(DiffusionctlTest, HealthAnswersByExitCode) {
   Serve({});
   EXPECT_EQ(Run({"health"}), kExitOk);
