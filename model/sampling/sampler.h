@@ -22,7 +22,8 @@ struct SamplingOptions {
   std::string sampler = "ddpm";
   int64_t steps = 1000;  // 1 .. T.
   double eta = 0;        // 0 .. 1.
-  // "fixed_small", "fixed_small_log", "fixed_large", "zero", or what ModelSchedule::learned_variance says.
+  // "fixed_small", "fixed_small_log", "fixed_large", "zero", or what
+  // ModelSchedule::learned_variance says.
   std::string variance = "fixed_small";
   std::string timestep_spacing = "leading";  // See SpacedTimesteps.
   // The part of the steps that is run, the last ones: of an image that starts from another. Above
