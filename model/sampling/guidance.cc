@@ -30,4 +30,11 @@ void Guide(const Guidance& guidance, std::span<const float> f_null, std::span<fl
   for (float& value : f) value *= factor;
 }
 
+void GuideByClassifier(const Guidance& guidance, const PlanRow& row,
+                       std::span<const float> gradient, std::span<float> f) {
+  const float scale = static_cast<float>(guidance.classifier_scale * row.noise * row.noise *
+                                         row.c_in / (row.signal * row.d_f));
+  for (size_t i = 0; i < f.size(); ++i) f[i] += scale * gradient[i];
+}
+
 }  // namespace diffusiond

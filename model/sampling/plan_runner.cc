@@ -10,16 +10,41 @@
 
 namespace diffusiond {
 
-// Everything one step sends to and gets from the network, padded to whole micro-batches.
-struct PlanRunner::Buffers {
+// What one network is asked in a step and what it answers, padded to whole micro-batches.
+struct PlanRunner::NetworkInput {
   int micro_batches = 0;
-  std::vector<float> x, f;
+  std::vector<float> x, out;
   std::vector<float> timesteps;
   std::vector<int64_t> labels;
+  size_t rows = 0;  // Filled in.
+
+  void Reserve(size_t wanted, size_t micro_batch, size_t values, size_t outputs) {
+    micro_batches = static_cast<int>((wanted + micro_batch - 1) / micro_batch);
+    const size_t padded = static_cast<size_t>(micro_batches) * micro_batch;
+    x.resize(padded * values);
+    out.resize(padded * outputs);
+    timesteps.resize(padded);
+    labels.resize(padded);
+  }
+
+  void Add(const PlanRow& row, std::span<const float> image, int64_t label) {
+    const float c_in = static_cast<float>(row.c_in);
+    std::transform(image.begin(), image.end(),
+                   x.begin() + static_cast<ptrdiff_t>(rows * image.size()),
+                   [c_in](float value) { return c_in * value; });
+    timesteps[rows] = static_cast<float>(row.timestep);
+    labels[rows] = label;
+    ++rows;
+  }
+};
+
+struct PlanRunner::Buffers {
+  NetworkInput denoiser, classifier;
 };
 
 absl::StatusOr<std::unique_ptr<PlanRunner>> PlanRunner::Create(
-    std::vector<std::unique_ptr<Denoiser>> lanes) {
+    std::vector<std::unique_ptr<Denoiser>> lanes,
+    std::vector<std::unique_ptr<NoiseClassifier>> classifiers) {
   if (lanes.empty()) return absl::InvalidArgumentError("a plan runner needs a denoiser");
   for (const auto& lane : lanes) {
     if (!(lane->shape() == lanes[0]->shape()) || lane->rows() != lanes[0]->rows() ||
@@ -33,11 +58,24 @@ absl::StatusOr<std::unique_ptr<PlanRunner>> PlanRunner::Create(
                                                      "; expected as many or twice as many"));
     }
   }
-  return std::unique_ptr<PlanRunner>(new PlanRunner(std::move(lanes)));
+  if (!classifiers.empty() && classifiers.size() != lanes.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a plan runner has ", classifiers.size(), " classifiers for ", lanes.size(), " denoisers"));
+  }
+  for (const auto& classifier : classifiers) {
+    if (!(classifier->shape() == lanes[0]->shape()) || classifier->rows() != lanes[0]->rows()) {
+      return absl::InvalidArgumentError(
+          "a plan runner's classifier differs from its denoisers in shape or rows");
+    }
+  }
+  return std::unique_ptr<PlanRunner>(new PlanRunner(std::move(lanes), std::move(classifiers)));
 }
 
-PlanRunner::PlanRunner(std::vector<std::unique_ptr<Denoiser>> lanes)
-    : lanes_(std::move(lanes)), pool_(static_cast<int>(lanes_.size())) {}
+PlanRunner::PlanRunner(std::vector<std::unique_ptr<Denoiser>> lanes,
+                       std::vector<std::unique_ptr<NoiseClassifier>> classifiers)
+    : lanes_(std::move(lanes)),
+      classifiers_(std::move(classifiers)),
+      pool_(static_cast<int>(lanes_.size())) {}
 
 size_t PlanRunner::output_size() const {
   const size_t copies = static_cast<size_t>(lanes_.front()->output_channels() / shape().channels);
@@ -46,21 +84,17 @@ size_t PlanRunner::output_size() const {
 
 void PlanRunner::Gather(std::span<PlanTask> tasks, Buffers* buffers) const {
   const size_t n = static_cast<size_t>(shape().elements());
-  size_t rows = 0;
+  size_t denoiser_rows = 0, classifier_rows = 0;
   for (const PlanTask& task : tasks) {
-    rows += static_cast<size_t>(NetworkRows(task));
+    denoiser_rows += static_cast<size_t>(DenoiserRows(task.guidance, RowOf(task)));
+    classifier_rows += task.guidance.AsksClassifier(RowOf(task)) ? 1 : 0;
   }
   const size_t micro_batch = static_cast<size_t>(this->micro_batch());
-  buffers->micro_batches = static_cast<int>((rows + micro_batch - 1) / micro_batch);
-  const size_t padded = static_cast<size_t>(buffers->micro_batches) * micro_batch;
-  buffers->x.resize(padded * n);
-  buffers->f.resize(padded * output_size());
-  buffers->timesteps.resize(padded);
-  buffers->labels.resize(padded);
+  buffers->denoiser.Reserve(denoiser_rows, micro_batch, n, output_size());
+  buffers->classifier.Reserve(classifier_rows, micro_batch, n, n);
 
-  size_t at = 0;
   for (PlanTask& task : tasks) {
-    const PlanRow& row = task.plan->rows[static_cast<size_t>(task.row)];
+    const PlanRow& row = RowOf(task);
     std::vector<float>& registers = task.after;
     registers.assign(task.before.begin(), task.before.end());
     registers.resize(static_cast<size_t>(task.plan->registers) * n);
@@ -68,29 +102,33 @@ void PlanRunner::Gather(std::span<PlanTask> tasks, Buffers* buffers) const {
     const NoiseKey key = {task.seed, task.image_index};
     if (task.before.empty()) Begin(task.start, *task.plan, key, x);
     Keep(task.start, *task.plan, task.row, key, x);
-    const float c_in = static_cast<float>(row.c_in);
-    for (int copy = 0; copy < NetworkRows(task); ++copy, ++at) {
-      std::transform(registers.begin(), registers.begin() + static_cast<ptrdiff_t>(n),
-                     buffers->x.begin() + static_cast<ptrdiff_t>(at * n),
-                     [c_in](float x) { return c_in * x; });
-      buffers->timesteps[at] = static_cast<float>(row.timestep);
-      buffers->labels[at] = copy == 0 ? task.label : task.null_label;
-    }
+    buffers->denoiser.Add(row, x, task.label);
+    if (task.guidance.AsksWithoutClass(row)) buffers->denoiser.Add(row, x, task.null_label);
+    if (task.guidance.AsksClassifier(row)) buffers->classifier.Add(row, x, task.label);
   }
 }
 
 absl::Status PlanRunner::Evaluate(Buffers* buffers) {
   const size_t rows = static_cast<size_t>(micro_batch());
   const size_t values = rows * static_cast<size_t>(shape().elements());
-  const size_t outputs = rows * output_size();
-  std::vector<absl::Status> statuses(static_cast<size_t>(buffers->micro_batches));
-  pool_.Run(buffers->micro_batches, [&](int index, int lane) {
-    const size_t i = static_cast<size_t>(index);
-    statuses[i] = lanes_[static_cast<size_t>(lane)]->Predict(
-        std::span(buffers->x).subspan(i * values, values),
-        std::span(buffers->timesteps).subspan(i * rows, rows),
-        std::span(buffers->labels).subspan(i * rows, rows),
-        std::span(buffers->f).subspan(i * outputs, outputs));
+  const int denoiser_batches = buffers->denoiser.micro_batches;
+  std::vector<absl::Status> statuses(
+      static_cast<size_t>(denoiser_batches + buffers->classifier.micro_batches));
+  const auto ask = [&](NetworkInput& input, int micro_batch, size_t outputs, auto&& network) {
+    const size_t i = static_cast<size_t>(micro_batch);
+    return network(std::span<const float>(input.x).subspan(i * values, values),
+                   std::span<const float>(input.timesteps).subspan(i * rows, rows),
+                   std::span<const int64_t>(input.labels).subspan(i * rows, rows),
+                   std::span(input.out).subspan(i * outputs, outputs));
+  };
+  pool_.Run(static_cast<int>(statuses.size()), [&](int index, int lane_index) {
+    const size_t lane = static_cast<size_t>(lane_index);
+    statuses[static_cast<size_t>(index)] =
+        index < denoiser_batches
+            ? ask(buffers->denoiser, index, rows * output_size(),
+                  [&](auto... spans) { return lanes_[lane]->Predict(spans...); })
+            : ask(buffers->classifier, index - denoiser_batches, values,
+                  [&](auto... spans) { return classifiers_[lane]->Gradient(spans...); });
   });
   for (absl::Status& status : statuses) {
     if (!status.ok()) return std::move(status);
@@ -98,13 +136,14 @@ absl::Status PlanRunner::Evaluate(Buffers* buffers) {
   return absl::OkStatus();
 }
 
-void PlanRunner::Update(PlanTask* task, std::span<float> output,
-                        std::span<const float> f_null) const {
+void PlanRunner::Update(PlanTask* task, std::span<float> output, std::span<const float> f_null,
+                        std::span<const float> gradient) const {
   const size_t n = static_cast<size_t>(shape().elements());
   const std::span<float> f = output.first(n), g = output.subspan(n);
-  const PlanRow& row = task->plan->rows[static_cast<size_t>(task->row)];
+  const PlanRow& row = RowOf(*task);
   bool finite = true;
   if (!f_null.empty()) Guide(task->guidance, f_null, f);
+  if (!gradient.empty()) GuideByClassifier(task->guidance, row, gradient, f);
   for (const float value : f) finite = finite && std::isfinite(value);
   if (!finite) {
     task->status = absl::InternalError(
@@ -131,22 +170,32 @@ void PlanRunner::Update(PlanTask* task, std::span<float> output,
 absl::Status PlanRunner::Step(std::span<PlanTask> tasks) {
   Buffers buffers;
   Gather(tasks, &buffers);
+  if (buffers.classifier.rows > 0 && !has_classifier()) {
+    return absl::FailedPreconditionError("classifier guidance of a model without a classifier");
+  }
   if (absl::Status status = Evaluate(&buffers); !status.ok()) return status;
 
   const size_t n = static_cast<size_t>(shape().elements()), outputs = output_size();
-  std::vector<size_t> first_row;
-  size_t at = 0;
+  struct FirstRows {
+    size_t denoiser, classifier;
+  };
+  std::vector<FirstRows> first_rows;
+  FirstRows next = {0, 0};
   for (const PlanTask& task : tasks) {
-    first_row.push_back(at);
-    at += static_cast<size_t>(NetworkRows(task));
+    first_rows.push_back(next);
+    next.denoiser += static_cast<size_t>(DenoiserRows(task.guidance, RowOf(task)));
+    next.classifier += task.guidance.AsksClassifier(RowOf(task)) ? 1 : 0;
   }
   pool_.Run(static_cast<int>(tasks.size()), [&](int index, int) {
     PlanTask& task = tasks[static_cast<size_t>(index)];
-    const size_t row = first_row[static_cast<size_t>(index)];
-    const std::span<float> output = std::span(buffers.f).subspan(row * outputs, outputs);
-    const bool guided = NetworkRows(task) == 2;
-    Update(&task, output,
-           guided ? std::span(buffers.f).subspan((row + 1) * outputs, n) : std::span<float>());
+    const FirstRows first = first_rows[static_cast<size_t>(index)];
+    const std::span<float> f = buffers.denoiser.out, gradients = buffers.classifier.out;
+    const PlanRow& row = RowOf(task);
+    Update(&task, f.subspan(first.denoiser * outputs, outputs),
+           task.guidance.AsksWithoutClass(row) ? f.subspan((first.denoiser + 1) * outputs, n)
+                                               : std::span<float>(),
+           task.guidance.AsksClassifier(row) ? gradients.subspan(first.classifier * n, n)
+                                             : std::span<float>());
   });
   return absl::OkStatus();
 }

@@ -12,6 +12,7 @@
 #include "model/sampling/denoiser.h"
 #include "model/sampling/guidance.h"
 #include "model/sampling/lane_pool.h"
+#include "model/sampling/noise_classifier.h"
 #include "model/sampling/sampling_plan.h"
 #include "model/sampling/starting_point.h"
 
@@ -24,7 +25,7 @@ struct PlanTask {
   int row = 0;
   uint64_t seed = 0;
   uint32_t image_index = 0;
-  int64_t label = 0;       // Ignored by a network without classes.
+  int64_t label = 0;       // The class; ignored by a denoiser without classes.
   int64_t null_label = 0;  // Used where `guidance` acts.
   Guidance guidance = {};
   const StartingPoint* start = nullptr;  // Null: the seed's noise.
@@ -36,39 +37,47 @@ struct PlanTask {
   absl::Status status;  // INTERNAL: F was not finite, G no variance; `after` is not to be used.
 };
 
-// Network rows of a task.
-inline int NetworkRows(const PlanTask& task) {
-  return NetworkRows(task.guidance, task.plan->rows[static_cast<size_t>(task.row)]);
+inline const PlanRow& RowOf(const PlanTask& task) {
+  return task.plan->rows[static_cast<size_t>(task.row)];
 }
 
 // Thread-compatible: one caller at a time.
 class PlanRunner {
  public:
   // One lane per denoiser: micro-batches of one step run on all lanes at once. All must have the
-  // same shape, rows and output channels; at least one.
+  // same shape, rows and output channels; at least one. `classifiers`: none, or one per lane, of
+  // that shape and those rows.
   static absl::StatusOr<std::unique_ptr<PlanRunner>> Create(
-      std::vector<std::unique_ptr<Denoiser>> lanes);
+      std::vector<std::unique_ptr<Denoiser>> lanes,
+      std::vector<std::unique_ptr<NoiseClassifier>> classifiers = {});
 
   ImageShape shape() const { return lanes_.front()->shape(); }
   int micro_batch() const { return lanes_.front()->rows(); }
+  bool has_classifier() const { return !classifiers_.empty(); }
   // Network rows of one micro-batch on every lane.
   int capacity() const { return micro_batch() * static_cast<int>(lanes_.size()); }
 
   // Advances every task by its plan row. Any number of tasks; their network rows are cut into
-  // micro-batches, the last one padded. Not OK: what a denoiser failed with; no task advanced.
+  // micro-batches, the last one padded. Not OK, no task advanced: what a network failed with;
+  // FAILED_PRECONDITION: a task asks for the classifier that there is not.
   absl::Status Step(std::span<PlanTask> tasks);
 
  private:
-  explicit PlanRunner(std::vector<std::unique_ptr<Denoiser>> lanes);
+  PlanRunner(std::vector<std::unique_ptr<Denoiser>> lanes,
+             std::vector<std::unique_ptr<NoiseClassifier>> classifiers);
 
+  struct NetworkInput;
   struct Buffers;
   void Gather(std::span<PlanTask> tasks, Buffers* buffers) const;
   absl::Status Evaluate(Buffers* buffers);
-  // Values of one network row's output: of F, and of G where there is one.
+  // Values of one row of the denoiser's output: of F, and of G where there is one.
   size_t output_size() const;
-  void Update(PlanTask* task, std::span<float> output, std::span<const float> f_null) const;
+  // `f_null` and `gradient`: empty where the task does not ask for them.
+  void Update(PlanTask* task, std::span<float> output, std::span<const float> f_null,
+              std::span<const float> gradient) const;
 
   std::vector<std::unique_ptr<Denoiser>> lanes_;
+  std::vector<std::unique_ptr<NoiseClassifier>> classifiers_;  // By lane; empty: none.
   LanePool pool_;
 };
 

@@ -19,11 +19,11 @@ inline constexpr int kPriorities = 3;
 struct PolicyRow {
   int image_index = 0;    // Names the trajectory within its generation.
   int rows_left = 1;      // Plan rows to run, the next one included.
-  int network_rows = 1;   // Of the next one: 1, or 2 if guided.
+  int network_rows = 1;   // Of the next one: 1, more if guided.
   bool resident = false;  // Has begun, so it is counted against the limit on residents.
-  int guided_left = 0;    // Of the plan rows to run, those that take two network rows.
+  int extra_left = 0;     // Network rows of the plan rows to run, beyond one each.
 
-  int work() const { return rows_left + guided_left; }  // Network rows.
+  int work() const { return rows_left + extra_left; }  // Network rows.
 };
 
 // What the order may depend on, fixed for a generation's life.

@@ -55,7 +55,7 @@ class StepExecutor {
   virtual ~StepExecutor() = default;
 
   // Network rows that one Step call carries without padding: a multiple of the micro-batch.
-  // A row takes two network rows where guidance acts, else one.
+  // A row takes one network row, where guidance acts up to kMaxNetworkRows.
   virtual int capacity() const = 0;
 
   // Rows of one network call.
@@ -66,7 +66,6 @@ class StepExecutor {
   virtual absl::Status Step(absl::Span<StepRow> rows) = 0;
 };
 
-// Network rows that it takes.
 inline int NetworkRows(const StepRow& row) {
   return NetworkRows(row.spec->guidance, row.spec->plan->rows[static_cast<size_t>(row.plan_row)]);
 }

@@ -43,13 +43,16 @@ class Layout {
  private:
   absl::Time PlaceOne(const PolicyRow& row) {
     const auto later = std::greater<absl::Time>();
-    const int width = row.guided_left > 0 && free_from_.size() > 1 ? 2 : 1;
+    // A step's network rows run side by side where there are places enough.
+    const int at_once = 1 + (row.extra_left + row.rows_left - 1) / std::max(1, row.rows_left);
+    const int width = std::min(at_once, static_cast<int>(free_from_.size()));
+    const int turns = width == at_once ? row.rows_left : (row.work() + width - 1) / width;
     absl::Time begin = absl::InfinitePast();
     for (int i = 0; i < width; ++i) {
       std::pop_heap(free_from_.begin(), free_from_.end() - i, later);
       begin = std::max(begin, *(free_from_.end() - 1 - i));
     }
-    const absl::Time end = begin + (width == 1 ? row.work() : row.rows_left) * step_;
+    const absl::Time end = begin + turns * step_;
     for (int i = width; i > 0; --i) {
       *(free_from_.end() - i) = end;
       std::push_heap(free_from_.begin(), free_from_.end() - i + 1, later);

@@ -113,7 +113,7 @@ absl::StatusOr<GenerationId> StepScheduler::Admit(GenerationSpec spec,
     trajectory.spec = &generation->spec.trajectories[i];
     trajectory.image_index = i;
     for (const PlanRow& row : trajectory.spec->plan->rows) {
-      if (trajectory.spec->guidance.ActsOn(row)) ++trajectory.guided_left;
+      trajectory.extra_left += NetworkRows(trajectory.spec->guidance, row) - 1;
     }
     rows.push_back(trajectory.policy_row());
   }

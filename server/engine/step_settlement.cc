@@ -113,7 +113,7 @@ void StepScheduler::SettleRow(Model& model, Trajectory& trajectory, StepRow& row
   aftermath.to_deliver.push_back(generation);
   trajectory.failed_attempts = 0;
   aftermath.dropped.push_back(std::exchange(trajectory.registers, std::move(row.after)));
-  if (trajectory.spec->guidance.ActsOn(trajectory.plan_row())) --trajectory.guided_left;
+  trajectory.extra_left -= NetworkRows(trajectory.spec->guidance, trajectory.plan_row()) - 1;
   ++trajectory.next_row;
   if (!last) {
     trajectory.state = Trajectory::State::kWaiting;

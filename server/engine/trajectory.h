@@ -35,7 +35,7 @@ struct Trajectory {
   State state = State::kWaiting;
   bool resident = false;  // From its first step until its registers are dropped.
   int next_row = 0;
-  int guided_left = 0;  // Of rows next_row and on, those that take two network rows.
+  int extra_left = 0;  // Network rows of rows next_row and on, beyond one each.
   int steps_done = 0;
   int failed_attempts = 0;  // Device failures since the last step that worked.
   uint64_t worker = 0;      // That ran the last step; 0: none did.
@@ -51,7 +51,7 @@ struct Trajectory {
             .rows_left = rows_left(),
             .network_rows = NetworkRows(spec->guidance, plan_row()),
             .resident = resident,
-            .guided_left = guided_left};
+            .extra_left = extra_left};
   }
 };
 

@@ -18,8 +18,10 @@ class PlanStepExecutor : public StepExecutor {
   // `null_label`: what the network is told for "no class"; ignored by one without classes.
   PlanStepExecutor(std::unique_ptr<PlanRunner> runner, int64_t null_label);
 
-  // At least two, for a guided trajectory.
-  int capacity() const override { return std::max(2, runner_->capacity()); }
+  // At least what a guided trajectory takes.
+  int capacity() const override {
+    return std::max(runner_->has_classifier() ? kMaxNetworkRows : 2, runner_->capacity());
+  }
   int micro_batch() const override { return runner_->micro_batch(); }
   absl::Status Step(absl::Span<StepRow> rows) override;
 

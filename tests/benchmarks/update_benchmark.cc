@@ -110,7 +110,7 @@ absl::Status MeasureSteps(const std::string& name, const ModelSchedule& model,
     step_seconds += ThreadSeconds() - start;
     for (const PlanTask& task : tasks) {
       if (!task.status.ok()) return task.status;
-      network_rows += NetworkRows(task);
+      network_rows += NetworkRows(task.guidance, RowOf(task));
       if (!task.plan->rows[static_cast<size_t>(step)].draws_noise) continue;
       const double noise_start = ThreadSeconds();
       FillRowNoise(task.seed, 0, static_cast<uint32_t>(step), z);

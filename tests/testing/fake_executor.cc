@@ -121,7 +121,7 @@ void FakeExecutor::StepOneRow(StepRow& row) const {
     f[i] = Output(x, row.spec->class_id);
     f_null[i] = Output(x, std::nullopt);
   }
-  if (row.spec->guidance.ActsOn(plan_row)) Guide(row.spec->guidance, f_null, f);
+  if (row.spec->guidance.AsksWithoutClass(plan_row)) Guide(row.spec->guidance, f_null, f);
   FillRowNoise(row.spec->seed, row.spec->image_index, row.plan_row, z);
   ApplyPlanRow(plan, plan_row, f, z, registers->values, d);
   if (row.plan_row + 1 == static_cast<int>(plan.rows.size())) {

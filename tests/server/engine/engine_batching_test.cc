@@ -72,6 +72,21 @@ TEST(EngineBatching, GuidanceTakesTwoNetworkRows) {
   EXPECT_EQ(engine.Step().size(), 2u);  // FakeExecutor refuses more than its capacity.
 }
 
+TEST(EngineBatching, AClassifierTakesOneNetworkRowMore) {
+  SteppedEngine::Options options;
+  options.executor.capacity = 7;
+  SteppedEngine engine(options);
+  GenerationSpec guided = Images(3, 1, HalvingPlan(2));
+  for (TrajectorySpec& trajectory : guided.trajectories) {
+    trajectory.guidance = {.scale = 3, .classifier_scale = 1};
+    trajectory.class_id = 5;
+  }
+  engine.Submit(guided);
+  const std::vector<SeenRow> seen = engine.Step();
+  EXPECT_EQ(seen.size(), 2u);  // FakeExecutor refuses more than its capacity.
+  for (const SeenRow& row : seen) EXPECT_EQ(row.network_rows, 3);
+}
+
 TEST(EngineBatching, GuidanceTakesTwoNetworkRowsOnlyWhereItActs) {
   SteppedEngine::Options options;
   options.executor.capacity = 4;

@@ -17,7 +17,7 @@ inline std::vector<PolicyRow> Rows(int count, int rows_left, int network_rows = 
     rows.push_back({.image_index = i,
                     .rows_left = rows_left,
                     .network_rows = network_rows,
-                    .guided_left = (network_rows - 1) * rows_left});
+                    .extra_left = (network_rows - 1) * rows_left});
   }
   return rows;
 }
