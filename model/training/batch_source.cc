@@ -22,6 +22,7 @@ void Resize(int64_t count, int64_t elements, TrainingBatch* batch) {
   batch->noise.resize(static_cast<size_t>(count * elements));
   batch->timesteps.resize(static_cast<size_t>(count));
   batch->labels.resize(static_cast<size_t>(count));
+  batch->indices.resize(static_cast<size_t>(count));
 }
 
 void CopyImage(const ImageDataset& data, int64_t index, bool flip, std::span<float> out) {
@@ -39,15 +40,16 @@ void CopyImage(const ImageDataset& data, int64_t index, bool flip, std::span<flo
 BatchSource::BatchSource(const ImageDataset* data, const BatchOptions& options)
     : data_(data), options_(options), order_(data->size(), options.seed) {}
 
-void BatchSource::Fill(int64_t step, TrainingBatch* batch) {
+void BatchSource::Fill(int64_t step, int64_t first, int64_t count, TrainingBatch* batch) {
   const int64_t elements = int64_t{data_->channels} * data_->height * data_->width;
-  Resize(options_.batch_size, elements, batch);
+  Resize(count, elements, batch);
   const std::array<uint32_t, 2> key = {static_cast<uint32_t>(options_.seed),
                                        static_cast<uint32_t>(options_.seed >> 32)};
   const size_t n = static_cast<size_t>(elements);
-  for (int64_t i = 0; i < options_.batch_size; ++i) {
-    const size_t at = static_cast<size_t>(i);
+  for (int64_t i = first; i < first + count; ++i) {
+    const size_t at = static_cast<size_t>(i - first);
     const int64_t index = order_.At(step * options_.batch_size + i);
+    batch->indices[at] = index;
     const std::array<uint32_t, 4> draw =
         Philox4x32({0, static_cast<uint32_t>(step), static_cast<uint32_t>(i), kDrawStream}, key);
     batch->timesteps[at] = static_cast<int64_t>(
@@ -70,6 +72,7 @@ void FillHeldOutBatch(const ImageDataset& data, int64_t begin, int64_t count,
   for (int64_t i = 0; i < count; ++i) {
     const size_t at = static_cast<size_t>(i);
     const int64_t index = begin + i;
+    batch->indices[at] = index;
     // The golden ratio's multiples fill 0 .. 1 evenly from any start.
     constexpr double kGoldenRatio = 0.61803398874989485;
     const double u = std::fmod((static_cast<double>(index) + 0.5) * kGoldenRatio, 1.0);

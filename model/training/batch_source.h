@@ -16,6 +16,7 @@ struct TrainingBatch {
   std::vector<float> noise;        // eps [B, C, H, W].
   std::vector<int64_t> timesteps;  // [B], 0 .. T - 1.
   std::vector<int64_t> labels;     // [B]; all 0 without classes.
+  std::vector<int64_t> indices;    // [B], of the images in the data set.
 };
 
 struct BatchOptions {
@@ -34,7 +35,9 @@ class BatchSource {
   // `data` must outlive this.
   BatchSource(const ImageDataset* data, const BatchOptions& options);
 
-  void Fill(int64_t step, TrainingBatch* batch);
+  void Fill(int64_t step, TrainingBatch* batch) { Fill(step, 0, options_.batch_size, batch); }
+  // Images first .. first + count - 1 of the step's batch: a process's share, or a piece of it.
+  void Fill(int64_t step, int64_t first, int64_t count, TrainingBatch* batch);
 
  private:
   const ImageDataset* data_;

@@ -24,7 +24,8 @@ ABSL_FLAG(int64_t, max_images, 0, "use at most this many images, evenly spread; 
 ABSL_FLAG(double, held_out, 0.05,
           "share of the images kept for measuring where the data has no test split, 0 .. 0.5");
 ABSL_FLAG(std::string, out, "", "directory that receives checkpoint/, state, log and samples");
-ABSL_FLAG(bool, resume, false, "go on from the state in --out");
+ABSL_FLAG(bool, resume, false,
+          "go on from the newest whole state in --out; begins where there is none");
 ABSL_FLAG(std::string, device, "cpu", "cpu, cuda or cuda:N");
 ABSL_FLAG(int, threads, 0, "threads on the CPU; 0: one per core");
 
@@ -61,7 +62,12 @@ ABSL_FLAG(int64_t, held_out_images, 512, "held-out images of the progress line's
 ABSL_FLAG(int64_t, log_every, 50, "steps between progress lines");
 ABSL_FLAG(int64_t, eval_every, 250, "steps between held-out losses");
 ABSL_FLAG(int64_t, sample_every, 1000, "steps between sample sheets");
-ABSL_FLAG(int64_t, save_every, 500, "steps between saves");
+ABSL_FLAG(int64_t, save_every, 500, "steps between saves; 0: none but by time and at the end");
+ABSL_FLAG(double, save_every_minutes, 0, "save also when this has passed; 0: by steps alone");
+ABSL_FLAG(int64_t, keep_checkpoints, 3, "saved states that stay in --out/states, the newest");
+ABSL_FLAG(std::string, on_nan, "stop",
+          "when the loss or the gradient is not finite: stop, or skip the step");
+ABSL_FLAG(int64_t, max_skipped_steps, 100, "with --on_nan=skip: one more ends the run");
 ABSL_FLAG(std::string, sampler, "ddim", "of sample sheets, and the served model's default");
 ABSL_FLAG(int64_t, sampler_steps, 50, "of sample sheets, and the served model's default");
 ABSL_FLAG(double, eta, 1, "of sample sheets, and the served model's default (ddim)");
@@ -132,6 +138,12 @@ absl::StatusOr<TrainerOptions> OptionsFromFlags(const ImageDataset& data) {
   options.eval_every = absl::GetFlag(FLAGS_eval_every);
   options.sample_every = absl::GetFlag(FLAGS_sample_every);
   options.save_every = absl::GetFlag(FLAGS_save_every);
+  options.save_interval = absl::Minutes(absl::GetFlag(FLAGS_save_every_minutes));
+  options.keep_checkpoints = absl::GetFlag(FLAGS_keep_checkpoints);
+  absl::StatusOr<OnNonFinite> on_nan = ParseOnNonFinite(absl::GetFlag(FLAGS_on_nan));
+  if (!on_nan.ok()) return on_nan.status();
+  options.on_nan = *on_nan;
+  options.max_skipped_steps = absl::GetFlag(FLAGS_max_skipped_steps);
   options.sampling =
       ForSampler(absl::GetFlag(FLAGS_sampler), DefaultSamplingOptions(options.model.scheduler));
   options.sampling.steps = absl::GetFlag(FLAGS_sampler_steps);
@@ -164,11 +176,17 @@ absl::Status Main() {
   if (!data.ok()) return data.status();
   absl::StatusOr<TrainerOptions> options = OptionsFromFlags(data->first);
   if (!options.ok()) return options.status();
-  options->device = *device;
   if (absl::GetFlag(FLAGS_threads) > 0) at::set_num_threads(absl::GetFlag(FLAGS_threads));
 
+  TrainerParts parts;
+  parts.train = &data->first;
+  parts.held_out = &data->second;
+  parts.device = *device;
+  parts.warn = [](absl::string_view text) {
+    std::cerr << "diffusion-train: warning: " << text << std::endl;
+  };
   absl::StatusOr<std::unique_ptr<Trainer>> trainer =
-      Trainer::Create(*options, &data->first, &data->second, absl::GetFlag(FLAGS_resume));
+      Trainer::Create(*options, parts, absl::GetFlag(FLAGS_resume));
   if (!trainer.ok()) return trainer.status();
   std::printf("%lld training images, %lld held out, %dx%dx%d; %s; from step %lld\n",
               static_cast<long long>(data->first.size()),
@@ -178,6 +196,8 @@ absl::Status Main() {
   std::fflush(stdout);
   std::signal(SIGINT, HandleStop);
   std::signal(SIGTERM, HandleStop);
+  std::signal(SIGHUP, HandleStop);
+  std::signal(SIGXFSZ, SIG_IGN);  // A file size limit is a write that fails, not the end.
   absl::Status status = (*trainer)->Run(g_stop);
   if (status.ok()) {
     std::printf("%s at step %lld: %s\n", g_stop ? "stopped" : "done",

@@ -1,103 +1,60 @@
 #include "model/training/trainer.h"
 
-#include <algorithm>
-#include <cmath>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "model/checkpoint/durable_write.h"
-#include "model/checkpoint/scheduler_config_json.h"
-#include "model/checkpoint/sha256.h"
-#include "model/checkpoint/unet_config_json.h"
-#include "model/imaging/contact_sheet.h"
 #include "model/imaging/png.h"
-#include "model/imaging/resize.h"
-#include "model/sampling/draw_images.h"
 #include "model/training/flat_parameters.h"
+#include "model/training/held_out_loss.h"
+#include "model/training/sample_sheet.h"
 #include "model/unet/unet_checkpoint.h"
 #include "model/unet/unet_denoiser.h"
 
 namespace diffusiond {
 namespace {
 
-// Everything that the weights after a step depend on, but for the thread count.
-absl::StatusOr<std::string> Fingerprint(const TrainerOptions& options, const ImageDataset& train) {
-  absl::StatusOr<std::string> unet = FormatUNetConfig(options.model.unet);
-  if (!unet.ok()) return unet.status();
-  absl::StatusOr<std::string> scheduler = FormatSchedulerConfig(options.model.scheduler);
-  if (!scheduler.ok()) return scheduler.status();
-  const std::string text =
-      absl::StrCat(*unet, *scheduler, train.digest, " steps ", options.steps, " batch ",
-                   options.batch_size, " seed ", options.seed, " lr ", options.learning_rate,
-                   " warmup ", options.warmup_steps, " cosine ", options.cosine_decay, " decay ",
-                   options.weight_decay, " clip ", options.clip_grad_norm, " ema ",
-                   options.ema_decay, " dropout ", options.label_dropout, " flip ", options.flip);
-  return Sha256Hex(text);
-}
-
-BatchOptions MakeBatchOptions(const TrainerOptions& options) {
-  BatchOptions batch;
-  batch.batch_size = options.batch_size;
-  batch.num_train_timesteps = options.model.scheduler.num_train_timesteps;
-  batch.seed = options.seed;
-  batch.flip = options.flip;
-  if (options.model.null_class_id.has_value()) {
-    batch.label_dropout = options.label_dropout;
-    batch.null_label = *options.model.null_class_id;
-  }
-  return batch;
-}
-
 bool Due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
+
+std::shared_ptr<UNet> NewNetwork(const TrainerOptions& options, torch::Device device) {
+  auto network = std::make_shared<UNet>(options.model.unet);
+  network->ResetParameters(options.seed);
+  network->to(device);
+  return network;
+}
+
+absl::Status SaveWeights(const std::filesystem::path& path, const CheckpointConfig& config,
+                         const UNet& network) {
+  TensorMap views;
+  std::vector<torch::Tensor> host;  // Keeps what the views look at.
+  for (const auto& parameter : network.named_parameters()) {
+    host.push_back(parameter.value().detach().to(torch::kCPU).contiguous());
+    views[parameter.key()] =
+        TensorView{.dtype = Dtype::kF32,
+                   .shape = host.back().sizes().vec(),
+                   .data = std::as_bytes(std::span(host.back().data_ptr<float>(),
+                                                   static_cast<size_t>(host.back().numel())))};
+  }
+  return SaveCheckpoint(path, config, views);
+}
 
 }  // namespace
 
-absl::Status Validate(const TrainerOptions& options) {
-  struct Range {
-    const char* field;
-    double value, least, most;
-  };
-  constexpr double kManySteps = 1e9;
-  for (const Range& range : {
-           Range{"steps", static_cast<double>(options.steps), 1, kManySteps},
-           {"batch_size", static_cast<double>(options.batch_size), 1, 65536},
-           {"learning_rate", options.learning_rate, 0, 1},
-           {"warmup_steps", static_cast<double>(options.warmup_steps), 0, kManySteps},
-           {"weight_decay", options.weight_decay, 0, 1},
-           {"clip_grad_norm", options.clip_grad_norm, 0, 1e6},
-           {"ema_decay", options.ema_decay, 0, 1},
-           {"label_dropout", options.label_dropout, 0, 1},
-           {"guidance_scale", options.guidance_scale, 0, 50},
-           {"held_out_images", static_cast<double>(options.held_out_images), 1, kManySteps},
-           {"log_every", static_cast<double>(options.log_every), 0, kManySteps},
-           {"eval_every", static_cast<double>(options.eval_every), 0, kManySteps},
-           {"sample_every", static_cast<double>(options.sample_every), 0, kManySteps},
-           {"save_every", static_cast<double>(options.save_every), 0, kManySteps},
-       }) {
-    if (!(range.value >= range.least && range.value <= range.most)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          range.field, " is ", range.value, "; it must be ", range.least, " .. ", range.most));
-    }
-  }
-  return Validate(options.model);
-}
-
-Trainer::Trainer(TrainerOptions options, const ImageDataset* train, const ImageDataset* held_out,
-                 ModelSchedule schedule)
+Trainer::Trainer(TrainerOptions options, TrainerParts parts, ModelSchedule schedule,
+                 std::string fingerprint, std::unique_ptr<RunDirectory> directory,
+                 std::unique_ptr<ProgressLog> log)
     : options_(std::move(options)),
-      train_(train),
-      held_out_(held_out),
+      parts_(std::move(parts)),
       schedule_(std::move(schedule)),
-      objective_(schedule_.schedule, schedule_.prediction_type, options_.device),
-      batches_(train, MakeBatchOptions(options_)) {
-  network_ = std::make_shared<UNet>(options_.model.unet);
-  network_->ResetParameters(options_.seed);
-  network_->to(options_.device);
-  ema_ = std::make_shared<UNet>(options_.model.unet);
-  ema_->ResetParameters(options_.seed);
-  ema_->to(options_.device);
+      objective_(schedule_.schedule, schedule_.prediction_type, parts_.device),
+      fingerprint_(std::move(fingerprint)),
+      directory_(std::move(directory)),
+      log_(std::move(log)),
+      network_(NewNetwork(options_, parts_.device)),
+      ema_(NewNetwork(options_, parts_.device)),
+      save_schedule_(options_.save_every, options_.save_interval),
+      meter_(options_.steps, options_.batch_size, schedule_.schedule.num_train_timesteps()) {
   ema_->eval();
   state_.parameters = FlattenParameters(network_.get());
   state_.ema = FlattenParameters(ema_.get());
@@ -106,9 +63,7 @@ Trainer::Trainer(TrainerOptions options, const ImageDataset* train, const ImageD
   gradient_ = FlattenGradients(network_.get());
 }
 
-absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(TrainerOptions options,
-                                                         const ImageDataset* train,
-                                                         const ImageDataset* held_out,
+absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(TrainerOptions options, TrainerParts parts,
                                                          bool resume) {
   if (absl::Status status = Validate(options); !status.ok()) return status;
   if (absl::Status status = CheckTrainable(options.model.scheduler); !status.ok()) return status;
@@ -117,168 +72,163 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(TrainerOptions options,
   if (absl::StatusOr<SamplingPlan> plan = CompilePlan(*schedule, options.sampling); !plan.ok()) {
     return plan.status();  // Now, not at the first sample sheet.
   }
-  absl::StatusOr<std::string> fingerprint = Fingerprint(options, *train);
+  absl::StatusOr<std::string> fingerprint = RunFingerprint(options, *parts.train);
   if (!fingerprint.ok()) return fingerprint.status();
-
-  std::error_code error;
-  std::filesystem::create_directories(options.out / "samples", error);
-  if (error) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("cannot create ", (options.out / "samples").string(), ": ", error.message()));
+  absl::StatusOr<std::unique_ptr<RunDirectory>> directory = RunDirectory::Open(options.out);
+  if (!directory.ok()) return directory.status();
+  absl::StatusOr<std::vector<SavedState>> states = (*directory)->States();
+  if (!states.ok()) return states.status();
+  if (!resume && !states->empty()) {
+    return absl::AlreadyExistsError(absl::StrCat(
+        states->front().path.string(), " exists: give --resume to go on, or another --out"));
   }
-  const std::filesystem::path state_path = options.out / "state.safetensors";
-  if (!resume && std::filesystem::exists(state_path)) {
-    return absl::AlreadyExistsError(
-        absl::StrCat(state_path.string(), " exists: give --resume to go on, or another --out"));
-  }
-
-  std::unique_ptr<Trainer> trainer(
-      new Trainer(std::move(options), train, held_out, *std::move(schedule)));
-  trainer->fingerprint_ = *std::move(fingerprint);
-  if (resume) {
-    if (absl::Status status =
-            LoadTrainingState(state_path, trainer->fingerprint_, &trainer->state_);
-        !status.ok()) {
-      return status;
-    }
-  }
-  absl::StatusOr<std::unique_ptr<ProgressLog>> log = ProgressLog::Open(
-      trainer->options_.out / "log.jsonl", trainer->options_.steps, trainer->options_.batch_size);
+  absl::StatusOr<std::unique_ptr<ProgressLog>> log = ProgressLog::Open((*directory)->log());
   if (!log.ok()) return log.status();
-  trainer->log_ = *std::move(log);
+  parts.sinks.push_back(log->get());
+  std::unique_ptr<Trainer> trainer(new Trainer(std::move(options), std::move(parts),
+                                               *std::move(schedule), *std::move(fingerprint),
+                                               *std::move(directory), *std::move(log)));
+  if (absl::Status status = trainer->Resume(); !status.ok()) return status;
   return trainer;
 }
 
-double Trainer::LearningRate(int64_t step) const {
-  const double s = static_cast<double>(step);
-  const double warmup = static_cast<double>(options_.warmup_steps);
-  if (s < warmup) return options_.learning_rate * s / warmup;
-  if (!options_.cosine_decay) return options_.learning_rate;
-  const double span = std::max(1.0, static_cast<double>(options_.steps) - warmup);
-  return options_.learning_rate * 0.5 * (1 + std::cos(M_PI * std::min(1.0, (s - warmup) / span)));
+absl::Status Trainer::Resume() {
+  absl::StatusOr<std::vector<SavedState>> states = directory_->States();
+  if (!states.ok()) return states.status();
+  for (const SavedState& saved : *states) {
+    absl::Status status = LoadTrainingState(saved.path, fingerprint_, &state_);
+    if (status.ok()) {
+      saved_step_ = state_.step;
+      break;
+    }
+    if (!absl::IsDataLoss(status)) return status;
+    parts_.warn(absl::StrCat(status.message(), "; going back to the state before it"));
+    if (absl::Status aside = directory_->SetAside(saved); !aside.ok()) return aside;
+  }
+  if (saved_step_ < 0 && !states->empty()) {
+    return absl::DataLossError(absl::StrCat(options_.out.string(), ": of ", states->size(),
+                                            " saved states none is whole; to begin ",
+                                            "anew, give another --out or remove them"));
+  }
+  training_step_ =
+      std::make_unique<TrainingStep>(options_, parts_.train, &objective_, network_.get(), gradient_,
+                                     state_.step, parts_.loss_hook);
+  return absl::OkStatus();
 }
 
-absl::StatusOr<double> Trainer::Step(double* gradient_norm) {
-  batches_.Fill(state_.step, &batch_);
-  // Dropout is the one thing that draws from LibTorch's generator.
-  torch::manual_seed(options_.seed * 0x9E3779B97F4A7C15ULL + static_cast<uint64_t>(state_.step));
-  network_->train();
-  gradient_.zero_();
-  const torch::Tensor loss = objective_.LossPerImage(*network_, batch_).mean();
-  loss.backward();
-  const double value = loss.item<double>();
-  *gradient_norm = gradient_.norm().item<double>();
-  if (!std::isfinite(value) || !std::isfinite(*gradient_norm)) {
-    return absl::InternalError(absl::StrCat("step ", state_.step, ": the loss is ", value,
-                                            " and the gradient's norm ", *gradient_norm));
-  }
-  torch::NoGradGuard no_grad;
-  if (options_.clip_grad_norm > 0 && *gradient_norm > options_.clip_grad_norm) {
-    gradient_.mul_(options_.clip_grad_norm / *gradient_norm);
-  }
+absl::Status Trainer::Step() {
+  const StepOutcome outcome = training_step_->Next();
   ++state_.step;
-  AdamWStep(gradient_, LearningRate(state_.step), options_.weight_decay, &state_);
-  UpdateEma(options_.ema_decay, &state_);
-  return value;
-}
-
-double Trainer::HeldOutLoss() const {
-  torch::NoGradGuard no_grad;
-  const int64_t count = std::min(options_.held_out_images, held_out_->size());
-  double sum = 0;
-  TrainingBatch batch;
-  for (int64_t begin = 0; begin < count; begin += options_.batch_size) {
-    FillHeldOutBatch(*held_out_, begin, std::min(options_.batch_size, count - begin),
-                     schedule_.schedule.num_train_timesteps(), options_.seed, &batch);
-    sum += objective_.LossPerImage(*ema_, batch).sum().item<double>();
+  if (!outcome.finite()) {
+    ++state_.skipped_steps;
+    const NonFiniteStep step = {.step = state_.step,
+                                .loss = outcome.loss,
+                                .gradient_norm = outcome.gradient_norm,
+                                .images = outcome.images,
+                                .losses = outcome.losses};
+    absl::Status status =
+        JudgeNonFinite(step, options_.on_nan, state_.skipped_steps, options_.max_skipped_steps);
+    if (status.ok()) {
+      parts_.warn(absl::StrCat("skipped ", Describe(step)));
+      status = AfterStep(outcome.gradient_norm);
+    }
+    return status;
   }
-  return sum / static_cast<double>(count);
+  torch::NoGradGuard no_grad;
+  if (options_.clip_grad_norm > 0 && outcome.gradient_norm > options_.clip_grad_norm) {
+    gradient_.mul_(options_.clip_grad_norm / outcome.gradient_norm);
+  }
+  AdamWStep(gradient_, LearningRateAt(options_, state_.step), options_.weight_decay, &state_);
+  UpdateEma(options_.ema_decay, &state_);
+  meter_.AddStep({.loss = outcome.loss,
+                  .timesteps = outcome.timesteps,
+                  .losses = outcome.losses,
+                  .waited = outcome.waited});
+  return AfterStep(outcome.gradient_norm);
 }
 
-absl::Status Trainer::WriteSampleSheet() const {
-  constexpr int kColumns = 10;
-  constexpr int kRows = 4;
+void Trainer::Point(double gradient_norm) {
+  ProgressPoint point = meter_.Take(state_.step);
+  point.learning_rate = LearningRateAt(options_, state_.step);
+  point.gradient_norm = gradient_norm;
+  point.skipped_steps = state_.skipped_steps;
+  for (ProgressSink* sink : parts_.sinks) sink->OnPoint(point);
+}
+
+absl::Status Trainer::WriteSampleSheet() {
   absl::StatusOr<SamplingPlan> plan = CompilePlan(schedule_, options_.sampling);
   if (!plan.ok()) return plan.status();
   UNetDenoiser::Options denoiser;
-  denoiser.rows = kColumns;
-  denoiser.device = options_.device;
+  denoiser.rows = kSampleSheetColumns;
+  denoiser.device = parts_.device;
   denoiser.intra_op_threads = at::get_num_threads();
-  std::vector<std::unique_ptr<Denoiser>> lanes;
-  lanes.push_back(std::make_unique<UNetDenoiser>(ema_, denoiser));
-  absl::StatusOr<std::unique_ptr<PlanRunner>> runner = PlanRunner::Create(std::move(lanes));
-  if (!runner.ok()) return runner.status();
-
-  const int64_t classes = static_cast<int64_t>(options_.model.class_names.size());
-  std::vector<int64_t> labels;
-  for (int64_t i = 0; i < kColumns * kRows; ++i) labels.push_back(classes > 0 ? i % classes : 0);
   DrawSpec spec;
   spec.seed = options_.seed;
   spec.guidance.scale = options_.guidance_scale;
   spec.null_label = options_.model.null_class_id.value_or(0);
-  absl::StatusOr<std::vector<Frame>> frames = DrawImages(*plan, spec, labels, runner->get());
-  if (!frames.ok()) return frames.status();
-  std::vector<Image> images;
-  for (const Frame& frame : *frames) images.push_back(ToImage(frame));
-  absl::StatusOr<std::string> png = EncodePng(Upscale(ContactSheet(images, kColumns), 2));
+  absl::StatusOr<Image> sheet =
+      DrawSampleSheet(*plan, spec, static_cast<int64_t>(options_.model.class_names.size()),
+                      std::make_unique<UNetDenoiser>(ema_, denoiser));
+  if (!sheet.ok()) return sheet.status();
+  for (ProgressSink* sink : parts_.sinks) sink->OnSamples(state_.step, *sheet);
+  absl::StatusOr<std::string> png = EncodePng(*sheet);
   if (!png.ok()) return png.status();
-  return ReplaceFile(options_.out / "samples" / absl::StrFormat("step-%07d.png", state_.step),
-                     *png);
+  return ReplaceFile(directory_->samples() / absl::StrFormat("step-%07d.png", state_.step), *png);
 }
 
-absl::Status Trainer::Save() const {
-  const std::shared_ptr<UNet> ema = ema_;
-  TensorMap views;
-  std::vector<torch::Tensor> host;  // Keeps what the views look at.
-  for (const auto& parameter : ema->named_parameters()) {
-    host.push_back(parameter.value().detach().to(torch::kCPU).contiguous());
-    views[parameter.key()] =
-        TensorView{.dtype = Dtype::kF32,
-                   .shape = host.back().sizes().vec(),
-                   .data = std::as_bytes(std::span(host.back().data_ptr<float>(),
-                                                   static_cast<size_t>(host.back().numel())))};
+absl::Status Trainer::Save() {
+  // The state last: a run whose state is at the last step is done, its checkpoint included.
+  absl::Status status = SaveWeights(directory_->checkpoint(), options_.model, *ema_);
+  if (status.ok()) {
+    status = SaveTrainingState(directory_->StatePath(state_.step), state_, fingerprint_);
   }
-  // The state last: it is what resuming trusts, and must not be ahead of the checkpoint.
-  if (absl::Status status = SaveCheckpoint(options_.out / "checkpoint", options_.model, views);
-      !status.ok()) {
-    return status;
+  if (status.ok()) {
+    saved_step_ = state_.step;
+    status = directory_->KeepNewest(options_.keep_checkpoints);
   }
-  return SaveTrainingState(options_.out / "state.safetensors", state_, fingerprint_);
+  save_schedule_.Saved(status.ok());
+  return status;
 }
 
-absl::Status Trainer::AfterStep(double loss, double gradient_norm) {
-  log_->AddStep(loss);
+absl::Status Trainer::AfterStep(double gradient_norm) {
   const bool last = state_.step == options_.steps;
-  const bool evaluate = held_out_->size() > 0 && (last || Due(state_.step, options_.eval_every));
-  const bool sample = last || Due(state_.step, options_.sample_every);
-  const bool save = last || Due(state_.step, options_.save_every);
-  const bool log = last || Due(state_.step, options_.log_every);
-  if (!evaluate && !sample && !save && !log) return absl::OkStatus();
-  log_->PauseClock();
-  if (evaluate) log_->SetHeldOutLoss(HeldOutLoss());
-  log_->ResumeClock();
-  if (log) {
-    ProgressPoint point;
-    point.step = state_.step;
-    point.learning_rate = LearningRate(state_.step);
-    point.gradient_norm = gradient_norm;
-    log_->Write(point);
+  const bool evaluate =
+      parts_.held_out->size() > 0 && (last || Due(state_.step, options_.eval_every));
+  meter_.PauseClock();
+  if (evaluate) {
+    meter_.SetHeldOutLoss(
+        HeldOutLoss(objective_, *ema_, *parts_.held_out,
+                    {.images = options_.held_out_images,
+                     .batch_size = options_.batch_size,
+                     .num_train_timesteps = schedule_.schedule.num_train_timesteps(),
+                     .seed = options_.seed}));
   }
-  log_->PauseClock();
+  meter_.ResumeClock();
+  if (last || Due(state_.step, options_.log_every)) Point(gradient_norm);
+  meter_.PauseClock();
+  if (last || Due(state_.step, options_.sample_every)) {
+    if (absl::Status status = WriteSampleSheet(); !status.ok()) {
+      parts_.warn(absl::StrCat("no sample sheet at step ", state_.step, ": ", status.message()));
+    }
+  }
   absl::Status status;
-  if (sample) status = WriteSampleSheet();
-  if (status.ok() && save) status = Save();
-  log_->ResumeClock();
+  if (last || save_schedule_.Due(state_.step)) {
+    status = Save();
+    if (!status.ok() && !last) {
+      parts_.warn(absl::StrCat("not saved at step ", state_.step, ": ", status.message(),
+                               "; training goes on, the newest saved state is of step ",
+                               saved_step_));
+      status = absl::OkStatus();
+    }
+  }
+  meter_.ResumeClock();
   return status;
 }
 
 absl::Status Trainer::Run(const std::atomic<bool>& stop) {
   while (state_.step < options_.steps) {
     if (stop) return Save();
-    double gradient_norm = 0;
-    absl::StatusOr<double> loss = Step(&gradient_norm);
-    if (!loss.ok()) return loss.status();
-    if (absl::Status status = AfterStep(*loss, gradient_norm); !status.ok()) return status;
+    if (absl::Status status = Step(); !status.ok()) return status;
   }
   return absl::OkStatus();
 }

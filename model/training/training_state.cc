@@ -8,19 +8,48 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "model/checkpoint/file_status.h"
 #include "model/checkpoint/safetensors.h"
+#include "model/checkpoint/sha256.h"
 
 namespace diffusiond {
 namespace {
 
 constexpr char kStepKey[] = "step";
+constexpr char kSkippedKey[] = "skipped_steps";
 constexpr char kFingerprintKey[] = "fingerprint";
+constexpr char kChecksumKey[] = "sha256";
 
-std::map<std::string, torch::Tensor*> Vectors(TrainingState* state) {
-  return {{"parameters", &state->parameters},
-          {"ema", &state->ema},
-          {"first_moment", &state->first_moment},
-          {"second_moment", &state->second_moment}};
+std::map<std::string, torch::Tensor*> Tensors(TrainingState* state) {
+  std::map<std::string, torch::Tensor*> tensors = {{"parameters", &state->parameters},
+                                                   {"ema", &state->ema},
+                                                   {"first_moment", &state->first_moment},
+                                                   {"second_moment", &state->second_moment}};
+  for (auto& [name, tensor] : state->more) tensors["more." + name] = &tensor;
+  return tensors;
+}
+
+// Of metadata, names, shapes and bytes; each text ends with a newline, which none contains.
+std::string Checksum(const std::map<std::string, std::string>& metadata, const TensorMap& tensors) {
+  Sha256 hash;
+  for (const auto& [key, value] : metadata) {
+    if (key != kChecksumKey) hash.Update(absl::StrCat(key, "\n", value, "\n"));
+  }
+  for (const auto& [name, view] : tensors) {
+    hash.Update(absl::StrCat(name, "\n", ShapeToString(view.shape), "\n"));
+    hash.Update(view.data);
+  }
+  return hash.FinishHex();
+}
+
+std::string Entry(const std::map<std::string, std::string>& metadata, const std::string& key) {
+  const auto found = metadata.find(key);
+  return found == metadata.end() ? "" : found->second;
+}
+
+absl::Status Damaged(const std::filesystem::path& path, absl::string_view how) {
+  return InFile(path, absl::DataLossError(how));
 }
 
 }  // namespace
@@ -29,47 +58,63 @@ absl::Status SaveTrainingState(const std::filesystem::path& path, const Training
                                const std::string& fingerprint) {
   TrainingState host = state;
   TensorMap views;
-  for (auto& [name, vector] : Vectors(&host)) {
-    *vector = vector->to(torch::kCPU).contiguous();
+  for (auto& [name, tensor] : Tensors(&host)) {
+    *tensor = tensor->to(torch::kCPU).contiguous();
     views[name] = TensorView{.dtype = Dtype::kF32,
-                             .shape = {vector->numel()},
+                             .shape = tensor->sizes().vec(),
                              .data = std::as_bytes(std::span(
-                                 vector->data_ptr<float>(), static_cast<size_t>(vector->numel())))};
+                                 tensor->data_ptr<float>(), static_cast<size_t>(tensor->numel())))};
   }
-  return WriteSafetensors(path, views,
-                          {{kStepKey, absl::StrCat(state.step)}, {kFingerprintKey, fingerprint}});
+  std::map<std::string, std::string> metadata = {{kStepKey, absl::StrCat(state.step)},
+                                                 {kSkippedKey, absl::StrCat(state.skipped_steps)},
+                                                 {kFingerprintKey, fingerprint}};
+  metadata[kChecksumKey] = Checksum(metadata, views);
+  return WriteSafetensors(path, views, metadata);
 }
 
 absl::Status LoadTrainingState(const std::filesystem::path& path, const std::string& fingerprint,
                                TrainingState* state) {
   absl::StatusOr<SafetensorsFile> file = SafetensorsFile::Open(path);
+  if (absl::IsInvalidArgument(file.status())) return absl::DataLossError(file.status().message());
   if (!file.ok()) return file.status();
-  const auto& metadata = file->metadata();
-  const auto found = metadata.find(kFingerprintKey);
-  if (found == metadata.end() || found->second != fingerprint) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        path.string(), ": this state belongs to another run: it has ",
-        found == metadata.end() ? "no fingerprint" : found->second, ", this run is ", fingerprint));
+  const std::map<std::string, std::string>& metadata = file->metadata();
+  const std::string expected = Entry(metadata, kChecksumKey);
+  const std::string actual = Checksum(metadata, file->tensors());
+  if (expected != actual) {
+    return Damaged(path, absl::StrCat("damaged: its SHA-256 is ", actual, ", it says ",
+                                      expected.empty() ? "none" : Shown(expected)));
   }
-  const auto step = metadata.find(kStepKey);
-  if (step == metadata.end() || !absl::SimpleAtoi(step->second, &state->step) || state->step < 0) {
-    return absl::InvalidArgumentError(absl::StrCat(path.string(), ": no valid step number"));
+  if (const std::string found = Entry(metadata, kFingerprintKey); found != fingerprint) {
+    return InFile(path, absl::FailedPreconditionError(absl::StrCat(
+                            "this state belongs to another run (other data or options): it has ",
+                            "the fingerprint ", Shown(found), ", this run ", fingerprint)));
   }
-  for (auto& [name, vector] : Vectors(state)) {
-    const auto tensor = file->tensors().find(name);
-    if (tensor == file->tensors().end()) {
-      return absl::InvalidArgumentError(absl::StrCat(path.string(), ": tensor ", name, " missing"));
+  int64_t step = 0, skipped = 0;
+  if (!absl::SimpleAtoi(Entry(metadata, kStepKey), &step) || step < 0 ||
+      !absl::SimpleAtoi(Entry(metadata, kSkippedKey), &skipped) || skipped < 0 || skipped > step) {
+    return Damaged(path, "no valid number of steps");
+  }
+  const std::map<std::string, torch::Tensor*> tensors = Tensors(state);
+  for (const auto& [name, tensor] : tensors) {
+    const auto found = file->tensors().find(name);
+    if (found == file->tensors().end()) {
+      return Damaged(path, absl::StrCat("tensor ", name, " missing"));
     }
-    const TensorView& view = tensor->second;
-    if (view.dtype != Dtype::kF32 || view.shape != std::vector<int64_t>{vector->numel()}) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path.string(), ": tensor ", name, " is ", std::string(DtypeName(view.dtype)),
-                       " ", ShapeToString(view.shape), "; expected F32 [", vector->numel(), "]"));
+    const TensorView& view = found->second;
+    if (view.dtype != Dtype::kF32 || view.shape != tensor->sizes().vec()) {
+      return Damaged(path, absl::StrCat("tensor ", name, " is ", DtypeName(view.dtype), " ",
+                                        ShapeToString(view.shape), "; expected F32 ",
+                                        ShapeToString(tensor->sizes().vec())));
     }
-    torch::NoGradGuard no_grad;
-    vector->copy_(torch::from_blob(const_cast<std::byte*>(view.data.data()), {vector->numel()},
+  }
+  torch::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : tensors) {
+    const TensorView& view = file->tensors().at(name);
+    tensor->copy_(torch::from_blob(const_cast<std::byte*>(view.data.data()), tensor->sizes(),
                                    torch::kFloat32));
   }
+  state->step = step;
+  state->skipped_steps = skipped;
   return absl::OkStatus();
 }
 
@@ -77,7 +122,7 @@ void AdamWStep(const torch::Tensor& gradient, double learning_rate, double weigh
                TrainingState* state) {
   constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
   torch::NoGradGuard no_grad;
-  const double step = static_cast<double>(state->step);
+  const double step = static_cast<double>(state->updates());
   state->first_moment.lerp_(gradient, 1 - kBeta1);
   state->second_moment.mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
   const double m_scale = 1 / (1 - std::pow(kBeta1, step));
@@ -90,7 +135,7 @@ void AdamWStep(const torch::Tensor& gradient, double learning_rate, double weigh
 
 void UpdateEma(double decay, TrainingState* state) {
   torch::NoGradGuard no_grad;
-  const double step = static_cast<double>(state->step);
+  const double step = static_cast<double>(state->updates());
   state->ema.lerp_(state->parameters, 1 - std::min(decay, (1 + step) / (10 + step)));
 }
 

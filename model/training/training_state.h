@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 
 #include "absl/status/status.h"
@@ -20,15 +21,24 @@ struct TrainingState {
   torch::Tensor ema;
   torch::Tensor first_moment;  // AdamW's m and v.
   torch::Tensor second_moment;
+  int64_t skipped_steps = 0;  // Of `step`: they changed nothing else.
+  // What else training changes (the history of an adaptive sampler of timesteps), by name; float32,
+  // of any shape. A trainer that needs one puts it here before it loads.
+  std::map<std::string, torch::Tensor> more;
+
+  // Steps that moved the parameters.
+  int64_t updates() const { return step - skipped_steps; }
 };
 
-// One safetensors file, replaced atomically. `fingerprint` names what the run is (network, data,
-// options); loading under another one is refused.
+// One safetensors file, replaced atomically, with a SHA-256 of all that counts in its metadata.
+// `fingerprint` names what the run is (network, data, options); loading under another one is
+// refused.
 absl::Status SaveTrainingState(const std::filesystem::path& path, const TrainingState& state,
                                const std::string& fingerprint);
 
-// Copies into the existing vectors of `state`, which say how many parameters are expected.
-// NOT_FOUND: no such file. FAILED_PRECONDITION: another fingerprint. INVALID_ARGUMENT: damaged.
+// Copies into the existing tensors of `state`, which say what shapes are expected; on an error
+// `state` is as it was. NOT_FOUND: no such file. DATA_LOSS: damaged, as its checksum or its form
+// says. FAILED_PRECONDITION: whole, but of another run.
 absl::Status LoadTrainingState(const std::filesystem::path& path, const std::string& fingerprint,
                                TrainingState* state);
 

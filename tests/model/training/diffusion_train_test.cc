@@ -57,7 +57,8 @@ class DiffusionTrainTest : public testing::Test {
   }
 
   std::string StateBytes(const std::string& out) {
-    std::ifstream file(directory_ / out / "state.safetensors", std::ios::binary);
+    std::ifstream file(directory_ / out / "states" / "step-000000024.safetensors",
+                       std::ios::binary);
     return std::string(std::istreambuf_iterator<char>(file), {});
   }
 
@@ -117,7 +118,7 @@ TEST_F(DiffusionTrainTest, WrongDataIsRefusedWithTheFilesName) {
   EXPECT_NE(truncated.Wait(), 0);
   EXPECT_NE(truncated.output().find("train-images-idx3-ubyte"), std::string::npos)
       << truncated.output();
-  EXPECT_FALSE(fs::exists(directory_ / "out" / "state.safetensors"));
+  EXPECT_FALSE(fs::exists(directory_ / "out"));
 }
 
 TEST_F(DiffusionTrainTest, OptionsThatCannotWorkAreNamed) {
@@ -134,6 +135,9 @@ TEST_F(DiffusionTrainTest, OptionsThatCannotWorkAreNamed) {
                              {"--batch_size=0", "batch_size is "},
                              {"--ema_decay=1.5", "ema_decay is "},
                              {"--label_dropout=-1", "label_dropout is "},
+                             {"--keep_checkpoints=0", "keep_checkpoints is "},
+                             {"--save_every_minutes=-1", "save_every_minutes is "},
+                             {"--on_nan=ignore", "--on_nan"},
                              {"--device=gpu", "--device"}}) {
     ChildProcess process(Command("out", {wrong.flag}));
     EXPECT_EQ(process.Wait(), 2) << wrong.flag << "\n" << process.output();

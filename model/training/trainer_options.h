@@ -1,0 +1,66 @@
+// What a training run is told.
+#ifndef DIFFUSIOND_MODEL_TRAINING_TRAINER_OPTIONS_H_
+#define DIFFUSIOND_MODEL_TRAINING_TRAINER_OPTIONS_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "model/checkpoint/diffusers_directory.h"
+#include "model/sampling/sampler.h"
+#include "model/training/batch_source.h"
+#include "model/training/data/dataset.h"
+#include "model/training/non_finite_guard.h"
+
+namespace diffusiond {
+
+struct TrainerOptions {
+  std::filesystem::path out;  // Receives checkpoint/, states/, log.jsonl, samples/.
+  CheckpointConfig model;     // What is trained, and what is written beside the weights.
+
+  int64_t steps = 10000;  // In all, counting those of a resumed run. At least 1.
+  int64_t batch_size = 64;
+  uint64_t seed = 0;
+  double learning_rate = 2e-4;
+  int64_t warmup_steps = 500;  // The rate rises linearly from 0 over these.
+  bool cosine_decay = true;    // Then falls to 0 at `steps` along a cosine; else it stays.
+  double weight_decay = 0.01;
+  double clip_grad_norm = 1;  // 0: no clipping.
+  double ema_decay = 0.9999;
+  double label_dropout = 0.1;  // Ignored without a null class.
+  bool flip = false;
+
+  OnNonFinite on_nan = OnNonFinite::kStop;
+  int64_t max_skipped_steps = 100;  // Of a run, with kSkip; one more ends it.
+
+  int64_t held_out_images = 512;  // Of the held-out set, for the progress line.
+  int64_t log_every = 50;         // Steps; 0 means never, for each of these.
+  int64_t eval_every = 250;
+  int64_t sample_every = 1000;
+  int64_t save_every = 500;                             // The last step saves in any case.
+  absl::Duration save_interval = absl::ZeroDuration();  // Also when this has passed; 0: never.
+  int64_t keep_checkpoints = 3;                         // Saved states that stay; at least 1.
+
+  SamplingOptions sampling;  // Of the sample sheets.
+  double guidance_scale = 1;
+};
+
+// OK if every field is in range; else names the field, its value and the range.
+absl::Status Validate(const TrainerOptions& options);
+
+// Names everything that the weights after a step depend on, but for what only changes rounding
+// (thread count). A state is resumed under the same fingerprint alone.
+absl::StatusOr<std::string> RunFingerprint(const TrainerOptions& options,
+                                           const ImageDataset& train);
+
+BatchOptions MakeBatchOptions(const TrainerOptions& options);
+
+// AdamW's rate in the step that makes `step` steps done.
+double LearningRateAt(const TrainerOptions& options, int64_t step);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_TRAINING_TRAINER_OPTIONS_H_

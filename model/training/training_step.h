@@ -1,0 +1,61 @@
+// One step's gradient: batch, forward, backward.
+#ifndef DIFFUSIOND_MODEL_TRAINING_TRAINING_STEP_H_
+#define DIFFUSIOND_MODEL_TRAINING_TRAINING_STEP_H_
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "model/training/batch_prefetcher.h"
+#include "model/training/batch_source.h"
+#include "model/training/objective.h"
+#include "model/training/trainer_options.h"
+#include "model/unet/unet.h"
+
+namespace diffusiond {
+
+// Of the whole batch.
+struct StepOutcome {
+  double loss = 0;              // The mean over its images.
+  double gradient_norm = 0;     // Before clipping.
+  std::vector<int64_t> images;  // Indices in the training data,
+  std::vector<int64_t> timesteps;
+  std::vector<float> losses;  // and the loss of each.
+  absl::Duration waited;      // For data.
+
+  bool finite() const;
+};
+
+// Thread-compatible; prepares batches on a thread of its own.
+class TrainingStep {
+ public:
+  // May change the losses of a step's images before they are averaged. Tests make them NaN.
+  using LossHook = std::function<torch::Tensor(int64_t step, const torch::Tensor& losses)>;
+
+  // The network's parameters have gradients that are views of `gradient`. What is pointed to must
+  // outlive this. `first_step`: steps done before.
+  TrainingStep(const TrainerOptions& options, const ImageDataset* train, const Objective* objective,
+               UNet* network, torch::Tensor gradient, int64_t first_step, LossHook hook);
+
+  // The gradient of the mean loss of the next step's batch; on return `gradient` holds it.
+  StepOutcome Next();
+
+ private:
+  const TrainerOptions& options_;
+  const Objective* const objective_;
+  UNet* const network_;
+  const torch::Tensor gradient_;
+  const LossHook hook_;
+  int64_t step_;  // The next one's batch, counted from 0.
+  BatchSource source_;
+  TrainingBatch batch_;
+  BatchPrefetcher prefetcher_;  // Uses source_.
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_TRAINING_TRAINING_STEP_H_
