@@ -40,14 +40,14 @@ void CopyImage(const ImageDataset& data, int64_t index, bool flip, std::span<flo
 BatchSource::BatchSource(const ImageDataset* data, const BatchOptions& options)
     : data_(data), options_(options), order_(data->size(), options.seed) {}
 
-void BatchSource::Fill(int64_t step, int64_t first, int64_t count, TrainingBatch* batch) {
+void BatchSource::FillRows(int64_t step, int64_t begin, int64_t count, TrainingBatch* batch) {
   const int64_t elements = int64_t{data_->channels} * data_->height * data_->width;
   Resize(count, elements, batch);
   const std::array<uint32_t, 2> key = {static_cast<uint32_t>(options_.seed),
                                        static_cast<uint32_t>(options_.seed >> 32)};
   const size_t n = static_cast<size_t>(elements);
-  for (int64_t i = first; i < first + count; ++i) {
-    const size_t at = static_cast<size_t>(i - first);
+  for (int64_t i = begin; i < begin + count; ++i) {
+    const size_t at = static_cast<size_t>(i - begin);
     const int64_t index = order_.At(step * options_.batch_size + i);
     batch->indices[at] = index;
     const std::array<uint32_t, 4> draw =

@@ -35,9 +35,9 @@ class BatchSource {
   // `data` must outlive this.
   BatchSource(const ImageDataset* data, const BatchOptions& options);
 
-  void Fill(int64_t step, TrainingBatch* batch) { Fill(step, 0, options_.batch_size, batch); }
-  // Images first .. first + count - 1 of the step's batch: a process's share, or a piece of it.
-  void Fill(int64_t step, int64_t first, int64_t count, TrainingBatch* batch);
+  void Fill(int64_t step, TrainingBatch* batch) { FillRows(step, 0, options_.batch_size, batch); }
+  // Images begin .. begin + count - 1 of the step's batch: a process's share, or a piece of it.
+  void FillRows(int64_t step, int64_t begin, int64_t count, TrainingBatch* batch);
 
  private:
   const ImageDataset* data_;

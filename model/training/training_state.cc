@@ -26,7 +26,7 @@ std::map<std::string, torch::Tensor*> Tensors(TrainingState* state) {
                                                    {"ema", &state->ema},
                                                    {"first_moment", &state->first_moment},
                                                    {"second_moment", &state->second_moment}};
-  for (auto& [name, tensor] : state->more) tensors["more." + name] = &tensor;
+  for (auto& [name, tensor] : state->extra) tensors["extra." + name] = &tensor;
   return tensors;
 }
 

@@ -24,7 +24,7 @@ struct TrainingState {
   int64_t skipped_steps = 0;  // Of `step`: they changed nothing else.
   // What else training changes (the history of an adaptive sampler of timesteps), by name; float32,
   // of any shape. A trainer that needs one puts it here before it loads.
-  std::map<std::string, torch::Tensor> more;
+  std::map<std::string, torch::Tensor> extra;
 
   // Steps that moved the parameters.
   int64_t updates() const { return step - skipped_steps; }

@@ -67,7 +67,7 @@ class TrainingStateTest : public testing::Test {
          {&state.parameters, &state.ema, &state.first_moment, &state.second_moment}) {
       tensor->zero_();
     }
-    state.more["history"] = torch::zeros({2, 3});
+    state.extra["history"] = torch::zeros({2, 3});
     state.step = 0;
     return state;
   }
@@ -79,7 +79,7 @@ class TrainingStateTest : public testing::Test {
 TEST_F(TrainingStateTest, RoundTripAndRefusals) {
   TrainingState saved = RandomState(10);
   saved.skipped_steps = 2;
-  saved.more["history"] = torch::randn({2, 3});
+  saved.extra["history"] = torch::randn({2, 3});
   ASSERT_TRUE(SaveTrainingState(path_, saved, "run a").ok());
   TrainingState loaded = Zeros(10);
   const absl::Status status = LoadTrainingState(path_, "run a", &loaded);
@@ -90,7 +90,7 @@ TEST_F(TrainingStateTest, RoundTripAndRefusals) {
   EXPECT_TRUE(torch::equal(loaded.ema, saved.ema));
   EXPECT_TRUE(torch::equal(loaded.first_moment, saved.first_moment));
   EXPECT_TRUE(torch::equal(loaded.second_moment, saved.second_moment));
-  EXPECT_TRUE(torch::equal(loaded.more["history"], saved.more["history"]));
+  EXPECT_TRUE(torch::equal(loaded.extra["history"], saved.extra["history"]));
 
   EXPECT_EQ(LoadTrainingState(path_, "run b", &loaded).code(),
             absl::StatusCode::kFailedPrecondition);
@@ -102,7 +102,7 @@ TEST_F(TrainingStateTest, RoundTripAndRefusals) {
 
 TEST_F(TrainingStateTest, AnyDamageIsSeenAndChangesNothing) {
   TrainingState saved = RandomState(10);
-  saved.more["history"] = torch::randn({2, 3});
+  saved.extra["history"] = torch::randn({2, 3});
   ASSERT_TRUE(SaveTrainingState(path_, saved, "run a").ok());
   std::ifstream file(path_, std::ios::binary);
   const std::string whole(std::istreambuf_iterator<char>(file), {});
