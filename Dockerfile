@@ -4,7 +4,7 @@
 #   docker run --rm --read-only --cap-drop=ALL -p 50051:50051 -p 9464:9464 diffusiond
 #
 # Arguments after the image's name replace the flags below. Other models: mount a repository on
-# /models. The programs diffusionctl and diffusion-train are inside too.
+# /models. The programs diffusionctl, diffusion-train and diffusion-publish are inside too.
 
 FROM debian:bookworm-slim AS build
 WORKDIR /source
@@ -15,9 +15,10 @@ COPY . .
 ENV CCACHE_DIR=/ccache
 RUN --mount=type=cache,target=/ccache \
     cmake --preset release -DDIFFUSIOND_BUILD_TESTS=OFF && \
-    cmake --build build/release --target diffusiond diffusionctl diffusion-train && \
+    cmake --build build/release --target diffusiond diffusionctl diffusion-train \
+        diffusion-publish && \
     strip build/release/bin/diffusiond build/release/bin/diffusionctl \
-        build/release/bin/diffusion-train
+        build/release/bin/diffusion-train build/release/bin/diffusion-publish
 
 FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="diffusiond" \
@@ -25,7 +26,8 @@ LABEL org.opencontainers.image.title="diffusiond" \
 COPY deploy/packages.txt deploy/install_packages.sh /tmp/deploy/
 RUN /tmp/deploy/install_packages.sh run && rm -rf /var/lib/apt/lists/* /tmp/deploy
 COPY --from=build /source/build/release/bin/diffusiond /source/build/release/bin/diffusionctl \
-    /source/build/release/bin/diffusion-train /usr/local/bin/
+    /source/build/release/bin/diffusion-train /source/build/release/bin/diffusion-publish \
+    /usr/local/bin/
 COPY model/checkpoints /models
 # A number, so that Kubernetes can see that it is not root.
 USER 65532:65532

@@ -2,6 +2,10 @@
 #ifndef DIFFUSIOND_MODEL_CHECKPOINT_CHECKPOINT_FILES_H_
 #define DIFFUSIOND_MODEL_CHECKPOINT_CHECKPOINT_FILES_H_
 
+#include <algorithm>
+#include <array>
+#include <string>
+
 namespace diffusiond {
 
 inline constexpr char kModelIndexName[] = "model_index.json";
@@ -14,6 +18,15 @@ inline constexpr char kNestedUNetConfig[] = "unet/config.json";
 inline constexpr char kNestedSchedulerConfig[] = "scheduler/scheduler_config.json";
 inline constexpr char kSafetensorsName[] = "diffusion_pytorch_model.safetensors";
 inline constexpr char kPickledName[] = "diffusion_pytorch_model.bin";
+
+// Whether this entry of a checkpoint's root is the checkpoint's, in either layout.
+inline bool IsPartOfCheckpoint(const std::string& name) {
+  // Not string_view: gcc 12 under -fsanitize=undefined takes no address here for a constant.
+  static constexpr std::array<const char*, 8> kParts = {
+      kModelIndexName,      kGenerationConfigName, kUNetDirectory,   kSchedulerDirectory,
+      kSchedulerConfigName, kFlatUNetConfig,       kSafetensorsName, kPickledName};
+  return std::find(kParts.begin(), kParts.end(), name) != kParts.end();
+}
 
 }  // namespace diffusiond
 

@@ -4,8 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <string>
 #include <system_error>
@@ -63,14 +61,6 @@ absl::Status WriteFiles(const fs::path& root, const CheckpointConfig& config,
   status.Update(SyncDirectory(unet));
   status.Update(SyncDirectory(scheduler));
   return status;
-}
-
-bool IsPartOfCheckpoint(const std::string& name) {
-  // Not string_view: gcc 12 under -fsanitize=undefined takes no address here for a constant.
-  static constexpr std::array<const char*, 8> kParts = {
-      kModelIndexName,      kGenerationConfigName, kUNetDirectory,   kSchedulerDirectory,
-      kSchedulerConfigName, kFlatUNetConfig,       kSafetensorsName, kPickledName};
-  return std::find(kParts.begin(), kParts.end(), name) != kParts.end();
 }
 
 // Gives the new directory the old one's files that are no part of a checkpoint, or refuses to

@@ -12,6 +12,8 @@
 #include "absl/flags/usage.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "model/checkpoint/publish_version.h"
 #include "model/training/data/hold_out.h"
 #include "model/training/data/open_dataset.h"
 #include "model/training/network_shape.h"
@@ -26,6 +28,14 @@ ABSL_FLAG(double, held_out, 0.05,
 ABSL_FLAG(std::string, out, "", "directory that receives checkpoint/, state, log and samples");
 ABSL_FLAG(bool, resume, false,
           "go on from the newest whole state in --out; begins where there is none");
+ABSL_FLAG(std::string, publish_to, "",
+          "servers' --model_repository that receives the finished model as its next version; it is "
+          "made if it is not there; empty: none");
+ABSL_FLAG(std::string, publish_name, "",
+          "the model's name there; empty: that of --out's directory");
+ABSL_FLAG(
+    int, keep_published_versions, diffusiond::kDefaultPublishedVersions,
+    "versions that stay there, the newest so many and the pinned one; 0: all, else 2 or more");
 ABSL_FLAG(std::string, device, "cpu", "cpu, cuda or cuda:N");
 ABSL_FLAG(int, threads, 0, "threads on the CPU; 0: one per core");
 
@@ -163,7 +173,30 @@ absl::StatusOr<torch::Device> ParseDevice(const std::string& text) {
       absl::StrCat("--device is \"", text, "\"; it must be cpu, cuda or cuda:N"));
 }
 
-absl::Status Main() {
+absl::StatusOr<PublishOptions> PublishOptionsFromFlags(const std::string& command) {
+  PublishOptions options;
+  options.name = absl::GetFlag(FLAGS_publish_name);
+  if (options.name.empty()) {
+    const std::filesystem::path out = std::filesystem::absolute(absl::GetFlag(FLAGS_out));
+    options.name = (out / "").lexically_normal().parent_path().filename();
+  }
+  options.keep = absl::GetFlag(FLAGS_keep_published_versions);
+  options.training = absl::StrCat("```sh\n", command, "\n```\n");
+  const bool wanted =
+      !absl::GetFlag(FLAGS_publish_to).empty() || !absl::GetFlag(FLAGS_publish_name).empty();
+  if (!wanted) return options;
+  if (absl::Status status = CheckPublishOptions(options); !status.ok()) return status;
+  return options;
+}
+
+absl::Status Publish(const std::filesystem::path& checkpoint, const PublishOptions& options) {
+  const absl::StatusOr<PublishedVersion> published =
+      PublishVersion(absl::GetFlag(FLAGS_publish_to), checkpoint, options);
+  if (published.ok()) std::printf("%s", Describe(*published).c_str());
+  return published.status();
+}
+
+absl::Status Main(const std::string& command) {
   if (absl::GetFlag(FLAGS_data).empty()) return absl::InvalidArgumentError("--data is required");
   if (absl::GetFlag(FLAGS_out).empty()) return absl::InvalidArgumentError("--out is required");
   absl::StatusOr<torch::Device> device = ParseDevice(absl::GetFlag(FLAGS_device));
@@ -172,6 +205,8 @@ absl::Status Main() {
     return absl::InvalidArgumentError(
         absl::StrCat("--held_out is ", share, "; it must be 0 .. 0.5"));
   }
+  const absl::StatusOr<PublishOptions> publish = PublishOptionsFromFlags(command);
+  if (!publish.ok()) return publish.status();
   absl::StatusOr<std::pair<ImageDataset, ImageDataset>> data = OpenData();
   if (!data.ok()) return data.status();
   absl::StatusOr<TrainerOptions> options = OptionsFromFlags(data->first);
@@ -203,7 +238,8 @@ absl::Status Main() {
     std::printf("%s at step %lld: %s\n", g_stop ? "stopped" : "done",
                 static_cast<long long>((*trainer)->step()), (options->out / "checkpoint").c_str());
   }
-  return status;
+  if (!status.ok() || g_stop || absl::GetFlag(FLAGS_publish_to).empty()) return status;
+  return Publish(options->out / "checkpoint", *publish);
 }
 
 }  // namespace
@@ -214,10 +250,11 @@ int main(int argc, char** argv) {
       "trains a diffusion model.\n"
       "  diffusion-train --data=images/ --out=runs/first\n"
       "  diffusion-train --data=images/ --out=runs/first --resume");
+  const std::string command = absl::StrJoin(argv, argv + argc, " ");
   absl::ParseCommandLine(argc, argv);
   absl::Status status;
   try {
-    status = diffusiond::Main();
+    status = diffusiond::Main(command);
   } catch (const std::exception& error) {  // LibTorch's: a device that is not there, no memory.
     status = absl::InternalError(error.what());
   }

@@ -5,7 +5,8 @@ import re
 import shlex
 import subprocess
 
-PROGRAMS = ("diffusiond", "diffusionctl", "diffusion-train", "diffusion-eval")
+PROGRAMS = ("diffusiond", "diffusionctl", "diffusion-train", "diffusion-eval",
+            "diffusion-publish")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -101,6 +101,26 @@ TEST_F(DiffusionTrainTest, TerminationSavesTheStepItStoppedAt) {
   }
 }
 
+TEST_F(DiffusionTrainTest, AFinishedRunIsPublishedOnceAndAStoppedOneNot) {
+  const fs::path repository = directory_ / "models";
+  const std::vector<std::string> flags = {"--publish_to=" + repository.string(), "--resume"};
+  ChildProcess stopped(Command("mine", {flags[0]}));
+  ASSERT_TRUE(stopped.ReadUntil("step 3/24")) << stopped.output();
+  stopped.Signal(SIGTERM);
+  ASSERT_EQ(stopped.Wait(), 0) << stopped.output();
+  EXPECT_FALSE(fs::exists(repository));
+  for (const char* says : {"\npublished as ", "\nalready published as "}) {
+    ChildProcess finished(Command("mine", flags));
+    ASSERT_EQ(finished.Wait(), 0) << finished.output();
+    EXPECT_NE(finished.output().find(says), std::string::npos) << finished.output();
+  }
+  const auto trained = Checkpoint::Open(directory_ / "mine" / "checkpoint");
+  const auto published = Checkpoint::Open(repository / "mine" / "1");
+  ASSERT_TRUE(published.ok()) << published.status();
+  EXPECT_EQ(published->digest(), trained->digest());
+  EXPECT_FALSE(fs::exists(repository / "mine" / "2"));
+}
+
 TEST_F(DiffusionTrainTest, ResumingAnotherRunIsRefused) {
   ChildProcess first(Command("run", {"--steps=2"}));
   ASSERT_EQ(first.Wait(), 0) << first.output();
@@ -138,6 +158,7 @@ TEST_F(DiffusionTrainTest, OptionsThatCannotWorkAreNamed) {
                              {"--keep_checkpoints=0", "keep_checkpoints is "},
                              {"--save_every_minutes=-1", "save_every_minutes is "},
                              {"--on_nan=ignore", "--on_nan"},
+                             {"--publish_name=a/b", "model name 'a/b'"},
                              {"--device=gpu", "--device"}}) {
     ChildProcess process(Command("out", {wrong.flag}));
     EXPECT_EQ(process.Wait(), 2) << wrong.flag << "\n" << process.output();
