@@ -15,8 +15,8 @@ constexpr double kHopelessPart = 0.9;
 
 // Whether a row of this kind can take up the offer.
 bool Fits(size_t kind, const SchedulingPolicy::Offer& offer) {
-  const bool resident = kind >= 2;
-  const int network_rows = static_cast<int>(kind % 2) + 1;
+  const bool resident = kind >= kMaxNetworkRows;
+  const int network_rows = static_cast<int>(kind % kMaxNetworkRows) + 1;
   return network_rows <= offer.capacity && (resident || offer.new_residents > 0);
 }
 

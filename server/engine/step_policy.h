@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/sampling/guidance.h"
 #include "server/engine/backlog.h"
 #include "server/engine/scheduling_policy.h"
 
@@ -75,9 +76,9 @@ class StepPolicy : public SchedulingPolicy {
 
   // Generations whose first waiting row is of one kind, [resident][network_rows - 1]: rows that
   // cannot go now cost nothing to skip.
-  static constexpr size_t kKinds = 4;
+  static constexpr size_t kKinds = 2 * kMaxNetworkRows;
   static size_t Kind(const PolicyRow& row) {
-    return (row.resident ? 2 : 0) + static_cast<size_t>(row.network_rows - 1);
+    return (row.resident ? kMaxNetworkRows : 0) + static_cast<size_t>(row.network_rows - 1);
   }
   struct Line {
     std::set<std::pair<int64_t, uint64_t>> by_key;
