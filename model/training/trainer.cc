@@ -206,7 +206,7 @@ absl::Status Trainer::AfterStep(double gradient_norm) {
   meter_.ResumeClock();
   if (last || Due(state_.step, options_.log_every)) Point(gradient_norm);
   meter_.PauseClock();
-  if (last || Due(state_.step, options_.sample_every)) {
+  if (options_.sample_every > 0 && (last || Due(state_.step, options_.sample_every))) {
     if (absl::Status status = WriteSampleSheet(); !status.ok()) {
       parts_.warn(absl::StrCat("no sample sheet at step ", state_.step, ": ", status.message()));
     }

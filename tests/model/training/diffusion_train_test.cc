@@ -121,6 +121,16 @@ TEST_F(DiffusionTrainTest, AFinishedRunIsPublishedOnceAndAStoppedOneNot) {
   EXPECT_FALSE(fs::exists(repository / "mine" / "2"));
 }
 
+TEST_F(DiffusionTrainTest, FileSizeLimitIsAnErrorNotADeath) {
+  std::vector<std::string> command = Command("limited", {"--steps=2"});
+  command.insert(command.begin(), {"/bin/sh", "-c", "ulimit -f 8; exec \"$0\" \"$@\""});
+  ChildProcess limited(command);
+  EXPECT_EQ(limited.Wait(), 1) << limited.output();
+  EXPECT_NE(limited.output().find("File too large"), std::string::npos) << limited.output();
+  ChildProcess resumed(Command("limited", {"--steps=2", "--resume"}));
+  EXPECT_EQ(resumed.Wait(), 0) << resumed.output();
+}
+
 TEST_F(DiffusionTrainTest, ResumingAnotherRunIsRefused) {
   ChildProcess first(Command("run", {"--steps=2"}));
   ASSERT_EQ(first.Wait(), 0) << first.output();
