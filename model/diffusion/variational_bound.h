@@ -42,6 +42,14 @@ double GaussianKlBits(double mean1, double log_variance1, double mean2, double l
 // Immutable. All in float64.
 class VariationalBound {
  public:
+  struct Step {
+    // Mean of q(x_{t-1} | x_t, x_0) = mean_x0 x_0 + mean_xt x_t (equation 7).
+    double mean_x0, mean_xt;
+    double log_posterior;  // log beta_tilde_t; at t = 0, where that is 0, of t = 1.
+    double log_beta;
+    double log_reverse;  // Of a fixed variance.
+  };
+
   // `betas` as a NoiseSchedule has them: at least one, alpha_bar in (0, 1), the last may be 0.
   VariationalBound(std::span<const double> betas, ReverseVariance variance);
   VariationalBound(std::span<const float> betas, ReverseVariance variance);
@@ -49,6 +57,7 @@ class VariationalBound {
   int64_t num_timesteps() const { return static_cast<int64_t>(alpha_bars_.size()); }
   bool learned() const;
   double alpha_bar(int64_t t) const { return alpha_bars_[static_cast<size_t>(t)]; }
+  const Step& step(int64_t t) const { return steps_[static_cast<size_t>(t)]; }
 
   // x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps (equation 4).
   void Diffuse(int64_t t, std::span<const float> x0, std::span<const float> eps,
@@ -63,13 +72,6 @@ class VariationalBound {
                   std::span<const float> x0_hat, std::span<const float> v = {}) const;
 
  private:
-  struct Step {
-    // Mean of q(x_{t-1} | x_t, x_0) = mean_x0 x_0 + mean_xt x_t (equation 7).
-    double mean_x0, mean_xt;
-    double log_posterior;  // log beta_tilde_t; at t = 0, where that is 0, of t = 1.
-    double log_beta;
-    double log_reverse;  // Of a fixed variance.
-  };
   double ReverseLogVariance(const Step& step, std::span<const float> v, size_t i) const;
 
   ReverseVariance variance_;

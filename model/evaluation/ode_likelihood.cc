@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "model/evaluation/random_streams.h"
-#include "model/sampling/parameterization.h"
+#include "model/diffusion/parameterization.h"
 
 namespace diffusiond {
 namespace {

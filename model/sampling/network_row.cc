@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "model/sampling/parameterization.h"
+#include "model/diffusion/parameterization.h"
 
 namespace diffusiond {
 namespace {

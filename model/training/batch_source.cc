@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <span>
+#include <utility>
 
 #include "model/sampling/philox.h"
 #include "model/sampling/row_noise.h"
@@ -14,13 +15,20 @@ namespace {
 constexpr uint32_t kNoiseStream = 1;
 constexpr uint32_t kDrawStream = 2;
 constexpr uint32_t kHeldOutNoiseStream = 3;
+constexpr uint32_t kStrataStream = 4;
 
 constexpr double kUnit = 1.0 / 4294967296.0;  // 2^-32
 
-void Resize(int64_t count, int64_t elements, TrainingBatch* batch) {
+void Resize(const ImageDataset& data, int64_t count, TrainingBatch* batch) {
+  batch->channels = data.channels;
+  batch->height = data.height;
+  batch->width = data.width;
+  const int64_t elements = batch->channels * batch->height * batch->width;
   batch->images.resize(static_cast<size_t>(count * elements));
   batch->noise.resize(static_cast<size_t>(count * elements));
+  batch->levels.resize(static_cast<size_t>(count));
   batch->timesteps.resize(static_cast<size_t>(count));
+  batch->weights.assign(static_cast<size_t>(count), 1);
   batch->labels.resize(static_cast<size_t>(count));
   batch->indices.resize(static_cast<size_t>(count));
 }
@@ -35,25 +43,34 @@ void CopyImage(const ImageDataset& data, int64_t index, bool flip, std::span<flo
   }
 }
 
+int64_t TimestepAt(double level, int64_t num_train_timesteps) {
+  return static_cast<int64_t>(level * static_cast<double>(num_train_timesteps));
+}
+
 }  // namespace
 
 BatchSource::BatchSource(const ImageDataset* data, const BatchOptions& options)
     : data_(data), options_(options), order_(data->size(), options.seed) {}
 
 void BatchSource::FillRows(int64_t step, int64_t begin, int64_t count, TrainingBatch* batch) {
-  const int64_t elements = int64_t{data_->channels} * data_->height * data_->width;
-  Resize(count, elements, batch);
+  Resize(*data_, count, batch);
   const std::array<uint32_t, 2> key = {static_cast<uint32_t>(options_.seed),
                                        static_cast<uint32_t>(options_.seed >> 32)};
-  const size_t n = static_cast<size_t>(elements);
+  const double first_level =
+      Philox4x32({0, static_cast<uint32_t>(step), 0, kStrataStream}, key)[0] * kUnit;
+  const size_t n = static_cast<size_t>(data_->image_bytes());
   for (int64_t i = begin; i < begin + count; ++i) {
     const size_t at = static_cast<size_t>(i - begin);
     const int64_t index = order_.At(step * options_.batch_size + i);
     batch->indices[at] = index;
     const std::array<uint32_t, 4> draw =
         Philox4x32({0, static_cast<uint32_t>(step), static_cast<uint32_t>(i), kDrawStream}, key);
-    batch->timesteps[at] = static_cast<int64_t>(
-        (uint64_t{draw[0]} * static_cast<uint64_t>(options_.num_train_timesteps)) >> 32);
+    batch->levels[at] = draw[0] * kUnit;
+    if (options_.timestep_sampling == TimestepSampling::kStratified) {
+      const double stratum = static_cast<double>(i) / static_cast<double>(options_.batch_size);
+      batch->levels[at] = std::fmod(first_level + stratum, 1.0);
+    }
+    batch->timesteps[at] = TimestepAt(batch->levels[at], options_.num_train_timesteps);
     const bool flip = options_.flip && (draw[1] & 1) != 0;
     const bool dropped = draw[2] * kUnit < options_.label_dropout;
     const int64_t label = data_->labels.empty() ? 0 : data_->labels[static_cast<size_t>(index)];
@@ -64,19 +81,24 @@ void BatchSource::FillRows(int64_t step, int64_t begin, int64_t count, TrainingB
   }
 }
 
+void DrawByImportance(std::span<const float> history, TrainingBatch* batch) {
+  WeightedTimesteps drawn = DrawByImportance(ImportanceProbabilities(history), batch->levels);
+  batch->timesteps = std::move(drawn.timesteps);
+  batch->weights = std::move(drawn.weights);
+}
+
 void FillHeldOutBatch(const ImageDataset& data, int64_t begin, int64_t count,
                       int64_t num_train_timesteps, uint64_t seed, TrainingBatch* batch) {
-  const int64_t elements = int64_t{data.channels} * data.height * data.width;
-  Resize(count, elements, batch);
-  const size_t n = static_cast<size_t>(elements);
+  Resize(data, count, batch);
+  const size_t n = static_cast<size_t>(data.image_bytes());
   for (int64_t i = 0; i < count; ++i) {
     const size_t at = static_cast<size_t>(i);
     const int64_t index = begin + i;
     batch->indices[at] = index;
     // The golden ratio's multiples fill 0 .. 1 evenly from any start.
     constexpr double kGoldenRatio = 0.61803398874989485;
-    const double u = std::fmod((static_cast<double>(index) + 0.5) * kGoldenRatio, 1.0);
-    batch->timesteps[at] = static_cast<int64_t>(u * static_cast<double>(num_train_timesteps));
+    batch->levels[at] = std::fmod((static_cast<double>(index) + 0.5) * kGoldenRatio, 1.0);
+    batch->timesteps[at] = TimestepAt(batch->levels[at], num_train_timesteps);
     batch->labels[at] = data.labels.empty() ? 0 : data.labels[static_cast<size_t>(index)];
     CopyImage(data, index, false, std::span(batch->images).subspan(at * n, n));
     FillRowNoise(seed, static_cast<uint32_t>(index), 0, std::span(batch->noise).subspan(at * n, n),

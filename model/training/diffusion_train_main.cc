@@ -17,6 +17,7 @@
 #include "model/training/data/hold_out.h"
 #include "model/training/data/open_dataset.h"
 #include "model/training/network_shape.h"
+#include "model/training/objective_flags.h"
 #include "model/training/trainer.h"
 
 ABSL_FLAG(std::string, data, "", "training images: idx, CIFAR-10 binary, or a folder of PNG/JPEG");
@@ -48,11 +49,6 @@ ABSL_FLAG(int64_t, attention_head_dim, 32, "channels of one attention head");
 ABSL_FLAG(int64_t, norm_num_groups, 8,
           "groups of group normalisation; divides every channel count");
 ABSL_FLAG(double, dropout, 0, "dropout inside residual blocks, 0 .. 1");
-
-ABSL_FLAG(std::string, prediction_type, "epsilon", "epsilon, sample, v_prediction or score");
-ABSL_FLAG(std::string, beta_schedule, "linear",
-          "linear, scaled_linear, squaredcos_cap_v2 or sigmoid");
-ABSL_FLAG(int64_t, num_train_timesteps, 1000, "T");
 
 ABSL_FLAG(int64_t, steps, 10000, "optimiser steps");
 ABSL_FLAG(int64_t, batch_size, 64, "images a step");
@@ -120,9 +116,8 @@ absl::StatusOr<TrainerOptions> OptionsFromFlags(const ImageDataset& data) {
   shape.null_class = absl::GetFlag(FLAGS_label_dropout) > 0;
   TrainerOptions options;
   if (absl::Status status = DescribeModel(shape, data, &options.model); !status.ok()) return status;
-  options.model.scheduler.prediction_type = absl::GetFlag(FLAGS_prediction_type);
-  options.model.scheduler.beta_schedule = absl::GetFlag(FLAGS_beta_schedule);
-  options.model.scheduler.num_train_timesteps = absl::GetFlag(FLAGS_num_train_timesteps);
+  options.model.scheduler = SchedulerFromFlags();
+  options.objective = ObjectiveFromFlags();
   options.model.generation =
       GenerationDefaults{.sampler = absl::GetFlag(FLAGS_sampler),
                          .steps = static_cast<int>(absl::GetFlag(FLAGS_sampler_steps)),

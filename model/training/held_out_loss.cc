@@ -13,7 +13,9 @@ double HeldOutLoss(const Objective& objective, const UNet& network, const ImageD
   for (int64_t begin = 0; begin < count; begin += options.batch_size) {
     FillHeldOutBatch(data, begin, std::min(options.batch_size, count - begin),
                      options.num_train_timesteps, options.seed, &batch);
-    sum += objective.LossPerImage(network, batch).sum().item<double>();
+    sum += objective.LossPerImage(network, batch, network.parameters().front().device())
+               .sum()
+               .item<double>();
   }
   return sum / static_cast<double>(count);
 }

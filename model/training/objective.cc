@@ -1,5 +1,7 @@
 #include "model/training/objective.h"
 
+#include "model/training/denoising_objective.h"
+
 namespace diffusiond {
 namespace {
 
@@ -12,34 +14,30 @@ torch::Tensor FromHost(const std::vector<T>& values, at::IntArrayRef sizes, torc
 
 }  // namespace
 
-Objective::Objective(const NoiseSchedule& schedule, PredictionType prediction, torch::Device device)
-    : prediction_(prediction), device_(device) {
-  const torch::Tensor alpha_bar =
-      torch::tensor(schedule.alphas_cumprod(), torch::kFloat32).to(torch::kFloat64);
-  signal_ = torch::sqrt(alpha_bar).to(torch::kFloat32).to(device);
-  noise_ = torch::sqrt(1 - alpha_bar).to(torch::kFloat32).to(device);
+DeviceBatch ToDevice(const TrainingBatch& batch, torch::Device device) {
+  const int64_t count = batch.size();
+  const std::vector<int64_t> sizes = {count, batch.channels, batch.height, batch.width};
+  return {FromHost(batch.images, sizes, torch::kFloat32, device),
+          FromHost(batch.noise, sizes, torch::kFloat32, device),
+          FromHost(batch.levels, {count}, torch::kFloat64, device),
+          FromHost(batch.timesteps, {count}, torch::kInt64, device),
+          FromHost(batch.labels, {count}, torch::kInt64, device)};
 }
 
-torch::Tensor Objective::LossPerImage(const UNet& network, const TrainingBatch& batch) const {
-  const UNetConfig& config = network.config();
-  const int64_t count = static_cast<int64_t>(batch.timesteps.size());
-  const std::vector<int64_t> sizes = {count, config.in_channels, config.sample_height,
-                                      config.sample_width};
-  const torch::Tensor x0 = FromHost(batch.images, sizes, torch::kFloat32, device_);
-  const torch::Tensor eps = FromHost(batch.noise, sizes, torch::kFloat32, device_);
-  const torch::Tensor t = FromHost(batch.timesteps, {count}, torch::kInt64, device_);
-  const torch::Tensor labels = FromHost(batch.labels, {count}, torch::kInt64, device_);
-  const torch::Tensor signal = signal_.index_select(0, t).view({count, 1, 1, 1});
-  const torch::Tensor noise = noise_.index_select(0, t).view({count, 1, 1, 1});
+torch::Tensor Objective::LossPerImage(const UNet& network, const TrainingBatch& batch,
+                                      torch::Device device) const {
+  return LossPerImage(
+      [&network](const torch::Tensor& x, const torch::Tensor& t, const torch::Tensor& labels) {
+        return network.Forward(x, t, labels);
+      },
+      ToDevice(batch, device));
+}
 
-  const torch::Tensor output = network.Forward(signal * x0 + noise * eps, t, labels);
-  torch::Tensor target = eps;
-  if (prediction_ == PredictionType::kSample) target = x0;
-  if (prediction_ == PredictionType::kVelocity) target = signal * eps - noise * x0;
-  if (prediction_ == PredictionType::kScore) {
-    return (noise * output + eps).square().flatten(1).mean(1);
-  }
-  return torch::mse_loss(output, target, at::Reduction::None).flatten(1).mean(1);
+absl::StatusOr<std::unique_ptr<const Objective>> MakeObjective(const SchedulerConfig& scheduler,
+                                                               const ObjectiveOptions& options,
+                                                               torch::Device device) {
+  if (absl::Status status = Validate(options, scheduler); !status.ok()) return status;
+  return MakeDenoisingObjective(scheduler, options, device);
 }
 
 }  // namespace diffusiond

@@ -1,32 +1,50 @@
-// What the network is trained to do: L_simple, and the targets it can be stated in.
+// What the network is trained to do: one interface, one file an objective.
 #ifndef DIFFUSIOND_MODEL_TRAINING_OBJECTIVE_H_
 #define DIFFUSIOND_MODEL_TRAINING_OBJECTIVE_H_
 
 #include <torch/torch.h>
 
-#include "model/diffusion/noise_schedule.h"
+#include <functional>
+#include <memory>
+
+#include "absl/status/statusor.h"
 #include "model/training/batch_source.h"
+#include "model/training/objective_options.h"
 #include "model/unet/unet.h"
 
 namespace diffusiond {
 
-// DDPM's objective (Ho et al. 2020, equation 14): the network sees
-// x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps and t, and predicts eps, x_0,
-// v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0 or the score, -eps / sqrt(1 - alpha_bar_t).
+// A TrainingBatch where the network is.
+struct DeviceBatch {
+  torch::Tensor x0, eps;    // [B, C, H, W].
+  torch::Tensor levels;     // [B] float64.
+  torch::Tensor timesteps;  // [B] int64.
+  torch::Tensor labels;     // [B] int64.
+};
+DeviceBatch ToDevice(const TrainingBatch& batch, torch::Device device);
+
+// x [B, C, H, W], timesteps [B], labels [B] -> [B, output channels, H, W].
+using NetworkFunction = std::function<torch::Tensor(
+    const torch::Tensor& x, const torch::Tensor& timesteps, const torch::Tensor& labels)>;
+
 // Immutable.
 class Objective {
  public:
-  Objective(const NoiseSchedule& schedule, PredictionType prediction, torch::Device device);
+  virtual ~Objective() = default;
 
-  // Mean squared error over the pixels of each image -> [B], differentiable; the score's times
-  // 1 - alpha_bar_t, so that it is epsilon's (Song et al. 2021, equation 7).
-  torch::Tensor LossPerImage(const UNet& network, const TrainingBatch& batch) const;
+  // [B], differentiable; without the batch's weights, which make importance sampling unbiased.
+  virtual torch::Tensor LossPerImage(const NetworkFunction& network,
+                                     const DeviceBatch& batch) const = 0;
 
- private:
-  PredictionType prediction_;
-  torch::Device device_;
-  torch::Tensor signal_, noise_;  // [T]: sqrt(alpha_bar), sqrt(1 - alpha_bar).
+  // Of a U-Net on `device`.
+  torch::Tensor LossPerImage(const UNet& network, const TrainingBatch& batch,
+                             torch::Device device) const;
 };
+
+// The one that `options` and the model say. INVALID_ARGUMENT as Validate, or as LossWeights.
+absl::StatusOr<std::unique_ptr<const Objective>> MakeObjective(const SchedulerConfig& scheduler,
+                                                               const ObjectiveOptions& options,
+                                                               torch::Device device);
 
 }  // namespace diffusiond
 

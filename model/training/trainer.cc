@@ -15,6 +15,15 @@
 namespace diffusiond {
 namespace {
 
+constexpr char kLossHistoryName[] = "loss_history";
+
+// Empty unless timesteps are drawn by it.
+std::span<float> LossHistory(TrainingState* state) {
+  const auto found = state->extra.find(kLossHistoryName);
+  if (found == state->extra.end()) return {};
+  return {found->second.data_ptr<float>(), static_cast<size_t>(found->second.numel())};
+}
+
 bool Due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
 std::shared_ptr<UNet> NewNetwork(const TrainerOptions& options, torch::Device device) {
@@ -42,12 +51,12 @@ absl::Status SaveWeights(const std::filesystem::path& path, const CheckpointConf
 }  // namespace
 
 Trainer::Trainer(TrainerOptions options, TrainerParts parts, ModelSchedule schedule,
-                 std::string fingerprint, std::unique_ptr<RunDirectory> directory,
-                 std::unique_ptr<ProgressLog> log)
+                 std::unique_ptr<const Objective> objective, std::string fingerprint,
+                 std::unique_ptr<RunDirectory> directory, std::unique_ptr<ProgressLog> log)
     : options_(std::move(options)),
       parts_(std::move(parts)),
       schedule_(std::move(schedule)),
-      objective_(schedule_.schedule, schedule_.prediction_type, parts_.device),
+      objective_(std::move(objective)),
       fingerprint_(std::move(fingerprint)),
       directory_(std::move(directory)),
       log_(std::move(log)),
@@ -61,12 +70,18 @@ Trainer::Trainer(TrainerOptions options, TrainerParts parts, ModelSchedule sched
   state_.first_moment = torch::zeros_like(state_.parameters);
   state_.second_moment = torch::zeros_like(state_.parameters);
   gradient_ = FlattenGradients(network_.get());
+  if (options_.objective.timestep_sampling == "importance") {
+    state_.extra[kLossHistoryName] =
+        torch::tensor(EmptyLossHistory(options_.model.scheduler.num_train_timesteps));
+  }
 }
 
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(TrainerOptions options, TrainerParts parts,
                                                          bool resume) {
   if (absl::Status status = Validate(options); !status.ok()) return status;
-  if (absl::Status status = CheckTrainable(options.model.scheduler); !status.ok()) return status;
+  absl::StatusOr<std::unique_ptr<const Objective>> objective =
+      MakeObjective(options.model.scheduler, options.objective, parts.device);
+  if (!objective.ok()) return objective.status();
   absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(options.model.scheduler);
   if (!schedule.ok()) return schedule.status();
   if (absl::StatusOr<SamplingPlan> plan = CompilePlan(*schedule, options.sampling); !plan.ok()) {
@@ -85,9 +100,9 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(TrainerOptions options,
   absl::StatusOr<std::unique_ptr<ProgressLog>> log = ProgressLog::Open((*directory)->log());
   if (!log.ok()) return log.status();
   parts.sinks.push_back(log->get());
-  std::unique_ptr<Trainer> trainer(new Trainer(std::move(options), std::move(parts),
-                                               *std::move(schedule), *std::move(fingerprint),
-                                               *std::move(directory), *std::move(log)));
+  std::unique_ptr<Trainer> trainer(
+      new Trainer(std::move(options), std::move(parts), *std::move(schedule), *std::move(objective),
+                  *std::move(fingerprint), *std::move(directory), *std::move(log)));
   if (absl::Status status = trainer->Resume(); !status.ok()) return status;
   return trainer;
 }
@@ -110,9 +125,9 @@ absl::Status Trainer::Resume() {
                                             " saved states none is whole; to begin ",
                                             "anew, give another --out or remove them"));
   }
-  training_step_ =
-      std::make_unique<TrainingStep>(options_, parts_.train, &objective_, network_.get(), gradient_,
-                                     state_.step, parts_.loss_hook);
+  training_step_ = std::make_unique<TrainingStep>(options_, parts_.train, objective_.get(),
+                                                  network_.get(), gradient_, state_.step,
+                                                  LossHistory(&state_), parts_.loss_hook);
   return absl::OkStatus();
 }
 
@@ -197,7 +212,7 @@ absl::Status Trainer::AfterStep(double gradient_norm) {
   meter_.PauseClock();
   if (evaluate) {
     meter_.SetHeldOutLoss(
-        HeldOutLoss(objective_, *ema_, *parts_.held_out,
+        HeldOutLoss(*objective_, *ema_, *parts_.held_out,
                     {.images = options_.held_out_images,
                      .batch_size = options_.batch_size,
                      .num_train_timesteps = schedule_.schedule.num_train_timesteps(),

@@ -64,8 +64,8 @@ class Trainer {
 
  private:
   Trainer(TrainerOptions options, TrainerParts parts, ModelSchedule schedule,
-          std::string fingerprint, std::unique_ptr<RunDirectory> directory,
-          std::unique_ptr<ProgressLog> log);
+          std::unique_ptr<const Objective> objective, std::string fingerprint,
+          std::unique_ptr<RunDirectory> directory, std::unique_ptr<ProgressLog> log);
 
   absl::Status Resume();
   absl::Status Step();
@@ -77,7 +77,7 @@ class Trainer {
   const TrainerOptions options_;
   const TrainerParts parts_;
   const ModelSchedule schedule_;
-  const Objective objective_;
+  const std::unique_ptr<const Objective> objective_;
   const std::string fingerprint_;
   const std::unique_ptr<RunDirectory> directory_;
   const std::unique_ptr<ProgressLog> log_;

@@ -41,7 +41,9 @@ absl::Status Validate(const TrainerOptions& options) {
           range.field, " is ", range.value, "; it must be ", range.least, " .. ", range.most));
     }
   }
-  return Validate(options.model);
+  absl::Status status = Validate(options.model);
+  status.Update(Validate(options.objective, options.model.scheduler));
+  return status;
 }
 
 absl::StatusOr<std::string> RunFingerprint(const TrainerOptions& options,
@@ -50,12 +52,12 @@ absl::StatusOr<std::string> RunFingerprint(const TrainerOptions& options,
   if (!unet.ok()) return unet.status();
   absl::StatusOr<std::string> scheduler = FormatSchedulerConfig(options.model.scheduler);
   if (!scheduler.ok()) return scheduler.status();
-  const std::string text =
-      absl::StrCat(*unet, *scheduler, train.digest, " steps ", options.steps, " batch ",
-                   options.batch_size, " seed ", options.seed, " lr ", options.learning_rate,
-                   " warmup ", options.warmup_steps, " cosine ", options.cosine_decay, " decay ",
-                   options.weight_decay, " clip ", options.clip_grad_norm, " ema ",
-                   options.ema_decay, " dropout ", options.label_dropout, " flip ", options.flip);
+  const std::string text = absl::StrCat(
+      *unet, *scheduler, train.digest, " steps ", options.steps, " batch ", options.batch_size,
+      " seed ", options.seed, " lr ", options.learning_rate, " warmup ", options.warmup_steps,
+      " cosine ", options.cosine_decay, " decay ", options.weight_decay, " clip ",
+      options.clip_grad_norm, " ema ", options.ema_decay, " dropout ", options.label_dropout,
+      " flip ", options.flip, Describe(options.objective));
   return Sha256Hex(text);
 }
 
@@ -63,6 +65,8 @@ BatchOptions MakeBatchOptions(const TrainerOptions& options) {
   BatchOptions batch;
   batch.batch_size = options.batch_size;
   batch.num_train_timesteps = options.model.scheduler.num_train_timesteps;
+  batch.timestep_sampling =
+      ParseTimestepSampling(options.objective.timestep_sampling).value_or(batch.timestep_sampling);
   batch.seed = options.seed;
   batch.flip = options.flip;
   if (options.model.null_class_id.has_value()) {

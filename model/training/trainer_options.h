@@ -14,6 +14,7 @@
 #include "model/training/batch_source.h"
 #include "model/training/data/dataset.h"
 #include "model/training/non_finite_guard.h"
+#include "model/training/objective_options.h"
 
 namespace diffusiond {
 
@@ -32,6 +33,7 @@ struct TrainerOptions {
   double ema_decay = 0.9999;
   double label_dropout = 0.1;  // Ignored without a null class.
   bool flip = false;
+  ObjectiveOptions objective;
 
   OnNonFinite on_nan = OnNonFinite::kStop;
   int64_t max_skipped_steps = 100;  // Of a run, with kSkip; one more ends it.

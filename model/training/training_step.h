@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -37,9 +38,11 @@ class TrainingStep {
   using LossHook = std::function<torch::Tensor(int64_t step, const torch::Tensor& losses)>;
 
   // The network's parameters have gradients that are views of `gradient`. What is pointed to must
-  // outlive this. `first_step`: steps done before.
+  // outlive this. `first_step`: steps done before. `loss_history`: of timestep_sampling.h, which
+  // says where to train and takes up each finite step's losses; empty: not kept.
   TrainingStep(const TrainerOptions& options, const ImageDataset* train, const Objective* objective,
-               UNet* network, torch::Tensor gradient, int64_t first_step, LossHook hook);
+               UNet* network, torch::Tensor gradient, int64_t first_step,
+               std::span<float> loss_history, LossHook hook);
 
   // The gradient of the mean loss of the next step's batch; on return `gradient` holds it.
   StepOutcome Next();
@@ -49,6 +52,7 @@ class TrainingStep {
   const Objective* const objective_;
   UNet* const network_;
   const torch::Tensor gradient_;
+  const std::span<float> loss_history_;
   const LossHook hook_;
   int64_t step_;  // The next one's batch, counted from 0.
   BatchSource source_;

@@ -146,13 +146,14 @@ absl::Status RunSamplesCommand() {
   if (!train.ok()) return train.status();
   absl::StatusOr<ImageDataset> test = OpenSplit(config, DatasetSplit::kTest, 0);
   if (!test.ok()) return test.status();
-  if (absl::Status status = CheckTrainable(config.scheduler); !status.ok()) return status;
   absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(config.scheduler);
   if (!schedule.ok()) return schedule.status();
   nlohmann::json report = {{"checkpoint_digest", checkpoint->digest()}};
-  const Objective objective(schedule->schedule, schedule->prediction_type, torch::kCPU);
+  absl::StatusOr<std::unique_ptr<const Objective>> objective =
+      MakeObjective(config.scheduler, ObjectiveOptions(), torch::kCPU);
+  if (!objective.ok()) return objective.status();
   for (const LevelLoss& level :
-       LossByLevel(**network, objective, *test, schedule->schedule.num_train_timesteps(), 10)) {
+       LossByLevel(**network, **objective, *test, schedule->schedule.num_train_timesteps(), 10)) {
     absl::PrintF("t %4d .. %4d  held-out loss %.5f +- %.5f\n", level.first_timestep,
                  level.last_timestep, level.loss, level.standard_error);
     report["held_out_loss"].push_back({{"first_timestep", level.first_timestep},

@@ -85,6 +85,64 @@ TEST(BatchSourceTest, FlipsAndLabelDropoutComeAtTheirRates) {
   for (int count : timesteps) EXPECT_NEAR(count, 100, 50);
 }
 
+TEST(BatchSourceTest, StratifiedTimestepsFallOneIntoEachStratum) {
+  const ImageDataset data = TwoPixelImages(30);
+  BatchOptions options = Options();
+  options.timestep_sampling = TimestepSampling::kStratified;
+  BatchSource source(&data, options);
+  TrainingBatch batch;
+  std::set<int64_t> first;
+  for (int64_t step = 0; step < 20; ++step) {
+    source.Fill(step, &batch);
+    std::set<int64_t> deciles;
+    for (int64_t t : batch.timesteps) deciles.insert(t / 10);
+    EXPECT_EQ(deciles.size(), 10u);
+    first.insert(batch.timesteps[0]);
+  }
+  EXPECT_GT(first.size(), 10u);  // Each step begins elsewhere.
+}
+
+TEST(BatchSourceTest, PartsOfABatchAreTheBatch) {
+  const ImageDataset data = TwoPixelImages(25);
+  for (const TimestepSampling sampling :
+       {TimestepSampling::kUniform, TimestepSampling::kStratified}) {
+    BatchOptions options = Options();
+    options.timestep_sampling = sampling;
+    BatchSource source(&data, options);
+    TrainingBatch whole, part;
+    source.Fill(3, &whole);
+    for (int64_t begin = 0; begin < 10; begin += 5) {
+      source.FillRows(3, begin, 5, &part);
+      ASSERT_EQ(part.size(), 5);
+      for (size_t i = 0; i < 5; ++i) {
+        const size_t at = static_cast<size_t>(begin) + i;
+        EXPECT_EQ(part.levels[i], whole.levels[at]);
+        EXPECT_EQ(part.timesteps[i], whole.timesteps[at]);
+        EXPECT_EQ(part.noise[2 * i], whole.noise[2 * at]);
+        EXPECT_EQ(part.images[2 * i], whole.images[2 * at]);
+      }
+    }
+  }
+}
+
+TEST(BatchSourceTest, ImportanceChangesTimestepsAndWeightsAlone) {
+  const ImageDataset data = TwoPixelImages(30);
+  BatchSource source(&data, Options());
+  TrainingBatch before, after;
+  source.Fill(2, &before);
+  source.Fill(2, &after);
+  std::vector<float> history = EmptyLossHistory(100);
+  DrawByImportance(history, &after);
+  EXPECT_EQ(after.timesteps, before.timesteps);  // Nothing is known yet.
+  for (size_t i = 0; i < history.size(); ++i) history[i] = i < history.size() / 2 ? 9 : 1;
+  DrawByImportance(history, &after);
+  EXPECT_NE(after.timesteps, before.timesteps);
+  EXPECT_EQ(after.noise, before.noise);
+  for (size_t i = 0; i < 10; ++i) {
+    EXPECT_NEAR(after.weights[i], after.timesteps[i] < 50 ? 1 / 1.8 : 1 / 0.2, 0.05);
+  }
+}
+
 TEST(BatchSourceTest, HeldOutTimestepsCoverTheRangeEvenly) {
   const ImageDataset data = TwoPixelImages(200);
   TrainingBatch batch;

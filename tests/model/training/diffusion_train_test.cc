@@ -62,29 +62,39 @@ class DiffusionTrainTest : public testing::Test {
     return std::string(std::istreambuf_iterator<char>(file), {});
   }
 
+  void ExpectSameWeightsAfterAKill(std::vector<std::string> more) {
+    ChildProcess whole(Command("whole", more));
+    ASSERT_EQ(whole.Wait(), 0) << whole.output();
+
+    ChildProcess killed(Command("killed", more));
+    ASSERT_TRUE(killed.ReadUntil("step 13/24")) << killed.output();
+    killed.Signal(SIGKILL);
+    ASSERT_EQ(killed.Wait(), -SIGKILL);
+    more.push_back("--resume");
+    ChildProcess resumed(Command("killed", more));
+    ASSERT_EQ(resumed.Wait(), 0) << resumed.output();
+    EXPECT_NE(resumed.output().find("from step 1"), std::string::npos) << resumed.output();
+
+    const std::string expected = StateBytes("whole");
+    EXPECT_FALSE(expected.empty());
+    EXPECT_EQ(StateBytes("killed"), expected);
+    auto a = Checkpoint::Open(directory_ / "whole" / "checkpoint");
+    auto b = Checkpoint::Open(directory_ / "killed" / "checkpoint");
+    ASSERT_TRUE(a.ok()) << a.status();
+    ASSERT_TRUE(b.ok()) << b.status();
+    EXPECT_EQ(a->digest(), b->digest());
+  }
+
   fs::path directory_;
 };
 
 TEST_F(DiffusionTrainTest, KilledAndResumedRunEndsWithTheSameWeights) {
-  ChildProcess whole(Command("whole"));
-  ASSERT_EQ(whole.Wait(), 0) << whole.output();
+  ExpectSameWeightsAfterAKill({});
+}
 
-  ChildProcess killed(Command("killed"));
-  ASSERT_TRUE(killed.ReadUntil("step 13/24")) << killed.output();
-  killed.Signal(SIGKILL);
-  ASSERT_EQ(killed.Wait(), -SIGKILL);
-  ChildProcess resumed(Command("killed", {"--resume"}));
-  ASSERT_EQ(resumed.Wait(), 0) << resumed.output();
-  EXPECT_NE(resumed.output().find("from step 1"), std::string::npos) << resumed.output();
-
-  const std::string expected = StateBytes("whole");
-  EXPECT_FALSE(expected.empty());
-  EXPECT_EQ(StateBytes("killed"), expected);
-  auto a = Checkpoint::Open(directory_ / "whole" / "checkpoint");
-  auto b = Checkpoint::Open(directory_ / "killed" / "checkpoint");
-  ASSERT_TRUE(a.ok()) << a.status();
-  ASSERT_TRUE(b.ok()) << b.status();
-  EXPECT_EQ(a->digest(), b->digest());
+TEST_F(DiffusionTrainTest, WhatTimestepsAreDrawnByIsResumedToo) {
+  ExpectSameWeightsAfterAKill(
+      {"--timestep_sampling=importance", "--num_train_timesteps=3", "--loss_weight=bound"});
 }
 
 TEST_F(DiffusionTrainTest, TerminationSavesTheStepItStoppedAt) {
@@ -161,6 +171,10 @@ TEST_F(DiffusionTrainTest, OptionsThatCannotWorkAreNamed) {
                              {"--channels=8,16,16,16,16", "sample_size"},
                              {"--prediction_type=noise", "prediction_type"},
                              {"--beta_schedule=square", "beta_schedule"},
+                             {"--loss_weight=p2", "loss_weight"},
+                             {"--min_snr_gamma=-1", "min_snr_gamma is -1"},
+                             {"--timestep_sampling=sobol", "timestep_sampling"},
+                             {"--variance_type=wide", "variance_type"},
                              {"--steps=0", "steps is "},
                              {"--batch_size=0", "batch_size is "},
                              {"--ema_decay=1.5", "ema_decay is "},

@@ -8,9 +8,6 @@
 #include <iterator>
 #include <string>
 
-#include "model/training/batch_source.h"
-#include "model/training/objective.h"
-
 namespace diffusiond {
 namespace {
 
@@ -126,46 +123,6 @@ TEST_F(TrainingStateTest, AnyDamageIsSeenAndChangesNothing) {
     TrainingState loaded = Zeros(10);
     EXPECT_EQ(LoadTrainingState(path_, "run a", &loaded).code(), absl::StatusCode::kDataLoss)
         << size << " bytes";
-  }
-}
-
-UNetConfig TinyConfig() {
-  UNetConfig config;
-  config.sample_height = config.sample_width = 8;
-  config.in_channels = config.out_channels = 1;
-  config.block_out_channels = {8, 8};
-  config.layers_per_block = 1;
-  config.down_block_types = {"DownBlock2D", "DownBlock2D"};
-  config.up_block_types = {"UpBlock2D", "UpBlock2D"};
-  config.norm_num_groups = 4;
-  return config;
-}
-
-// A network that starts by predicting zero has the mean square of its target as loss.
-TEST(ObjectiveTest, LossOfAZeroPredictionIsTheTargetsMeanSquare) {
-  auto schedule = NoiseSchedule::Create(SchedulerConfig{});
-  ASSERT_TRUE(schedule.ok());
-  UNet network(TinyConfig());
-  network.ResetParameters(1);
-  TrainingBatch batch;
-  batch.timesteps = {0, 500, 999};
-  batch.labels = {0, 0, 0};
-  torch::manual_seed(5);
-  const torch::Tensor x0 = torch::rand({3, 64}) * 2 - 1, eps = torch::randn({3, 64});
-  batch.images.assign(x0.data_ptr<float>(), x0.data_ptr<float>() + x0.numel());
-  batch.noise.assign(eps.data_ptr<float>(), eps.data_ptr<float>() + eps.numel());
-  for (PredictionType type : {PredictionType::kEpsilon, PredictionType::kSample,
-                              PredictionType::kVelocity, PredictionType::kScore}) {
-    const torch::Tensor loss = Objective(*schedule, type, torch::kCPU).LossPerImage(network, batch);
-    for (int64_t i = 0; i < 3; ++i) {
-      const double a = schedule->alpha_bar(batch.timesteps[static_cast<size_t>(i)]);
-      torch::Tensor target = eps[i];  // The score's error is weighted to be epsilon's.
-      if (type == PredictionType::kSample) target = x0[i];
-      if (type == PredictionType::kVelocity) {
-        target = std::sqrt(a) * eps[i] - std::sqrt(1 - a) * x0[i];
-      }
-      EXPECT_NEAR(loss[i].item<double>(), target.square().mean().item<double>(), 1e-5);
-    }
   }
 }
 

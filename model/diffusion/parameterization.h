@@ -1,6 +1,6 @@
 // D and epsilon as linear functions of the network's input x_t and output F.
-#ifndef DIFFUSIOND_MODEL_SAMPLING_PARAMETERIZATION_H_
-#define DIFFUSIOND_MODEL_SAMPLING_PARAMETERIZATION_H_
+#ifndef DIFFUSIOND_MODEL_DIFFUSION_PARAMETERIZATION_H_
+#define DIFFUSIOND_MODEL_DIFFUSION_PARAMETERIZATION_H_
 
 #include <cmath>
 
@@ -33,4 +33,4 @@ inline Parameterization Parameterize(PredictionType type, double alpha_bar) {
 
 }  // namespace diffusiond
 
-#endif  // DIFFUSIOND_MODEL_SAMPLING_PARAMETERIZATION_H_
+#endif  // DIFFUSIOND_MODEL_DIFFUSION_PARAMETERIZATION_H_

@@ -1,0 +1,21 @@
+// DDPM's objective (Ho et al. 2020, algorithm 1): the network sees
+// x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps and t, and predicts eps, x_0,
+// v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0 or the score, -eps / sqrt(1 - alpha_bar_t).
+// The loss is w_t times the mean squared error, w_t as loss_weights.h has it.
+#ifndef DIFFUSIOND_MODEL_TRAINING_DENOISING_OBJECTIVE_H_
+#define DIFFUSIOND_MODEL_TRAINING_DENOISING_OBJECTIVE_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "model/training/objective.h"
+
+namespace diffusiond {
+
+// `options` and `scheduler` must fit (Validate).
+absl::StatusOr<std::unique_ptr<const Objective>> MakeDenoisingObjective(
+    const SchedulerConfig& scheduler, const ObjectiveOptions& options, torch::Device device);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_TRAINING_DENOISING_OBJECTIVE_H_

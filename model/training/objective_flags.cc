@@ -1,0 +1,43 @@
+#include "model/training/objective_flags.h"
+
+#include <string>
+
+#include "absl/flags/flag.h"
+
+ABSL_FLAG(std::string, prediction_type, "epsilon", "epsilon, sample, v_prediction or score");
+ABSL_FLAG(std::string, beta_schedule, "linear",
+          "linear, scaled_linear, squaredcos_cap_v2 or sigmoid");
+ABSL_FLAG(int64_t, num_train_timesteps, 1000, "T");
+ABSL_FLAG(std::string, variance_type, "fixed_small",
+          "the reverse variance that --loss_weight=bound and the served model take: fixed_small or "
+          "fixed_large");
+ABSL_FLAG(
+    std::string, loss_weight, "unit",
+    "how much each noise level counts: unit (1 on the error of what is predicted), simple (1 "
+    "on epsilon's), bound (the variational bound), vdm (SNR(t-1) - SNR(t) on x_0's) or min_snr "
+    "(min(SNR, --min_snr_gamma) on x_0's)");
+ABSL_FLAG(double, min_snr_gamma, 5, "of --loss_weight=min_snr");
+ABSL_FLAG(std::string, timestep_sampling, "uniform",
+          "uniform, stratified (evenly over each batch) or importance (by the losses so far; for "
+          "--loss_weight=bound)");
+
+namespace diffusiond {
+
+SchedulerConfig SchedulerFromFlags() {
+  SchedulerConfig config;
+  config.prediction_type = absl::GetFlag(FLAGS_prediction_type);
+  config.beta_schedule = absl::GetFlag(FLAGS_beta_schedule);
+  config.num_train_timesteps = absl::GetFlag(FLAGS_num_train_timesteps);
+  config.variance_type = absl::GetFlag(FLAGS_variance_type);
+  return config;
+}
+
+ObjectiveOptions ObjectiveFromFlags() {
+  ObjectiveOptions options;
+  options.weight.name = absl::GetFlag(FLAGS_loss_weight);
+  options.weight.min_snr_gamma = absl::GetFlag(FLAGS_min_snr_gamma);
+  options.timestep_sampling = absl::GetFlag(FLAGS_timestep_sampling);
+  return options;
+}
+
+}  // namespace diffusiond

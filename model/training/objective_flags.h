@@ -1,0 +1,15 @@
+// diffusion-train's flags of the objective and of the noise schedule it is stated in.
+#ifndef DIFFUSIOND_MODEL_TRAINING_OBJECTIVE_FLAGS_H_
+#define DIFFUSIOND_MODEL_TRAINING_OBJECTIVE_FLAGS_H_
+
+#include "model/diffusion/scheduler_config.h"
+#include "model/training/objective_options.h"
+
+namespace diffusiond {
+
+SchedulerConfig SchedulerFromFlags();
+ObjectiveOptions ObjectiveFromFlags();
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_TRAINING_OBJECTIVE_FLAGS_H_

@@ -1,0 +1,29 @@
+// What a network is trained to do, as a user chooses it; README.md has the table of choices.
+#ifndef DIFFUSIOND_MODEL_TRAINING_OBJECTIVE_OPTIONS_H_
+#define DIFFUSIOND_MODEL_TRAINING_OBJECTIVE_OPTIONS_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "model/diffusion/loss_weights.h"
+#include "model/diffusion/scheduler_config.h"
+
+namespace diffusiond {
+
+struct ObjectiveOptions {
+  LossWeighting weight;
+  std::string timestep_sampling = "uniform";  // See timestep_sampling.h.
+
+  friend bool operator==(const ObjectiveOptions&, const ObjectiveOptions&) = default;
+};
+
+// OK if every field is in range and they fit together and the model; else names the field, its
+// value and what would do.
+absl::Status Validate(const ObjectiveOptions& options, const SchedulerConfig& scheduler);
+
+// What it changes of a run, for the run's fingerprint; empty for the defaults.
+std::string Describe(const ObjectiveOptions& options);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_TRAINING_OBJECTIVE_OPTIONS_H_
