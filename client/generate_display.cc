@@ -77,6 +77,9 @@ std::vector<std::string> DescribeRequest(const v1::Accepted& accepted) {
   if (parameters.guidance_scale() != 1) {
     words.push_back(absl::StrCat("guidance ", parameters.guidance_scale()));
   }
+  if (parameters.has_classifier_scale()) {
+    words.push_back(absl::StrCat("classifier guidance ", parameters.classifier_scale()));
+  }
   words.push_back(absl::StrCat("seed ", parameters.seed()));
   return words;
 }

@@ -106,6 +106,9 @@ v1::GenerateRequest RequestFromReceipt(const v1::Receipt& receipt, const v1::Mod
   request.set_seed(parameters.seed());
   if (parameters.has_class_id()) request.set_class_id(parameters.class_id());
   request.set_guidance_scale(parameters.guidance_scale());
+  if (parameters.has_classifier_scale()) {
+    request.set_classifier_scale(parameters.classifier_scale());
+  }
   if (parameters.has_guidance_sigma_min()) {
     request.set_guidance_sigma_min(parameters.guidance_sigma_min());
   }

@@ -26,10 +26,12 @@ ABSL_FLAG(std::optional<uint64_t>, seed, std::nullopt,
           "=N: the same seed draws the same images; drawn at random if not given");
 ABSL_FLAG(std::optional<float>, guidance, std::nullopt,
           "=SCALE: classifier-free guidance; 1 is none, more is more typical of the class");
+ABSL_FLAG(std::optional<float>, classifier_scale, std::nullopt,
+          "=SCALE: guidance by the model's classifier; 0 is none");
 ABSL_FLAG(std::optional<float>, guidance_sigma_min, std::nullopt,
-          "=SIGMA: no --guidance below this noise level");
+          "=SIGMA: no guidance below this noise level");
 ABSL_FLAG(std::optional<float>, guidance_sigma_max, std::nullopt,
-          "=SIGMA: no --guidance above this noise level");
+          "=SIGMA: no guidance above this noise level");
 ABSL_FLAG(std::optional<float>, guidance_rescale, std::nullopt,
           "=0..1: part of what --guidance adds to the contrast that is taken back");
 ABSL_FLAG(std::string, format, "",
@@ -101,6 +103,9 @@ absl::StatusOr<v1::GenerateRequest> RequestByFlags() {
   if (absl::Status read = SetStartingFilesByFlags(request); !read.ok()) return read;
   if (const auto scale = absl::GetFlag(FLAGS_guidance); scale.has_value()) {
     request.set_guidance_scale(*scale);
+  }
+  if (const auto scale = absl::GetFlag(FLAGS_classifier_scale); scale.has_value()) {
+    request.set_classifier_scale(*scale);
   }
   if (const auto sigma = absl::GetFlag(FLAGS_guidance_sigma_min); sigma.has_value()) {
     request.set_guidance_sigma_min(*sigma);
@@ -203,6 +208,7 @@ Command GenerateCommand() {
                                     "count",
                                     "seed",
                                     "guidance",
+                                    "classifier_scale",
                                     "guidance_sigma_min",
                                     "guidance_sigma_max",
                                     "guidance_rescale",

@@ -59,8 +59,11 @@ void PrintDetails(const v1::Model& model, CommandContext& context) {
               absl::StrAppend(out, entry.id(), " ", entry.name());
             }));
   if (!model.classes().empty()) {
-    row("no class", model.has_null_class() ? "possible, and so is guidance" : "not possible");
+    row("no class", model.needs_class()      ? "not possible"
+                    : model.has_null_class() ? "possible, and so is guidance"
+                                             : "possible");
   }
+  if (model.has_classifier()) row("classifier", "guides towards a class");
   row("parameters", ShortNumber(model.num_parameters()));
   row("predicts", model.prediction_type());
   row("schedule", absl::StrCat(model.beta_schedule(), ", ", model.num_train_timesteps(),

@@ -20,10 +20,21 @@ absl::StatusOr<Json> Fields(const absl::StatusOr<std::string>& formatted) {
   return fields;
 }
 
+// Throws what nlohmann does for a name that is not UTF-8.
+void UpdateWithTensors(const TensorMap& tensors, Sha256* sha) {
+  for (const auto& [name, tensor] : tensors) {
+    const Json head = {
+        {"dtype", std::string(DtypeName(tensor.dtype))}, {"name", name}, {"shape", tensor.shape}};
+    sha->Update(absl::StrCat(head.dump(), "\n"));
+    sha->Update(tensor.data);
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> CheckpointDigest(const CheckpointConfig& config,
-                                             const TensorMap& tensors) {
+                                             const TensorMap& tensors,
+                                             const TensorMap& classifier_tensors) {
   const absl::StatusOr<Json> unet = Fields(FormatUNetConfig(config.unet));
   if (!unet.ok()) return unet.status();
   const absl::StatusOr<Json> scheduler = Fields(FormatSchedulerConfig(config.scheduler));
@@ -33,15 +44,17 @@ absl::StatusOr<std::string> CheckpointDigest(const CheckpointConfig& config,
       {"null_class_id", config.null_class_id ? Json(*config.null_class_id) : Json(nullptr)},
       {"scheduler", *scheduler},
       {"unet", *unet}};
+  absl::StatusOr<Json> classifier = Json();
+  if (config.classifier) classifier = Fields(FormatUNetConfig(*config.classifier));
+  if (!classifier.ok()) return classifier.status();
   Sha256 sha;
   sha.Update("diffusiond checkpoint 1\n");
   try {
     sha.Update(absl::StrCat(all.dump(), "\n"));
-    for (const auto& [name, tensor] : tensors) {
-      const Json head = {
-          {"dtype", std::string(DtypeName(tensor.dtype))}, {"name", name}, {"shape", tensor.shape}};
-      sha.Update(absl::StrCat(head.dump(), "\n"));
-      sha.Update(tensor.data);
+    UpdateWithTensors(tensors, &sha);
+    if (config.classifier) {
+      sha.Update(absl::StrCat("classifier\n", classifier->dump(), "\n"));
+      UpdateWithTensors(classifier_tensors, &sha);
     }
   } catch (const Json::exception& error) {
     return absl::InvalidArgumentError(absl::StrCat("a name is not UTF-8: ", Shown(error.what())));

@@ -5,6 +5,7 @@
 //       "scheduler", "unet"}, the latter two with the fields that FormatSchedulerConfig and
 //       FormatUNetConfig write, except "_diffusers_version"
 //   for each tensor, by name: one line of JSON {"dtype", "name", "shape"}, then its bytes
+//   if there is a classifier: "classifier\n", one line of JSON with its fields, and its tensors
 #ifndef DIFFUSIOND_MODEL_CHECKPOINT_CHECKPOINT_DIGEST_H_
 #define DIFFUSIOND_MODEL_CHECKPOINT_CHECKPOINT_DIGEST_H_
 
@@ -18,7 +19,8 @@ namespace diffusiond {
 
 // INVALID_ARGUMENT if a name is not UTF-8. `config.generation` has no part in it.
 absl::StatusOr<std::string> CheckpointDigest(const CheckpointConfig& config,
-                                             const TensorMap& tensors);
+                                             const TensorMap& tensors,
+                                             const TensorMap& classifier_tensors = {});
 
 }  // namespace diffusiond
 

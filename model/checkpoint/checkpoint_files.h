@@ -16,15 +16,19 @@ inline constexpr char kSchedulerConfigName[] = "scheduler_config.json";
 inline constexpr char kFlatUNetConfig[] = "config.json";
 inline constexpr char kNestedUNetConfig[] = "unet/config.json";
 inline constexpr char kNestedSchedulerConfig[] = "scheduler/scheduler_config.json";
+// A noise-conditional classifier beside the model, in unet/'s form; nested layout only.
+inline constexpr char kClassifierDirectory[] = "classifier";
+inline constexpr char kClassifierConfig[] = "classifier/config.json";
 inline constexpr char kSafetensorsName[] = "diffusion_pytorch_model.safetensors";
 inline constexpr char kPickledName[] = "diffusion_pytorch_model.bin";
 
 // Whether this entry of a checkpoint's root is the checkpoint's, in either layout.
 inline bool IsPartOfCheckpoint(const std::string& name) {
   // Not string_view: gcc 12 under -fsanitize=undefined takes no address here for a constant.
-  static constexpr std::array<const char*, 8> kParts = {
-      kModelIndexName,      kGenerationConfigName, kUNetDirectory,   kSchedulerDirectory,
-      kSchedulerConfigName, kFlatUNetConfig,       kSafetensorsName, kPickledName};
+  static constexpr std::array<const char*, 9> kParts = {
+      kModelIndexName,     kGenerationConfigName, kUNetDirectory,
+      kSchedulerDirectory, kClassifierDirectory,  kSchedulerConfigName,
+      kFlatUNetConfig,     kSafetensorsName,      kPickledName};
   return std::find(kParts.begin(), kParts.end(), name) != kParts.end();
 }
 

@@ -61,8 +61,8 @@ class Directory {
 struct Layout {
   std::string unet_config;
   std::string scheduler_config;
-  std::string weights;
-  bool weights_are_pickled = false;
+  std::string unet;  // Where the weights are: "", or a directory with a slash.
+  bool has_classifier = false;
 };
 
 absl::StatusOr<Layout> FindLayout(const Directory& directory) {
@@ -72,18 +72,37 @@ absl::StatusOr<Layout> FindLayout(const Directory& directory) {
                   absl::NotFoundError(absl::StrCat("not a checkpoint: has neither ",
                                                    kNestedUNetConfig, " nor ", kFlatUNetConfig)));
   }
-  const std::string unet = nested ? absl::StrCat(kUNetDirectory, "/") : "";
   Layout layout;
   layout.unet_config = nested ? kNestedUNetConfig : kFlatUNetConfig;
   layout.scheduler_config = nested ? kNestedSchedulerConfig : kSchedulerConfigName;
-  layout.weights = unet + kSafetensorsName;
-  if (directory.Has(layout.weights)) return layout;
-  layout.weights = unet + kPickledName;
-  layout.weights_are_pickled = true;
-  if (directory.Has(layout.weights)) return layout;
-  return InFile(directory.path(),
-                absl::NotFoundError(absl::StrCat("has no weights: neither ", unet, kSafetensorsName,
-                                                 " nor ", unet, kPickledName)));
+  layout.unet = nested ? absl::StrCat(kUNetDirectory, "/") : "";
+  layout.has_classifier = nested && directory.Has(kClassifierConfig);
+  return layout;
+}
+
+// `in`: "", or a directory with a slash.
+absl::StatusOr<NetworkWeights> ReadWeights(const Directory& directory, const std::string& in) {
+  const bool pickled = !directory.Has(in + kSafetensorsName);
+  const std::string name = in + (pickled ? kPickledName : kSafetensorsName);
+  if (pickled && !directory.Has(name)) {
+    return InFile(directory.path(),
+                  absl::NotFoundError(absl::StrCat("has no weights: neither ", in, kSafetensorsName,
+                                                   " nor ", in, kPickledName)));
+  }
+  const std::filesystem::path path = directory.path() / name;
+  absl::StatusOr<MappedFile> file = directory.Open(name);
+  if (!file.ok()) return file.status();
+  absl::StatusOr<TensorMap> tensors = TensorMap();
+  if (pickled) {
+    tensors = ParseTorchArchive(file->bytes());
+  } else {
+    absl::StatusOr<SafetensorsContents> contents = ParseSafetensors(file->bytes());
+    if (!contents.ok()) return InFile(path, contents.status());
+    tensors = std::move(contents->tensors);
+  }
+  if (tensors.ok()) tensors = WithNewNames(*std::move(tensors));
+  if (!tensors.ok()) return InFile(path, tensors.status());
+  return NetworkWeights{path, *std::move(file), *std::move(tensors)};
 }
 
 absl::StatusOr<CheckpointConfig> ReadConfig(const Directory& directory, const Layout& layout) {
@@ -106,6 +125,10 @@ absl::StatusOr<CheckpointConfig> ReadConfig(const Directory& directory, const La
   if (!config.null_class_id && names > 0 && config.unet.num_class_embeds == names + 1) {
     config.null_class_id = static_cast<int>(names);
   }
+  if (layout.has_classifier) {
+    status = directory.Parse(kClassifierConfig, ParseUNetConfig, &config.classifier.emplace());
+    if (!status.ok()) return status;
+  }
   status = Validate(config);
   if (!status.ok()) return InFile(directory.path(), status);
   return config;
@@ -117,7 +140,49 @@ bool SameDirectory(int fd, const std::filesystem::path& path) {
          opened.st_dev == current.st_dev && opened.st_ino == current.st_ino;
 }
 
+// That the classifier takes what the network takes, and tells the model's classes apart.
+absl::Status CheckClassifier(const CheckpointConfig& config) {
+  const UNetConfig& classifier = *config.classifier;
+  absl::Status status = Validate(classifier);
+  if (!status.ok()) {
+    return absl::Status(status.code(), absl::StrCat("classifier: ", status.message()));
+  }
+  struct Equal {
+    const char* field;
+    int64_t value, expected;
+  };
+  for (const Equal& equal : {
+           Equal{"in_channels", classifier.in_channels, config.unet.in_channels},
+           {"sample height", classifier.sample_height, config.unet.sample_height},
+           {"sample width", classifier.sample_width, config.unet.sample_width},
+           {"num_class_embeds", classifier.num_class_embeds.value_or(0), 0},
+           {"out_channels", classifier.out_channels, NumClasses(config)},
+       }) {
+    if (equal.value != equal.expected) {
+      return absl::InvalidArgumentError(absl::StrCat("classifier: ", equal.field, " is ",
+                                                     equal.value, "; for this model it must be ",
+                                                     equal.expected));
+    }
+  }
+  if (classifier.out_channels < 2) {
+    return absl::InvalidArgumentError(absl::StrCat("classifier: out_channels is ",
+                                                   classifier.out_channels,
+                                                   "; it must be 2 or more, one a class"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+int64_t NumClasses(const CheckpointConfig& config) {
+  const int64_t embeds = config.unet.num_class_embeds.value_or(0);
+  if (embeds == 0) return config.classifier ? config.classifier->out_channels : 0;
+  return config.null_class_id == embeds - 1 ? embeds - 1 : embeds;
+}
+
+absl::Status NetworkWeights::Check(const ParameterList& expected) const {
+  return InFile(path, CheckTensors(expected, tensors));
+}
 
 absl::Status Validate(const CheckpointConfig& config) {
   absl::Status status = Validate(config.unet);
@@ -125,11 +190,16 @@ absl::Status Validate(const CheckpointConfig& config) {
   if (config.generation) status.Update(Validate(*config.generation));
   if (!status.ok()) return status;
 
+  if (config.classifier) status = CheckClassifier(config);
+  if (!status.ok()) return status;
+
   const int64_t names = static_cast<int64_t>(config.class_names.size());
   const int64_t classes = config.unet.num_class_embeds.value_or(0);
-  if (names > classes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("id2label names ", names, " classes, num_class_embeds allows ", classes));
+  if (const int64_t most = std::max(classes, NumClasses(config)); names > most) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "id2label names ", names, " classes, ",
+        classes == 0 && config.classifier ? "the classifier has " : "num_class_embeds allows ",
+        most));
   }
   if (config.null_class_id && (*config.null_class_id < 0 || *config.null_class_id >= classes)) {
     return absl::InvalidArgumentError(
@@ -144,12 +214,11 @@ absl::Status Validate(const CheckpointConfig& config) {
   return absl::OkStatus();
 }
 
-Checkpoint::Checkpoint(CheckpointConfig config, std::filesystem::path weights_path,
-                       MappedFile weights, TensorMap tensors, std::string digest)
+Checkpoint::Checkpoint(CheckpointConfig config, NetworkWeights weights,
+                       std::optional<NetworkWeights> classifier_weights, std::string digest)
     : config_(std::move(config)),
-      weights_path_(std::move(weights_path)),
       weights_(std::move(weights)),
-      tensors_(std::move(tensors)),
+      classifier_weights_(std::move(classifier_weights)),
       digest_(std::move(digest)) {}
 
 absl::StatusOr<Checkpoint> Checkpoint::Open(const std::filesystem::path& directory) {
@@ -172,28 +241,20 @@ absl::StatusOr<Checkpoint> Checkpoint::OpenOnce(const std::filesystem::path& pat
   absl::StatusOr<CheckpointConfig> config = ReadConfig(directory, *layout);
   if (!config.ok()) return config.status();
 
-  absl::StatusOr<MappedFile> weights = directory.Open(layout->weights);
+  absl::StatusOr<NetworkWeights> weights = ReadWeights(directory, layout->unet);
   if (!weights.ok()) return weights.status();
-  const std::filesystem::path weights_path = path / layout->weights;
-  absl::StatusOr<TensorMap> tensors = TensorMap();
-  if (layout->weights_are_pickled) {
-    tensors = ParseTorchArchive(weights->bytes());
-  } else {
-    absl::StatusOr<SafetensorsContents> contents = ParseSafetensors(weights->bytes());
-    if (!contents.ok()) return InFile(weights_path, contents.status());
-    tensors = std::move(contents->tensors);
+  std::optional<NetworkWeights> classifier;
+  if (layout->has_classifier) {
+    absl::StatusOr<NetworkWeights> read =
+        ReadWeights(directory, absl::StrCat(kClassifierDirectory, "/"));
+    if (!read.ok()) return read.status();
+    classifier = *std::move(read);
   }
-  if (tensors.ok()) tensors = WithNewNames(*std::move(tensors));
-  if (!tensors.ok()) return InFile(weights_path, tensors.status());
-
-  absl::StatusOr<std::string> digest = CheckpointDigest(*config, *tensors);
-  if (!digest.ok()) return InFile(weights_path, digest.status());
-  return Checkpoint(*std::move(config), weights_path, *std::move(weights), *std::move(tensors),
+  absl::StatusOr<std::string> digest =
+      CheckpointDigest(*config, weights->tensors, classifier ? classifier->tensors : TensorMap());
+  if (!digest.ok()) return InFile(path, digest.status());
+  return Checkpoint(*std::move(config), *std::move(weights), std::move(classifier),
                     *std::move(digest));
-}
-
-absl::Status Checkpoint::CheckTensors(const ParameterList& expected) const {
-  return InFile(weights_path_, diffusiond::CheckTensors(expected, tensors_));
 }
 
 }  // namespace diffusiond

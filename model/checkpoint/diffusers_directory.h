@@ -6,6 +6,8 @@
 //     unet/diffusion_pytorch_model.safetensors      or diffusion_pytorch_model.bin
 //     scheduler/scheduler_config.json
 //     generation_config.json                        optional, ours: GenerationDefaults
+//     classifier/config.json                        optional, ours: see CheckpointConfig
+//     classifier/diffusion_pytorch_model.safetensors
 //   flat (google/ddpm-* on the hub): the same files, all in the root
 //
 // model_index.json carries two fields that diffusers ignores: "id2label", the class names as
@@ -39,6 +41,10 @@ struct CheckpointConfig {
   // has one exactly if num_class_embeds is one more than its class names: the last.
   std::optional<int> null_class_id;
   std::optional<GenerationDefaults> generation;
+  // A noise-conditional classifier, for classifier guidance: a UNet2DModel, so that all that reads,
+  // checks and runs one does, with a channel for each class. The mean of channel y over the image
+  // is the logit of p(y | x_t). diffusers' DDPMPipeline passes it over; UNet2DModel loads it.
+  std::optional<UNetConfig> classifier;
 
   friend bool operator==(const CheckpointConfig&, const CheckpointConfig&) = default;
 };
@@ -46,6 +52,20 @@ struct CheckpointConfig {
 // OK if every part is valid and the parts fit together; else names the field, its value and the
 // range.
 absl::Status Validate(const CheckpointConfig& config);
+
+// Ids that a class may be asked by: the network's, but for the null class where it is the last; for
+// a network without classes the classifier's, if there is one.
+int64_t NumClasses(const CheckpointConfig& config);
+
+// The weights file of one network of a checkpoint.
+struct NetworkWeights {
+  std::filesystem::path path;
+  MappedFile file;    // What `tensors` looks into.
+  TensorMap tensors;  // By today's parameter names, whatever the file calls them.
+
+  // diffusiond::CheckTensors, naming the file.
+  absl::Status Check(const ParameterList& expected) const;
+};
 
 // An opened checkpoint. Immutable, so reads are thread-safe; move-only. The tensors are views into
 // a mapping of the weights file that lives as long as this object (see MappedFile).
@@ -56,34 +76,34 @@ class Checkpoint {
   // checkpoint is renamed to `directory` meanwhile.
   // NOT_FOUND: the directory or a file of it is not there. INVALID_ARGUMENT: damaged or not
   // supported; the message names the file, the field or tensor, expected and found.
-  // Whether the tensors are those of the configured network is for CheckTensors to say.
+  // Whether the tensors are those of the configured network is for NetworkWeights::Check to say.
   static absl::StatusOr<Checkpoint> Open(const std::filesystem::path& directory);
 
   const CheckpointConfig& config() const { return config_; }
 
-  // By today's parameter names, whatever the file calls them.
-  const TensorMap& tensors() const { return tensors_; }
+  const NetworkWeights& weights() const { return weights_; }
+  // Present if config().classifier is.
+  const std::optional<NetworkWeights>& classifier_weights() const { return classifier_weights_; }
+  const TensorMap& tensors() const { return weights_.tensors; }
+  // Empty without a classifier.
+  TensorMap classifier_tensors() const {
+    return classifier_weights_ ? classifier_weights_->tensors : TensorMap();
+  }
 
   // 64 hexadecimal digits (checkpoint_digest.h): equal for a model in any layout, file format and
   // naming.
   const std::string& digest() const { return digest_; }
 
-  const std::filesystem::path& weights_path() const { return weights_path_; }
-
-  // diffusiond::CheckTensors, naming the weights file.
-  absl::Status CheckTensors(const ParameterList& expected) const;
-
  private:
-  Checkpoint(CheckpointConfig config, std::filesystem::path weights_path, MappedFile weights,
-             TensorMap tensors, std::string digest);
+  Checkpoint(CheckpointConfig config, NetworkWeights weights,
+             std::optional<NetworkWeights> classifier_weights, std::string digest);
 
   static absl::StatusOr<Checkpoint> OpenOnce(const std::filesystem::path& directory,
                                              int directory_fd);
 
   CheckpointConfig config_;
-  std::filesystem::path weights_path_;
-  MappedFile weights_;
-  TensorMap tensors_;
+  NetworkWeights weights_;
+  std::optional<NetworkWeights> classifier_weights_;
   std::string digest_;
 };
 
@@ -98,8 +118,9 @@ class Checkpoint {
 // directory: nothing of anybody's is deleted. INVALID_ARGUMENT as Validate, or for tensors whose
 // bytes do not fit their shapes. File errors name the file; the old one stays. Concurrent calls for
 // one directory are safe; the last one wins.
+// `classifier_tensors`: of config.classifier, empty if there is none.
 absl::Status SaveCheckpoint(const std::filesystem::path& directory, const CheckpointConfig& config,
-                            const TensorMap& tensors);
+                            const TensorMap& tensors, const TensorMap& classifier_tensors = {});
 
 }  // namespace diffusiond
 

@@ -70,12 +70,12 @@ class PublisherLock {
   bool held_ = false;
 };
 
-absl::Status CheckFinite(const Checkpoint& checkpoint) {
-  for (const auto& [name, tensor] : checkpoint.tensors()) {
+absl::Status CheckFinite(const NetworkWeights& weights) {
+  for (const auto& [name, tensor] : weights.tensors) {
     if (!IsFloatingPoint(tensor.dtype)) continue;
     if (const std::optional<int64_t> index = FindNonFinite(tensor)) {
-      return InFile(checkpoint.weights_path(), absl::InvalidArgumentError(absl::StrCat(
-                                                   "not published: element ", *index, " of ",
+      return InFile(weights.path, absl::InvalidArgumentError(
+                                      absl::StrCat("not published: element ", *index, " of ",
                                                    Quoted(name), " is NaN or infinite")));
     }
   }
@@ -126,7 +126,8 @@ absl::Status CopyOtherFiles(const fs::path& from, const fs::path& to) {
 
 absl::Status Fill(const fs::path& directory, const fs::path& source, const Checkpoint& checkpoint,
                   const PublishOptions& options) {
-  absl::Status status = SaveCheckpoint(directory, checkpoint.config(), checkpoint.tensors());
+  absl::Status status = SaveCheckpoint(directory, checkpoint.config(), checkpoint.tensors(),
+                                       checkpoint.classifier_tensors());
   if (status.ok()) status = CopyOtherFiles(source, directory);
   if (!status.ok()) return status;
   std::error_code ignored;
@@ -213,7 +214,11 @@ absl::StatusOr<PublishedVersion> PublishVersion(const fs::path& repository, cons
   if (absl::Status status = CheckPublishOptions(options); !status.ok()) return status;
   const absl::StatusOr<Checkpoint> checkpoint = Checkpoint::Open(source);
   if (!checkpoint.ok()) return checkpoint.status();
-  if (absl::Status status = CheckFinite(*checkpoint); !status.ok()) return status;
+  if (absl::Status status = CheckFinite(checkpoint->weights()); !status.ok()) return status;
+  if (checkpoint->classifier_weights()) {
+    absl::Status status = CheckFinite(*checkpoint->classifier_weights());
+    if (!status.ok()) return status;
+  }
 
   const fs::path model_directory = repository / options.name;
   if (absl::Status status = MakeDirectories(model_directory); !status.ok()) return status;

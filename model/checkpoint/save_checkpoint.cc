@@ -42,8 +42,18 @@ absl::Status MakeDirectory(const fs::path& path) {
   return ErrnoInFile(path, "cannot create directory", errno);
 }
 
+absl::Status WriteClassifier(const fs::path& directory, const UNetConfig& config,
+                             const TensorMap& tensors) {
+  absl::Status status = MakeDirectory(directory);
+  if (status.ok()) status = WriteWeights(directory / kSafetensorsName, tensors);
+  if (!status.ok()) return status;
+  status = WriteText(directory / kFlatUNetConfig, FormatUNetConfig(config));
+  status.Update(SyncDirectory(directory));
+  return status;
+}
+
 absl::Status WriteFiles(const fs::path& root, const CheckpointConfig& config,
-                        const TensorMap& tensors) {
+                        const TensorMap& tensors, const TensorMap& classifier_tensors) {
   const fs::path unet = root / kUNetDirectory, scheduler = root / kSchedulerDirectory;
   for (const fs::path& directory : {root, unet, scheduler}) {
     if (absl::Status status = MakeDirectory(directory); !status.ok()) return status;
@@ -57,6 +67,10 @@ absl::Status WriteFiles(const fs::path& root, const CheckpointConfig& config,
   if (config.generation) {
     status.Update(
         WriteText(root / kGenerationConfigName, FormatGenerationDefaults(*config.generation)));
+  }
+  if (config.classifier) {
+    status.Update(
+        WriteClassifier(root / kClassifierDirectory, *config.classifier, classifier_tensors));
   }
   status.Update(SyncDirectory(unet));
   status.Update(SyncDirectory(scheduler));
@@ -119,8 +133,13 @@ absl::Status SwapIn(const fs::path& from, const fs::path& to, bool exists) {
 }  // namespace
 
 absl::Status SaveCheckpoint(const fs::path& directory, const CheckpointConfig& config,
-                            const TensorMap& tensors) {
+                            const TensorMap& tensors, const TensorMap& classifier_tensors) {
   if (absl::Status status = Validate(config); !status.ok()) return InFile(directory, status);
+  if (config.classifier.has_value() == classifier_tensors.empty()) {
+    return InFile(directory, absl::InvalidArgumentError(
+                                 config.classifier ? "a classifier without tensors"
+                                                   : "tensors of a classifier without its config"));
+  }
   const fs::path target = directory.lexically_normal();
   const fs::path temporary = TemporarySibling(target);
   // After an exchange this removes the old checkpoint, after a failure the unfinished new one. What
@@ -129,7 +148,7 @@ absl::Status SaveCheckpoint(const fs::path& directory, const CheckpointConfig& c
     std::error_code ignored;
     fs::remove_all(temporary, ignored);
   };
-  absl::Status status = WriteFiles(temporary, config, tensors);
+  absl::Status status = WriteFiles(temporary, config, tensors, classifier_tensors);
   if (!status.ok()) return status;
 
   struct stat info;

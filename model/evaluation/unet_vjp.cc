@@ -1,12 +1,10 @@
 #include "model/evaluation/unet_vjp.h"
 
 #include <algorithm>
-#include <cstring>
-#include <exception>
 #include <thread>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
+#include "model/unet/host_call.h"
 #include "model/unet/unet_checkpoint.h"
 
 namespace diffusiond {
@@ -27,33 +25,15 @@ class UNetVjp : public NetworkVjp {
   absl::Status Evaluate(std::span<const float> x, std::span<const float> timesteps,
                         std::span<const int64_t> labels, std::span<const float> probe,
                         std::span<float> f, std::span<float> vjp) override {
-    try {
-      if (at::get_num_threads() != 1) at::set_num_threads(1);
+    return CallNetwork(/*intra_op_threads=*/1, [&]() -> absl::Status {
       const ImageShape shape = this->shape();
       const std::vector<int64_t> sizes = {rows_, shape.channels, shape.height, shape.width};
-      const auto view = [](const auto* data, at::IntArrayRef view_sizes, torch::Dtype dtype) {
-        using Value = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-        return torch::from_blob(const_cast<Value*>(data), view_sizes,
-                                torch::TensorOptions().dtype(dtype));
-      };
-      const torch::Tensor in =
-          view(x.data(), sizes, torch::kFloat32).clone().set_requires_grad(true);
+      const torch::Tensor in = HostView(x, sizes).clone().set_requires_grad(true);
       const torch::Tensor out =
-          network_->Forward(in, view(timesteps.data(), {rows_}, torch::kFloat32),
-                            view(labels.data(), {rows_}, torch::kInt64));
-      if (out.numel() != static_cast<int64_t>(f.size())) {
-        return absl::InternalError(
-            absl::StrCat("the network gave ", out.numel(), " values; expected ", f.size()));
-      }
-      const torch::Tensor gradient =
-          torch::autograd::grad({out}, {in}, {view(probe.data(), sizes, torch::kFloat32)})[0]
-              .contiguous();
-      std::memcpy(f.data(), out.detach().contiguous().data_ptr<float>(), f.size_bytes());
-      std::memcpy(vjp.data(), gradient.data_ptr<float>(), vjp.size_bytes());
-      return absl::OkStatus();
-    } catch (const std::exception& error) {
-      return absl::InternalError(absl::StrCat("the network failed: ", error.what()));
-    }
+          network_->Forward(in, HostView(timesteps, {rows_}), HostView(labels, {rows_}));
+      if (absl::Status status = CopyToHost(out, f); !status.ok()) return status;
+      return CopyToHost(torch::autograd::grad({out}, {in}, {HostView(probe, sizes)})[0], vjp);
+    });
   }
 
  private:

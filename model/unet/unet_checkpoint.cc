@@ -21,18 +21,14 @@ torch::Dtype TorchDtype(Dtype dtype) {
   }
 }
 
-}  // namespace
-
-absl::StatusOr<std::shared_ptr<UNet>> LoadUNet(const Checkpoint& checkpoint) {
-  const UNetConfig& config = checkpoint.config().unet;
+absl::StatusOr<std::shared_ptr<UNet>> LoadNetwork(const UNetConfig& config,
+                                                  const NetworkWeights& weights) {
   try {
-    if (absl::Status status = checkpoint.CheckTensors(ParameterShapes(config)); !status.ok()) {
-      return status;
-    }
+    if (absl::Status status = weights.Check(ParameterShapes(config)); !status.ok()) return status;
     auto network = std::make_shared<UNet>(config);
     torch::NoGradGuard no_grad;
     for (auto& parameter : network->named_parameters()) {
-      const TensorView& view = checkpoint.tensors().at(parameter.key());
+      const TensorView& view = weights.tensors.at(parameter.key());
       // from_blob wants a mutable pointer; the tensor is only read from.
       parameter.value().copy_(
           torch::from_blob(const_cast<std::byte*>(view.data.data()), parameter.value().sizes(),
@@ -45,6 +41,17 @@ absl::StatusOr<std::shared_ptr<UNet>> LoadUNet(const Checkpoint& checkpoint) {
     return absl::InternalError(
         absl::StrCat("LibTorch failed to build the network: ", error.what()));
   }
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<UNet>> LoadUNet(const Checkpoint& checkpoint) {
+  return LoadNetwork(checkpoint.config().unet, checkpoint.weights());
+}
+
+absl::StatusOr<std::shared_ptr<UNet>> LoadClassifier(const Checkpoint& checkpoint) {
+  if (!checkpoint.config().classifier) return std::shared_ptr<UNet>();
+  return LoadNetwork(*checkpoint.config().classifier, *checkpoint.classifier_weights());
 }
 
 TensorMap ViewParameters(const UNet& network) {

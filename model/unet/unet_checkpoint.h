@@ -16,6 +16,9 @@ namespace diffusiond {
 // INVALID_ARGUMENT names what is missing, surplus, of another shape or not finite.
 absl::StatusOr<std::shared_ptr<UNet>> LoadUNet(const Checkpoint& checkpoint);
 
+// Its noise-conditional classifier in the same way; null if it has none.
+absl::StatusOr<std::shared_ptr<UNet>> LoadClassifier(const Checkpoint& checkpoint);
+
 // Views of the network's parameters, for SaveCheckpoint. Parameters must be contiguous float32 on
 // the CPU, and outlive the views.
 TensorMap ViewParameters(const UNet& network);

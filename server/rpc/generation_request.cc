@@ -64,7 +64,7 @@ class Resolver {
     const char* const field =
         request_.class_case() == v1::GenerateRequest::kClassId ? "class_id" : "class_name";
     if (request_.class_case() == v1::GenerateRequest::CLASS_NOT_SET) {
-      if (num_classes > 0 && !model().null_class_id.has_value()) {
+      if (model().is_conditional && !model().null_class_id.has_value()) {
         violations_.Add("class_id",
                         absl::StrCat("is unset, but the model has no null class: choose 0"
                                      " .. ",

@@ -1,4 +1,4 @@
-// The fields of GenerateRequest that are about classifier-free guidance.
+// The fields of GenerateRequest that are about guidance.
 #ifndef DIFFUSIOND_SERVER_RPC_GUIDANCE_FIELDS_H_
 #define DIFFUSIOND_SERVER_RPC_GUIDANCE_FIELDS_H_
 

@@ -111,6 +111,8 @@ v1::Model ToProto(const ServedModel& model, const RequestLimits& limits) {
     model_class->set_name(model.class_names[id]);
   }
   message.set_has_null_class(model.null_class_id.has_value());
+  message.set_has_classifier(model.has_classifier);
+  message.set_needs_class(model.is_conditional && !model.null_class_id.has_value());
   message.set_num_parameters(model.num_parameters);
   message.set_prediction_type(model.scheduler.prediction_type);
   message.set_beta_schedule(model.scheduler.is_edm()                ? "edm"

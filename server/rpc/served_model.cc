@@ -12,14 +12,6 @@ absl::Status ForModel(const std::string& name, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat("model ", name, ": ", status.message()));
 }
 
-std::vector<std::string> ClassNames(const CheckpointConfig& config) {
-  std::vector<std::string> names = config.class_names;
-  const int64_t embeds = config.unet.num_class_embeds.value_or(0);
-  const bool null_is_last = config.null_class_id.has_value() && *config.null_class_id == embeds - 1;
-  names.resize(static_cast<size_t>(null_is_last ? embeds - 1 : embeds));
-  return names;
-}
-
 ServedDefaults Defaults(const CheckpointConfig& config) {
   ServedDefaults defaults;
   defaults.sampling = DefaultSamplingOptions(config.scheduler);
@@ -62,7 +54,10 @@ absl::StatusOr<ServedModel> MakeServedModel(const std::string& name, const Check
   model.width = static_cast<int>(config.unet.sample_width);
   model.height = static_cast<int>(config.unet.sample_height);
   model.channels = static_cast<int>(config.unet.in_channels);
-  model.class_names = ClassNames(config);
+  model.class_names = config.class_names;
+  model.class_names.resize(static_cast<size_t>(NumClasses(config)));
+  model.is_conditional = config.unet.num_class_embeds.has_value();
+  model.has_classifier = config.classifier.has_value();
   model.null_class_id = config.null_class_id;
   model.num_parameters = num_parameters;
   model.scheduler = config.scheduler;

@@ -37,9 +37,11 @@ struct ServedModel {
   int width = 0;
   int height = 0;
   int channels = 0;
-  // By class id; a class without a name is "". Empty: unconditional. Holds the null class only if
-  // it is not the last.
+  // By class id; a class without a name is "". Empty: neither the network nor a classifier knows
+  // any. Holds the null class only if it is not the last.
   std::vector<std::string> class_names;
+  bool is_conditional = false;  // The network takes a class.
+  bool has_classifier = false;  // Classifier guidance is possible.
   std::optional<int> null_class_id;
   uint64_t num_parameters = 0;
   SchedulerConfig scheduler;

@@ -11,6 +11,7 @@
 #include "model/sampling/plan_runner.h"
 #include "model/sampling/sampler.h"
 #include "model/unet/unet_checkpoint.h"
+#include "model/unet/unet_classifier.h"
 #include "model/unet/unet_denoiser.h"
 #include "server/worker/plan_step_executor.h"
 
@@ -44,31 +45,51 @@ absl::Status CheckDevices(absl::Span<const DeviceSpec> devices) {
   return absl::OkStatus();
 }
 
+// A model's weights on one device, or on all CPU workers'.
+struct Networks {
+  std::shared_ptr<UNet> unet;
+  std::shared_ptr<UNet> classifier;  // Null: none.
+};
+
+absl::StatusOr<Networks> LoadNetworks(const Checkpoint& checkpoint) {
+  absl::StatusOr<std::shared_ptr<UNet>> unet = LoadUNet(checkpoint);
+  if (!unet.ok()) return unet.status();
+  absl::StatusOr<std::shared_ptr<UNet>> classifier = LoadClassifier(checkpoint);
+  if (!classifier.ok()) return classifier.status();
+  return Networks{*std::move(unet), *std::move(classifier)};
+}
+
 absl::StatusOr<std::unique_ptr<StepExecutor>> MakeExecutor(const Checkpoint& checkpoint,
-                                                           std::shared_ptr<UNet> network,
+                                                           const Networks& networks,
                                                            const DeviceSpec& device,
                                                            int micro_batch) {
-  UNetDenoiser::Options options;
-  options.rows = micro_batch;
+  torch::Device where = torch::kCPU;
   int lanes = 1;
   if (device.kind == DeviceSpec::Kind::kCuda) {
-    options.device = torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(device.index));
-    network->to(options.device);
+    where = torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(device.index));
+    networks.unet->to(where);
+    if (networks.classifier != nullptr) networks.classifier->to(where);
   } else {
     lanes = device.cores;
   }
   std::vector<std::unique_ptr<Denoiser>> denoisers;
+  std::vector<std::unique_ptr<NoiseClassifier>> classifiers;
   for (int lane = 0; lane < lanes; ++lane) {
-    denoisers.push_back(std::make_unique<UNetDenoiser>(network, options));
+    denoisers.push_back(std::make_unique<UNetDenoiser>(
+        networks.unet, UNetDenoiser::Options{.rows = micro_batch, .device = where}));
+    if (networks.classifier == nullptr) continue;
+    classifiers.push_back(std::make_unique<UNetClassifier>(
+        networks.classifier, UNetClassifier::Options{.rows = micro_batch, .device = where}));
   }
-  absl::StatusOr<std::unique_ptr<PlanRunner>> runner = PlanRunner::Create(std::move(denoisers));
+  absl::StatusOr<std::unique_ptr<PlanRunner>> runner =
+      PlanRunner::Create(std::move(denoisers), std::move(classifiers));
   if (!runner.ok()) return runner.status();
   return std::make_unique<PlanStepExecutor>(*std::move(runner),
                                             checkpoint.config().null_class_id.value_or(0));
 }
 
-// One step of the shortest plan on every lane.
-absl::Status RunOneStep(const CheckpointConfig& config, StepExecutor* executor) {
+// One step of the shortest plan on every lane, with the classifier at its side or without.
+absl::Status RunOneStep(const CheckpointConfig& config, bool classify, StepExecutor* executor) {
   absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(config.scheduler);
   if (!schedule.ok()) return schedule.status();
   SamplingOptions options;  // DDPM: any model's default may need more steps.
@@ -81,8 +102,12 @@ absl::Status RunOneStep(const CheckpointConfig& config, StepExecutor* executor) 
   if (!plan.ok()) return plan.status();
   TrajectorySpec spec;
   spec.plan = std::make_shared<const SamplingPlan>(*std::move(plan));
-  const size_t count = static_cast<size_t>(executor->capacity());
-  std::vector<StepRow> rows(count);
+  if (classify) {
+    spec.class_id = 0;
+    spec.guidance.classifier_scale = 1;
+  }
+  const int network_rows = NetworkRows(spec.guidance, spec.plan->rows[0]);
+  std::vector<StepRow> rows(static_cast<size_t>(executor->capacity() / network_rows));
   for (StepRow& row : rows) row.spec = &spec;
   return executor->Step(absl::MakeSpan(rows));
 }
@@ -97,19 +122,19 @@ constexpr double kLittleGain = 1.05;
 constexpr double kAsGood = 0.8;
 
 absl::StatusOr<std::vector<MicroBatchProfile>> Profile(const Checkpoint& checkpoint,
-                                                       const std::shared_ptr<UNet>& network,
+                                                       const Networks& networks,
                                                        const DeviceSpec& device) {
   std::vector<MicroBatchProfile> profile;
   double best = 0;
   const absl::Time begin = absl::Now();
   for (int size = 1; size <= kLargestProfiled && absl::Now() - begin < kProfileTime; size *= 2) {
     absl::StatusOr<std::unique_ptr<StepExecutor>> executor =
-        MakeExecutor(checkpoint, network, device, size);
+        MakeExecutor(checkpoint, networks, device, size);
     if (!executor.ok()) return executor.status();
     absl::Duration shortest = absl::InfiniteDuration();
     for (int step = 0; step <= kProfiledSteps; ++step) {
       const absl::Time start = absl::Now();
-      absl::Status status = RunOneStep(checkpoint.config(), executor->get());
+      absl::Status status = RunOneStep(checkpoint.config(), /*classify=*/false, executor->get());
       // A size that does not fit the device ends the profile, if a smaller one did.
       if (absl::IsResourceExhausted(status) && !profile.empty()) return profile;
       if (!status.ok()) return status;
@@ -154,29 +179,31 @@ absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory,
   model.config = checkpoint->config();
   model.digest = checkpoint->digest();
 
-  std::shared_ptr<UNet> shared;  // CPU workers read the same weights; a GPU has its own copy.
+  Networks networks;  // CPU workers read the same weights; a GPU has its own copy.
   for (const DeviceSpec& device : devices) {
-    if (shared == nullptr || cuda) {
-      absl::StatusOr<std::shared_ptr<UNet>> network = LoadUNet(*checkpoint);
-      if (!network.ok()) return network.status();
-      shared = *std::move(network);
+    if (networks.unet == nullptr || cuda) {
+      absl::StatusOr<Networks> loaded = LoadNetworks(*checkpoint);
+      if (!loaded.ok()) return loaded.status();
+      networks = *std::move(loaded);
     }
     if (model.micro_batch == 0) {
-      absl::StatusOr<std::vector<MicroBatchProfile>> profile = Profile(*checkpoint, shared, device);
+      absl::StatusOr<std::vector<MicroBatchProfile>> profile =
+          Profile(*checkpoint, networks, device);
       if (!profile.ok()) return profile.status();
       model.profile = *std::move(profile);
       model.micro_batch = ChooseMicroBatch(model.profile);
     }
     absl::StatusOr<std::unique_ptr<StepExecutor>> executor =
-        MakeExecutor(*checkpoint, shared, device, model.micro_batch);
+        MakeExecutor(*checkpoint, networks, device, model.micro_batch);
     if (!executor.ok()) return executor.status();
     // The first call of a network sets up its kernels.
-    if (absl::Status status = RunOneStep(model.config, executor->get()); !status.ok()) {
+    const bool classify = networks.classifier != nullptr;
+    if (absl::Status status = RunOneStep(model.config, classify, executor->get()); !status.ok()) {
       return absl::Status(status.code(), absl::StrCat(directory.string(), ": ", status.message()));
     }
     model.executors.push_back(*std::move(executor));
   }
-  for (const torch::Tensor& parameter : shared->parameters()) {
+  for (const torch::Tensor& parameter : networks.unet->parameters()) {
     model.num_parameters += static_cast<uint64_t>(parameter.numel());
   }
   return model;

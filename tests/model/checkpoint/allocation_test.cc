@@ -81,7 +81,7 @@ TEST(AllocationTest, OpeningACheckpointCopiesNoWeights) {
   for (const auto& [name, tensor] : checkpoint->tensors())
     expected.emplace_back(name, tensor.shape);
   const size_t before_check = allocated_bytes;
-  EXPECT_TRUE(checkpoint->CheckTensors(expected).ok());
+  EXPECT_TRUE(checkpoint->weights().Check(expected).ok());
   EXPECT_LT(allocated_bytes - before_check, weights / 10);
 }
 

@@ -232,7 +232,7 @@ TEST_F(CheckpointOnDiskTest, RefusesPartsThatDoNotFitTogether) {
 
 TEST_F(CheckpointOnDiskTest, CheckTensorsNamesTheWeightsFile) {
   const absl::StatusOr<Checkpoint> checkpoint = Open();
-  const absl::Status status = checkpoint->CheckTensors({{"conv_in.bias", {3}}});
+  const absl::Status status = checkpoint->weights().Check({{"conv_in.bias", {3}}});
   EXPECT_THAT(std::string(status.message()),
               HasSubstr((root_ / "unet/diffusion_pytorch_model.safetensors").string()));
   EXPECT_THAT(std::string(status.message()), HasSubstr("'conv_in.bias' (expected [3], found [2])"));

@@ -38,6 +38,20 @@ ServedModel ModelWithoutClasses() {
   return model;
 }
 
+ServedModel ModelWithClassifier() {
+  ServedModel model = TestModel();
+  model.has_classifier = true;
+  return model;
+}
+
+// Whose classes are the classifier's alone.
+ServedModel UnconditionalModelWithClassifier() {
+  ServedModel model = ModelWithoutNullClass();
+  model.is_conditional = false;
+  model.has_classifier = true;
+  return model;
+}
+
 struct Fault {
   const char* name;
   std::function<void(v1::GenerateRequest&)> make;
@@ -137,6 +151,33 @@ INSTANTIATE_TEST_SUITE_P(
               "guidance_sigma_max", "2 has no effect without guidance"},
         Fault{"WithoutNullClass", [](R& r) { r.set_class_id(0), r.set_guidance_scale(2); },
               "guidance_scale", "needs a model with a null class", ModelWithoutNullClass}),
+    ::testing::PrintToStringParamName());
+
+INSTANTIATE_TEST_SUITE_P(
+    ClassifierGuidance, GenerationRequestFault,
+    ::testing::Values(
+        Fault{"WithoutClassifier", [](R& r) { r.set_class_id(0), r.set_classifier_scale(2); },
+              "classifier_scale", "2 needs a model with a classifier; without, only 0"},
+        Fault{"WithoutClass", [](R& r) { r.set_classifier_scale(2); }, "classifier_scale",
+              "2 needs class_id or class_name", ModelWithClassifier},
+        Fault{"Negative", [](R& r) { r.set_class_id(0), r.set_classifier_scale(-1); },
+              "classifier_scale", "-1 is not in 0 .. 50", ModelWithClassifier},
+        Fault{"NaN", [](R& r) { r.set_class_id(0), r.set_classifier_scale(kNaN); },
+              "classifier_scale", "nan is not in 0 .. 50", ModelWithClassifier},
+        Fault{"OfNoEffect", [](R& r) { r.set_class_id(0), r.set_classifier_scale(0); },
+              "classifier_scale", "0 leaves the class without effect",
+              UnconditionalModelWithClassifier},
+        Fault{"NoNullClass", [](R& r) { r.set_class_id(0), r.set_guidance_scale(2); },
+              "guidance_scale", "needs a model with a null class",
+              UnconditionalModelWithClassifier},
+        Fault{"RescaleIsOfClassifierFreeGuidance",
+              [](R& r) {
+                r.set_class_id(0), r.set_guidance_scale(1), r.set_classifier_scale(2),
+                    r.set_guidance_rescale(0.5f);
+              },
+              "guidance_rescale", "0.5 has no effect without guidance", ModelWithClassifier},
+        Fault{"ClassPastTheLast", [](R& r) { r.set_class_id(3); }, "class_id", "3 is not in 0 .. 2",
+              UnconditionalModelWithClassifier}),
     ::testing::PrintToStringParamName());
 
 INSTANTIATE_TEST_SUITE_P(

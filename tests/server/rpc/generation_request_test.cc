@@ -42,6 +42,33 @@ std::vector<std::string> ViolatedFields(const absl::Status& status) {
   return fields;
 }
 
+TEST(GenerationRequest, AClassifierIsAskedOnlyWhereItIsWanted) {
+  ServedModel conditional = TestModel(), unconditional = TestModel();
+  conditional.has_classifier = unconditional.has_classifier = true;
+  unconditional.is_conditional = false;
+  unconditional.null_class_id.reset();
+  v1::GenerateRequest request;
+  EXPECT_EQ(Parse(request, conditional)->guidance.classifier_scale, 0);
+  EXPECT_EQ(Parse(request, unconditional)->guidance.classifier_scale, 0) << "of no class";
+  request.set_class_id(1);
+  EXPECT_EQ(Parse(request, conditional)->guidance.classifier_scale, 0);
+  EXPECT_EQ(Parse(request, unconditional)->guidance.classifier_scale, 1) << "the only way";
+  request.set_classifier_scale(2.5f);
+  request.set_guidance_sigma_max(3);
+  for (const ServedModel& model : {conditional, unconditional}) {
+    const auto parsed = Parse(request, model);
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_EQ(parsed->class_id, 1);
+    EXPECT_EQ(parsed->guidance.classifier_scale, 2.5);
+    EXPECT_EQ(parsed->guidance.sigma_max, 3);
+    EXPECT_EQ(ToProto(*parsed).classifier_scale(), 2.5f);
+  }
+  EXPECT_FALSE(ToProto(*Parse({}, conditional)).has_classifier_scale());
+  const v1::Model shown = ToProto(unconditional, RequestLimits());
+  EXPECT_TRUE(shown.has_classifier());
+  EXPECT_FALSE(shown.needs_class());
+}
+
 TEST(GenerationRequest, UnsetFieldsTakeTheModelsDefaults) {
   const auto parsed = Parse({});
   ASSERT_TRUE(parsed.ok()) << parsed.status();

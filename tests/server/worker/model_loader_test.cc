@@ -15,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "model/checkpoint/scheduler_config_json.h"
 #include "model/sampling/sampler.h"
+#include "model/unet/unet_checkpoint.h"
 #include "tests/model/checkpoint/golden_directory.h"
 
 namespace diffusiond {
@@ -55,6 +56,71 @@ std::vector<Kind> Kinds() {
 }
 
 class ModelLoaderTest : public testing::TestWithParam<Kind> {};
+
+// One image of that class and guidance, in three steps.
+std::vector<float> Draw(const LoadedModel& model, int class_id, const Guidance& guidance) {
+  SamplingOptions options = DefaultSamplingOptions(model.config.scheduler);
+  options.steps = 3;
+  auto plan = CompilePlan(*MakeModelSchedule(model.config.scheduler), options);
+  EXPECT_TRUE(plan.ok()) << plan.status();
+  TrajectorySpec spec;
+  spec.plan = std::make_shared<const SamplingPlan>(*std::move(plan));
+  spec.seed = 5;
+  spec.class_id = class_id;
+  spec.guidance = guidance;
+  StepRow row;
+  for (size_t i = 0; i < spec.plan->rows.size(); ++i) {
+    row.spec = &spec;
+    row.plan_row = static_cast<int>(i);
+    row.before = std::move(row.after);
+    row.want_x_t = true;
+    const absl::Status status = model.executors[0]->Step(absl::MakeSpan(&row, 1));
+    EXPECT_TRUE(status.ok()) << status;
+    EXPECT_TRUE(row.status.ok()) << row.status;
+  }
+  return row.x_t->values;
+}
+
+TEST(ModelLoaderClassifierTest, GuidesAnUnconditionalModelTowardsAClass) {
+  const fs::path golden = ShippedGoldenDirectory() / "unet" / "mnist_noattn";
+  const auto plain = Checkpoint::Open(golden);
+  ASSERT_TRUE(plain.ok()) << plain.status();
+  CheckpointConfig config = plain->config();
+  ASSERT_FALSE(config.unet.num_class_embeds.has_value());
+  config.classifier = config.unet;
+  config.classifier->out_channels = 3;
+  UNet classifier(*config.classifier);
+  classifier.ResetParameters(3);
+  torch::manual_seed(4);
+  {
+    torch::NoGradGuard no_grad;
+    for (auto& parameter : classifier.parameters()) {
+      parameter.add_(torch::randn_like(parameter) * 0.1);
+    }
+  }
+  const fs::path directory = fs::path(testing::TempDir()) / "with_classifier";
+  fs::remove_all(directory);
+  const absl::Status saved =
+      SaveCheckpoint(directory, config, plain->tensors(), ViewParameters(classifier));
+  ASSERT_TRUE(saved.ok()) << saved;
+
+  const auto model = LoadModel(directory, {DeviceSpec()}, 2);
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_NE(model->digest, plain->digest());
+  EXPECT_EQ(NumClasses(model->config), 3);
+  EXPECT_GE(model->executors[0]->capacity(), kMaxNetworkRows);
+  const auto unguided = Draw(*model, 0, {});
+  EXPECT_EQ(Draw(*model, 1, {}), unguided) << "the network takes no class";
+  const auto first = Draw(*model, 0, {.classifier_scale = 20});
+  const auto second = Draw(*model, 1, {.classifier_scale = 20});
+  EXPECT_NE(first, unguided);
+  EXPECT_NE(second, first);
+  EXPECT_EQ(Draw(*model, 0, {.classifier_scale = 20}), first);
+
+  const auto without = LoadModel(golden, {DeviceSpec()}, 2);
+  ASSERT_TRUE(without.ok()) << without.status();
+  EXPECT_EQ(Draw(*without, 0, {}), unguided);
+}
 
 TEST_P(ModelLoaderTest, DrawsWithTheModelsOwnSampler) {
   const fs::path directory = CheckpointWith(GetParam().network, GetParam().scheduler);
