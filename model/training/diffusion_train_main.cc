@@ -1,7 +1,9 @@
 // diffusion-train: from a folder of images to a checkpoint that diffusiond serves.
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <string>
 #include <utility>
@@ -13,12 +15,15 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "model/checkpoint/publish_version.h"
 #include "model/training/data/hold_out.h"
 #include "model/training/data/open_dataset.h"
 #include "model/training/network_shape.h"
 #include "model/training/objective_flags.h"
 #include "model/training/trainer.h"
+#include "model/training/worker_environment.h"
+#include "model/training/worker_group.h"
 
 ABSL_FLAG(std::string, data, "", "training images: idx, CIFAR-10 binary, or a folder of PNG/JPEG");
 ABSL_FLAG(std::string, labels_csv, "", "labels of a folder of images: columns file,label[,name]");
@@ -38,7 +43,12 @@ ABSL_FLAG(
     int, keep_published_versions, diffusiond::kDefaultPublishedVersions,
     "versions that stay there, the newest so many and the pinned one; 0: all, else 2 or more");
 ABSL_FLAG(std::string, device, "cpu", "cpu, cuda or cuda:N");
-ABSL_FLAG(int, threads, 0, "threads on the CPU; 0: one per core");
+ABSL_FLAG(int, threads, 0,
+          "threads on the CPU; 0: one per core, which the processes of a machine share");
+ABSL_FLAG(
+    absl::Duration, worker_timeout, absl::Minutes(10),
+    "of several processes (torchrun's environment variables): how long to wait for the others, "
+    "and for rank 0 while it saves, measures and draws; then the job ends");
 
 ABSL_FLAG(std::vector<std::string>, channels, std::vector<std::string>({"32", "64", "96"}),
           "channels of each level; every level after the first halves the resolution");
@@ -51,7 +61,9 @@ ABSL_FLAG(int64_t, norm_num_groups, 8,
 ABSL_FLAG(double, dropout, 0, "dropout inside residual blocks, 0 .. 1");
 
 ABSL_FLAG(int64_t, steps, 10000, "optimiser steps");
-ABSL_FLAG(int64_t, batch_size, 64, "images a step");
+ABSL_FLAG(int64_t, batch_size, 64, "images a step, of all processes together");
+ABSL_FLAG(int64_t, accumulate, 1,
+          "pieces in which a process computes its share of a batch, to save memory; same result");
 ABSL_FLAG(uint64_t, seed, 0, "of initial weights, data order, noise and timesteps");
 ABSL_FLAG(double, learning_rate, 2e-4, "AdamW's");
 ABSL_FLAG(int64_t, warmup_steps, 500, "steps over which the learning rate rises from 0");
@@ -129,6 +141,7 @@ absl::StatusOr<TrainerOptions> OptionsFromFlags(const ImageDataset& data) {
   options.out = absl::GetFlag(FLAGS_out);
   options.steps = absl::GetFlag(FLAGS_steps);
   options.batch_size = absl::GetFlag(FLAGS_batch_size);
+  options.accumulate = absl::GetFlag(FLAGS_accumulate);
   options.seed = absl::GetFlag(FLAGS_seed);
   options.learning_rate = absl::GetFlag(FLAGS_learning_rate);
   options.warmup_steps = absl::GetFlag(FLAGS_warmup_steps);
@@ -191,6 +204,31 @@ absl::Status Publish(const std::filesystem::path& checkpoint, const PublishOptio
   return published.status();
 }
 
+// "cuda" is the GPU of this process' number among those of its machine.
+void TakeShareOfMachine(const WorkerEnvironment& environment, torch::Device* device) {
+  if (device->is_cuda() && !device->has_index() && environment.distributed()) {
+    device->set_index(static_cast<c10::DeviceIndex>(environment.local_rank));
+  }
+  const int threads = absl::GetFlag(FLAGS_threads);
+  if (threads > 0) {
+    at::set_num_threads(threads);
+  } else if (environment.local_size > 1 && std::getenv("OMP_NUM_THREADS") == nullptr) {
+    at::set_num_threads(std::max(1, at::get_num_threads() / environment.local_size));
+  }
+}
+
+// Null if this process is alone.
+absl::StatusOr<std::unique_ptr<WorkerGroup>> JoinWorkers(const WorkerEnvironment& environment,
+                                                         torch::Device device) {
+  const absl::Duration timeout = absl::GetFlag(FLAGS_worker_timeout);
+  if (timeout < absl::Seconds(1) || timeout > absl::Hours(24)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--worker_timeout is ", absl::FormatDuration(timeout), "; it must be 1s .. 24h"));
+  }
+  if (!environment.distributed()) return nullptr;
+  return WorkerGroup::Join(environment, device, timeout);
+}
+
 absl::Status Main(const std::string& command) {
   if (absl::GetFlag(FLAGS_data).empty()) return absl::InvalidArgumentError("--data is required");
   if (absl::GetFlag(FLAGS_out).empty()) return absl::InvalidArgumentError("--out is required");
@@ -206,34 +244,50 @@ absl::Status Main(const std::string& command) {
   if (!data.ok()) return data.status();
   absl::StatusOr<TrainerOptions> options = OptionsFromFlags(data->first);
   if (!options.ok()) return options.status();
-  if (absl::GetFlag(FLAGS_threads) > 0) at::set_num_threads(absl::GetFlag(FLAGS_threads));
+  const absl::StatusOr<WorkerEnvironment> environment = ReadWorkerEnvironment(std::getenv);
+  if (!environment.ok()) return environment.status();
+  TakeShareOfMachine(*environment, &*device);
+  absl::StatusOr<std::unique_ptr<WorkerGroup>> workers = JoinWorkers(*environment, *device);
+  if (!workers.ok()) return workers.status();
 
   TrainerParts parts;
   parts.train = &data->first;
   parts.held_out = &data->second;
   parts.device = *device;
+  parts.workers = workers->get();
   parts.warn = [](absl::string_view text) {
     std::cerr << "diffusion-train: warning: " << text << std::endl;
   };
   absl::StatusOr<std::unique_ptr<Trainer>> trainer =
       Trainer::Create(*options, parts, absl::GetFlag(FLAGS_resume));
   if (!trainer.ok()) return trainer.status();
-  std::printf("%lld training images, %lld held out, %dx%dx%d; %s; from step %lld\n",
-              static_cast<long long>(data->first.size()),
-              static_cast<long long>(data->second.size()), data->first.channels, data->first.height,
-              data->first.width, absl::GetFlag(FLAGS_device).c_str(),
-              static_cast<long long>((*trainer)->step()));
-  std::fflush(stdout);
+  const bool first = environment->rank == 0;
+  if (first) {
+    std::printf("%lld training images, %lld held out, %dx%dx%d; %s%s; from step %lld\n",
+                static_cast<long long>(data->first.size()),
+                static_cast<long long>(data->second.size()), data->first.channels,
+                data->first.height, data->first.width, absl::GetFlag(FLAGS_device).c_str(),
+                environment->distributed()
+                    ? absl::StrCat(", ", environment->size, " processes").c_str()
+                    : "",
+                static_cast<long long>((*trainer)->step()));
+    std::fflush(stdout);
+  }
   std::signal(SIGINT, HandleStop);
   std::signal(SIGTERM, HandleStop);
   std::signal(SIGHUP, HandleStop);
   std::signal(SIGXFSZ, SIG_IGN);  // A file size limit is a write that fails, not the end.
   absl::Status status = (*trainer)->Run(g_stop);
-  if (status.ok()) {
-    std::printf("%s at step %lld: %s\n", g_stop ? "stopped" : "done",
-                static_cast<long long>((*trainer)->step()), (options->out / "checkpoint").c_str());
+  if (absl::IsUnavailable(status)) {
+    // Collectives that wait for the lost worker would hold up an orderly exit.
+    std::cerr << "diffusion-train: " << status.message() << std::endl;
+    std::_Exit(1);
   }
-  if (!status.ok() || g_stop || absl::GetFlag(FLAGS_publish_to).empty()) return status;
+  if (!status.ok() || !first) return status;
+  const bool done = (*trainer)->step() == options->steps;
+  std::printf("%s at step %lld: %s\n", done ? "done" : "stopped",
+              static_cast<long long>((*trainer)->step()), (options->out / "checkpoint").c_str());
+  if (!done || absl::GetFlag(FLAGS_publish_to).empty()) return status;
   return Publish(options->out / "checkpoint", *publish);
 }
 
@@ -244,7 +298,9 @@ int main(int argc, char** argv) {
   absl::SetProgramUsageMessage(
       "trains a diffusion model.\n"
       "  diffusion-train --data=images/ --out=runs/first\n"
-      "  diffusion-train --data=images/ --out=runs/first --resume");
+      "  diffusion-train --data=images/ --out=runs/first --resume\n"
+      "  torchrun --no-python --nproc_per_node=2 diffusion-train --data=images/ --out=runs/first "
+      "--resume");
   const std::string command = absl::StrJoin(argv, argv + argc, " ");
   absl::ParseCommandLine(argc, argv);
   absl::Status status;

@@ -33,6 +33,14 @@ std::shared_ptr<UNet> NewNetwork(const TrainerOptions& options, torch::Device de
   return network;
 }
 
+absl::Status CheckDivides(const TrainerOptions& options, const WorkerGroup* workers) {
+  const int64_t processes = workers == nullptr ? 1 : workers->size();
+  if (options.batch_size % (processes * options.accumulate) == 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("batch_size is ", options.batch_size, "; it must be a multiple of ", processes,
+                   " processes times ", options.accumulate, " pieces (accumulate)"));
+}
+
 absl::Status SaveWeights(const std::filesystem::path& path, const CheckpointConfig& config,
                          const UNet& network) {
   TensorMap views;
@@ -51,15 +59,12 @@ absl::Status SaveWeights(const std::filesystem::path& path, const CheckpointConf
 }  // namespace
 
 Trainer::Trainer(TrainerOptions options, TrainerParts parts, ModelSchedule schedule,
-                 std::unique_ptr<const Objective> objective, std::string fingerprint,
-                 std::unique_ptr<RunDirectory> directory, std::unique_ptr<ProgressLog> log)
+                 std::unique_ptr<const Objective> objective, std::string fingerprint)
     : options_(std::move(options)),
       parts_(std::move(parts)),
       schedule_(std::move(schedule)),
       objective_(std::move(objective)),
       fingerprint_(std::move(fingerprint)),
-      directory_(std::move(directory)),
-      log_(std::move(log)),
       network_(NewNetwork(options_, parts_.device)),
       ema_(NewNetwork(options_, parts_.device)),
       save_schedule_(options_.save_every, options_.save_interval),
@@ -89,7 +94,22 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(TrainerOptions options,
   }
   absl::StatusOr<std::string> fingerprint = RunFingerprint(options, *parts.train);
   if (!fingerprint.ok()) return fingerprint.status();
-  absl::StatusOr<std::unique_ptr<RunDirectory>> directory = RunDirectory::Open(options.out);
+  if (absl::Status status = CheckDivides(options, parts.workers); !status.ok()) return status;
+  std::unique_ptr<Trainer> trainer(new Trainer(std::move(options), std::move(parts),
+                                               *std::move(schedule), *std::move(objective),
+                                               *std::move(fingerprint)));
+  const bool first = trainer->parts_.workers == nullptr || trainer->parts_.workers->rank() == 0;
+  const absl::Status opened = first ? trainer->OpenDirectory(resume) : absl::OkStatus();
+  if (absl::Status status = trainer->AgreeOnState(opened); !status.ok()) return status;
+  trainer->training_step_ = std::make_unique<TrainingStep>(
+      trainer->options_, trainer->parts_.train, trainer->objective_.get(), trainer->network_.get(),
+      trainer->gradient_, trainer->parts_.workers, trainer->state_.step,
+      LossHistory(&trainer->state_), trainer->parts_.loss_hook);
+  return trainer;
+}
+
+absl::Status Trainer::OpenDirectory(bool resume) {
+  absl::StatusOr<std::unique_ptr<RunDirectory>> directory = RunDirectory::Open(options_.out);
   if (!directory.ok()) return directory.status();
   absl::StatusOr<std::vector<SavedState>> states = (*directory)->States();
   if (!states.ok()) return states.status();
@@ -99,59 +119,72 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(TrainerOptions options,
   }
   absl::StatusOr<std::unique_ptr<ProgressLog>> log = ProgressLog::Open((*directory)->log());
   if (!log.ok()) return log.status();
-  parts.sinks.push_back(log->get());
-  std::unique_ptr<Trainer> trainer(
-      new Trainer(std::move(options), std::move(parts), *std::move(schedule), *std::move(objective),
-                  *std::move(fingerprint), *std::move(directory), *std::move(log)));
-  if (absl::Status status = trainer->Resume(); !status.ok()) return status;
-  return trainer;
+  directory_ = *std::move(directory);
+  log_ = *std::move(log);
+  sinks_ = parts_.sinks;
+  sinks_.push_back(log_.get());
+  return LoadNewestState(*states);
 }
 
-absl::Status Trainer::Resume() {
-  absl::StatusOr<std::vector<SavedState>> states = directory_->States();
-  if (!states.ok()) return states.status();
-  for (const SavedState& saved : *states) {
+absl::Status Trainer::LoadNewestState(const std::vector<SavedState>& states) {
+  for (const SavedState& saved : states) {
     absl::Status status = LoadTrainingState(saved.path, fingerprint_, &state_);
     if (status.ok()) {
       saved_step_ = state_.step;
-      break;
+      return status;
     }
     if (!absl::IsDataLoss(status)) return status;
     parts_.warn(absl::StrCat(status.message(), "; going back to the state before it"));
     if (absl::Status aside = directory_->SetAside(saved); !aside.ok()) return aside;
   }
-  if (saved_step_ < 0 && !states->empty()) {
-    return absl::DataLossError(absl::StrCat(options_.out.string(), ": of ", states->size(),
-                                            " saved states none is whole; to begin ",
-                                            "anew, give another --out or remove them"));
-  }
-  training_step_ = std::make_unique<TrainingStep>(options_, parts_.train, objective_.get(),
-                                                  network_.get(), gradient_, state_.step,
-                                                  LossHistory(&state_), parts_.loss_hook);
-  return absl::OkStatus();
+  if (states.empty()) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(options_.out.string(), ": of ", states.size(),
+                                          " saved states none is whole; ",
+                                          "to begin anew, give another --out"));
 }
 
-absl::Status Trainer::Step() {
-  const StepOutcome outcome = training_step_->Next();
-  ++state_.step;
-  if (!outcome.finite()) {
-    ++state_.skipped_steps;
-    const NonFiniteStep step = {.step = state_.step,
-                                .loss = outcome.loss,
-                                .gradient_norm = outcome.gradient_norm,
-                                .images = outcome.images,
-                                .losses = outcome.losses};
-    absl::Status status =
-        JudgeNonFinite(step, options_.on_nan, state_.skipped_steps, options_.max_skipped_steps);
-    if (status.ok()) {
-      parts_.warn(absl::StrCat("skipped ", Describe(step)));
-      status = AfterStep(outcome.gradient_norm);
-    }
-    return status;
+absl::Status Trainer::AgreeOnState(const absl::Status& opened) {
+  WorkerGroup* workers = parts_.workers;
+  if (workers == nullptr) return opened;
+  absl::Status status = workers->AgreeOk(opened);
+  if (status.ok()) status = workers->AgreeOnText("network, data or options", fingerprint_);
+  torch::Tensor counts = torch::tensor({state_.step, state_.skipped_steps}, torch::kInt64);
+  std::vector<std::pair<torch::Tensor, torch::Tensor>> sent = {{counts, counts.to(parts_.device)}};
+  for (auto& [name, tensor] : StateTensors(&state_)) {
+    sent.emplace_back(*tensor, tensor->to(parts_.device));
   }
-  torch::NoGradGuard no_grad;
-  if (options_.clip_grad_norm > 0 && outcome.gradient_norm > options_.clip_grad_norm) {
-    gradient_.mul_(options_.clip_grad_norm / outcome.gradient_norm);
+  for (auto& [tensor, on_device] : sent) {
+    if (status.ok()) status = workers->Broadcast(on_device);
+    if (status.ok()) tensor.copy_(on_device);
+  }
+  state_.step = counts[0].item<int64_t>();
+  state_.skipped_steps = counts[1].item<int64_t>();
+  return status;
+}
+
+absl::Status Trainer::SkipStep(const StepOutcome& outcome) {
+  ++state_.step;
+  ++state_.skipped_steps;
+  const NonFiniteStep step = {.step = state_.step,
+                              .loss = outcome.loss,
+                              .gradient_norm = outcome.gradient_norm,
+                              .images = outcome.images,
+                              .losses = outcome.losses};
+  absl::Status status =
+      JudgeNonFinite(step, options_.on_nan, state_.skipped_steps, options_.max_skipped_steps);
+  if (!status.ok()) return status;
+  if (directory_ != nullptr) parts_.warn(absl::StrCat("skipped ", Describe(step)));
+  return AfterStep(outcome.gradient_norm);
+}
+
+absl::Status Trainer::TakeStep(const StepOutcome& outcome) {
+  if (!outcome.finite()) return SkipStep(outcome);
+  ++state_.step;
+  {
+    torch::NoGradGuard no_grad;
+    if (options_.clip_grad_norm > 0 && outcome.gradient_norm > options_.clip_grad_norm) {
+      gradient_.mul_(options_.clip_grad_norm / outcome.gradient_norm);
+    }
   }
   AdamWStep(gradient_, LearningRateAt(options_, state_.step), options_.weight_decay, &state_);
   UpdateEma(options_.ema_decay, &state_);
@@ -167,7 +200,7 @@ void Trainer::Point(double gradient_norm) {
   point.learning_rate = LearningRateAt(options_, state_.step);
   point.gradient_norm = gradient_norm;
   point.skipped_steps = state_.skipped_steps;
-  for (ProgressSink* sink : parts_.sinks) sink->OnPoint(point);
+  for (ProgressSink* sink : sinks_) sink->OnPoint(point);
 }
 
 absl::Status Trainer::WriteSampleSheet() {
@@ -185,13 +218,14 @@ absl::Status Trainer::WriteSampleSheet() {
       DrawSampleSheet(*plan, spec, static_cast<int64_t>(options_.model.class_names.size()),
                       std::make_unique<UNetDenoiser>(ema_, denoiser));
   if (!sheet.ok()) return sheet.status();
-  for (ProgressSink* sink : parts_.sinks) sink->OnSamples(state_.step, *sheet);
+  for (ProgressSink* sink : sinks_) sink->OnSamples(state_.step, *sheet);
   absl::StatusOr<std::string> png = EncodePng(*sheet);
   if (!png.ok()) return png.status();
   return ReplaceFile(directory_->samples() / absl::StrFormat("step-%07d.png", state_.step), *png);
 }
 
 absl::Status Trainer::Save() {
+  if (directory_ == nullptr) return absl::OkStatus();
   // The state last: a run whose state is at the last step is done, its checkpoint included.
   absl::Status status = SaveWeights(directory_->checkpoint(), options_.model, *ema_);
   if (status.ok()) {
@@ -206,6 +240,7 @@ absl::Status Trainer::Save() {
 }
 
 absl::Status Trainer::AfterStep(double gradient_norm) {
+  if (directory_ == nullptr) return absl::OkStatus();
   const bool last = state_.step == options_.steps;
   const bool evaluate =
       parts_.held_out->size() > 0 && (last || Due(state_.step, options_.eval_every));
@@ -241,11 +276,18 @@ absl::Status Trainer::AfterStep(double gradient_norm) {
 }
 
 absl::Status Trainer::Run(const std::atomic<bool>& stop) {
-  while (state_.step < options_.steps) {
-    if (stop) return Save();
-    if (absl::Status status = Step(); !status.ok()) return status;
+  bool stopped = stop;
+  while (state_.step < options_.steps && !stopped) {
+    absl::StatusOr<StepOutcome> outcome = training_step_->Next(stop);
+    if (!outcome.ok()) {
+      absl::Status saved = Save();  // The step before: this one has changed nothing.
+      if (!saved.ok()) parts_.warn(absl::StrCat("not saved: ", saved.message()));
+      return outcome.status();
+    }
+    if (absl::Status status = TakeStep(*outcome); !status.ok()) return status;
+    stopped = outcome->stop;
   }
-  return absl::OkStatus();
+  return stopped ? Save() : absl::OkStatus();
 }
 
 }  // namespace diffusiond

@@ -25,6 +25,7 @@
 #include "model/training/trainer_options.h"
 #include "model/training/training_state.h"
 #include "model/training/training_step.h"
+#include "model/training/worker_group.h"
 #include "model/unet/unet.h"
 
 namespace diffusiond {
@@ -34,6 +35,7 @@ struct TrainerParts {
   const ImageDataset* train = nullptr;
   const ImageDataset* held_out = nullptr;  // May be empty.
   torch::Device device = torch::kCPU;
+  WorkerGroup* workers = nullptr;    // With whom batches are computed; null: alone.
   std::vector<ProgressSink*> sinks;  // Beside the run's own log.
   // Hears what went wrong or was left out while training went on.
   std::function<void(absl::string_view)> warn = [](absl::string_view) {};
@@ -57,6 +59,9 @@ class Trainer {
   //
   // What cannot be written on the way, as on a full disk, is warned of, and training goes on; a
   // save is tried again a minute later. Not OK if the last save fails.
+  //
+  // Of several processes, all stop when one is told to. UNAVAILABLE: one was lost; rank 0 has saved
+  // the last whole step.
   absl::Status Run(const std::atomic<bool>& stop);
 
   int64_t step() const { return state_.step; }
@@ -64,11 +69,13 @@ class Trainer {
 
  private:
   Trainer(TrainerOptions options, TrainerParts parts, ModelSchedule schedule,
-          std::unique_ptr<const Objective> objective, std::string fingerprint,
-          std::unique_ptr<RunDirectory> directory, std::unique_ptr<ProgressLog> log);
+          std::unique_ptr<const Objective> objective, std::string fingerprint);
 
-  absl::Status Resume();
-  absl::Status Step();
+  absl::Status OpenDirectory(bool resume);
+  absl::Status LoadNewestState(const std::vector<SavedState>& states);
+  absl::Status AgreeOnState(const absl::Status& opened);
+  absl::Status TakeStep(const StepOutcome& outcome);
+  absl::Status SkipStep(const StepOutcome& outcome);
   absl::Status AfterStep(double gradient_norm);
   void Point(double gradient_norm);
   absl::Status WriteSampleSheet();
@@ -79,8 +86,9 @@ class Trainer {
   const ModelSchedule schedule_;
   const std::unique_ptr<const Objective> objective_;
   const std::string fingerprint_;
-  const std::unique_ptr<RunDirectory> directory_;
-  const std::unique_ptr<ProgressLog> log_;
+  std::unique_ptr<RunDirectory> directory_;  // Null but in rank 0.
+  std::unique_ptr<ProgressLog> log_;
+  std::vector<ProgressSink*> sinks_;
   std::shared_ptr<UNet> network_;  // Its parameters are views of state_.parameters,
   std::shared_ptr<UNet> ema_;      // and of state_.ema.
   torch::Tensor gradient_;

@@ -20,6 +20,7 @@ absl::Status Validate(const TrainerOptions& options) {
   for (const Range& range : {
            Range{"steps", static_cast<double>(options.steps), 1, kManySteps},
            {"batch_size", static_cast<double>(options.batch_size), 1, 65536},
+           {"accumulate", static_cast<double>(options.accumulate), 1, 65536},
            {"learning_rate", options.learning_rate, 0, 1},
            {"warmup_steps", static_cast<double>(options.warmup_steps), 0, kManySteps},
            {"weight_decay", options.weight_decay, 0, 1},

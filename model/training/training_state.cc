@@ -21,15 +21,6 @@ constexpr char kSkippedKey[] = "skipped_steps";
 constexpr char kFingerprintKey[] = "fingerprint";
 constexpr char kChecksumKey[] = "sha256";
 
-std::map<std::string, torch::Tensor*> Tensors(TrainingState* state) {
-  std::map<std::string, torch::Tensor*> tensors = {{"parameters", &state->parameters},
-                                                   {"ema", &state->ema},
-                                                   {"first_moment", &state->first_moment},
-                                                   {"second_moment", &state->second_moment}};
-  for (auto& [name, tensor] : state->extra) tensors["extra." + name] = &tensor;
-  return tensors;
-}
-
 // Of metadata, names, shapes and bytes; each text ends with a newline, which none contains.
 std::string Checksum(const std::map<std::string, std::string>& metadata, const TensorMap& tensors) {
   Sha256 hash;
@@ -54,11 +45,20 @@ absl::Status Damaged(const std::filesystem::path& path, absl::string_view how) {
 
 }  // namespace
 
+std::map<std::string, torch::Tensor*> StateTensors(TrainingState* state) {
+  std::map<std::string, torch::Tensor*> tensors = {{"parameters", &state->parameters},
+                                                   {"ema", &state->ema},
+                                                   {"first_moment", &state->first_moment},
+                                                   {"second_moment", &state->second_moment}};
+  for (auto& [name, tensor] : state->extra) tensors["extra." + name] = &tensor;
+  return tensors;
+}
+
 absl::Status SaveTrainingState(const std::filesystem::path& path, const TrainingState& state,
                                const std::string& fingerprint) {
   TrainingState host = state;
   TensorMap views;
-  for (auto& [name, tensor] : Tensors(&host)) {
+  for (auto& [name, tensor] : StateTensors(&host)) {
     *tensor = tensor->to(torch::kCPU).contiguous();
     views[name] = TensorView{.dtype = Dtype::kF32,
                              .shape = tensor->sizes().vec(),
@@ -94,7 +94,7 @@ absl::Status LoadTrainingState(const std::filesystem::path& path, const std::str
       !absl::SimpleAtoi(Entry(metadata, kSkippedKey), &skipped) || skipped < 0 || skipped > step) {
     return Damaged(path, "no valid number of steps");
   }
-  const std::map<std::string, torch::Tensor*> tensors = Tensors(state);
+  const std::map<std::string, torch::Tensor*> tensors = StateTensors(state);
   for (const auto& [name, tensor] : tensors) {
     const auto found = file->tensors().find(name);
     if (found == file->tensors().end()) {

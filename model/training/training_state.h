@@ -30,6 +30,9 @@ struct TrainingState {
   int64_t updates() const { return step - skipped_steps; }
 };
 
+// The state's tensors by name, those of `extra` too.
+std::map<std::string, torch::Tensor*> StateTensors(TrainingState* state);
+
 // One safetensors file, replaced atomically, with a SHA-256 of all that counts in its metadata.
 // `fingerprint` names what the run is (network, data, options); loading under another one is
 // refused.

@@ -10,11 +10,14 @@
 #include <span>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "model/training/batch_prefetcher.h"
 #include "model/training/batch_source.h"
+#include "model/training/gradient_sum.h"
 #include "model/training/objective.h"
 #include "model/training/trainer_options.h"
+#include "model/training/worker_group.h"
 #include "model/unet/unet.h"
 
 namespace diffusiond {
@@ -26,7 +29,8 @@ struct StepOutcome {
   std::vector<int64_t> images;  // Indices in the training data,
   std::vector<int64_t> timesteps;
   std::vector<float> losses;  // and the loss of each.
-  absl::Duration waited;      // For data.
+  absl::Duration waited;      // This process, for data.
+  bool stop = false;          // Some process was asked to stop.
 
   bool finite() const;
 };
@@ -37,23 +41,31 @@ class TrainingStep {
   // May change the losses of a step's images before they are averaged. Tests make them NaN.
   using LossHook = std::function<torch::Tensor(int64_t step, const torch::Tensor& losses)>;
 
-  // The network's parameters have gradients that are views of `gradient`. What is pointed to must
+  // The network's parameters have gradients that are views of `gradient`. `workers` compute a batch
+  // together, each an equal share of its images, in order; null: alone. What is pointed to must
   // outlive this. `first_step`: steps done before. `loss_history`: of timestep_sampling.h, which
   // says where to train and takes up each finite step's losses; empty: not kept.
   TrainingStep(const TrainerOptions& options, const ImageDataset* train, const Objective* objective,
-               UNet* network, torch::Tensor gradient, int64_t first_step,
+               UNet* network, torch::Tensor gradient, WorkerGroup* workers, int64_t first_step,
                std::span<float> loss_history, LossHook hook);
 
-  // The gradient of the mean loss of the next step's batch; on return `gradient` holds it.
-  StepOutcome Next();
+  // The gradient of the mean loss of the next step's batch; on return `gradient` holds it. The
+  // outcome is the same in all processes, but for `waited`. UNAVAILABLE: a worker was lost.
+  absl::StatusOr<StepOutcome> Next(bool stop);
 
  private:
+  int64_t ImagesAtOnce() const { return options_.batch_size / processes_ / options_.accumulate; }
+  void FillPiece(int64_t index, TrainingBatch* batch);
+
   const TrainerOptions& options_;
   const Objective* const objective_;
   UNet* const network_;
   const torch::Tensor gradient_;
   const std::span<float> loss_history_;
   const LossHook hook_;
+  const int64_t rank_, processes_;
+  const std::unique_ptr<GradientSum> sum_;  // Null: alone.
+  const int64_t first_step_;
   int64_t step_;  // The next one's batch, counted from 0.
   BatchSource source_;
   TrainingBatch batch_;

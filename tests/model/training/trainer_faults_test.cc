@@ -1,7 +1,6 @@
 // What a training run survives: kills, disks, damaged files, losses that are no numbers.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +22,7 @@
 #include "model/checkpoint/safetensors.h"
 #include "model/training/trainer.h"
 #include "tests/testing/faulty_disk.h"
+#include "tests/testing/in_child.h"
 #include "tests/testing/tiny_training.h"
 
 namespace diffusiond {
@@ -46,15 +46,6 @@ class AtEachStep : public ProgressSink {
  private:
   std::function<void(int64_t)> call_;
 };
-
-// The exit code of a child process that runs `body`, or -signal.
-int InChild(const std::function<int()>& body) {
-  const pid_t child = fork();
-  if (child == 0) _exit(body());
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
 
 // The kernel kills this process when it has computed for so long.
 void KillAfterComputing(absl::Duration duration) {
