@@ -299,7 +299,7 @@ int main(int argc, char** argv) {
       "trains a diffusion model.\n"
       "  diffusion-train --data=images/ --out=runs/first\n"
       "  diffusion-train --data=images/ --out=runs/first --resume\n"
-      "  torchrun --no-python --nproc_per_node=2 diffusion-train --data=images/ --out=runs/first "
+      "  torchrun --no_python --nproc_per_node=2 diffusion-train --data=images/ --out=runs/first "
       "--resume");
   const std::string command = absl::StrJoin(argv, argv + argc, " ");
   absl::ParseCommandLine(argc, argv);

@@ -46,8 +46,11 @@ def resources(overlay):
     return found
 
 
+OVERLAYS = ("kubernetes", "kubernetes/trainer", "kubernetes/trainer-distributed")
+
+
 def everything():
-    return resources("kubernetes") + resources("kubernetes/trainer")
+    return [resource for overlay in OVERLAYS for resource in resources(overlay)]
 
 
 def of_kind(kind):
@@ -82,7 +85,7 @@ class ManifestsTest(unittest.TestCase):
                                  "PodDisruptionBudget", "Job"})
 
     def test_every_file_belongs_to_a_kustomization(self):
-        for overlay in ("kubernetes", "kubernetes/trainer"):
+        for overlay in OVERLAYS:
             named = set(yaml.safe_load(read("deploy", overlay, "kustomization.yaml"))["resources"])
             there = {os.path.basename(path)
                      for path in glob.glob(os.path.join(DEPLOY, overlay, "*.yaml"))}
@@ -113,12 +116,33 @@ class ManifestsTest(unittest.TestCase):
             for container in containers(resource):
                 for mount in container["volumeMounts"]:
                     self.assertIn(mount["name"], volumes)
-        [deployment] = of_kind("Deployment")
-        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        labels = [resource["spec"]["template"]["metadata"]["labels"].items()
+                  for resource in of_kind("Deployment") + of_kind("Job")]
         for selector in ([service["spec"]["selector"] for service in of_kind("Service")] +
                          [budget["spec"]["selector"]["matchLabels"]
                           for budget in of_kind("PodDisruptionBudget")]):
-            self.assertLessEqual(selector.items(), labels.items())
+            self.assertEqual(sum(selector.items() <= some for some in labels), 1, selector)
+
+    def test_distributed_trainers_find_each_other(self):
+        [job] = [job for job in of_kind("Job") if "completions" in job["spec"]]
+        name, spec = job["metadata"]["name"], job["spec"]
+        pod = spec["template"]["spec"]
+        [container] = pod["containers"]
+        variables = {entry["name"]: entry["value"] for entry in container["env"]}
+        self.assertEqual(spec["completionMode"], "Indexed")
+        self.assertEqual(variables["WORLD_SIZE"], str(spec["completions"]))
+        self.assertEqual(spec["parallelism"], spec["completions"])
+        self.assertEqual(variables["MASTER_ADDR"], f"{name}-0.{pod['subdomain']}")
+        [service] = [service for service in of_kind("Service")
+                     if service["metadata"]["name"] == pod["subdomain"]]
+        self.assertEqual(service["spec"]["clusterIP"], "None")
+        self.assertTrue(service["spec"]["publishNotReadyAddresses"])
+        for port in (service["spec"]["ports"][0]["port"], container["ports"][0]["containerPort"]):
+            self.assertEqual(variables["MASTER_PORT"], str(port))
+        self.assertIn("--resume", container["args"])
+        [batch] = [int(argument.partition("=")[2]) for argument in container["args"]
+                   if argument.startswith("--batch_size=")]
+        self.assertEqual(batch % spec["completions"], 0)
 
     def test_a_pod_outlives_its_drain(self):
         [deployment] = of_kind("Deployment")
@@ -201,7 +225,8 @@ class PortsTest(unittest.TestCase):
         for arguments in (text, " ".join(container["args"])):
             self.assertRegex(arguments, rf"--listen=0\.0\.0\.0:{GRPC_PORT}\b")
             self.assertRegex(arguments, rf"--metrics_listen=0\.0\.0\.0:{METRICS_PORT}\b")
-        [service] = of_kind("Service")
+        [service] = [service for service in of_kind("Service")
+                     if service["metadata"]["name"] == "diffusiond"]
         self.assertEqual(service["spec"]["clusterIP"], "None")
         self.assertEqual({port["name"]: port["port"] for port in service["spec"]["ports"]},
                          {"grpc": GRPC_PORT, "metrics": METRICS_PORT})

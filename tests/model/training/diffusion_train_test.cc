@@ -11,6 +11,7 @@
 
 #include "model/checkpoint/diffusers_directory.h"
 #include "tests/testing/child_process.h"
+#include "tests/testing/free_port.h"
 #include "tests/testing/idx_files.h"
 
 namespace diffusiond {
@@ -129,6 +130,46 @@ TEST_F(DiffusionTrainTest, AFinishedRunIsPublishedOnceAndAStoppedOneNot) {
   ASSERT_TRUE(published.ok()) << published.status();
   EXPECT_EQ(published->digest(), trained->digest());
   EXPECT_FALSE(fs::exists(repository / "mine" / "2"));
+}
+
+// A launcher's variables in front of a command.
+std::vector<std::string> AsWorker(std::vector<std::string> command, int rank, int port) {
+  command.insert(command.begin(), {"/usr/bin/env", "WORLD_SIZE=2", "RANK=" + std::to_string(rank),
+                                   "MASTER_ADDR=127.0.0.1", "MASTER_PORT=" + std::to_string(port),
+                                   "GLOO_SOCKET_IFNAME=lo"});
+  return command;
+}
+
+TEST_F(DiffusionTrainTest, ProcessesThatALauncherStartedTrainAndStopTogether) {
+  const std::vector<std::string> command = Command("run", {"--resume", "--save_every=0"});
+  const int port = FreePort();
+  ChildProcess zero(AsWorker(command, 0, port)), one(AsWorker(command, 1, port));
+  ASSERT_TRUE(zero.ReadUntil("step 3/24")) << zero.output();
+  one.Signal(SIGTERM);
+  EXPECT_EQ(zero.Wait(), 0) << zero.output();
+  EXPECT_EQ(one.Wait(), 0) << one.output();
+  EXPECT_NE(zero.output().find("2 processes; from step 0"), std::string::npos) << zero.output();
+  EXPECT_NE(zero.output().find("stopped at step"), std::string::npos) << zero.output();
+  EXPECT_EQ(one.output(), "");
+
+  const int again = FreePort();
+  ChildProcess zero_again(AsWorker(command, 0, again)), one_again(AsWorker(command, 1, again));
+  EXPECT_EQ(zero_again.Wait(), 0) << zero_again.output();
+  EXPECT_EQ(one_again.Wait(), 0) << one_again.output();
+  EXPECT_NE(zero_again.output().find("done at step 24"), std::string::npos) << zero_again.output();
+}
+
+TEST_F(DiffusionTrainTest, TorchrunStartsIt) {
+  const std::string torchrun = "/usr/bin/torchrun";
+  if (!fs::exists(torchrun)) GTEST_SKIP() << torchrun << " is not there";
+  std::vector<std::string> command = Command("run", {"--resume"});
+  // Debian 12's torchrun needs redirections that are not 0, which is its default.
+  command.insert(command.begin(), {torchrun, "--no_python", "--nproc_per_node=2", "--master_port",
+                                   std::to_string(FreePort()), "--redirects=1", "--tee=1",
+                                   "--log_dir=" + (directory_ / "torchrun").string()});
+  ChildProcess run(command);
+  EXPECT_EQ(run.Wait(), 0) << run.output();
+  EXPECT_NE(run.output().find("done at step 24"), std::string::npos) << run.output();
 }
 
 TEST_F(DiffusionTrainTest, FileSizeLimitIsAnErrorNotADeath) {

@@ -1,10 +1,7 @@
 // Several processes that train one network.
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -21,6 +18,7 @@
 #include "model/training/gradient_sum.h"
 #include "model/training/trainer.h"
 #include "model/training/worker_group.h"
+#include "tests/testing/free_port.h"
 #include "tests/testing/in_child.h"
 #include "tests/testing/tiny_training.h"
 
@@ -28,18 +26,6 @@ namespace diffusiond {
 namespace {
 
 namespace fs = std::filesystem;
-
-int FreePort() {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
-  EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  close(fd);
-  return ntohs(address.sin_port);
-}
 
 std::string Bytes(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
