@@ -23,8 +23,9 @@ absl::StatusOr<std::vector<Frame>> DrawImages(const SamplingPlan& plan, const Dr
                         .status = {}};
   }
   // A step batch at a time, so that memory does not grow with the number of images.
-  const size_t group = std::max<size_t>(
-      1, static_cast<size_t>(runner->capacity() / (spec.guidance.scale == 1 ? 1 : 2)));
+  const int rows_each =
+      1 + (spec.guidance.scale != 1 ? 1 : 0) + (spec.guidance.classifier_scale != 0 ? 1 : 0);
+  const size_t group = static_cast<size_t>(std::max(1, runner->capacity() / rows_each));
   std::vector<Frame> frames;
   for (size_t begin = 0; begin < tasks.size(); begin += group) {
     const std::span<PlanTask> now =

@@ -42,6 +42,10 @@ ABSL_FLAG(std::string, publish_name, "",
 ABSL_FLAG(
     int, keep_published_versions, diffusiond::kDefaultPublishedVersions,
     "versions that stay there, the newest so many and the pinned one; 0: all, else 2 or more");
+ABSL_FLAG(std::string, classifier_for, "",
+          "checkpoint directory: train a noise-conditional classifier for classifier guidance of "
+          "this model, at its noise levels, and write the model with it; --channels and the like "
+          "are the classifier's, --guidance_scale is its scale on sample sheets");
 ABSL_FLAG(std::string, device, "cpu", "cpu, cuda or cuda:N");
 ABSL_FLAG(int, threads, 0,
           "threads on the CPU; 0: one per core, which the processes of a machine share");
@@ -127,16 +131,27 @@ absl::StatusOr<TrainerOptions> OptionsFromFlags(const ImageDataset& data) {
   shape.dropout = absl::GetFlag(FLAGS_dropout);
   shape.null_class = absl::GetFlag(FLAGS_label_dropout) > 0;
   TrainerOptions options;
-  if (absl::Status status = DescribeModel(shape, data, &options.model); !status.ok()) return status;
-  options.model.scheduler = SchedulerFromFlags();
   options.objective = ObjectiveFromFlags();
-  options.model.generation =
-      GenerationDefaults{.sampler = absl::GetFlag(FLAGS_sampler),
-                         .steps = static_cast<int>(absl::GetFlag(FLAGS_sampler_steps)),
-                         .eta = absl::GetFlag(FLAGS_eta),
-                         .guidance_scale = absl::GetFlag(FLAGS_guidance_scale),
-                         .variance = "",
-                         .timestep_spacing = ""};
+  const std::string classifier_for = absl::GetFlag(FLAGS_classifier_for);
+  if (!classifier_for.empty()) {
+    absl::StatusOr<Checkpoint> base = Checkpoint::Open(classifier_for);
+    if (!base.ok()) return base.status();
+    options.base = std::make_shared<const Checkpoint>(*std::move(base));
+    options.model = options.base->config();
+    absl::Status status = DescribeClassifier(shape, data, &options.model);
+    if (!status.ok()) return status;
+  } else {
+    absl::Status status = DescribeModel(shape, data, &options.model);
+    if (!status.ok()) return status;
+    options.model.scheduler = SchedulerFromFlags();
+    options.model.generation =
+        GenerationDefaults{.sampler = absl::GetFlag(FLAGS_sampler),
+                           .steps = static_cast<int>(absl::GetFlag(FLAGS_sampler_steps)),
+                           .eta = absl::GetFlag(FLAGS_eta),
+                           .guidance_scale = absl::GetFlag(FLAGS_guidance_scale),
+                           .variance = "",
+                           .timestep_spacing = ""};
+  }
 
   options.out = absl::GetFlag(FLAGS_out);
   options.steps = absl::GetFlag(FLAGS_steps);

@@ -65,4 +65,18 @@ absl::Status DescribeModel(const NetworkShape& shape, const ImageDataset& data,
   return Validate(unet);
 }
 
+absl::Status DescribeClassifier(const NetworkShape& shape, const ImageDataset& data,
+                                CheckpointConfig* model) {
+  if (data.labels.empty()) {
+    return absl::InvalidArgumentError("the images have no labels: there is nothing to classify");
+  }
+  CheckpointConfig described;
+  if (absl::Status status = DescribeModel(shape, data, &described); !status.ok()) return status;
+  model->classifier = described.unet;
+  model->classifier->num_class_embeds.reset();
+  model->classifier->out_channels = static_cast<int64_t>(data.class_names.size());
+  if (!model->unet.num_class_embeds.has_value()) model->class_names = data.class_names;
+  return Validate(*model);
+}
+
 }  // namespace diffusiond

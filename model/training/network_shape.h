@@ -27,6 +27,12 @@ struct NetworkShape {
 absl::Status DescribeModel(const NetworkShape& shape, const ImageDataset& data,
                            CheckpointConfig* model);
 
+// Gives `model` a classifier of images like `data`'s, one channel a class; the rest of `model`
+// stays, but that a network without classes takes their names. INVALID_ARGUMENT: as above, the data
+// has no labels, or it does not fit the model.
+absl::Status DescribeClassifier(const NetworkShape& shape, const ImageDataset& data,
+                                CheckpointConfig* model);
+
 }  // namespace diffusiond
 
 #endif  // DIFFUSIOND_MODEL_TRAINING_NETWORK_SHAPE_H_

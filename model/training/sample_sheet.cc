@@ -10,10 +10,14 @@
 namespace diffusiond {
 
 absl::StatusOr<Image> DrawSampleSheet(const SamplingPlan& plan, const DrawSpec& spec,
-                                      int64_t classes, std::unique_ptr<Denoiser> denoiser) {
+                                      int64_t classes, std::unique_ptr<Denoiser> denoiser,
+                                      std::unique_ptr<NoiseClassifier> classifier) {
   std::vector<std::unique_ptr<Denoiser>> lanes;
   lanes.push_back(std::move(denoiser));
-  absl::StatusOr<std::unique_ptr<PlanRunner>> runner = PlanRunner::Create(std::move(lanes));
+  std::vector<std::unique_ptr<NoiseClassifier>> classifiers;
+  if (classifier != nullptr) classifiers.push_back(std::move(classifier));
+  absl::StatusOr<std::unique_ptr<PlanRunner>> runner =
+      PlanRunner::Create(std::move(lanes), std::move(classifiers));
   if (!runner.ok()) return runner.status();
   std::vector<int64_t> labels;
   for (int64_t i = 0; i < kSampleSheetColumns * kSampleSheetRows; ++i) {

@@ -9,6 +9,7 @@
 #include "model/imaging/image.h"
 #include "model/sampling/denoiser.h"
 #include "model/sampling/draw_images.h"
+#include "model/sampling/noise_classifier.h"
 #include "model/sampling/sampling_plan.h"
 
 namespace diffusiond {
@@ -18,9 +19,10 @@ inline constexpr int kSampleSheetRows = 4;
 
 // Image i has label i modulo `classes` (0: none), so that ten classes stand in columns; the same
 // seed draws the same noise, so that sheets of two steps compare. Pixels are doubled. The
-// denoiser's rows should divide the sheet's columns.
+// denoiser's rows should divide the sheet's columns. `classifier`: for spec.guidance; may be null.
 absl::StatusOr<Image> DrawSampleSheet(const SamplingPlan& plan, const DrawSpec& spec,
-                                      int64_t classes, std::unique_ptr<Denoiser> denoiser);
+                                      int64_t classes, std::unique_ptr<Denoiser> denoiser,
+                                      std::unique_ptr<NoiseClassifier> classifier = nullptr);
 
 }  // namespace diffusiond
 

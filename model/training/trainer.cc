@@ -6,10 +6,12 @@
 #include "absl/strings/str_format.h"
 #include "model/checkpoint/durable_write.h"
 #include "model/imaging/png.h"
+#include "model/training/classifier_objective.h"
 #include "model/training/flat_parameters.h"
 #include "model/training/held_out_loss.h"
 #include "model/training/sample_sheet.h"
 #include "model/unet/unet_checkpoint.h"
+#include "model/unet/unet_classifier.h"
 #include "model/unet/unet_denoiser.h"
 
 namespace diffusiond {
@@ -27,7 +29,7 @@ std::span<float> LossHistory(TrainingState* state) {
 bool Due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
 std::shared_ptr<UNet> NewNetwork(const TrainerOptions& options, torch::Device device) {
-  auto network = std::make_shared<UNet>(options.model.unet);
+  auto network = std::make_shared<UNet>(options.network());
   network->ResetParameters(options.seed);
   network->to(device);
   return network;
@@ -41,7 +43,7 @@ absl::Status CheckDivides(const TrainerOptions& options, const WorkerGroup* work
                    " processes times ", options.accumulate, " pieces (accumulate)"));
 }
 
-absl::Status SaveWeights(const std::filesystem::path& path, const CheckpointConfig& config,
+absl::Status SaveWeights(const std::filesystem::path& path, const TrainerOptions& options,
                          const UNet& network) {
   TensorMap views;
   std::vector<torch::Tensor> host;  // Keeps what the views look at.
@@ -53,7 +55,8 @@ absl::Status SaveWeights(const std::filesystem::path& path, const CheckpointConf
                    .data = std::as_bytes(std::span(host.back().data_ptr<float>(),
                                                    static_cast<size_t>(host.back().numel())))};
   }
-  return SaveCheckpoint(path, config, views);
+  if (options.base == nullptr) return SaveCheckpoint(path, options.model, views);
+  return SaveCheckpoint(path, options.model, options.base->tensors(), views);
 }
 
 }  // namespace
@@ -85,7 +88,9 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(TrainerOptions options,
                                                          bool resume) {
   if (absl::Status status = Validate(options); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<const Objective>> objective =
-      MakeObjective(options.model.scheduler, options.objective, parts.device);
+      options.base == nullptr
+          ? MakeObjective(options.model.scheduler, options.objective, parts.device)
+          : MakeClassifierObjective(options.model.scheduler, parts.device);
   if (!objective.ok()) return objective.status();
   absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(options.model.scheduler);
   if (!schedule.ok()) return schedule.status();
@@ -123,6 +128,12 @@ absl::Status Trainer::OpenDirectory(bool resume) {
   log_ = *std::move(log);
   sinks_ = parts_.sinks;
   sinks_.push_back(log_.get());
+  if (options_.base != nullptr) {
+    absl::StatusOr<std::shared_ptr<UNet>> network = LoadUNet(*options_.base);
+    if (!network.ok()) return network.status();
+    (*network)->to(parts_.device);
+    base_network_ = *std::move(network);
+  }
   return LoadNewestState(*states);
 }
 
@@ -206,17 +217,28 @@ void Trainer::Point(double gradient_norm) {
 absl::Status Trainer::WriteSampleSheet() {
   absl::StatusOr<SamplingPlan> plan = CompilePlan(schedule_, options_.sampling);
   if (!plan.ok()) return plan.status();
-  UNetDenoiser::Options denoiser;
-  denoiser.rows = kSampleSheetColumns;
-  denoiser.device = parts_.device;
-  denoiser.intra_op_threads = at::get_num_threads();
+  const UNetDenoiser::Options denoiser = {.rows = kSampleSheetColumns,
+                                          .device = parts_.device,
+                                          .intra_op_threads = at::get_num_threads()};
   DrawSpec spec;
   spec.seed = options_.seed;
-  spec.guidance.scale = options_.guidance_scale;
   spec.null_label = options_.model.null_class_id.value_or(0);
-  absl::StatusOr<Image> sheet =
-      DrawSampleSheet(*plan, spec, static_cast<int64_t>(options_.model.class_names.size()),
-                      std::make_unique<UNetDenoiser>(ema_, denoiser));
+  std::unique_ptr<NoiseClassifier> classifier;
+  if (base_network_ == nullptr) {
+    spec.guidance.scale = options_.guidance_scale;
+  } else {
+    // Without the class, where the model can: what is seen of it is the classifier's doing.
+    spec.guidance.scale = options_.model.null_class_id.has_value() ? 0 : 1;
+    spec.guidance.classifier_scale = options_.guidance_scale;
+    classifier = std::make_unique<UNetClassifier>(
+        ema_, UNetClassifier::Options{.rows = denoiser.rows,
+                                      .device = denoiser.device,
+                                      .intra_op_threads = denoiser.intra_op_threads});
+  }
+  absl::StatusOr<Image> sheet = DrawSampleSheet(
+      *plan, spec, NumClasses(options_.model),
+      std::make_unique<UNetDenoiser>(base_network_ == nullptr ? ema_ : base_network_, denoiser),
+      std::move(classifier));
   if (!sheet.ok()) return sheet.status();
   for (ProgressSink* sink : sinks_) sink->OnSamples(state_.step, *sheet);
   absl::StatusOr<std::string> png = EncodePng(*sheet);
@@ -227,7 +249,7 @@ absl::Status Trainer::WriteSampleSheet() {
 absl::Status Trainer::Save() {
   if (directory_ == nullptr) return absl::OkStatus();
   // The state last: a run whose state is at the last step is done, its checkpoint included.
-  absl::Status status = SaveWeights(directory_->checkpoint(), options_.model, *ema_);
+  absl::Status status = SaveWeights(directory_->checkpoint(), options_, *ema_);
   if (status.ok()) {
     status = SaveTrainingState(directory_->StatePath(state_.step), state_, fingerprint_);
   }

@@ -1,4 +1,5 @@
-// Trains a U-Net by DDPM's algorithm 1 (Ho et al. 2020) and writes what the server serves.
+// Trains a U-Net by DDPM's algorithm 1 (Ho et al. 2020), or a classifier for one, and writes what
+// the server serves.
 #ifndef DIFFUSIOND_MODEL_TRAINING_TRAINER_H_
 #define DIFFUSIOND_MODEL_TRAINING_TRAINER_H_
 
@@ -89,8 +90,9 @@ class Trainer {
   std::unique_ptr<RunDirectory> directory_;  // Null but in rank 0.
   std::unique_ptr<ProgressLog> log_;
   std::vector<ProgressSink*> sinks_;
-  std::shared_ptr<UNet> network_;  // Its parameters are views of state_.parameters,
-  std::shared_ptr<UNet> ema_;      // and of state_.ema.
+  std::shared_ptr<UNet> network_;       // Its parameters are views of state_.parameters,
+  std::shared_ptr<UNet> ema_;           // and of state_.ema.
+  std::shared_ptr<UNet> base_network_;  // Of options_.base, to guide on sample sheets; else null.
   torch::Tensor gradient_;
   TrainingState state_;
   int64_t saved_step_ = -1;  // Of the newest saved state; -1: none.

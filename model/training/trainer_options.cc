@@ -49,7 +49,7 @@ absl::Status Validate(const TrainerOptions& options) {
 
 absl::StatusOr<std::string> RunFingerprint(const TrainerOptions& options,
                                            const ImageDataset& train) {
-  absl::StatusOr<std::string> unet = FormatUNetConfig(options.model.unet);
+  absl::StatusOr<std::string> unet = FormatUNetConfig(options.network());
   if (!unet.ok()) return unet.status();
   absl::StatusOr<std::string> scheduler = FormatSchedulerConfig(options.model.scheduler);
   if (!scheduler.ok()) return scheduler.status();
@@ -58,7 +58,8 @@ absl::StatusOr<std::string> RunFingerprint(const TrainerOptions& options,
       " seed ", options.seed, " lr ", options.learning_rate, " warmup ", options.warmup_steps,
       " cosine ", options.cosine_decay, " decay ", options.weight_decay, " clip ",
       options.clip_grad_norm, " ema ", options.ema_decay, " dropout ", options.label_dropout,
-      " flip ", options.flip, Describe(options.objective));
+      " flip ", options.flip, Describe(options.objective),
+      options.base != nullptr ? absl::StrCat(" classifier of ", options.base->digest()) : "");
   return Sha256Hex(text);
 }
 
@@ -70,7 +71,7 @@ BatchOptions MakeBatchOptions(const TrainerOptions& options) {
       ParseTimestepSampling(options.objective.timestep_sampling).value_or(batch.timestep_sampling);
   batch.seed = options.seed;
   batch.flip = options.flip;
-  if (options.model.null_class_id.has_value()) {
+  if (options.model.null_class_id.has_value() && !options.model.classifier) {
     batch.label_dropout = options.label_dropout;
     batch.null_label = *options.model.null_class_id;
   }

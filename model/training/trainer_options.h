@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -20,7 +21,10 @@ namespace diffusiond {
 
 struct TrainerOptions {
   std::filesystem::path out;  // Receives checkpoint/, states/, log.jsonl, samples/.
-  CheckpointConfig model;     // What is trained, and what is written beside the weights.
+  // What is written: the trained weights and what describes them. With a classifier, that is the
+  // network that is trained (classifier_objective.h), and the others are `base`'s.
+  CheckpointConfig model;
+  std::shared_ptr<const Checkpoint> base;  // The model that a classifier is trained for; else null.
 
   int64_t steps = 10000;    // In all, counting those of a resumed run. At least 1.
   int64_t batch_size = 64;  // Of the optimiser: divided among processes, and by `accumulate`.
@@ -32,7 +36,7 @@ struct TrainerOptions {
   double weight_decay = 0.01;
   double clip_grad_norm = 1;  // 0: no clipping.
   double ema_decay = 0.9999;
-  double label_dropout = 0.1;  // Ignored without a null class.
+  double label_dropout = 0.1;  // Ignored without a null class, and by a classifier.
   bool flip = false;
   ObjectiveOptions objective;
 
@@ -47,8 +51,10 @@ struct TrainerOptions {
   absl::Duration save_interval = absl::ZeroDuration();  // Also when this has passed; 0: never.
   int64_t keep_checkpoints = 3;                         // Saved states that stay; at least 1.
 
-  SamplingOptions sampling;  // Of the sample sheets.
-  double guidance_scale = 1;
+  SamplingOptions sampling;   // Of the sample sheets.
+  double guidance_scale = 1;  // Of a classifier: its scale.
+
+  const UNetConfig& network() const { return model.classifier ? *model.classifier : model.unet; }
 };
 
 // OK if every field is in range; else names the field, its value and the range.

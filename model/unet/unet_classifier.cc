@@ -8,9 +8,8 @@
 
 namespace diffusiond {
 
-torch::Tensor ClassLogProbabilities(const UNet& network, const torch::Tensor& x,
-                                    const torch::Tensor& timesteps) {
-  return torch::log_softmax(network.Forward(x, timesteps).mean({2, 3}), 1);
+torch::Tensor ClassLogProbabilities(const torch::Tensor& output) {
+  return torch::log_softmax(output.mean({2, 3}), 1);
 }
 
 UNetClassifier::UNetClassifier(std::shared_ptr<const UNet> network, const Options& options)
@@ -39,7 +38,8 @@ absl::Status UNetClassifier::Gradient(std::span<const float> x, std::span<const 
                                      /*copy=*/true)
                                  .set_requires_grad(true);
     const torch::Tensor log_p =
-        ClassLogProbabilities(*network_, in, HostView(timesteps, {rows}).to(options_.device))
+        ClassLogProbabilities(
+            network_->Forward(in, HostView(timesteps, {rows}).to(options_.device)))
             .gather(1, HostView(labels, {rows, 1}).to(options_.device));
     return CopyToHost(torch::autograd::grad({log_p.sum()}, {in})[0], gradient);
   });

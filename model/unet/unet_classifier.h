@@ -12,10 +12,9 @@
 
 namespace diffusiond {
 
-// log p(y | x_t) for every class y: log softmax of each output channel's mean over the image.
-// x [B, C, H, W]; timesteps [B], integer or fractional. -> [B, out_channels], differentiable.
-torch::Tensor ClassLogProbabilities(const UNet& network, const torch::Tensor& x,
-                                    const torch::Tensor& timesteps);
+// log p(y | x_t) for every class y, from what the network says of x_t: log softmax of each
+// channel's mean over the image. output [B, classes, H, W] -> [B, classes], differentiable.
+torch::Tensor ClassLogProbabilities(const torch::Tensor& output);
 
 // Thread-compatible. Several on the CPU may share one network.
 class UNetClassifier : public NoiseClassifier {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -230,6 +231,56 @@ TEST_F(DiffusionTrainTest, OptionsThatCannotWorkAreNamed) {
     EXPECT_NE(process.output().find(wrong.expected), std::string::npos) << wrong.flag << "\n"
                                                                         << process.output();
   }
+}
+
+TEST_F(DiffusionTrainTest, TrainsAClassifierForAFinishedModel) {
+  ChildProcess model(Command("model"));
+  ASSERT_EQ(model.Wait(), 0) << model.output();
+  const fs::path of_model = directory_ / "model" / "checkpoint";
+  const std::vector<std::string> more = {"--classifier_for=" + of_model.string(),
+                                         "--guidance_scale=2"};
+  ChildProcess stopped(Command("classifier", more));
+  ASSERT_TRUE(stopped.ReadUntil("step 13/24")) << stopped.output();
+  stopped.Signal(SIGKILL);
+  ASSERT_EQ(stopped.Wait(), -SIGKILL);
+  std::vector<std::string> resume = more;
+  resume.push_back("--resume");
+  ChildProcess resumed(Command("classifier", resume));
+  ASSERT_EQ(resumed.Wait(), 0) << resumed.output();
+
+  const auto base = Checkpoint::Open(of_model);
+  const auto with = Checkpoint::Open(directory_ / "classifier" / "checkpoint");
+  ASSERT_TRUE(base.ok()) << base.status();
+  ASSERT_TRUE(with.ok()) << with.status();
+  CheckpointConfig expected = base->config();
+  ASSERT_TRUE(with->config().classifier.has_value());
+  EXPECT_EQ(with->config().classifier->out_channels, 2);
+  expected.classifier = with->config().classifier;
+  EXPECT_EQ(with->config(), expected) << "all else is the model's";
+  const auto& weight = [](const Checkpoint& checkpoint) {
+    return checkpoint.tensors().at("conv_in.weight").data;
+  };
+  EXPECT_TRUE(std::ranges::equal(weight(*with), weight(*base)));
+
+  // Of another model the state is not.
+  ChildProcess other(Command("classifier", {"--resume"}));
+  EXPECT_NE(other.Wait(), 0) << other.output();
+}
+
+TEST_F(DiffusionTrainTest, RefusesAClassifierThatDoesNotFitTheModel) {
+  ChildProcess model(Command("model", {"--steps=1"}));
+  ASSERT_EQ(model.Wait(), 0) << model.output();
+  WriteIdxSplit(directory_ / "data", "train", {.images = 40, .side = 8, .classes = 3});
+  WriteIdxSplit(directory_ / "data", "t10k", {.images = 10, .side = 8, .classes = 3});
+  ChildProcess three(
+      Command("three", {"--classifier_for=" + (directory_ / "model" / "checkpoint").string()}));
+  EXPECT_EQ(three.Wait(), 2);
+  EXPECT_NE(three.output().find("classifier: out_channels is 3; for this model it must be 2"),
+            std::string::npos)
+      << three.output();
+  ChildProcess nowhere(Command("nowhere", {"--classifier_for=" + directory_.string()}));
+  EXPECT_NE(nowhere.Wait(), 0);
+  EXPECT_NE(nowhere.output().find("not a checkpoint"), std::string::npos) << nowhere.output();
 }
 
 }  // namespace
