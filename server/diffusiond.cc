@@ -17,16 +17,6 @@ std::string WithPort(const std::string& address, int port) {
   return absl::StrCat(address.substr(0, address.rfind(':') + 1), port);
 }
 
-// "1: 120/s, 2: 190/s".
-std::string Describe(const std::vector<MicroBatchProfile>& profile) {
-  std::string text;
-  for (const MicroBatchProfile& tried : profile) {
-    absl::StrAppend(&text, text.empty() ? "" : " ", tried.micro_batch, ":",
-                    static_cast<int64_t>(tried.network_rows_per_second));
-  }
-  return text;
-}
-
 }  // namespace
 
 Diffusiond::Diffusiond(Options options)
@@ -36,7 +26,9 @@ Diffusiond::Diffusiond(Options options)
       counted_rpc_(&metrics_) {}
 
 Diffusiond::~Diffusiond() {
-  // The supervisor tells the server of workers, and workers call the engine.
+  if (versions_ != nullptr) versions_->Stop();
+  // The supervisor tells the server of workers and rebuilds by the versions; workers call the
+  // engine.
   if (engine_ != nullptr) engine_->Shutdown();
   supervisor_.reset();
   server_.reset();
@@ -44,75 +36,41 @@ Diffusiond::~Diffusiond() {
 }
 
 absl::Status Diffusiond::Start() {
-  if (absl::Status status = LoadModels(); !status.ok()) return status;
+  versions_ = MakeVersions();
+  if (absl::Status status = versions_->LoadAll(); !status.ok()) return status;
   if (absl::Status status = StartServing(); !status.ok()) return status;
-  return StartWorkers();
+  if (absl::Status status = StartWorkers(); !status.ok()) return status;
+  versions_->Start(engine_.get(), supervisor_.get());
+  return absl::OkStatus();
 }
 
 bool Diffusiond::Drain() { return server_->Drain(absl::Now() + options_.flags.drain_timeout); }
 
-absl::Status Diffusiond::LoadModels() {
-  absl::StatusOr<std::vector<ModelDirectory>> directories =
-      ListModelRepository(options_.flags.model_repository);
-  if (!directories.ok()) return directories.status();
-  executors_.resize(options_.parsed.devices.size());
-  for (const ModelDirectory& directory : *directories) {
-    if (absl::Status status = AddModel(directory); !status.ok()) return status;
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Diffusiond::AddModel(const ModelDirectory& directory) {
-  const absl::Time start = absl::Now();
-  const std::vector<DeviceSpec>& devices = options_.parsed.devices;
-  absl::StatusOr<LoadedModel> loaded =
-      LoadModel(directory.path, devices, options_.flags.micro_batch);
-  if (!loaded.ok()) return loaded.status();
-  absl::StatusOr<ServedModel> served =
-      MakeServedModel(directory.name, loaded->config, loaded->digest, loaded->num_parameters,
-                      {loaded->libtorch_version, loaded->device_kind, loaded->micro_batch});
-  if (!served.ok()) return served.status();
-  catalog_.Put(*std::move(served));
-  loaded_.push_back({directory, loaded->digest, loaded->micro_batch});
-  for (size_t i = 0; i < devices.size(); ++i) {
-    executors_[i][directory.name] = std::move(loaded->executors[i]);
-    metrics_.ModelLoaded(directory.name, loaded->digest, DeviceName(devices[i]),
-                         loaded->micro_batch);
-  }
-  options_.log_line(absl::StrCat("loaded model=", directory.name, " digest=", loaded->digest,
-                                 " parameters=", loaded->num_parameters, " device=\"",
-                                 loaded->device_kind, "\" micro_batch=", loaded->micro_batch,
-                                 " rows_per_second_by_micro_batch=\"", Describe(loaded->profile),
-                                 "\" seconds=", absl::ToDoubleSeconds(absl::Now() - start)));
-  return absl::OkStatus();
-}
-
-absl::StatusOr<StepExecutors> Diffusiond::Rebuild(const DeviceSpec& device) const {
-  StepExecutors executors;
-  for (const LoadedDirectory& loaded : loaded_) {
-    absl::StatusOr<LoadedModel> again =
-        LoadModel(loaded.directory.path, {device}, loaded.micro_batch);
-    if (!again.ok()) return again.status();
-    if (again->digest != loaded.digest) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          loaded.directory.path.string(), " was changed on disk: digest ", again->digest,
-          ", serving ", loaded.digest, "; restart the server to serve the new one"));
-    }
-    executors[loaded.directory.name] = std::move(again->executors[0]);
-  }
-  return executors;
+std::unique_ptr<VersionManager> Diffusiond::MakeVersions() {
+  VersionManager::Options options;
+  options.repository = options_.flags.model_repository;
+  options.devices = options_.parsed.devices;
+  options.micro_batch = options_.flags.micro_batch;
+  options.poll_interval = options_.flags.model_poll_interval;
+  options.keep_versions = options_.flags.keep_versions;
+  options.load = LoadModel;
+  options.on_catalog_changed = [this] {
+    if (server_ != nullptr) server_->OnCatalogChanged();
+  };
+  options.log_line = options_.log_line;
+  return std::make_unique<VersionManager>(std::move(options), &catalog_, &metrics_);
 }
 
 absl::Status Diffusiond::StartWorkers() {
   std::vector<WorkerSupervisor::Device> devices;
   for (const DeviceSpec& device : options_.parsed.devices) {
-    devices.push_back({DeviceName(device), [this, device] { return Rebuild(device); }});
+    devices.push_back({DeviceName(device), [this, device] { return versions_->Rebuild(device); }});
   }
   WorkerSupervisor::Options options;
   options.watchdog = options_.flags.worker_watchdog;
   options.observer = this;
   absl::StatusOr<std::unique_ptr<WorkerSupervisor>> supervisor = WorkerSupervisor::Start(
-      engine_.get(), std::move(devices), std::move(executors_), std::move(options));
+      engine_.get(), std::move(devices), versions_->TakeExecutors(), std::move(options));
   if (!supervisor.ok()) return supervisor.status();
   supervisor_ = *std::move(supervisor);
   return absl::OkStatus();

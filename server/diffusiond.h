@@ -16,10 +16,10 @@
 #include "server/imaging/encoder_pool.h"
 #include "server/metrics/metrics_server.h"
 #include "server/metrics/server_metrics.h"
-#include "server/model_repository.h"
 #include "server/rpc/model_catalog.h"
 #include "server/rpc/server.h"
 #include "server/server_config.h"
+#include "server/version_manager.h"
 #include "server/worker/worker_supervisor.h"
 
 namespace diffusiond {
@@ -38,7 +38,7 @@ class Diffusiond : private WorkerObserver {
   explicit Diffusiond(Options options);
   ~Diffusiond() override;
 
-  // Loads every model and serves. Not OK: a message for the operator.
+  // Loads every model, serves, and follows the repository. Not OK: a message for the operator.
   absl::Status Start();
 
   // host:port, with the port that was taken in place of 0.
@@ -51,11 +51,10 @@ class Diffusiond : private WorkerObserver {
   // Threads that hang in a device and cannot be ended.
   int hung_threads() { return supervisor_ == nullptr ? 0 : supervisor_->hung_threads(); }
 
+  VersionManager& versions() { return *versions_; }
+
  private:
-  absl::Status LoadModels();
-  absl::Status AddModel(const ModelDirectory& directory);
-  // A device's executors, of the models as they were loaded first.
-  absl::StatusOr<StepExecutors> Rebuild(const DeviceSpec& device) const;
+  std::unique_ptr<VersionManager> MakeVersions();
   absl::Status StartWorkers();
   absl::Status StartServing();
 
@@ -63,24 +62,17 @@ class Diffusiond : private WorkerObserver {
   void OnWorkerDown(const std::string& worker, const absl::Status& reason) override;
   void OnWorkersRunning(int running) override;
 
-  struct LoadedDirectory {
-    ModelDirectory directory;
-    std::string digest;
-    int micro_batch = 1;
-  };
-
   const Options options_;
   const std::shared_ptr<prometheus::Registry> registry_;
   ServerMetrics metrics_;
   CountedRpc counted_rpc_;
   ModelCatalog catalog_;
-  std::vector<LoadedDirectory> loaded_;
-  std::vector<StepExecutors> executors_;  // By device, until its worker takes them.
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<EncoderPool> encoders_;
   std::unique_ptr<MetricsServer> metrics_server_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<WorkerSupervisor> supervisor_;
+  std::unique_ptr<VersionManager> versions_;
   std::map<std::string, bool> seen_up_;  // Workers that ran before; the supervisor's calls only.
   std::string grpc_address_;
   std::string metrics_address_ = "none";

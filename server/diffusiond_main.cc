@@ -26,8 +26,9 @@
 
 ABSL_FLAG(
     std::string, model_repository, diffusiond::ServerFlags().model_repository,
-    "Directory that holds one directory a model, in the layout of Hugging Face diffusers; the "
-    "directory's name is the model's. Required.");
+    "Directory that holds one directory a model, in the layout of Hugging Face diffusers, or with "
+    "numbered versions in it (NAME/1, NAME/2, ...), of which the newest is served; the directory's "
+    "name is the model's. Required.");
 ABSL_FLAG(std::string, listen, diffusiond::ServerFlags().listen,
           "host:port of the gRPC API, without TLS; port 0 takes a free one.");
 ABSL_FLAG(std::string, metrics_listen, diffusiond::ServerFlags().metrics_listen,
@@ -42,6 +43,13 @@ ABSL_FLAG(int, micro_batch, diffusiond::ServerFlags().micro_batch,
           "Rows of one network call, 1 .. 1024; 0: chosen by a short profile when a model is "
           "loaded. Images depend on it in their last bits, so name it where several servers answer "
           "for one another; receipts do.");
+ABSL_FLAG(absl::Duration, model_poll_interval, diffusiond::ServerFlags().model_poll_interval,
+          "How often to look for new versions of models, and for new models, in the repository. "
+          "10ms .. inf; 0: never.");
+ABSL_FLAG(int, keep_versions, diffusiond::ServerFlags().keep_versions,
+          "Versions of a model that stay loaded, the one that is served included: more than 1 make "
+          "a rollback instant and let receipts of old versions be replayed, and take their memory. "
+          "1 .. 100.");
 ABSL_FLAG(int, max_queued_images, diffusiond::ServerFlags().max_queued_images,
           "Images asked for and not finished; a request that would pass it is refused with "
           "RESOURCE_EXHAUSTED. 1 .. 1000000.");
@@ -88,6 +96,8 @@ ServerFlags FlagsFromCommandLine() {
   flags.priority_ageing = absl::GetFlag(FLAGS_priority_ageing);
   flags.tenant_weights = absl::GetFlag(FLAGS_tenant_weights);
   flags.micro_batch = absl::GetFlag(FLAGS_micro_batch);
+  flags.model_poll_interval = absl::GetFlag(FLAGS_model_poll_interval);
+  flags.keep_versions = absl::GetFlag(FLAGS_keep_versions);
   flags.max_queued_images = absl::GetFlag(FLAGS_max_queued_images);
   flags.max_resident_images = absl::GetFlag(FLAGS_max_resident_images);
   flags.max_images_per_request = absl::GetFlag(FLAGS_max_images_per_request);

@@ -23,6 +23,8 @@ constexpr absl::Duration kMinStallTimeout = absl::Seconds(1);
 constexpr absl::Duration kMinWatchdog = absl::Seconds(1);
 constexpr absl::Duration kMinAgeing = absl::Milliseconds(1);
 constexpr int kMaxCpuCores = 1024;
+constexpr absl::Duration kMinPollInterval = absl::Milliseconds(10);
+constexpr int kMaxKeptVersions = 100;
 constexpr double kMinWeight = 0.001;
 constexpr double kMaxWeight = 1000;
 
@@ -106,6 +108,13 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
     faults.Add(std::string(weights.status().message()));
   }
   faults.InRange("micro_batch", flags.micro_batch, 0, kMaxMicroBatch);
+  if (flags.model_poll_interval != absl::ZeroDuration() &&
+      flags.model_poll_interval < kMinPollInterval) {
+    faults.Add(
+        absl::StrCat("--model_poll_interval is ", absl::FormatDuration(flags.model_poll_interval),
+                     ", allowed: 0 (off), or ", absl::FormatDuration(kMinPollInterval), " .. inf"));
+  }
+  faults.InRange("keep_versions", flags.keep_versions, 1, kMaxKeptVersions);
   faults.InRange("max_queued_images", flags.max_queued_images, 1, kMaxQueuedImages);
   faults.InRange("max_resident_images", flags.max_resident_images, 1, kMaxQueuedImages);
   faults.InRange("max_images_per_request", flags.max_images_per_request, 1, kMaxImagesPerRequest);

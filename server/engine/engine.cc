@@ -133,6 +133,27 @@ void Engine::AbandonWorker(WorkerId id, const absl::Status& reason) {
   Conclude(std::move(aftermath));
 }
 
+void Engine::AddModel(WorkerId id, WorkerCapacity capacity) {
+  absl::MutexLock lock(&mu_);
+  scheduler_->AddModel(id, std::move(capacity));
+  work_.SignalAll();
+}
+
+void Engine::InheritPace(const std::string& model, const std::string& from) {
+  absl::MutexLock lock(&mu_);
+  scheduler_->InheritPace(model, from);
+}
+
+void Engine::RemoveModel(const std::string& model) {
+  Aftermath aftermath;
+  {
+    absl::MutexLock lock(&mu_);
+    scheduler_->RemoveModel(model, options_.now(), aftermath);
+    work_.SignalAll();
+  }
+  Conclude(std::move(aftermath));
+}
+
 std::optional<StepBatch> Engine::NextBatch(WorkerId id) {
   bool waited = false;
   while (true) {

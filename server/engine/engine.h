@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -86,6 +87,17 @@ class Engine {
   // Removes a worker that will not come back: what is in its hands goes to other workers, from
   // where it was before. If it does come back, what it brings is dropped.
   void AbandonWorker(WorkerId id, const absl::Status& reason);
+
+  // The worker can run one more model from now on. No effect if it can already, or was removed.
+  void AddModel(WorkerId id, WorkerCapacity capacity);
+
+  // Lets predictions for `model`, of which no step was seen yet, begin with what was measured of
+  // `from`: for a new version of the same network. No effect if nothing was.
+  void InheritPace(const std::string& model, const std::string& from);
+
+  // Forgets a model on all workers. Nothing of it should be left or be submitted any more; what is
+  // left ends with UNAVAILABLE. Batches in workers' hands must still be given back.
+  void RemoveModel(const std::string& model);
 
   // Waits for work for this worker. nullopt: shut down, or the worker was removed.
   std::optional<StepBatch> NextBatch(WorkerId id);

@@ -43,6 +43,34 @@ StepScheduler::Model& StepScheduler::ModelOf(const std::string& name) {
   return found->second;
 }
 
+void StepScheduler::InheritPace(const std::string& model, const std::string& from) {
+  const auto found = models_.find(from);
+  if (found == models_.end()) return;
+  Model& heir = ModelOf(model);
+  heir.meter = found->second.meter;
+  heir.resident_limit = found->second.resident_limit;
+}
+
+void StepScheduler::RemoveModel(const std::string& model, absl::Time now, Aftermath& aftermath) {
+  workers_.RemoveModel(model);
+  const auto found = models_.find(model);
+  if (found == models_.end()) return;
+  std::vector<GenerationId> left;
+  for (const auto& [id, generation] : generations_) {
+    if (generation->spec.model == model) left.push_back(id);
+  }
+  for (const GenerationId id : left) {
+    End(id, absl::UnavailableError(absl::StrCat("model ", model, " was removed")), now, aftermath);
+  }
+  found->second.removed = true;
+  if (found->second.batches_in_hand == 0) models_.erase(found);
+}
+
+void StepScheduler::NoteReturned(const std::string& name) {
+  const auto found = models_.find(name);
+  if (--found->second.batches_in_hand == 0 && found->second.removed) models_.erase(found);
+}
+
 Pace StepScheduler::PaceOf(const Model& model, const std::string& name) const {
   const int side_by_side = std::min(workers_.total_capacity(name), model.resident_limit);
   Pace pace = model.meter.pace(side_by_side);
@@ -241,6 +269,7 @@ StepBatch StepScheduler::BeginBatch(WorkerId worker, const WorkerCapacity& capac
   }
   batch.owners = std::move(trajectories);
   ++model.batches;
+  ++model.batches_in_hand;
   workers_.Begin(batch);
   return batch;
 }

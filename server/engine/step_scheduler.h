@@ -75,6 +75,12 @@ class StepScheduler {
 
   WorkerId AddWorker(std::vector<WorkerCapacity> models) { return workers_.Add(std::move(models)); }
   void RemoveWorker(WorkerId id) { workers_.Remove(id); }
+  // As Engine's.
+  void AddModel(WorkerId id, WorkerCapacity capacity) {
+    workers_.AddModel(id, std::move(capacity));
+  }
+  void InheritPace(const std::string& model, const std::string& from);
+  void RemoveModel(const std::string& model, absl::Time now, Aftermath& aftermath);
   bool HasWorker(WorkerId id) const { return workers_.Serves(id); }
   // As Engine::AbandonWorker.
   void AbandonWorker(WorkerId id, const absl::Status& reason, absl::Time now, Aftermath& aftermath);
@@ -93,6 +99,8 @@ class StepScheduler {
     PaceMeter meter;
     uint64_t last_turn = 0;
     int64_t batches = 0;
+    int batches_in_hand = 0;
+    bool removed = false;  // Forgotten once no worker has a batch of it in its hands.
     int resident = 0;
     int resident_limit = 1;
     // Were in a batch that a device failed. Each is tried again alone, so that one which breaks
@@ -101,6 +109,8 @@ class StepScheduler {
   };
 
   Model& ModelOf(const std::string& name);
+  // A batch of the model came back, or never will.
+  void NoteReturned(const std::string& name);
   // How fast the model's work goes beside what else there is.
   Pace PaceOf(const Model& model, const std::string& name) const;
   // When the generation would be finished; nothing if no pace is known.

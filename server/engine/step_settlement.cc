@@ -59,12 +59,14 @@ bool StepScheduler::Settle(StepBatch& batch, const absl::Status& status, absl::T
       SettleRow(model, trajectory, batch.rows[i], now, aftermath);
     }
   }
+  NoteReturned(batch.model);
   return true;
 }
 
 void StepScheduler::AbandonWorker(WorkerId id, const absl::Status& reason, absl::Time now,
                                   Aftermath& aftermath) {
   const WorkerTable::InHand in_hand = workers_.Abandon(id);
+  if (in_hand.model.empty()) return;
   for (const std::shared_ptr<Trajectory>& trajectory : in_hand.trajectories) {
     Model& model = models_.at(in_hand.model);
     if (trajectory->generation->ended) {
@@ -73,6 +75,7 @@ void StepScheduler::AbandonWorker(WorkerId id, const absl::Status& reason, absl:
       SettleFailure(model, trajectory, reason, now, aftermath);
     }
   }
+  NoteReturned(in_hand.model);
 }
 
 void StepScheduler::SettleFailure(Model& model, const std::shared_ptr<Trajectory>& trajectory,

@@ -1,5 +1,6 @@
 #include "server/engine/worker_table.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace diffusiond {
@@ -12,6 +13,28 @@ WorkerId WorkerTable::Add(std::vector<WorkerCapacity> models) {
   }
   CountIdle(worker, 1);
   return last_worker_;
+}
+
+bool WorkerTable::Runs(const Worker& worker, const std::string& model) {
+  return std::any_of(worker.models.begin(), worker.models.end(),
+                     [&model](const WorkerCapacity& capacity) { return capacity.model == model; });
+}
+
+void WorkerTable::AddModel(WorkerId id, WorkerCapacity capacity) {
+  if (!Serves(id) || Runs(workers_.at(id), capacity.model)) return;
+  Worker& worker = workers_.at(id);
+  ModelCount& count = models_[capacity.model];
+  count.total_capacity += capacity.capacity;
+  if (worker.batch == 0) ++count.idle;
+  worker.models.push_back(std::move(capacity));
+}
+
+void WorkerTable::RemoveModel(const std::string& model) {
+  for (auto& [id, worker] : workers_) {
+    std::erase_if(worker.models,
+                  [&model](const WorkerCapacity& capacity) { return capacity.model == model; });
+  }
+  models_.erase(model);
 }
 
 void WorkerTable::CountIdle(const Worker& worker, int change) {

@@ -17,6 +17,12 @@ class WorkerTable {
  public:
   WorkerId Add(std::vector<WorkerCapacity> models);
 
+  // The worker can run one more model. No effect if it can already, or does not serve.
+  void AddModel(WorkerId id, WorkerCapacity capacity);
+
+  // No worker can run this model any more; what is in their hands stays there.
+  void RemoveModel(const std::string& model);
+
   // Gets no more batches. What it has in its hands may still come back.
   void Remove(WorkerId id);
 
@@ -57,6 +63,7 @@ class WorkerTable {
     int total_capacity = 0;
   };
 
+  static bool Runs(const Worker& worker, const std::string& model);
   void CountIdle(const Worker& worker, int change);
   void Withdraw(Worker& worker);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "server/engine/model_key.h"
 #include "server/engine/refusal.h"
 
 namespace diffusiond {
@@ -84,6 +85,20 @@ const char* CancellationReason(const absl::Status& status) {
   }
 }
 
+prometheus::Labels InfoLabels(const std::string& model, int version, const std::string& digest,
+                              const std::string& device, int micro_batch) {
+  return {{"model", model},
+          {"version", std::to_string(version)},
+          {"digest", digest},
+          {"device", device},
+          {"micro_batch", std::to_string(micro_batch)}};
+}
+
+// All versions of a name count as one: series must not grow with every swap.
+prometheus::Labels OfModel(const std::string& key) {
+  return {{"model", std::string(ModelNameOfKey(key))}};
+}
+
 const char* RefusalName(const absl::Status& status) {
   if (RefusalReasonOf(status) == RefusalReason::kDeadline) return "deadline";
   switch (status.code()) {
@@ -101,7 +116,19 @@ const char* RefusalName(const absl::Status& status) {
 }  // namespace
 
 ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
-    : model_info_(NewGauge(registry, "diffusiond_model_info", "1 for each model and device.")),
+    : model_info_(NewGauge(registry, "diffusiond_model_info",
+                           "1 for each loaded version of a model and device.")),
+      model_version_(NewGauge(registry, "diffusiond_model_version",
+                              "The version that new requests get; 0: not numbered.")),
+      versions_loaded_(NewGauge(registry, "diffusiond_model_versions_loaded",
+                                "Versions of a model in memory: the one that is served, those kept "
+                                "for a rollback, and those that wait for their last request.")),
+      swaps_(NewCounter(registry, "diffusiond_model_swaps_total",
+                        "Times that a version took the place of another.")),
+      versions_refused_(NewCounter(registry, "diffusiond_model_versions_refused_total",
+                                   "Versions that could not be loaded; the old one served on.")),
+      load_duration_(NewHistogram(registry, "diffusiond_model_load_seconds",
+                                  "From noticing a version to having it warm on every device.")),
       requests_(NewCounter(registry, "diffusiond_requests_total",
                            "Requests answered, by method and gRPC status code.")),
       requests_in_flight_(NewGauge(registry, "diffusiond_requests_in_flight",
@@ -190,14 +217,9 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
   }
 }
 
-void ServerMetrics::ModelLoaded(const std::string& model, const std::string& digest,
+void ServerMetrics::ModelLoaded(const std::string& model, int version, const std::string& digest,
                                 const std::string& device, int micro_batch) {
-  model_info_
-      .Add({{"model", model},
-            {"digest", digest},
-            {"device", device},
-            {"micro_batch", std::to_string(micro_batch)}})
-      .Set(1);
+  model_info_.Add(InfoLabels(model, version, digest, device, micro_batch)).Set(1);
   const prometheus::Labels labels = {{"model", model}};
   step_duration_.Add(labels, Seconds());
   network_call_rows_.Add(labels, Rows());
@@ -206,6 +228,29 @@ void ServerMetrics::ModelLoaded(const std::string& model, const std::string& dig
        {&network_calls_, &network_rows_, &padding_rows_, &device_failures_, &step_overhead_}) {
     family->Add(labels);
   }
+}
+
+void ServerMetrics::ModelUnloaded(const std::string& model, int version, const std::string& digest,
+                                  const std::string& device, int micro_batch) {
+  model_info_.Remove(&model_info_.Add(InfoLabels(model, version, digest, device, micro_batch)));
+}
+
+void ServerMetrics::ModelLoadTook(const std::string& model, absl::Duration duration) {
+  load_duration_.Add({{"model", model}}, Seconds()).Observe(absl::ToDoubleSeconds(duration));
+}
+
+void ServerMetrics::ModelServed(const std::string& model, int version, bool swapped) {
+  model_version_.Add({{"model", model}}).Set(version);
+  swaps_.Add({{"model", model}}).Increment(swapped ? 1 : 0);
+  versions_refused_.Add({{"model", model}});
+}
+
+void ServerMetrics::ModelRefused(const std::string& model) {
+  versions_refused_.Add({{"model", model}}).Increment();
+}
+
+void ServerMetrics::VersionsLoaded(const std::string& model, int count) {
+  versions_loaded_.Add({{"model", model}}).Set(count);
 }
 
 void ServerMetrics::RequestStarted(const std::string& method) {
@@ -258,7 +303,7 @@ void ServerMetrics::OnFirstStep(const FirstStep& first_step) {
 }
 
 void ServerMetrics::OnStep(const Step& step) {
-  const prometheus::Labels labels = {{"model", step.model}};
+  const prometheus::Labels labels = OfModel(step.model);
   step_duration_.Add(labels, Seconds()).Observe(absl::ToDoubleSeconds(step.duration));
   step_overhead_.Add(labels).Increment(absl::ToDoubleSeconds(step.overhead));
   occupancy_.Add(labels, Occupancies())
@@ -274,7 +319,7 @@ void ServerMetrics::OnStep(const Step& step) {
 }
 
 void ServerMetrics::OnDeviceFailure(const std::string& model) {
-  device_failures_.Add({{"model", model}}).Increment();
+  device_failures_.Add(OfModel(model)).Increment();
 }
 
 void ServerMetrics::OnReleased(int64_t delay_steps) {

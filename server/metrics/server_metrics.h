@@ -28,9 +28,18 @@ class ServerMetrics : public EngineMetrics {
   // `registry` must outlive this. `version` goes into diffusiond_build_info.
   ServerMetrics(prometheus::Registry* registry, const std::string& version);
 
-  // `device` as in --devices, "cpu" or "cuda:0".
-  void ModelLoaded(const std::string& model, const std::string& digest, const std::string& device,
-                   int micro_batch);
+  // `version` in the repository; 0: not numbered. `device` as in --devices, "cpu" or "cuda:0".
+  void ModelLoaded(const std::string& model, int version, const std::string& digest,
+                   const std::string& device, int micro_batch);
+  void ModelUnloaded(const std::string& model, int version, const std::string& digest,
+                     const std::string& device, int micro_batch);
+  void ModelLoadTook(const std::string& model, absl::Duration duration);
+  // New requests get this version; `swapped`: in place of another.
+  void ModelServed(const std::string& model, int version, bool swapped);
+  // A version could not be loaded.
+  void ModelRefused(const std::string& model);
+  // Those that serve, are kept, or wait for their last request.
+  void VersionsLoaded(const std::string& model, int count);
 
   // `method` as in the proto, "Generate"; `code` as gRPC spells it, "OK", "INVALID_ARGUMENT".
   void RequestStarted(const std::string& method);
@@ -63,6 +72,11 @@ class ServerMetrics : public EngineMetrics {
   using Histograms = prometheus::Family<prometheus::Histogram>;
 
   Gauges& model_info_;
+  Gauges& model_version_;
+  Gauges& versions_loaded_;
+  Counters& swaps_;
+  Counters& versions_refused_;
+  Histograms& load_duration_;
 
   Counters& requests_;
   Gauges& requests_in_flight_;

@@ -219,7 +219,8 @@ absl::StatusOr<GenerationRequest> ParseGenerateRequest(const v1::GenerateRequest
                                                        const RequestLimits& limits,
                                                        PreviewSupport previews,
                                                        uint64_t seed_if_absent) {
-  absl::StatusOr<std::shared_ptr<const ServedModel>> model = catalog.Find(request.model());
+  absl::StatusOr<std::shared_ptr<const ServedModel>> model =
+      catalog.Find(request.model(), request.model_digest());
   if (!model.ok()) return model.status();
   return Resolver(request, *std::move(model), limits, previews).Resolve(seed_if_absent);
 }
@@ -235,7 +236,7 @@ absl::StatusOr<GenerationSpec> MakeGenerationSpec(const GenerationRequest& reque
     return violations.ToStatus();
   }
   GenerationSpec spec;
-  spec.model = request.model->name;
+  spec.model = request.model->engine_key();
   spec.tenant = std::move(tenant);
   spec.priority = request.priority;
   spec.preview_every_steps = request.preview.every_steps;

@@ -150,6 +150,7 @@ void GenerationRun::EndIfDone() {
     receipt->set_request_id(request_id_);
     *receipt->mutable_parameters() = ToProto(request_);
     receipt->set_model_digest(request_.model->digest);
+    receipt->set_model_version(static_cast<uint32_t>(request_.model->version));
     *receipt->mutable_numerics() = ToProto(request_.model->numerics);
     for (const std::string& sha256 : sha256_) receipt->add_image_sha256(sha256);
     v1::Timings* timings = completed.mutable_timings();

@@ -8,16 +8,36 @@
 #include "server/rpc/field_violations.h"
 
 namespace diffusiond {
+namespace {
+
+// "version 3 (digest 0123456789ab)".
+std::string Shown(const ServedModel& model) {
+  constexpr size_t kDigestShown = 12;
+  return absl::StrCat(
+      model.version > 0 ? absl::StrCat("version ", model.version, " (") : std::string("one ("),
+      "digest ", model.digest.substr(0, kDigestShown), ")");
+}
+
+}  // namespace
 
 void ModelCatalog::Put(ServedModel model) {
-  auto shared = std::make_shared<const ServedModel>(std::move(model));
+  Put(std::make_shared<const ServedModel>(std::move(model)), {});
+}
+
+void ModelCatalog::Put(Model serving, std::vector<Model> others) {
+  const std::string name = serving->name;
+  Entry replaced = {std::move(serving), std::move(others)};  // Destroyed after the lock.
   absl::MutexLock lock(&mu_);
-  models_.insert_or_assign(shared->name, shared);
+  std::swap(models_[name], replaced);
 }
 
 void ModelCatalog::Remove(const std::string& name) {
+  Entry removed;  // Destroyed after the lock.
   absl::MutexLock lock(&mu_);
-  models_.erase(name);
+  const auto found = models_.find(name);
+  if (found == models_.end()) return;
+  removed = std::move(found->second);
+  models_.erase(found);
 }
 
 bool ModelCatalog::empty() const {
@@ -25,19 +45,34 @@ bool ModelCatalog::empty() const {
   return models_.empty();
 }
 
-std::vector<std::shared_ptr<const ServedModel>> ModelCatalog::List() const {
+std::vector<ModelCatalog::Model> ModelCatalog::List() const {
   absl::ReaderMutexLock lock(&mu_);
-  std::vector<std::shared_ptr<const ServedModel>> models;
-  for (const auto& [name, model] : models_) models.push_back(model);
+  std::vector<Model> models;
+  for (const auto& [name, entry] : models_) models.push_back(entry.serving);
   return models;
 }
 
-absl::StatusOr<std::shared_ptr<const ServedModel>> ModelCatalog::Find(
-    const std::string& name) const {
+absl::StatusOr<ModelCatalog::Model> ModelCatalog::Find(const std::string& name,
+                                                       const std::string& digest) const {
   absl::ReaderMutexLock lock(&mu_);
+  const absl::StatusOr<const Entry*> entry = FindEntry(name);
+  if (!entry.ok()) return entry.status();
+  const auto& [serving, others] = **entry;
+  if (digest.empty() || serving->digest == digest) return serving;
+  for (const Model& other : others) {
+    if (other->digest == digest) return other;
+  }
+  std::string loaded = absl::StrCat(Shown(*serving), ", which is served");
+  for (const Model& other : others) absl::StrAppend(&loaded, ", ", Shown(*other));
+  return absl::FailedPreconditionError(absl::StrCat("model ", serving->name, " with digest ",
+                                                    QuoteValue(digest),
+                                                    " is not loaded; there is: ", loaded));
+}
+
+absl::StatusOr<const ModelCatalog::Entry*> ModelCatalog::FindEntry(const std::string& name) const {
   if (models_.empty()) return absl::NotFoundError("no model is loaded");
   if (name.empty()) {
-    if (models_.size() == 1) return models_.begin()->second;
+    if (models_.size() == 1) return &models_.begin()->second;
     FieldViolations violations;
     violations.Add("model", absl::StrCat("is empty while several are loaded: ", Names()));
     return violations.ToStatus();
@@ -47,13 +82,13 @@ absl::StatusOr<std::shared_ptr<const ServedModel>> ModelCatalog::Find(
     return absl::NotFoundError(
         absl::StrCat("no model is named ", QuoteValue(name), ", there are: ", Names()));
   }
-  return found->second;
+  return &found->second;
 }
 
 std::string ModelCatalog::Names() const {
   constexpr size_t kMaxNamesShown = 20;
   std::vector<std::string> names;
-  for (const auto& [name, model] : models_) {
+  for (const auto& [name, entry] : models_) {
     if (names.size() == kMaxNamesShown) {
       names.push_back("...");
       break;

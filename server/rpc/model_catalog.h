@@ -18,24 +18,38 @@ namespace diffusiond {
 // Thread-safe. A model that was handed out stays valid after it was removed or replaced.
 class ModelCatalog {
  public:
-  // Adds a model, or replaces the one of the same name.
+  using Model = std::shared_ptr<const ServedModel>;
+
+  // Adds a model, or replaces the one of the same name and its other versions, in one step: what
+  // was found before goes on as it was, what is found from now on is this one.
   void Put(ServedModel model);
+  // `others`: versions of the same name that only who asks for their digest gets.
+  void Put(Model serving, std::vector<Model> others);
   void Remove(const std::string& name);
 
   bool empty() const;
 
   // By name.
-  std::vector<std::shared_ptr<const ServedModel>> List() const;
+  std::vector<Model> List() const;
 
-  // The model of that name; for "" the only model. NOT_FOUND names the models that there are.
-  // INVALID_ARGUMENT (with a violation of field `model`): "" while there are several.
-  absl::StatusOr<std::shared_ptr<const ServedModel>> Find(const std::string& name) const;
+  // The model of that name; for "" the only model. With `digest`, the version of it that has this
+  // digest. NOT_FOUND names the models that there are. INVALID_ARGUMENT (with a violation of field
+  // `model`): "" while there are several. FAILED_PRECONDITION names the versions that are loaded:
+  // none has that digest.
+  absl::StatusOr<Model> Find(const std::string& name, const std::string& digest = "") const;
 
  private:
+  struct Entry {
+    Model serving;
+    std::vector<Model> others;
+  };
+
+  absl::StatusOr<const Entry*> FindEntry(const std::string& name) const
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   std::string Names() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   mutable absl::Mutex mu_;
-  std::map<std::string, std::shared_ptr<const ServedModel>> models_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, Entry> models_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace diffusiond

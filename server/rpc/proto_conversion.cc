@@ -101,6 +101,7 @@ v1::Model ToProto(const ServedModel& model, const RequestLimits& limits) {
   v1::Model message;
   message.set_name(model.name);
   message.set_digest(model.digest);
+  message.set_version(static_cast<uint32_t>(model.version));
   message.set_width(static_cast<uint32_t>(model.width));
   message.set_height(static_cast<uint32_t>(model.height));
   message.set_channels(static_cast<uint32_t>(model.channels));

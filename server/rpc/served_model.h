@@ -32,7 +32,11 @@ struct ServedNumerics {
 
 // Immutable once it is in a catalog.
 struct ServedModel {
-  std::string name;    // Key of the model in the engine.
+  const std::string& engine_key() const { return key.empty() ? name : key; }
+
+  std::string name;    // What requests call it.
+  std::string key;     // Of this version of it in the engine; empty: the name.
+  int version = 0;     // In the repository; 0: not numbered.
   std::string digest;  // SHA-256, lower-case hexadecimal.
   int width = 0;
   int height = 0;

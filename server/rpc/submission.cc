@@ -52,6 +52,7 @@ absl::StatusOr<std::string> TenantOf(const grpc::CallbackServerContext& rpc) {
 
 void NoteParameters(const GenerationRequest& request, CallScope& scope) {
   scope.Note("model", request.model->name);
+  if (request.model->version > 0) scope.Note("version", absl::StrCat(request.model->version));
   scope.Note("count", absl::StrCat(request.count));
   scope.Note("seed", absl::StrCat(request.seed));
   if (request.class_id.has_value()) scope.Note("class_id", absl::StrCat(*request.class_id));

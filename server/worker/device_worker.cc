@@ -9,7 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 
 namespace diffusiond {
@@ -30,21 +32,27 @@ absl::Status StepWithoutThrowing(StepExecutor& executor, absl::Span<StepRow> row
   }
 }
 
+absl::StatusOr<WorkerCapacity> CapacityOf(const std::string& model, const StepExecutor* executor) {
+  if (executor == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat("executors[", model, "]: null"));
+  }
+  const int capacity = executor->capacity();
+  const int micro_batch = executor->micro_batch();
+  if (capacity < 2 || micro_batch < 1 || capacity % micro_batch != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("executors[", model, "]: capacity ", capacity, " at micro-batch ", micro_batch,
+                     ", expected a multiple of the micro-batch, 2 or more"));
+  }
+  return WorkerCapacity{.model = model, .capacity = capacity, .micro_batch = micro_batch};
+}
+
 absl::StatusOr<std::vector<WorkerCapacity>> Capacities(const StepExecutors& executors) {
   if (executors.empty()) return absl::InvalidArgumentError("executors: none, expected 1 or more");
   std::vector<WorkerCapacity> capacities;
   for (const auto& [model, executor] : executors) {
-    if (executor == nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat("executors[", model, "]: null"));
-    }
-    const int capacity = executor->capacity();
-    const int micro_batch = executor->micro_batch();
-    if (capacity < 2 || micro_batch < 1 || capacity % micro_batch != 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("executors[", model, "]: capacity ", capacity, " at micro-batch ",
-                       micro_batch, ", expected a multiple of the micro-batch, 2 or more"));
-    }
-    capacities.push_back({.model = model, .capacity = capacity, .micro_batch = micro_batch});
+    absl::StatusOr<WorkerCapacity> capacity = CapacityOf(model, executor.get());
+    if (!capacity.ok()) return capacity.status();
+    capacities.push_back(*std::move(capacity));
   }
   return capacities;
 }
@@ -55,8 +63,16 @@ absl::StatusOr<std::vector<WorkerCapacity>> Capacities(const StepExecutors& exec
 enum class Phase { kIdle, kStepping, kAbandoned };
 
 struct DeviceWorker::State {
+  // Null: the model was taken away.
+  std::shared_ptr<StepExecutor> Find(const std::string& model) {
+    absl::MutexLock lock(&mu);
+    const auto found = executors.find(model);
+    return found == executors.end() ? nullptr : found->second;
+  }
+
   Engine* engine = nullptr;
-  StepExecutors executors;
+  absl::Mutex mu;
+  std::map<std::string, std::shared_ptr<StepExecutor>> executors ABSL_GUARDED_BY(mu);
   Options options;
   std::string thread_name;
   WorkerId id = 0;
@@ -72,7 +88,10 @@ absl::StatusOr<std::unique_ptr<DeviceWorker>> DeviceWorker::Start(const std::str
   if (!capacities.ok()) return capacities.status();
   auto state = std::make_shared<State>();
   state->engine = engine;
-  state->executors = std::move(executors);
+  {
+    absl::MutexLock lock(&state->mu);
+    for (auto& [model, executor] : executors) state->executors[model] = std::move(executor);
+  }
   state->options = std::move(options);
   state->thread_name = absl::StrCat("step ", device).substr(0, kMaxThreadName);
   state->id = engine->AddWorker(*std::move(capacities));
@@ -93,6 +112,27 @@ void DeviceWorker::Stop() {
   thread_.join();
 }
 
+absl::Status DeviceWorker::AddModel(const std::string& model,
+                                    std::unique_ptr<StepExecutor> executor) {
+  absl::StatusOr<WorkerCapacity> capacity = CapacityOf(model, executor.get());
+  if (!capacity.ok()) return capacity.status();
+  {
+    absl::MutexLock lock(&state_->mu);
+    if (!state_->executors.emplace(model, std::move(executor)).second) return absl::OkStatus();
+  }
+  state_->engine->AddModel(state_->id, *std::move(capacity));
+  return absl::OkStatus();
+}
+
+void DeviceWorker::RemoveModel(const std::string& model) {
+  std::shared_ptr<StepExecutor> removed;  // Destroyed after the lock.
+  absl::MutexLock lock(&state_->mu);
+  const auto found = state_->executors.find(model);
+  if (found == state_->executors.end()) return;
+  removed = std::move(found->second);
+  state_->executors.erase(found);
+}
+
 std::optional<absl::Time> DeviceWorker::step_began() const {
   if (state_->phase != Phase::kStepping) return std::nullopt;
   return absl::FromUnixNanos(state_->step_began_ns);
@@ -109,16 +149,21 @@ bool DeviceWorker::Abandon(const absl::Status& reason) {
 void DeviceWorker::Run(State& state) {
   std::optional<absl::Time> ended;
   while (std::optional<StepBatch> batch = state.engine->NextBatch(state.id)) {
-    StepExecutor& executor = *state.executors.at(batch->model);
+    std::shared_ptr<StepExecutor> executor = state.Find(batch->model);
+    if (executor == nullptr) {
+      state.engine->Complete(*std::move(batch), absl::UnavailableError("the model was removed"));
+      continue;
+    }
     const absl::Time began = state.options.now();
     if (ended.has_value() && !batch->waited) batch->overhead = began - *ended;
     state.step_began_ns = absl::ToUnixNanos(began);
     state.phase = Phase::kStepping;
-    const absl::Status status = StepWithoutThrowing(executor, absl::MakeSpan(batch->rows));
+    const absl::Status status = StepWithoutThrowing(*executor, absl::MakeSpan(batch->rows));
     Phase expected = Phase::kStepping;
     // Abandoned: the engine and the clock may be gone, and nobody waits for this batch.
     if (!state.phase.compare_exchange_strong(expected, Phase::kIdle)) return;
     ended = state.options.now();
+    executor.reset();  // The batch may be the last that needs it.
     if (!status.ok()) state.engine->RemoveWorker(state.id);
     state.engine->Complete(*std::move(batch), status);
     if (status.ok()) continue;

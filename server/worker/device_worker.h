@@ -41,6 +41,14 @@ class DeviceWorker {
                                                              Options options);
   ~DeviceWorker();  // Stops.
 
+  // Gives the worker one more model to run, from its next step on; one that it has stays as it is.
+  // INVALID_ARGUMENT: as Start.
+  absl::Status AddModel(const std::string& model, std::unique_ptr<StepExecutor> executor);
+
+  // Takes a model away that was removed from the engine. Its executor goes at once, or at the end
+  // of the step that is running.
+  void RemoveModel(const std::string& model);
+
   // Lets the step that is running end, gives it back, and joins the thread. The engine goes on
   // without this worker. No effect the second time.
   void Stop();

@@ -59,7 +59,7 @@ absl::StatusOr<Networks> LoadNetworks(const Checkpoint& checkpoint) {
   return Networks{*std::move(unet), *std::move(classifier)};
 }
 
-absl::StatusOr<std::unique_ptr<StepExecutor>> MakeExecutor(const Checkpoint& checkpoint,
+absl::StatusOr<std::unique_ptr<StepExecutor>> MakeExecutor(const CheckpointConfig& config,
                                                            const Networks& networks,
                                                            const DeviceSpec& device,
                                                            int micro_batch) {
@@ -84,8 +84,7 @@ absl::StatusOr<std::unique_ptr<StepExecutor>> MakeExecutor(const Checkpoint& che
   absl::StatusOr<std::unique_ptr<PlanRunner>> runner =
       PlanRunner::Create(std::move(denoisers), std::move(classifiers));
   if (!runner.ok()) return runner.status();
-  return std::make_unique<PlanStepExecutor>(*std::move(runner),
-                                            checkpoint.config().null_class_id.value_or(0));
+  return std::make_unique<PlanStepExecutor>(*std::move(runner), config.null_class_id.value_or(0));
 }
 
 // One step of the shortest plan on every lane, with the classifier at its side or without.
@@ -109,7 +108,9 @@ absl::Status RunOneStep(const CheckpointConfig& config, bool classify, StepExecu
   const int network_rows = NetworkRows(spec.guidance, spec.plan->rows[0]);
   std::vector<StepRow> rows(static_cast<size_t>(executor->capacity() / network_rows));
   for (StepRow& row : rows) row.spec = &spec;
-  return executor->Step(absl::MakeSpan(rows));
+  absl::Status status = executor->Step(absl::MakeSpan(rows));
+  for (const StepRow& row : rows) status.Update(row.status);
+  return status;
 }
 
 // Sizes doubled until that gains little, or the profile has taken this long.
@@ -121,7 +122,7 @@ constexpr double kLittleGain = 1.05;
 // micro-batch at every step, so smaller ones are quicker where the server is not full.
 constexpr double kAsGood = 0.8;
 
-absl::StatusOr<std::vector<MicroBatchProfile>> Profile(const Checkpoint& checkpoint,
+absl::StatusOr<std::vector<MicroBatchProfile>> Profile(const CheckpointConfig& config,
                                                        const Networks& networks,
                                                        const DeviceSpec& device) {
   std::vector<MicroBatchProfile> profile;
@@ -129,12 +130,12 @@ absl::StatusOr<std::vector<MicroBatchProfile>> Profile(const Checkpoint& checkpo
   const absl::Time begin = absl::Now();
   for (int size = 1; size <= kLargestProfiled && absl::Now() - begin < kProfileTime; size *= 2) {
     absl::StatusOr<std::unique_ptr<StepExecutor>> executor =
-        MakeExecutor(checkpoint, networks, device, size);
+        MakeExecutor(config, networks, device, size);
     if (!executor.ok()) return executor.status();
     absl::Duration shortest = absl::InfiniteDuration();
     for (int step = 0; step <= kProfiledSteps; ++step) {
       const absl::Time start = absl::Now();
-      absl::Status status = RunOneStep(checkpoint.config(), /*classify=*/false, executor->get());
+      absl::Status status = RunOneStep(config, /*classify=*/false, executor->get());
       // A size that does not fit the device ends the profile, if a smaller one did.
       if (absl::IsResourceExhausted(status) && !profile.empty()) return profile;
       if (!status.ok()) return status;
@@ -174,8 +175,9 @@ absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory,
   model.device_kind = cuda ? "cuda" : CpuKind();
   model.libtorch_version = TORCH_VERSION;
 
-  absl::StatusOr<Checkpoint> checkpoint = Checkpoint::Open(directory);
-  if (!checkpoint.ok()) return checkpoint.status();
+  absl::StatusOr<Checkpoint> opened = Checkpoint::Open(directory);
+  if (!opened.ok()) return opened.status();
+  auto checkpoint = std::make_shared<const Checkpoint>(*std::move(opened));
   model.config = checkpoint->config();
   model.digest = checkpoint->digest();
 
@@ -188,13 +190,13 @@ absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory,
     }
     if (model.micro_batch == 0) {
       absl::StatusOr<std::vector<MicroBatchProfile>> profile =
-          Profile(*checkpoint, networks, device);
+          Profile(model.config, networks, device);
       if (!profile.ok()) return profile.status();
       model.profile = *std::move(profile);
       model.micro_batch = ChooseMicroBatch(model.profile);
     }
     absl::StatusOr<std::unique_ptr<StepExecutor>> executor =
-        MakeExecutor(*checkpoint, networks, device, model.micro_batch);
+        MakeExecutor(model.config, networks, device, model.micro_batch);
     if (!executor.ok()) return executor.status();
     // The first call of a network sets up its kernels.
     const bool classify = networks.classifier != nullptr;
@@ -205,6 +207,19 @@ absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory,
   }
   for (const torch::Tensor& parameter : networks.unet->parameters()) {
     model.num_parameters += static_cast<uint64_t>(parameter.numel());
+  }
+  if (cuda) {
+    model.rebuild = [checkpoint, micro_batch = model.micro_batch](
+                        const DeviceSpec& device) -> absl::StatusOr<std::unique_ptr<StepExecutor>> {
+      const absl::StatusOr<Networks> again = LoadNetworks(*checkpoint);
+      if (!again.ok()) return again.status();
+      return MakeExecutor(checkpoint->config(), *again, device, micro_batch);
+    };
+  } else {
+    model.rebuild = [config = model.config, networks,
+                     micro_batch = model.micro_batch](const DeviceSpec& device) {
+      return MakeExecutor(config, networks, device, micro_batch);
+    };
   }
   return model;
 }

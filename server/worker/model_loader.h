@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -41,13 +42,17 @@ struct LoadedModel {
   int micro_batch = 1;
   std::vector<MicroBatchProfile> profile;                // Empty: --micro_batch was given.
   std::vector<std::unique_ptr<StepExecutor>> executors;  // One per device, in their order.
+  // Makes a device's executor once more, of the same weights, whatever became of the directory:
+  // they are in memory, or mapped. Thread-safe; lives as long as it is held.
+  std::function<absl::StatusOr<std::unique_ptr<StepExecutor>>(const DeviceSpec&)> rebuild;
 };
 
 // Opens, checks and loads a checkpoint, and runs one step on every device, so that the first
-// request finds it warm. `micro_batch`: rows of one network call, 1 .. kMaxMicroBatch; 0: a short
-// profile on the first device takes the smallest that has four fifths of the fastest one's rate.
-// INVALID_ARGUMENT, NOT_FOUND: as Checkpoint::Open and LoadUNet; no devices; devices of both kinds.
-// FAILED_PRECONDITION: a device that is not there.
+// request finds it warm. Thread-safe: other models may run meanwhile. `micro_batch`: rows of one
+// network call, 1 .. kMaxMicroBatch; 0: a short profile on the first device takes the smallest that
+// has four fifths of the fastest one's rate. INVALID_ARGUMENT, NOT_FOUND: as Checkpoint::Open and
+// LoadUNet; no devices; devices of both kinds. FAILED_PRECONDITION: a device that is not there.
+// INTERNAL: the network's output is not finite.
 absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory,
                                       absl::Span<const DeviceSpec> devices, int micro_batch);
 

@@ -121,6 +121,36 @@ int WorkerSupervisor::hung_threads() {
   return hung;
 }
 
+DeviceWorker* WorkerSupervisor::WorkerAt(size_t index) {
+  absl::MutexLock lock(&mu_);
+  return slots_[index].worker.get();
+}
+
+absl::Status WorkerSupervisor::AddModel(const std::string& model,
+                                        std::vector<std::unique_ptr<StepExecutor>> executors) {
+  absl::MutexLock check(&check_mu_);
+  for (size_t i = 0; i < executors.size(); ++i) {
+    DeviceWorker* const worker = WorkerAt(i);
+    if (worker == nullptr) continue;
+    absl::Status status = worker->AddModel(model, std::move(executors[i]));
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+void WorkerSupervisor::RemoveModel(const std::string& model) {
+  engine_->RemoveModel(model);
+  absl::MutexLock check(&check_mu_);
+  size_t count;
+  {
+    absl::MutexLock lock(&mu_);
+    count = slots_.size();
+  }
+  for (size_t i = 0; i < count; ++i) {
+    if (DeviceWorker* const worker = WorkerAt(i)) worker->RemoveModel(model);
+  }
+}
+
 void WorkerSupervisor::NoteDown(size_t index, const absl::Status& reason) {
   std::string name;
   {
@@ -149,11 +179,10 @@ void WorkerSupervisor::TakeOutFailed(size_t index) {
 }
 
 void WorkerSupervisor::TakeOutHung(size_t index) {
-  DeviceWorker* worker;
+  DeviceWorker* const worker = WorkerAt(index);
   std::string name;
   {
     absl::MutexLock lock(&mu_);
-    worker = slots_[index].worker.get();
     name = slots_[index].device.name;
   }
   if (worker == nullptr) return;

@@ -55,6 +55,16 @@ class WorkerSupervisor {
       Options options);
   ~WorkerSupervisor();  // Stops the workers, but for threads that hang.
 
+  // Gives every worker that runs one more model, executors by device. A worker that is built at the
+  // same time has it by `rebuild`, which must know of it already. INVALID_ARGUMENT: as
+  // DeviceWorker::AddModel.
+  absl::Status AddModel(const std::string& model,
+                        std::vector<std::unique_ptr<StepExecutor>> executors)
+      ABSL_LOCKS_EXCLUDED(mu_, check_mu_);
+
+  // Takes a model away, from the engine and every worker; `rebuild` must know of it no more.
+  void RemoveModel(const std::string& model) ABSL_LOCKS_EXCLUDED(mu_, check_mu_);
+
   // Takes out what hangs, and builds what is due. For tests: the thread does so by itself.
   void Check() ABSL_LOCKS_EXCLUDED(mu_, check_mu_);
 
@@ -75,6 +85,8 @@ class WorkerSupervisor {
 
   WorkerSupervisor(Engine* engine, std::vector<Device> devices, Options options);
   absl::Status StartWorker(size_t index, StepExecutors executors);
+  // Null: taken out. Stays valid until the next check.
+  DeviceWorker* WorkerAt(size_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(check_mu_);
   void TakeOutFailed(size_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(check_mu_);
   void TakeOutHung(size_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(check_mu_);
   void Rebuild(size_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(check_mu_);

@@ -1,7 +1,5 @@
 #include "server/server_config.h"
 
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <string>
 #include <vector>
@@ -10,7 +8,6 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/device_list.h"
-#include "server/model_repository.h"
 
 namespace diffusiond {
 namespace {
@@ -53,6 +50,12 @@ TEST(ServerFlags, NameCoresWorkersAndWeights) {
   EXPECT_EQ(parsed.devices[0].cores, 3);
   EXPECT_EQ(parsed.devices[1].cores, 2);
   EXPECT_THAT(parsed.tenant_weights, ElementsAre(Pair("dns:///a=b", 0.5), Pair("gold", 3)));
+}
+
+TEST(ServerFlags, APollIntervalOfZeroIsOff) {
+  ServerFlags flags = GoodFlags();
+  flags.model_poll_interval = absl::ZeroDuration();
+  EXPECT_THAT(Check(flags), IsEmpty());
 }
 
 struct WrongFlag {
@@ -98,6 +101,10 @@ INSTANTIATE_TEST_SUITE_P(
                   "weight 0.001 .. 1000"},
         WrongFlag{"WeightTwice", [](F& f) { f.tenant_weights = "a=1,a=2"; }, "--tenant_weights",
                   "each name once"},
+        WrongFlag{"PollTooOften", [](F& f) { f.model_poll_interval = absl::Microseconds(1); },
+                  "--model_poll_interval", "is 1us, allowed: 0 (off), or 10ms .. inf"},
+        WrongFlag{"KeepsNone", [](F& f) { f.keep_versions = 0; }, "--keep_versions",
+                  "is 0, allowed: 1 .. 100"},
         WrongFlag{"MicroBatch", [](F& f) { f.micro_batch = -1; }, "--micro_batch",
                   "is -1, allowed: 0 .. 1024"},
         WrongFlag{"Resident", [](F& f) { f.max_resident_images = 0; }, "--max_resident_images",
@@ -161,48 +168,6 @@ TEST(DeviceList, RefusesWhatIsWrongByName) {
   }
   EXPECT_THAT(std::string(ParseDeviceList("cpu:65", 100).status().message()),
               HasSubstr("limit of 64"));
-}
-
-class ModelRepositoryTest : public ::testing::Test {
- protected:
-  ModelRepositoryTest()
-      : path_(std::filesystem::path(::testing::TempDir()) /
-              absl::StrCat("repository-", ::testing::UnitTest::GetInstance()->random_seed(), "-",
-                           ::testing::UnitTest::GetInstance()->current_test_info()->name())) {
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directories(path_);
-  }
-  ~ModelRepositoryTest() override { std::filesystem::remove_all(path_); }
-
-  void Add(const std::string& directory) { std::filesystem::create_directory(path_ / directory); }
-  std::string Error() { return std::string(ListModelRepository(path_).status().message()); }
-
-  const std::filesystem::path path_;
-};
-
-TEST_F(ModelRepositoryTest, ListsDirectoriesByNameAndPassesOverOtherThings) {
-  Add("zebra");
-  Add("fashion-mnist_1.0");
-  Add(".fashion-mnist.tmp-1");
-  std::ofstream(path_ / "README.md") << "models";
-  std::filesystem::create_directory_symlink(path_ / "zebra", path_ / "horse");
-  const auto models = ListModelRepository(path_);
-  ASSERT_TRUE(models.ok()) << models.status();
-  std::vector<std::string> names;
-  for (const ModelDirectory& model : *models) {
-    names.push_back(model.name);
-    EXPECT_EQ(model.path, path_ / model.name);
-  }
-  EXPECT_THAT(names, ElementsAre("fashion-mnist_1.0", "horse", "zebra"));
-}
-
-TEST_F(ModelRepositoryTest, FaultsNameThePath) {
-  EXPECT_THAT(Error(), AllOf(HasSubstr(path_.string()), HasSubstr("holds no model")));
-  Add("two words");
-  EXPECT_THAT(Error(), HasSubstr((path_ / "two words").string()));
-  std::ofstream(path_ / "model_index.json") << "{}";
-  EXPECT_THAT(Error(), HasSubstr("is a checkpoint itself"));
-  EXPECT_EQ(ListModelRepository(path_ / "absent").status().code(), absl::StatusCode::kNotFound);
 }
 
 }  // namespace

@@ -79,7 +79,7 @@ TEST_F(MetricsServerTest, PromtoolHasNothingToSay) {
     GTEST_SKIP() << "promtool (Debian package prometheus) is not in PATH";
   }
   // Every series that can exist.
-  metrics_.ModelLoaded("m", "abcd", "cpu", 4);
+  metrics_.ModelLoaded("m", 0, "abcd", "cpu", 4);
   metrics_.RequestStarted("Generate");
   metrics_.RequestFinished("Generate", "OK", absl::Seconds(1));
   metrics_.ImageSent("png", 1);

@@ -35,15 +35,39 @@ class ServerMetricsTest : public ::testing::Test {
 };
 
 TEST_F(ServerMetricsTest, DescribesBuildAndModels) {
-  metrics_.ModelLoaded("fashion", "abcd", "cuda:0", 32);
+  metrics_.ModelLoaded("fashion", 3, "abcd", "cuda:0", 32);
   ExpectLine("diffusiond_build_info{version=\"1.2.3\"} 1");
   ExpectLine(
       "diffusiond_model_info{device=\"cuda:0\",digest=\"abcd\",micro_batch=\"32\","
-      "model=\"fashion\"} 1");
+      "model=\"fashion\",version=\"3\"} 1");
+}
+
+TEST_F(ServerMetricsTest, FollowsTheVersionsOfAModel) {
+  metrics_.ModelLoaded("mine", 1, "abcd", "cpu", 4);
+  metrics_.ModelServed("mine", 1, /*swapped=*/false);
+  ExpectLine("diffusiond_model_swaps_total{model=\"mine\"} 0");
+  ExpectLine("diffusiond_model_versions_refused_total{model=\"mine\"} 0");
+  metrics_.ModelLoaded("mine", 2, "ef01", "cpu", 4);
+  metrics_.ModelLoadTook("mine", absl::Seconds(2));
+  metrics_.ModelServed("mine", 2, /*swapped=*/true);
+  metrics_.VersionsLoaded("mine", 2);
+  metrics_.ModelRefused("mine");
+  ExpectLine("diffusiond_model_swaps_total{model=\"mine\"} 1");
+  ExpectLine("diffusiond_model_version{model=\"mine\"} 2");
+  ExpectLine("diffusiond_model_versions_loaded{model=\"mine\"} 2");
+  ExpectLine("diffusiond_model_versions_refused_total{model=\"mine\"} 1");
+  ExpectLine("diffusiond_model_load_seconds_sum{model=\"mine\"} 2");
+  metrics_.ModelUnloaded("mine", 1, "abcd", "cpu", 4);
+  EXPECT_THAT(Text(), Not(HasSubstr("abcd")));
+  EXPECT_THAT(Text(), HasSubstr("ef01"));
+  // Steps of all versions are one series.
+  metrics_.OnDeviceFailure("mine/1");
+  metrics_.OnDeviceFailure("mine/2~1");
+  ExpectLine("diffusiond_device_failures_total{model=\"mine\"} 2");
 }
 
 TEST_F(ServerMetricsTest, HasItsSeriesBeforeTheFirstEvent) {
-  metrics_.ModelLoaded("fashion", "abcd", "cpu", 4);
+  metrics_.ModelLoaded("fashion", 3, "abcd", "cpu", 4);
   for (const char* line :
        {"diffusiond_cancellations_total{reason=\"client\"} 0",
         "diffusiond_refusals_total{reason=\"queue_full\"} 0", "diffusiond_previews_sent_total 0",

@@ -1,0 +1,168 @@
+// Which version of each model is served: follows the repository, loads beside what runs, swaps, and
+// lets old versions go when their last request has ended.
+//
+//   serving ----------> kept (--keep_versions) ----------> draining ----------> unloaded
+//      a newer one is swapped in      one more is swapped in      its last request ends
+//
+// A swap is one assignment in the catalog: a request goes on with the version that it found there.
+#ifndef DIFFUSIOND_SERVER_VERSION_MANAGER_H_
+#define DIFFUSIOND_SERVER_VERSION_MANAGER_H_
+
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "model/unet/unet_config.h"
+#include "server/engine/engine.h"
+#include "server/metrics/server_metrics.h"
+#include "server/model_repository.h"
+#include "server/rpc/model_admin.h"
+#include "server/rpc/model_catalog.h"
+#include "server/worker/model_loader.h"
+#include "server/worker/worker_supervisor.h"
+
+namespace diffusiond {
+
+// Old versions of one model that wait for their last requests, beside those that are kept. The next
+// swap waits while there are more.
+inline constexpr int kMaxDrainingVersions = 3;
+
+// Thread-safe between Start and Stop. One thread of its own loads, swaps and unloads.
+class VersionManager : public ModelAdmin {
+ public:
+  struct Options {
+    std::filesystem::path repository;
+    std::vector<DeviceSpec> devices;
+    int micro_batch =
+        0;  // 0: by profile when a name is loaded first; its later versions inherit it.
+    absl::Duration poll_interval = absl::Seconds(10);  // Zero: only when told.
+    int keep_versions = 1;  // Loaded of one name, the serving one included.
+    // LoadModel, or a test's.
+    std::function<absl::StatusOr<LoadedModel>(const std::filesystem::path&,
+                                              absl::Span<const DeviceSpec>, int micro_batch)>
+        load;
+    std::function<void()> on_catalog_changed;
+    std::function<void(const std::string&)> log_line;
+  };
+
+  // Not owned; they outlive this.
+  VersionManager(Options options, ModelCatalog* catalog, ServerMetrics* metrics);
+  ~VersionManager() override;  // Stops.
+
+  // Loads one version of each model: the pinned one, else the newest that is good. Not OK: the
+  // repository cannot be listed, or a model has no good version. To be called once, first.
+  absl::Status LoadAll();
+
+  // By device, what LoadAll made: for WorkerSupervisor::Start.
+  std::vector<StepExecutors> TakeExecutors();
+
+  // What a device runs, made again: for WorkerSupervisor::Device::rebuild.
+  absl::StatusOr<StepExecutors> Rebuild(const DeviceSpec& device) const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Begins to follow the repository. Both outlive Stop.
+  void Start(Engine* engine, WorkerSupervisor* supervisor);
+
+  // Waits for what is being loaded. What was not begun ends with UNAVAILABLE.
+  void Stop();
+
+  // Looks at the repository now, and returns when what came of it is done.
+  void Poll();
+
+  absl::StatusOr<std::vector<ModelVersionsInfo>> ListModelVersions(const std::string& name) override
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<ModelVersionsInfo> LoadModelVersion(const std::string& name, int version) override;
+  absl::StatusOr<ModelVersionsInfo> RollBackModel(const std::string& name, int version) override;
+
+ private:
+  struct Version {
+    int version = 0;
+    std::string key;
+    std::string digest;
+    std::string stamp;  // CheckpointStamp when it was loaded.
+    int micro_batch = 1;
+    UNetConfig network;
+    decltype(LoadedModel::rebuild) rebuild;
+    std::weak_ptr<const ServedModel> users;     // Catalog and requests.
+    std::shared_ptr<const ServedModel> served;  // Serving or kept; null: draining.
+  };
+  struct Refusal {
+    std::string stamp;
+    absl::Status reason;
+  };
+  // One name.
+  struct Roll {
+    std::vector<std::shared_ptr<Version>> loaded;  // The latest served last.
+    std::shared_ptr<Version> serving;              // One of them; null: not yet.
+    std::map<int, int> loads;                      // How often each version was loaded.
+    std::optional<int> held;
+    int before = 0;  // The version that was served before the serving one; 0: none.
+    std::map<int, Refusal> refused;
+    std::string notice;  // Logged last, so that it is not again.
+  };
+  // What other threads leave for this one's. Shared with the deleters of served models, which may
+  // outlive the manager.
+  struct Inbox {
+    absl::Mutex mu;
+    std::vector<std::string> unused ABSL_GUARDED_BY(mu);  // Keys whose last user is gone.
+    std::deque<std::function<void(bool stopped)>> calls ABSL_GUARDED_BY(mu);
+    bool running ABSL_GUARDED_BY(mu) = false;
+  };
+
+  // All below: LoadAll, or the manager's thread.
+  void Run();
+  void Call(std::function<void(bool stopped)> call);
+  absl::StatusOr<ModelVersionsInfo> CallForModel(
+      const std::string& name, std::function<absl::Status(const ModelDirectory&)> change);
+  void PollOnThread();
+  absl::Status LoadOnThread(const ModelDirectory& directory, int version);
+  absl::Status RollBackOnThread(const ModelDirectory& directory, int version);
+  absl::StatusOr<ModelDirectory> FindDirectory(const std::string& name) const;
+
+  // Brings the model to the version that it should have. OK: it has it. Else why not; then it is
+  // served as before.
+  absl::Status Follow(const ModelDirectory& directory);
+  absl::StatusOr<std::vector<int>> Candidates(const ModelDirectory& directory) const;
+  absl::Status Try(const ModelDirectory& directory, int version);
+  absl::StatusOr<std::shared_ptr<Version>> Load(const ModelDirectory& directory, int version,
+                                                const std::string& stamp);
+  absl::Status Place(const std::string& name, const std::shared_ptr<Version>& version,
+                     std::vector<std::unique_ptr<StepExecutor>> executors);
+  void Serve(const std::string& name, std::shared_ptr<Version> version);
+  void Unload(const std::string& key);
+  void Refuse(const std::string& name, int version, const std::string& stamp,
+              const absl::Status& reason);
+  void Notice(const std::string& name, const std::string& line);
+  // Null: none.
+  std::shared_ptr<Version> Serving(const std::string& name) const;
+  ModelVersionsInfo Describe(const ModelDirectory& directory) const ABSL_LOCKS_EXCLUDED(mu_);
+
+  const Options options_;
+  ModelCatalog* const catalog_;
+  ServerMetrics* const metrics_;
+  Engine* engine_ = nullptr;
+  WorkerSupervisor* supervisor_ = nullptr;
+  std::vector<StepExecutors> executors_;  // By device, until TakeExecutors.
+  bool waiting_for_room_ = false;         // A swap waits until a version is unloaded.
+  std::string repository_notice_;         // As Roll::notice.
+
+  const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
+  mutable absl::Mutex mu_;
+  // Changed by the manager's thread alone.
+  std::map<std::string, Roll> rolls_ ABSL_GUARDED_BY(mu_);
+  std::thread thread_;
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_VERSION_MANAGER_H_
