@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "model/evaluation/random_streams.h"
 #include "model/diffusion/parameterization.h"
+#include "model/evaluation/random_streams.h"
 
 namespace diffusiond {
 namespace {

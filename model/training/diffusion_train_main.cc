@@ -15,23 +15,20 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "model/checkpoint/durable_write.h"
 #include "model/checkpoint/publish_version.h"
-#include "model/training/data/hold_out.h"
-#include "model/training/data/open_dataset.h"
-#include "model/training/network_shape.h"
-#include "model/training/objective_flags.h"
+#include "model/evaluation/measure_training.h"
+#include "model/evaluation/training_report.h"
+#include "model/training/metrics/training_metrics.h"
+#include "model/training/peak_memory.h"
+#include "model/training/tensorboard_log.h"
 #include "model/training/trainer.h"
+#include "model/training/trainer_flags.h"
 #include "model/training/worker_environment.h"
 #include "model/training/worker_group.h"
 
-ABSL_FLAG(std::string, data, "", "training images: idx, CIFAR-10 binary, or a folder of PNG/JPEG");
-ABSL_FLAG(std::string, labels_csv, "", "labels of a folder of images: columns file,label[,name]");
-ABSL_FLAG(std::vector<std::string>, class_names, {}, "names of the classes, in label order");
-ABSL_FLAG(int64_t, max_images, 0, "use at most this many images, evenly spread; 0: all");
-ABSL_FLAG(double, held_out, 0.05,
-          "share of the images kept for measuring where the data has no test split, 0 .. 0.5");
-ABSL_FLAG(std::string, out, "", "directory that receives checkpoint/, state, log and samples");
 ABSL_FLAG(bool, resume, false,
           "go on from the newest whole state in --out; begins where there is none");
 ABSL_FLAG(std::string, publish_to, "",
@@ -42,10 +39,11 @@ ABSL_FLAG(std::string, publish_name, "",
 ABSL_FLAG(
     int, keep_published_versions, diffusiond::kDefaultPublishedVersions,
     "versions that stay there, the newest so many and the pinned one; 0: all, else 2 or more");
-ABSL_FLAG(std::string, classifier_for, "",
-          "checkpoint directory: train a noise-conditional classifier for classifier guidance of "
-          "this model, at its noise levels, and write the model with it; --channels and the like "
-          "are the classifier's, --guidance_scale is its scale on sample sheets");
+ABSL_FLAG(bool, tensorboard, true, "write scalars and sample sheets to --out/tensorboard");
+ABSL_FLAG(int, metrics_port, 0, "port of HTTP /metrics for Prometheus, on rank 0; 0: none");
+ABSL_FLAG(bool, report, true, "at the end, write --out/report.html");
+ABSL_FLAG(int64_t, report_images, 64,
+          "held-out images that the report's bits/dim is measured on; 0: none");
 ABSL_FLAG(std::string, device, "cpu", "cpu, cuda or cuda:N");
 ABSL_FLAG(int, threads, 0,
           "threads on the CPU; 0: one per core, which the processes of a machine share");
@@ -54,136 +52,11 @@ ABSL_FLAG(
     "of several processes (torchrun's environment variables): how long to wait for the others, "
     "and for rank 0 while it saves, measures and draws; then the job ends");
 
-ABSL_FLAG(std::vector<std::string>, channels, std::vector<std::string>({"32", "64", "96"}),
-          "channels of each level; every level after the first halves the resolution");
-ABSL_FLAG(int64_t, layers_per_block, 1, "residual blocks a level");
-ABSL_FLAG(std::vector<std::string>, attention_at, std::vector<std::string>({"7"}),
-          "resolutions (image height at a level) that have attention");
-ABSL_FLAG(int64_t, attention_head_dim, 32, "channels of one attention head");
-ABSL_FLAG(int64_t, norm_num_groups, 8,
-          "groups of group normalisation; divides every channel count");
-ABSL_FLAG(double, dropout, 0, "dropout inside residual blocks, 0 .. 1");
-
-ABSL_FLAG(int64_t, steps, 10000, "optimiser steps");
-ABSL_FLAG(int64_t, batch_size, 64, "images a step, of all processes together");
-ABSL_FLAG(int64_t, accumulate, 1,
-          "pieces in which a process computes its share of a batch, to save memory; same result");
-ABSL_FLAG(uint64_t, seed, 0, "of initial weights, data order, noise and timesteps");
-ABSL_FLAG(double, learning_rate, 2e-4, "AdamW's");
-ABSL_FLAG(int64_t, warmup_steps, 500, "steps over which the learning rate rises from 0");
-ABSL_FLAG(bool, cosine_decay, true, "let the learning rate fall to 0 along a cosine");
-ABSL_FLAG(double, weight_decay, 0.01, "AdamW's");
-ABSL_FLAG(double, clip_grad_norm, 1, "largest gradient norm; 0: no clipping");
-ABSL_FLAG(double, ema_decay, 0.9999, "of the averaged weights that are saved for serving");
-ABSL_FLAG(
-    double, label_dropout, 0.1,
-    "share of images trained without their label (classifier-free guidance); 0: no null class");
-ABSL_FLAG(bool, flip, false, "mirror images at random");
-
-ABSL_FLAG(int64_t, held_out_images, 512, "held-out images of the progress line's loss");
-ABSL_FLAG(int64_t, log_every, 50, "steps between progress lines");
-ABSL_FLAG(int64_t, eval_every, 250, "steps between held-out losses");
-ABSL_FLAG(int64_t, sample_every, 1000, "steps between sample sheets");
-ABSL_FLAG(int64_t, save_every, 500, "steps between saves; 0: none but by time and at the end");
-ABSL_FLAG(double, save_every_minutes, 0, "save also when this has passed; 0: by steps alone");
-ABSL_FLAG(int64_t, keep_checkpoints, 3, "saved states that stay in --out/states, the newest");
-ABSL_FLAG(std::string, on_nan, "stop",
-          "when the loss or the gradient is not finite: stop, or skip the step");
-ABSL_FLAG(int64_t, max_skipped_steps, 100, "with --on_nan=skip: one more ends the run");
-ABSL_FLAG(std::string, sampler, "ddim", "of sample sheets, and the served model's default");
-ABSL_FLAG(int64_t, sampler_steps, 50, "of sample sheets, and the served model's default");
-ABSL_FLAG(double, eta, 1, "of sample sheets, and the served model's default (ddim)");
-ABSL_FLAG(double, guidance_scale, 1, "of sample sheets, and the served model's default");
-
 namespace diffusiond {
 namespace {
 
 std::atomic<bool> g_stop = false;
 void HandleStop(int) { g_stop = true; }
-
-absl::StatusOr<std::pair<ImageDataset, ImageDataset>> OpenData() {
-  DatasetSpec spec;
-  spec.path = absl::GetFlag(FLAGS_data);
-  if (!absl::GetFlag(FLAGS_labels_csv).empty()) spec.labels_csv = absl::GetFlag(FLAGS_labels_csv);
-  spec.class_names = absl::GetFlag(FLAGS_class_names);
-  spec.max_images = absl::GetFlag(FLAGS_max_images);
-  absl::StatusOr<ImageDataset> train = OpenDataset(spec);
-  if (!train.ok()) return train.status();
-
-  DatasetSpec test_spec = spec;
-  test_spec.split = DatasetSplit::kTest;
-  absl::StatusOr<ImageDataset> test = OpenDataset(test_spec);
-  if (test.ok()) return std::make_pair(*std::move(train), *std::move(test));
-  if (!absl::IsNotFound(test.status())) return test.status();
-  const double share = absl::GetFlag(FLAGS_held_out);
-  HeldOut parts = HoldOut(*train, static_cast<int64_t>(share * static_cast<double>(train->size())),
-                          absl::GetFlag(FLAGS_seed));
-  return std::make_pair(std::move(parts.train), std::move(parts.held_out));
-}
-
-absl::StatusOr<TrainerOptions> OptionsFromFlags(const ImageDataset& data) {
-  NetworkShape shape;
-  shape.channels = absl::GetFlag(FLAGS_channels);
-  shape.layers_per_block = absl::GetFlag(FLAGS_layers_per_block);
-  shape.attention_at = absl::GetFlag(FLAGS_attention_at);
-  shape.attention_head_dim = absl::GetFlag(FLAGS_attention_head_dim);
-  shape.norm_num_groups = absl::GetFlag(FLAGS_norm_num_groups);
-  shape.dropout = absl::GetFlag(FLAGS_dropout);
-  shape.null_class = absl::GetFlag(FLAGS_label_dropout) > 0;
-  TrainerOptions options;
-  options.objective = ObjectiveFromFlags();
-  const std::string classifier_for = absl::GetFlag(FLAGS_classifier_for);
-  if (!classifier_for.empty()) {
-    absl::StatusOr<Checkpoint> base = Checkpoint::Open(classifier_for);
-    if (!base.ok()) return base.status();
-    options.base = std::make_shared<const Checkpoint>(*std::move(base));
-    options.model = options.base->config();
-    absl::Status status = DescribeClassifier(shape, data, &options.model);
-    if (!status.ok()) return status;
-  } else {
-    absl::Status status = DescribeModel(shape, data, &options.model);
-    if (!status.ok()) return status;
-    options.model.scheduler = SchedulerFromFlags();
-    options.model.generation =
-        GenerationDefaults{.sampler = absl::GetFlag(FLAGS_sampler),
-                           .steps = static_cast<int>(absl::GetFlag(FLAGS_sampler_steps)),
-                           .eta = absl::GetFlag(FLAGS_eta),
-                           .guidance_scale = absl::GetFlag(FLAGS_guidance_scale),
-                           .variance = "",
-                           .timestep_spacing = ""};
-  }
-
-  options.out = absl::GetFlag(FLAGS_out);
-  options.steps = absl::GetFlag(FLAGS_steps);
-  options.batch_size = absl::GetFlag(FLAGS_batch_size);
-  options.accumulate = absl::GetFlag(FLAGS_accumulate);
-  options.seed = absl::GetFlag(FLAGS_seed);
-  options.learning_rate = absl::GetFlag(FLAGS_learning_rate);
-  options.warmup_steps = absl::GetFlag(FLAGS_warmup_steps);
-  options.cosine_decay = absl::GetFlag(FLAGS_cosine_decay);
-  options.weight_decay = absl::GetFlag(FLAGS_weight_decay);
-  options.clip_grad_norm = absl::GetFlag(FLAGS_clip_grad_norm);
-  options.ema_decay = absl::GetFlag(FLAGS_ema_decay);
-  options.label_dropout = absl::GetFlag(FLAGS_label_dropout);
-  options.flip = absl::GetFlag(FLAGS_flip);
-  options.held_out_images = absl::GetFlag(FLAGS_held_out_images);
-  options.log_every = absl::GetFlag(FLAGS_log_every);
-  options.eval_every = absl::GetFlag(FLAGS_eval_every);
-  options.sample_every = absl::GetFlag(FLAGS_sample_every);
-  options.save_every = absl::GetFlag(FLAGS_save_every);
-  options.save_interval = absl::Minutes(absl::GetFlag(FLAGS_save_every_minutes));
-  options.keep_checkpoints = absl::GetFlag(FLAGS_keep_checkpoints);
-  absl::StatusOr<OnNonFinite> on_nan = ParseOnNonFinite(absl::GetFlag(FLAGS_on_nan));
-  if (!on_nan.ok()) return on_nan.status();
-  options.on_nan = *on_nan;
-  options.max_skipped_steps = absl::GetFlag(FLAGS_max_skipped_steps);
-  options.sampling =
-      ForSampler(absl::GetFlag(FLAGS_sampler), DefaultSamplingOptions(options.model.scheduler));
-  options.sampling.steps = absl::GetFlag(FLAGS_sampler_steps);
-  options.sampling.eta = absl::GetFlag(FLAGS_eta);
-  options.guidance_scale = absl::GetFlag(FLAGS_guidance_scale);
-  return options;
-}
 
 absl::StatusOr<torch::Device> ParseDevice(const std::string& text) {
   int index = 0;
@@ -244,20 +117,58 @@ absl::StatusOr<std::unique_ptr<WorkerGroup>> JoinWorkers(const WorkerEnvironment
   return WorkerGroup::Join(environment, device, timeout);
 }
 
+// What rank 0 tells others while it trains.
+struct Listeners {
+  std::unique_ptr<ProgressSink> tensorboard, metrics;
+};
+
+absl::StatusOr<Listeners> OpenListeners(int64_t step) {
+  Listeners listeners;
+  if (absl::GetFlag(FLAGS_tensorboard)) {
+    absl::StatusOr<std::unique_ptr<TensorBoardLog>> log = TensorBoardLog::Open(
+        std::filesystem::path(absl::GetFlag(FLAGS_out)) / "tensorboard", step, absl::Now());
+    if (!log.ok()) return log.status();
+    listeners.tensorboard = *std::move(log);
+  }
+  if (const int port = absl::GetFlag(FLAGS_metrics_port); port != 0) {
+    if (port < 0 || port > 65535) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--metrics_port is ", port, "; it must be 0 .. 65535"));
+    }
+    absl::StatusOr<std::unique_ptr<ProgressSink>> metrics = ServeTrainingMetrics(port);
+    if (!metrics.ok()) return metrics.status();
+    listeners.metrics = *std::move(metrics);
+  }
+  return listeners;
+}
+
+// A report that fails takes nothing from the model: it is warned of.
+void WriteReport(const std::string& command, const ImageDataset& train,
+                 const ImageDataset& held_out) {
+  const std::filesystem::path out = absl::GetFlag(FLAGS_out);
+  absl::StatusOr<TrainingReport> report =
+      MeasureTraining({.run = out,
+                       .command = command,
+                       .bound_images = absl::GetFlag(FLAGS_report_images),
+                       .seed = absl::GetFlag(FLAGS_seed)},
+                      train, held_out);
+  absl::Status status = report.status();
+  if (status.ok()) status = ReplaceFile(out / "report.html", TrainingReportHtml(*report));
+  if (status.ok()) {
+    std::printf("report: %s\n", (out / "report.html").c_str());
+  } else {
+    std::cerr << "diffusion-train: warning: no report: " << status.message() << std::endl;
+  }
+}
+
 absl::Status Main(const std::string& command) {
-  if (absl::GetFlag(FLAGS_data).empty()) return absl::InvalidArgumentError("--data is required");
-  if (absl::GetFlag(FLAGS_out).empty()) return absl::InvalidArgumentError("--out is required");
   absl::StatusOr<torch::Device> device = ParseDevice(absl::GetFlag(FLAGS_device));
   if (!device.ok()) return device.status();
-  if (const double share = absl::GetFlag(FLAGS_held_out); !(share >= 0 && share <= 0.5)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--held_out is ", share, "; it must be 0 .. 0.5"));
-  }
   const absl::StatusOr<PublishOptions> publish = PublishOptionsFromFlags(command);
   if (!publish.ok()) return publish.status();
-  absl::StatusOr<std::pair<ImageDataset, ImageDataset>> data = OpenData();
+  absl::StatusOr<TrainingData> data = OpenDataFromFlags();
   if (!data.ok()) return data.status();
-  absl::StatusOr<TrainerOptions> options = OptionsFromFlags(data->first);
+  absl::StatusOr<TrainerOptions> options = TrainerOptionsFromFlags(data->train);
   if (!options.ok()) return options.status();
   const absl::StatusOr<WorkerEnvironment> environment = ReadWorkerEnvironment(std::getenv);
   if (!environment.ok()) return environment.status();
@@ -266,8 +177,8 @@ absl::Status Main(const std::string& command) {
   if (!workers.ok()) return workers.status();
 
   TrainerParts parts;
-  parts.train = &data->first;
-  parts.held_out = &data->second;
+  parts.train = &data->train;
+  parts.held_out = &data->held_out;
   parts.device = *device;
   parts.workers = workers->get();
   parts.warn = [](absl::string_view text) {
@@ -279,9 +190,9 @@ absl::Status Main(const std::string& command) {
   const bool first = environment->rank == 0;
   if (first) {
     std::printf("%lld training images, %lld held out, %dx%dx%d; %s%s; from step %lld\n",
-                static_cast<long long>(data->first.size()),
-                static_cast<long long>(data->second.size()), data->first.channels,
-                data->first.height, data->first.width, absl::GetFlag(FLAGS_device).c_str(),
+                static_cast<long long>(data->train.size()),
+                static_cast<long long>(data->held_out.size()), data->train.channels,
+                data->train.height, data->train.width, absl::GetFlag(FLAGS_device).c_str(),
                 environment->distributed()
                     ? absl::StrCat(", ", environment->size, " processes").c_str()
                     : "",
@@ -292,6 +203,14 @@ absl::Status Main(const std::string& command) {
   std::signal(SIGTERM, HandleStop);
   std::signal(SIGHUP, HandleStop);
   std::signal(SIGXFSZ, SIG_IGN);  // A file size limit is a write that fails, not the end.
+  Listeners listeners;
+  if (first) {
+    absl::StatusOr<Listeners> opened = OpenListeners((*trainer)->step());
+    if (!opened.ok()) return opened.status();
+    listeners = *std::move(opened);
+    (*trainer)->AddSink(listeners.tensorboard.get());
+    (*trainer)->AddSink(listeners.metrics.get());
+  }
   absl::Status status = (*trainer)->Run(g_stop);
   if (absl::IsUnavailable(status)) {
     // Collectives that wait for the lost worker would hold up an orderly exit.
@@ -302,8 +221,14 @@ absl::Status Main(const std::string& command) {
   const bool done = (*trainer)->step() == options->steps;
   std::printf("%s at step %lld: %s\n", done ? "done" : "stopped",
               static_cast<long long>((*trainer)->step()), (options->out / "checkpoint").c_str());
-  if (!done || absl::GetFlag(FLAGS_publish_to).empty()) return status;
-  return Publish(options->out / "checkpoint", *publish);
+  std::printf("waited for data %.2f%% of the steps' time; peak memory %s\n",
+              100 * (*trainer)->waiting_share(), PeakMemory(*device).c_str());
+  if (!done) return status;
+  if (!absl::GetFlag(FLAGS_publish_to).empty()) {
+    status = Publish(options->out / "checkpoint", *publish);
+  }
+  if (absl::GetFlag(FLAGS_report)) WriteReport(command, data->train, data->held_out);
+  return status;
 }
 
 }  // namespace

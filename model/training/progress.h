@@ -40,6 +40,8 @@ class ProgressSink {
   virtual void OnPoint(const ProgressPoint& point) = 0;
   // A sheet of images drawn from the EMA weights.
   virtual void OnSamples(int64_t /*step*/, const Image& /*sheet*/) {}
+  // A save of the state after `step` succeeded, or did not.
+  virtual void OnSave(int64_t /*step*/, bool /*ok*/) {}
 };
 
 }  // namespace diffusiond

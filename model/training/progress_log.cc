@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
+#include <map>
 #include <string>
 
 #include "absl/status/status.h"
@@ -31,7 +33,43 @@ bool EndsInsideALine(const std::filesystem::path& path) {
   return inside;
 }
 
+ProgressPoint PointFrom(const nlohmann::json& line) {
+  ProgressPoint point;
+  point.step = line.at("step");
+  point.images = line.value("images", int64_t{0});
+  point.loss = line.value("loss", 0.0);
+  point.learning_rate = line.value("learning_rate", 0.0);
+  point.gradient_norm = line.value("gradient_norm", 0.0);
+  point.images_per_second = line.value("images_per_second", 0.0);
+  point.waiting_share = line.value("waiting_share", 0.0);
+  point.skipped_steps = line.value("skipped_steps", int64_t{0});
+  if (line.contains("held_out_loss")) point.held_out_loss = line["held_out_loss"];
+  const nlohmann::json levels = line.value("loss_by_level", nlohmann::json::array());
+  for (size_t i = 0; i < kLossLevels && i < levels.size(); ++i) {
+    if (levels[i].is_number()) point.loss_by_level[i] = levels[i];
+  }
+  absl::ParseTime(absl::RFC3339_sec, line.value("time", ""), &point.time, nullptr);
+  return point;
+}
+
 }  // namespace
+
+absl::StatusOr<std::vector<ProgressPoint>> ReadProgressLog(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  if (!file) return absl::NotFoundError(absl::StrCat("cannot open ", path.string()));
+  std::map<int64_t, ProgressPoint> by_step;
+  for (std::string text; std::getline(file, text);) {
+    try {
+      const ProgressPoint point = PointFrom(nlohmann::json::parse(text));
+      by_step[point.step] = point;
+    } catch (const nlohmann::json::exception&) {
+      continue;  // Cut off by a kill or a full disk.
+    }
+  }
+  std::vector<ProgressPoint> points;
+  for (const auto& [step, point] : by_step) points.push_back(point);
+  return points;
+}
 
 absl::StatusOr<std::unique_ptr<ProgressLog>> ProgressLog::Open(const std::filesystem::path& path) {
   const bool inside = EndsInsideALine(path);

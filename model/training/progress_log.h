@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "model/training/progress.h"
@@ -29,6 +30,10 @@ class ProgressLog : public ProgressSink {
 
   std::unique_ptr<std::FILE, CloseFile> file_;
 };
+
+// The points of such a file, by step; of those of one step, the last. Lines that are not whole are
+// left out; what a line does not say is 0. NOT_FOUND: no such file.
+absl::StatusOr<std::vector<ProgressPoint>> ReadProgressLog(const std::filesystem::path& path);
 
 }  // namespace diffusiond
 

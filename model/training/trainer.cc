@@ -258,6 +258,7 @@ absl::Status Trainer::Save() {
     status = directory_->KeepNewest(options_.keep_checkpoints);
   }
   save_schedule_.Saved(status.ok());
+  for (ProgressSink* sink : sinks_) sink->OnSave(state_.step, status.ok());
   return status;
 }
 

@@ -65,6 +65,11 @@ class Trainer {
   // the last whole step.
   absl::Status Run(const std::atomic<bool>& stop);
 
+  // Beside those of the parts, before Run(); of no use but in rank 0. Null is left out.
+  void AddSink(ProgressSink* sink) {
+    if (sink != nullptr) sinks_.push_back(sink);
+  }
+
   int64_t step() const { return state_.step; }
   double waiting_share() const { return meter_.total_waiting_share(); }
 

@@ -7,19 +7,34 @@ import json
 import os
 import re
 import shutil
+import socket
+import struct
 import subprocess
+import tempfile
 import unittest
+import urllib.request
+import zlib
 
 import yaml
 
 import commands
-from diffusiond_process import BIN, SOURCE, Diffusiond
+from diffusiond_process import BIN, SOURCE, Diffusiond, eventually
 
 DEPLOY = os.path.join(SOURCE, "deploy")
 SCHEMAS = os.environ.get("DIFFUSIOND_K8S_SCHEMAS", os.path.join(
     SOURCE, "..", "shared", "k8s-schemas", "v1.32.2-standalone-strict"))
 GRPC_PORT = 50051
 METRICS_PORT = 9464
+
+
+def grey_png(side, level):
+    """A PNG of one grey level."""
+    def chunk(kind, data):
+        return (struct.pack(">I", len(data)) + kind + data +
+                struct.pack(">I", zlib.crc32(kind + data)))
+    rows = b"".join(b"\0" + bytes([level * 20]) * side for _ in range(side))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)) +
+            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
 def read(*path):
@@ -195,7 +210,9 @@ class FlagsTest(unittest.TestCase):
 
     def test_scripts_and_documents(self):
         texts = {"deploy/quickstart.sh": read("deploy/quickstart.sh"),
-                 "README.md": commands.markdown_shell(read("README.md"))}
+                 "README.md": commands.markdown_shell(read("README.md")),
+                 "model/training/README.md":
+                     commands.markdown_shell(read("model/training/README.md"))}
         for card in glob.glob(os.path.join(SOURCE, "model/checkpoints/*/README.md")):
             texts[os.path.relpath(card, SOURCE)] = commands.markdown_shell(read(card))
         for where, text in texts.items():
@@ -283,11 +300,16 @@ class MonitoringTest(unittest.TestCase):
             self.assertEqual(reply.returncode, 0, reply.stdout + reply.stderr)
 
     def test_dashboard_expressions_parse(self):
+        for name in ("diffusiond.json", "diffusion-train.json"):
+            with self.subTest(dashboard=name):
+                self.assert_expressions_parse(name)
+
+    def assert_expressions_parse(self, name):
         promtool = shutil.which("promtool")
         if not promtool:
             self.skipTest("no promtool here (Debian package prometheus)")
         expressions = [target["expr"].replace("$__rate_interval", "5m")
-                       for panel in json.loads(read("deploy/grafana/diffusiond.json"))["panels"]
+                       for panel in json.loads(read("deploy/grafana/" + name))["panels"]
                        for target in panel.get("targets", [])]
         rules = {"groups": [{"name": "dashboard", "rules": [
             {"record": f"panel:{number}", "expr": expression}
@@ -295,6 +317,68 @@ class MonitoringTest(unittest.TestCase):
         reply = subprocess.run([promtool, "check", "rules", "/dev/stdin"], text=True,
                                input=yaml.safe_dump(rules), capture_output=True, check=False)
         self.assertEqual(reply.returncode, 0, reply.stdout + reply.stderr)
+
+
+class TrainingMonitoringTest(unittest.TestCase):
+    """The dashboard of diffusion-train, against a short run that is scraped while it goes."""
+
+    @classmethod
+    def setUpClass(cls):
+        with tempfile.TemporaryDirectory() as directory, socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+            free.close()
+            os.mkdir(os.path.join(directory, "data"))
+            for number in range(8):
+                with open(os.path.join(directory, "data", f"{number}.png"), "wb") as file:
+                    file.write(grey_png(8, number))
+            with open(os.path.join(directory, "log"), "wb") as log:
+                training = subprocess.Popen(
+                    [os.path.join(BIN, "diffusion-train"), f"--data={directory}/data",
+                     f"--out={directory}/run", "--channels=8,8", "--attention_at=",
+                     "--attention_head_dim=8", "--steps=100000", "--batch_size=2",
+                     "--log_every=2", "--save_every=2", "--sample_every=0", "--threads=1",
+                     "--held_out=0.25", f"--metrics_port={port}"],
+                    stdout=log, stderr=log)
+            cls.text = ""
+
+            def scraped():
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as reply:
+                        cls.text = reply.read().decode()
+                except OSError:
+                    if training.poll() is not None:
+                        with open(os.path.join(directory, "log"), encoding="utf-8") as log:
+                            raise AssertionError(log.read()) from None
+                    return False
+                return re.search(r"^diffusion_train_saved_step [1-9]", cls.text, re.MULTILINE)
+            try:
+                eventually(scraped, "metrics of a step")
+            finally:
+                training.kill()
+                training.wait()
+        cls.families = set(re.findall(r"^# TYPE (diffusion_train_\w+) ", cls.text, re.MULTILINE))
+
+    def test_metrics_of_a_run_are_served(self):
+        for name in ("step", "images_per_second", "loss", "gradient_norm", "waiting_ratio"):
+            self.assertIn(f"diffusion_train_{name}", self.families)
+        self.assertEqual(len(re.findall(r'^diffusion_train_loss_by_level\{level="\d"\} ', self.text,
+                                        re.MULTILINE)), 10)
+
+    def test_the_dashboard_shows_these_metrics_and_no_others(self):
+        dashboard = json.loads(read("deploy/grafana/diffusion-train.json"))
+        asked = set()
+        for panel in dashboard["panels"]:
+            for target in panel.get("targets", []):
+                names = re.findall(r"\bdiffusion_train_\w+", target["expr"])
+                self.assertTrue(names, panel["title"])
+                asked.update(names)
+        self.assertEqual(asked - self.families, set())
+        self.assertEqual(self.families - asked, set())
+
+    def test_the_guide_names_every_metric(self):
+        guide = read("model/training/README.md")
+        self.assertEqual(set(re.findall(r"`(diffusion_train_\w+)`", guide)), self.families)
 
 
 class CommandsTest(unittest.TestCase):

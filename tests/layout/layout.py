@@ -46,7 +46,8 @@ def _any(*patterns):
 RULES = (
     # model/ is used by the trainer, the server and the client; it knows none of them.
     Rule("model/", _any("server/", "client/"), "model/ knows nothing of serving"),
-    Rule("model/", _any(PROTOBUF, GRPC, PROMETHEUS), "model/ has no API and no metrics"),
+    Rule("model/", _any(PROTOBUF, GRPC), "model/ has no API"),
+    Rule("model/(?!training/metrics/)", PROMETHEUS, "metrics of training are optional: one place"),
     Rule("model/imaging/", "model/", "imaging stands alone", but="model/imaging/"),
     Rule("model/(checkpoint|sampling|imaging)/", TORCH, "plain data: usable without LibTorch"),
     Rule("model/(checkpoint|sampling|imaging|diffusion|unet)/", "model/(training|evaluation)/",

@@ -19,6 +19,9 @@ ABSL_FLAG(std::string, condition, "auto",
           "class: give the network each image's class; none: the null class; auto: class where "
           "model and data have them");
 ABSL_FLAG(int, micro_batch, 8, "rows of one network call");
+ABSL_FLAG(int, samples, 1000,
+          "samples, statistics: images drawn with the model's defaults, equally many of each "
+          "class");
 ABSL_FLAG(uint64_t, seed, 0, "of everything drawn");
 
 namespace diffusiond {

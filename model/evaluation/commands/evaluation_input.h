@@ -16,6 +16,7 @@
 ABSL_DECLARE_FLAG(std::string, checkpoint);
 ABSL_DECLARE_FLAG(std::string, data);
 ABSL_DECLARE_FLAG(std::string, out);
+ABSL_DECLARE_FLAG(int, samples);
 ABSL_DECLARE_FLAG(uint64_t, seed);
 
 namespace diffusiond {

@@ -1,16 +1,11 @@
-#include "model/evaluation/commands/drawn_images.h"
+#include "model/evaluation/drawn_images.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "model/sampling/draw_images.h"
-
-ABSL_FLAG(int, samples, 1000,
-          "samples, statistics: images drawn with the model's defaults, equally many of each "
-          "class");
 
 namespace diffusiond {
 
@@ -43,7 +38,7 @@ absl::StatusOr<DrawnImages> Draw(const CheckpointConfig& config, const ModelSche
                                  const Setting& setting, uint64_t seed, PlanRunner* runner) {
   if (setting.samples < 1) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--samples is ", setting.samples, "; it must be at least 1"));
+        absl::StrCat("samples is ", setting.samples, "; it must be at least 1"));
   }
   absl::StatusOr<SamplingPlan> plan = CompilePlan(schedule, setting.sampling);
   if (!plan.ok()) return plan.status();

@@ -1,19 +1,16 @@
-// The model's own images, for the commands that judge them.
-#ifndef DIFFUSIOND_MODEL_EVALUATION_COMMANDS_DRAWN_IMAGES_H_
-#define DIFFUSIOND_MODEL_EVALUATION_COMMANDS_DRAWN_IMAGES_H_
+// The model's own images, for whoever judges them.
+#ifndef DIFFUSIOND_MODEL_EVALUATION_DRAWN_IMAGES_H_
+#define DIFFUSIOND_MODEL_EVALUATION_DRAWN_IMAGES_H_
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "absl/flags/declare.h"
 #include "absl/status/statusor.h"
 #include "model/checkpoint/diffusers_directory.h"
 #include "model/imaging/image.h"
 #include "model/sampling/plan_runner.h"
 #include "model/sampling/sampler.h"
-
-ABSL_DECLARE_FLAG(int, samples);
 
 namespace diffusiond {
 
@@ -39,4 +36,4 @@ absl::StatusOr<DrawnImages> Draw(const CheckpointConfig& config, const ModelSche
 
 }  // namespace diffusiond
 
-#endif  // DIFFUSIOND_MODEL_EVALUATION_COMMANDS_DRAWN_IMAGES_H_
+#endif  // DIFFUSIOND_MODEL_EVALUATION_DRAWN_IMAGES_H_

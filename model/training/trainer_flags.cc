@@ -1,0 +1,159 @@
+#include "model/training/trainer_flags.h"
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "model/training/data/hold_out.h"
+#include "model/training/data/open_dataset.h"
+#include "model/training/network_shape.h"
+#include "model/training/objective_flags.h"
+
+ABSL_FLAG(std::string, data, "", "training images: idx, CIFAR-10 binary, or a folder of PNG/JPEG");
+ABSL_FLAG(std::string, labels_csv, "", "labels of a folder of images: columns file,label[,name]");
+ABSL_FLAG(std::vector<std::string>, class_names, {}, "names of the classes, in label order");
+ABSL_FLAG(int64_t, max_images, 0, "use at most this many images, evenly spread; 0: all");
+ABSL_FLAG(double, held_out, 0.05,
+          "share of the images kept for measuring where the data has no test split, 0 .. 0.5");
+ABSL_FLAG(std::string, out, "", "directory that receives checkpoint/, state, log and samples");
+ABSL_FLAG(std::string, classifier_for, "",
+          "checkpoint directory: train a noise-conditional classifier for classifier guidance of "
+          "this model, at its noise levels, and write the model with it; --channels and the like "
+          "are the classifier's, --guidance_scale is its scale on sample sheets");
+
+ABSL_FLAG(std::vector<std::string>, channels, std::vector<std::string>({"32", "64", "96"}),
+          "channels of each level; every level after the first halves the resolution");
+ABSL_FLAG(int64_t, layers_per_block, 1, "residual blocks a level");
+ABSL_FLAG(std::vector<std::string>, attention_at, std::vector<std::string>({"7"}),
+          "resolutions (image height at a level) that have attention");
+ABSL_FLAG(int64_t, attention_head_dim, 32, "channels of one attention head");
+ABSL_FLAG(int64_t, norm_num_groups, 8,
+          "groups of group normalisation; divides every channel count");
+ABSL_FLAG(double, dropout, 0, "dropout inside residual blocks, 0 .. 1");
+
+ABSL_FLAG(int64_t, steps, 10000, "optimiser steps");
+ABSL_FLAG(int64_t, batch_size, 64, "images a step, of all processes together");
+ABSL_FLAG(int64_t, accumulate, 1,
+          "pieces in which a process computes its share of a batch, to save memory; same result");
+ABSL_FLAG(uint64_t, seed, 0, "of initial weights, data order, noise and timesteps");
+ABSL_FLAG(double, learning_rate, 2e-4, "AdamW's");
+ABSL_FLAG(int64_t, warmup_steps, 500, "steps over which the learning rate rises from 0");
+ABSL_FLAG(bool, cosine_decay, true, "let the learning rate fall to 0 along a cosine");
+ABSL_FLAG(double, weight_decay, 0.01, "AdamW's");
+ABSL_FLAG(double, clip_grad_norm, 1, "largest gradient norm; 0: no clipping");
+ABSL_FLAG(double, ema_decay, 0.9999, "of the averaged weights that are saved for serving");
+ABSL_FLAG(
+    double, label_dropout, 0.1,
+    "share of images trained without their label (classifier-free guidance); 0: no null class");
+ABSL_FLAG(bool, flip, false, "mirror images at random");
+
+ABSL_FLAG(int64_t, held_out_images, 512, "held-out images of the progress line's loss");
+ABSL_FLAG(int64_t, log_every, 50, "steps between progress lines");
+ABSL_FLAG(int64_t, eval_every, 250, "steps between held-out losses");
+ABSL_FLAG(int64_t, sample_every, 1000, "steps between sample sheets");
+ABSL_FLAG(int64_t, save_every, 500, "steps between saves; 0: none but by time and at the end");
+ABSL_FLAG(double, save_every_minutes, 0, "save also when this has passed; 0: by steps alone");
+ABSL_FLAG(int64_t, keep_checkpoints, 3, "saved states that stay in --out/states, the newest");
+ABSL_FLAG(std::string, on_nan, "stop",
+          "when the loss or the gradient is not finite: stop, or skip the step");
+ABSL_FLAG(int64_t, max_skipped_steps, 100, "with --on_nan=skip: one more ends the run");
+ABSL_FLAG(std::string, sampler, "ddim", "of sample sheets, and the served model's default");
+ABSL_FLAG(int64_t, sampler_steps, 50, "of sample sheets, and the served model's default");
+ABSL_FLAG(double, eta, 1, "of sample sheets, and the served model's default (ddim)");
+ABSL_FLAG(double, guidance_scale, 1, "of sample sheets, and the served model's default");
+
+namespace diffusiond {
+
+absl::StatusOr<TrainingData> OpenDataFromFlags() {
+  if (absl::GetFlag(FLAGS_data).empty()) return absl::InvalidArgumentError("--data is required");
+  const double share = absl::GetFlag(FLAGS_held_out);
+  if (!(share >= 0 && share <= 0.5)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--held_out is ", share, "; it must be 0 .. 0.5"));
+  }
+  DatasetSpec spec;
+  spec.path = absl::GetFlag(FLAGS_data);
+  if (!absl::GetFlag(FLAGS_labels_csv).empty()) spec.labels_csv = absl::GetFlag(FLAGS_labels_csv);
+  spec.class_names = absl::GetFlag(FLAGS_class_names);
+  spec.max_images = absl::GetFlag(FLAGS_max_images);
+  absl::StatusOr<ImageDataset> train = OpenDataset(spec);
+  if (!train.ok()) return train.status();
+
+  DatasetSpec test_spec = spec;
+  test_spec.split = DatasetSplit::kTest;
+  absl::StatusOr<ImageDataset> test = OpenDataset(test_spec);
+  if (test.ok()) return TrainingData{*std::move(train), *std::move(test)};
+  if (!absl::IsNotFound(test.status())) return test.status();
+  HeldOut parts = HoldOut(*train, static_cast<int64_t>(share * static_cast<double>(train->size())),
+                          absl::GetFlag(FLAGS_seed));
+  return TrainingData{std::move(parts.train), std::move(parts.held_out)};
+}
+
+absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data) {
+  if (absl::GetFlag(FLAGS_out).empty()) return absl::InvalidArgumentError("--out is required");
+  NetworkShape shape;
+  shape.channels = absl::GetFlag(FLAGS_channels);
+  shape.layers_per_block = absl::GetFlag(FLAGS_layers_per_block);
+  shape.attention_at = absl::GetFlag(FLAGS_attention_at);
+  shape.attention_head_dim = absl::GetFlag(FLAGS_attention_head_dim);
+  shape.norm_num_groups = absl::GetFlag(FLAGS_norm_num_groups);
+  shape.dropout = absl::GetFlag(FLAGS_dropout);
+  shape.null_class = absl::GetFlag(FLAGS_label_dropout) > 0;
+  TrainerOptions options;
+  options.objective = ObjectiveFromFlags();
+  const std::string classifier_for = absl::GetFlag(FLAGS_classifier_for);
+  if (!classifier_for.empty()) {
+    absl::StatusOr<Checkpoint> base = Checkpoint::Open(classifier_for);
+    if (!base.ok()) return base.status();
+    options.base = std::make_shared<const Checkpoint>(*std::move(base));
+    options.model = options.base->config();
+    absl::Status status = DescribeClassifier(shape, data, &options.model);
+    if (!status.ok()) return status;
+  } else {
+    absl::Status status = DescribeModel(shape, data, &options.model);
+    if (!status.ok()) return status;
+    options.model.scheduler = SchedulerFromFlags();
+    options.model.generation =
+        GenerationDefaults{.sampler = absl::GetFlag(FLAGS_sampler),
+                           .steps = static_cast<int>(absl::GetFlag(FLAGS_sampler_steps)),
+                           .eta = absl::GetFlag(FLAGS_eta),
+                           .guidance_scale = absl::GetFlag(FLAGS_guidance_scale),
+                           .variance = "",
+                           .timestep_spacing = ""};
+  }
+
+  options.out = absl::GetFlag(FLAGS_out);
+  options.steps = absl::GetFlag(FLAGS_steps);
+  options.batch_size = absl::GetFlag(FLAGS_batch_size);
+  options.accumulate = absl::GetFlag(FLAGS_accumulate);
+  options.seed = absl::GetFlag(FLAGS_seed);
+  options.learning_rate = absl::GetFlag(FLAGS_learning_rate);
+  options.warmup_steps = absl::GetFlag(FLAGS_warmup_steps);
+  options.cosine_decay = absl::GetFlag(FLAGS_cosine_decay);
+  options.weight_decay = absl::GetFlag(FLAGS_weight_decay);
+  options.clip_grad_norm = absl::GetFlag(FLAGS_clip_grad_norm);
+  options.ema_decay = absl::GetFlag(FLAGS_ema_decay);
+  options.label_dropout = absl::GetFlag(FLAGS_label_dropout);
+  options.flip = absl::GetFlag(FLAGS_flip);
+  options.held_out_images = absl::GetFlag(FLAGS_held_out_images);
+  options.log_every = absl::GetFlag(FLAGS_log_every);
+  options.eval_every = absl::GetFlag(FLAGS_eval_every);
+  options.sample_every = absl::GetFlag(FLAGS_sample_every);
+  options.save_every = absl::GetFlag(FLAGS_save_every);
+  options.save_interval = absl::Minutes(absl::GetFlag(FLAGS_save_every_minutes));
+  options.keep_checkpoints = absl::GetFlag(FLAGS_keep_checkpoints);
+  absl::StatusOr<OnNonFinite> on_nan = ParseOnNonFinite(absl::GetFlag(FLAGS_on_nan));
+  if (!on_nan.ok()) return on_nan.status();
+  options.on_nan = *on_nan;
+  options.max_skipped_steps = absl::GetFlag(FLAGS_max_skipped_steps);
+  options.sampling =
+      ForSampler(absl::GetFlag(FLAGS_sampler), DefaultSamplingOptions(options.model.scheduler));
+  options.sampling.steps = absl::GetFlag(FLAGS_sampler_steps);
+  options.sampling.eta = absl::GetFlag(FLAGS_eta);
+  options.guidance_scale = absl::GetFlag(FLAGS_guidance_scale);
+  return options;
+}
+
+}  // namespace diffusiond
