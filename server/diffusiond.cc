@@ -27,6 +27,7 @@ Diffusiond::Diffusiond(Options options)
 
 Diffusiond::~Diffusiond() {
   if (versions_ != nullptr) versions_->Stop();
+  admin_server_.reset();
   // The supervisor tells the server of workers and rebuilds by the versions; workers call the
   // engine.
   if (engine_ != nullptr) engine_->Shutdown();
@@ -41,7 +42,7 @@ absl::Status Diffusiond::Start() {
   if (absl::Status status = StartServing(); !status.ok()) return status;
   if (absl::Status status = StartWorkers(); !status.ok()) return status;
   versions_->Start(engine_.get(), supervisor_.get());
-  return absl::OkStatus();
+  return StartAdmin();
 }
 
 bool Diffusiond::Drain() { return server_->Drain(absl::Now() + options_.flags.drain_timeout); }
@@ -120,6 +121,17 @@ absl::Status Diffusiond::StartServing() {
   if (!server.ok()) return server.status();
   server_ = *std::move(server);
   grpc_address_ = WithPort(flags.listen, server_->port());
+  return absl::OkStatus();
+}
+
+absl::Status Diffusiond::StartAdmin() {
+  const std::string& address = options_.flags.admin_listen;
+  if (address.empty()) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<AdminServer>> server =
+      AdminServer::Start(address, versions_.get(), options_.log_line);
+  if (!server.ok()) return server.status();
+  admin_server_ = *std::move(server);
+  admin_address_ = WithPort(address, admin_server_->port());
   return absl::OkStatus();
 }
 

@@ -16,6 +16,7 @@
 #include "server/imaging/encoder_pool.h"
 #include "server/metrics/metrics_server.h"
 #include "server/metrics/server_metrics.h"
+#include "server/rpc/admin_server.h"
 #include "server/rpc/model_catalog.h"
 #include "server/rpc/server.h"
 #include "server/server_config.h"
@@ -44,6 +45,7 @@ class Diffusiond : private WorkerObserver {
   // host:port, with the port that was taken in place of 0.
   const std::string& grpc_address() const { return grpc_address_; }
   const std::string& metrics_address() const { return metrics_address_; }  // "none" without.
+  const std::string& admin_address() const { return admin_address_; }      // The same.
 
   // As Server::Drain, for at most --drain_timeout.
   bool Drain();
@@ -57,6 +59,7 @@ class Diffusiond : private WorkerObserver {
   std::unique_ptr<VersionManager> MakeVersions();
   absl::Status StartWorkers();
   absl::Status StartServing();
+  absl::Status StartAdmin();
 
   void OnWorkerUp(const std::string& worker) override;
   void OnWorkerDown(const std::string& worker, const absl::Status& reason) override;
@@ -73,9 +76,11 @@ class Diffusiond : private WorkerObserver {
   std::unique_ptr<Server> server_;
   std::unique_ptr<WorkerSupervisor> supervisor_;
   std::unique_ptr<VersionManager> versions_;
+  std::unique_ptr<AdminServer> admin_server_;
   std::map<std::string, bool> seen_up_;  // Workers that ran before; the supervisor's calls only.
   std::string grpc_address_;
   std::string metrics_address_ = "none";
+  std::string admin_address_ = "none";
 };
 
 }  // namespace diffusiond

@@ -33,6 +33,9 @@ ABSL_FLAG(std::string, listen, diffusiond::ServerFlags().listen,
           "host:port of the gRPC API, without TLS; port 0 takes a free one.");
 ABSL_FLAG(std::string, metrics_listen, diffusiond::ServerFlags().metrics_listen,
           "host:port of HTTP /metrics for Prometheus; empty: none.");
+ABSL_FLAG(std::string, admin_listen, diffusiond::ServerFlags().admin_listen,
+          "host:port where operators swap and roll back models (diffusionctl versions, swap, "
+          "rollback), without TLS or authentication, so not where clients come; empty: none.");
 ABSL_FLAG(
     std::string, devices, diffusiond::ServerFlags().devices,
     "What draws: cpu (one worker), cpu:<workers> that split the cores, or cuda:<index>, several "
@@ -90,6 +93,7 @@ ServerFlags FlagsFromCommandLine() {
   flags.model_repository = absl::GetFlag(FLAGS_model_repository);
   flags.listen = absl::GetFlag(FLAGS_listen);
   flags.metrics_listen = absl::GetFlag(FLAGS_metrics_listen);
+  flags.admin_listen = absl::GetFlag(FLAGS_admin_listen);
   flags.devices = absl::GetFlag(FLAGS_devices);
   flags.cpu_cores = absl::GetFlag(FLAGS_cpu_cores);
   flags.worker_watchdog = absl::GetFlag(FLAGS_worker_watchdog);
@@ -122,8 +126,9 @@ int Run(const ServerFlags& flags, ShutdownSignal& shutdown) {
     Log(absl::StrCat("diffusiond: ", status.message()));
     return kExitStartFailed;
   }
-  std::printf("diffusiond listening grpc=%s metrics=%s\n", diffusiond.grpc_address().c_str(),
-              diffusiond.metrics_address().c_str());
+  std::printf("diffusiond listening grpc=%s metrics=%s admin=%s\n",
+              diffusiond.grpc_address().c_str(), diffusiond.metrics_address().c_str(),
+              diffusiond.admin_address().c_str());
   std::fflush(stdout);
   shutdown.Expect();
   const int number = shutdown.Await();

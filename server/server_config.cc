@@ -93,6 +93,7 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
   }
   faults.IsAddress("listen", flags.listen);
   if (!flags.metrics_listen.empty()) faults.IsAddress("metrics_listen", flags.metrics_listen);
+  if (!flags.admin_listen.empty()) faults.IsAddress("admin_listen", flags.admin_listen);
   faults.InRange("cpu_cores", flags.cpu_cores, 0, kMaxCpuCores);
   absl::StatusOr<std::vector<DeviceSpec>> devices =
       ParseDeviceList(flags.devices, flags.cpu_cores > 0 ? flags.cpu_cores : machine_cores);

@@ -17,6 +17,7 @@ struct ServerFlags {
   std::string model_repository;
   std::string listen = "127.0.0.1:50051";
   std::string metrics_listen = "127.0.0.1:9464";
+  std::string admin_listen;  // Empty: none.
   std::string devices = "cpu";
   int cpu_cores = 0;  // 0: all.
   int micro_batch = 0;

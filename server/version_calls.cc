@@ -175,14 +175,21 @@ absl::Status VersionManager::LoadOnThread(const ModelDirectory& directory, int v
     Roll& roll = rolls_[name];
     held = roll.held;
     roll.held = version > 0 ? std::optional<int>(version) : std::nullopt;
-    roll.refused.clear();  // Who asks may have mended what the files do not show.
+    // Who asks may have mended what the files do not show.
+    std::erase_if(roll.refused, [version](const auto& refused) {
+      return version == 0 || refused.first == version;
+    });
   }
   const absl::Status status = Follow(directory);
-  if (!status.ok() && version > 0) {
+  if (status.ok()) return status;
+  const std::shared_ptr<Version> serving = Serving(name);
+  if (version > 0) {
     absl::MutexLock lock(&mu_);
     rolls_[name].held = held;
   }
-  return status;
+  if (serving == nullptr || serving->version == 0) return status;
+  return absl::Status(status.code(), absl::StrCat(status.message(), "; version ", serving->version,
+                                                  " of ", name, " is served"));
 }
 
 absl::Status VersionManager::RollBackOnThread(const ModelDirectory& directory, int version) {

@@ -16,12 +16,14 @@ Examples:
   diffusionctl generate --strip=strip.png              and how they came out of the noise
   diffusionctl replay fashion-mnist-7.json             are these still the same bytes?
 
-diffusionctl help COMMAND tells a command's flags. All talk to --server=127.0.0.1:50051.
+diffusionctl help COMMAND tells a command's flags. All talk to --server=127.0.0.1:50051,
+those for operators to --admin=127.0.0.1:50052.
 )";
 
 std::vector<Command> AllCommands() {
   return {GenerateCommand(), ModelsCommand(), SamplersCommand(),
-          ReplayCommand(),   HealthCommand(), LoadCommand()};
+          ReplayCommand(),   HealthCommand(), LoadCommand(),
+          VersionsCommand(), SwapCommand(),   RollbackCommand()};
 }
 
 std::string Usage(std::span<const Command> commands) {

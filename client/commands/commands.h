@@ -15,6 +15,9 @@ Command SamplersCommand();
 Command ReplayCommand();
 Command HealthCommand();
 Command LoadCommand();
+Command VersionsCommand();
+Command SwapCommand();
+Command RollbackCommand();
 
 // Runs `arguments` (without the program's name) and returns the exit code. Sets the process's flags
 // and leaves them set.

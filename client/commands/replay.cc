@@ -23,7 +23,7 @@ std::vector<std::string> DifferingGround(const v1::Receipt& receipt, const v1::M
   std::vector<std::string> lines;
   if (receipt.model_digest() != model.digest()) {
     lines.push_back(absl::StrCat("model_digest: '", receipt.model_digest(), "' then, '",
-                                 model.digest(), "' now"));
+                                 model.digest(), "' is served now; the old one is asked for"));
   }
   for (std::string& line : DifferingNumerics(receipt.numerics(), model.numerics())) {
     lines.push_back(std::move(line));
@@ -50,6 +50,7 @@ int Run(const std::vector<std::string>& arguments, CommandContext& context) {
     PrintLines(ground, context);
   }
   v1::GenerateRequest request = RequestFromReceipt(*receipt, *model);
+  request.set_model_digest(receipt->model_digest());
   absl::Status start = SetStartingFilesByFlags(request);
   start.Update(CheckStart(*receipt, request));
   if (!start.ok()) return ReportError(start, context);

@@ -86,6 +86,7 @@ TEST_F(VersionOperationsTest, ABadVersionIsNotServedAndTriedAgainWhenAskedFor) {
   for (int i = 0; i < 2; ++i) {
     const absl::Status status = Load(3);
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("; version 2 of mine is served"));
     EXPECT_EQ(stage_.serving(), 2);
   }
   EXPECT_EQ(stage_.loads(), 3);

@@ -1,0 +1,139 @@
+#include "server/rpc/admin_server.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/security/server_credentials.h"
+#include "grpcpp/server_builder.h"
+#include "model/checkpoint/model_versions.h"
+#include "server/rpc/field_violations.h"
+#include "server/rpc/status_mapping.h"
+
+namespace diffusiond {
+namespace {
+
+v1::VersionState ToProto(VersionInfo::State state) {
+  switch (state) {
+    case VersionInfo::State::kOnDisk:
+      return v1::VERSION_STATE_ON_DISK;
+    case VersionInfo::State::kServing:
+      return v1::VERSION_STATE_SERVING;
+    case VersionInfo::State::kKept:
+      return v1::VERSION_STATE_KEPT;
+    case VersionInfo::State::kDraining:
+      return v1::VERSION_STATE_DRAINING;
+    case VersionInfo::State::kRefused:
+      return v1::VERSION_STATE_REFUSED;
+  }
+  return v1::VERSION_STATE_UNSPECIFIED;
+}
+
+v1::ModelVersions ToProto(const ModelVersionsInfo& model) {
+  v1::ModelVersions message;
+  message.set_model(model.name);
+  message.set_pinned(static_cast<uint32_t>(model.pinned.value_or(0)));
+  message.set_held(static_cast<uint32_t>(model.held.value_or(0)));
+  for (const VersionInfo& info : model.versions) {
+    v1::ModelVersion* version = message.add_versions();
+    version->set_version(static_cast<uint32_t>(info.version));
+    version->set_state(ToProto(info.state));
+    version->set_digest(info.digest);
+    version->set_published(info.published);
+    version->set_refusal(info.refusal);
+  }
+  return message;
+}
+
+absl::Status CheckVersion(uint32_t version) {
+  if (version <= static_cast<uint32_t>(kMaxModelVersion)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("version is ", version, "; it must be 0 .. ", kMaxModelVersion));
+}
+
+class ModelAdminService final : public v1::ModelAdmin::Service {
+ public:
+  ModelAdminService(ModelAdmin* admin, std::function<void(const std::string&)> log_line)
+      : admin_(admin), log_line_(std::move(log_line)) {}
+
+  grpc::Status ListVersions(grpc::ServerContext*, const v1::ListVersionsRequest* request,
+                            v1::ListVersionsResponse* response) override {
+    const auto models = admin_->ListModelVersions(request->model());
+    if (!models.ok()) return ToGrpcStatus(models.status());
+    for (const ModelVersionsInfo& model : *models) *response->add_models() = ToProto(model);
+    return grpc::Status::OK;
+  }
+
+  grpc::Status LoadVersion(grpc::ServerContext* rpc, const v1::LoadVersionRequest* request,
+                           v1::ModelVersions* response) override {
+    return Change(&ModelAdmin::LoadModelVersion, "LoadVersion", *rpc, *request, response);
+  }
+
+  grpc::Status Rollback(grpc::ServerContext* rpc, const v1::RollbackRequest* request,
+                        v1::ModelVersions* response) override {
+    return Change(&ModelAdmin::RollBackModel, "Rollback", *rpc, *request, response);
+  }
+
+ private:
+  using Changer = absl::StatusOr<ModelVersionsInfo> (ModelAdmin::*)(const std::string&, int);
+
+  template <typename Request>
+  grpc::Status Change(Changer change, const char* method, const grpc::ServerContext& rpc,
+                      const Request& request, v1::ModelVersions* response) {
+    const absl::Time start = absl::Now();
+    absl::Status status = CheckVersion(request.version());
+    if (status.ok()) {
+      const auto changed = (admin_->*change)(request.model(), static_cast<int>(request.version()));
+      status = changed.status();
+      if (changed.ok()) *response = ToProto(*changed);
+    }
+    if (log_line_) {
+      log_line_(absl::StrCat(
+          "admin method=", method, " model=", QuoteValue(request.model()),
+          " version=", request.version(), " code=", absl::StatusCodeToString(status.code()),
+          " seconds=", absl::ToDoubleSeconds(absl::Now() - start), " peer=", rpc.peer()));
+    }
+    return ToGrpcStatus(status);
+  }
+
+  ModelAdmin* const admin_;
+  const std::function<void(const std::string&)> log_line_;
+};
+
+}  // namespace
+
+AdminServer::AdminServer(ModelAdmin* admin, std::function<void(const std::string&)> log_line)
+    : service_(std::make_unique<ModelAdminService>(admin, std::move(log_line))) {}
+
+absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(
+    const std::string& listen_address, ModelAdmin* admin,
+    std::function<void(const std::string&)> log_line) {
+  std::unique_ptr<AdminServer> server(new AdminServer(admin, std::move(log_line)));
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  builder.RegisterService(server->service_.get());
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  if (!listen_address.empty()) {
+    builder.AddListeningPort(listen_address, grpc::InsecureServerCredentials(), &server->port_);
+  }
+  server->server_ = builder.BuildAndStart();
+  if (server->server_ == nullptr) {
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", listen_address,
+                                               ": address in use, not this machine's, or not "
+                                               "permitted"));
+  }
+  return server;
+}
+
+AdminServer::~AdminServer() {
+  if (server_ == nullptr) return;
+  server_->Shutdown();
+  server_->Wait();
+}
+
+std::shared_ptr<grpc::Channel> AdminServer::InProcessChannel() {
+  return server_->InProcessChannel(grpc::ChannelArguments());
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,41 @@
+// diffusiond.v1.ModelAdmin, on an address of its own.
+#ifndef DIFFUSIOND_SERVER_RPC_ADMIN_SERVER_H_
+#define DIFFUSIOND_SERVER_RPC_ADMIN_SERVER_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "diffusiond/v1/admin.grpc.pb.h"
+#include "grpcpp/channel.h"
+#include "grpcpp/server.h"
+#include "server/rpc/model_admin.h"
+
+namespace diffusiond {
+
+// Thread-safe. Serves from Start to destruction, which waits for calls: stop what they wait for
+// before. Apart from the server of images because who may ask for images may not swap models.
+class AdminServer {
+ public:
+  // `listen_address` as Server's; empty: only InProcessChannel. `admin` is not owned. UNAVAILABLE:
+  // the address cannot be listened on.
+  static absl::StatusOr<std::unique_ptr<AdminServer>> Start(
+      const std::string& listen_address, ModelAdmin* admin,
+      std::function<void(const std::string&)> log_line);
+  ~AdminServer();
+
+  int port() const { return port_; }
+  std::shared_ptr<grpc::Channel> InProcessChannel();
+
+ private:
+  AdminServer(ModelAdmin* admin, std::function<void(const std::string&)> log_line);
+
+  const std::unique_ptr<v1::ModelAdmin::Service> service_;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_RPC_ADMIN_SERVER_H_
