@@ -197,7 +197,7 @@ class FlagsTest(unittest.TestCase):
                 for program, flags in lines:
                     self.assert_flags_exist(resource["metadata"]["name"], program, flags)
                     seen.add(program)
-        self.assertEqual(seen, {"diffusiond", "diffusion-train"})
+        self.assertEqual(seen, {"diffusiond", "diffusion-publish", "diffusion-train"})
 
     def test_dockerfile(self):
         text = read("Dockerfile")
