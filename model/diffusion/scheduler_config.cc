@@ -146,17 +146,10 @@ SchedulerConfig SchedulerDefaults(const std::string& class_name) {
   return config;
 }
 
-absl::Status CheckTrainable(const SchedulerConfig& config) {
-  if (config.is_edm()) {
-    return absl::UnimplementedError(absl::StrCat("_class_name is ", config.class_name,
-                                                 "; models of EDM can only be drawn from"));
-  }
-  if (config.learns_variance()) {
-    return absl::UnimplementedError(
-        absl::StrCat("variance_type is ", config.variance_type,
-                     "; models with a learned variance can only be drawn from"));
-  }
-  return absl::OkStatus();
+absl::Status CheckMeasurable(const SchedulerConfig& config) {
+  if (!config.is_edm()) return absl::OkStatus();
+  return absl::UnimplementedError(absl::StrCat("_class_name is ", config.class_name,
+                                               "; models of EDM are not measured by likelihood"));
 }
 
 absl::Status Validate(const SchedulerConfig& config) {

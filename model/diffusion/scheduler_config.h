@@ -80,9 +80,8 @@ struct SchedulerConfig {
 // What a configuration of that class means by the fields it leaves out.
 SchedulerConfig SchedulerDefaults(const std::string& class_name);
 
-// UNIMPLEMENTED for models that are only drawn from here, neither trained nor measured: EDM's and
-// those with a learned variance.
-absl::Status CheckTrainable(const SchedulerConfig& config);
+// UNIMPLEMENTED for models whose likelihood is not measured here: EDM's.
+absl::Status CheckMeasurable(const SchedulerConfig& config);
 
 // OK if every field is in range; else names the field, its value and the range.
 absl::Status Validate(const SchedulerConfig& config);

@@ -56,7 +56,8 @@ absl::Status EvaluateGroup(const std::vector<ImagePlan>& group, DataDenoiser* de
     if (!denoised.ok()) return denoised.status();
     for (size_t i = 0; i < piece.size(); ++i) {
       const DenoisedImage& image = (*denoised)[i];
-      const double term = denoiser->bound().TermBits(piece[i].t, image.x0, image.x_t, image.x0_hat);
+      const double term =
+          denoiser->bound().TermBits(piece[i].t, image.x0, image.x_t, image.x0_hat, image.v);
       if (!std::isfinite(term)) {
         return absl::InternalError(absl::StrCat("L_", piece[i].t, " of image ", piece[i].image,
                                                 " is not finite: the schedule and the prediction "

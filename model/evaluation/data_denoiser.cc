@@ -1,5 +1,6 @@
 #include "model/evaluation/data_denoiser.h"
 
+#include <cmath>
 #include <utility>
 
 #include "model/evaluation/random_streams.h"
@@ -11,7 +12,12 @@ namespace diffusiond {
 DataDenoiser::DataDenoiser(const ModelSchedule& model, const SamplingOptions& sampling,
                            const VariationalBound& bound, const ImageDataset* data,
                            std::vector<int64_t> labels, uint64_t seed, PlanRunner* runner)
-    : bound_(bound), data_(data), labels_(std::move(labels)), seed_(seed), runner_(runner) {
+    : bound_(bound),
+      data_(data),
+      labels_(std::move(labels)),
+      seed_(seed),
+      gives_variance_(model.learned_variance == "learned"),
+      runner_(runner) {
   for (int64_t t = 0; t < bound_.num_timesteps(); ++t) {
     PlanRow row =
         VariancePreservingRow(model, sampling, bound_.alpha_bar(t), static_cast<double>(t));
@@ -41,11 +47,16 @@ absl::StatusOr<std::vector<DenoisedImage>> DataDenoiser::Denoise(
     tasks[i].image_index = static_cast<uint32_t>(image);
     tasks[i].label = labels_[static_cast<size_t>(image)];
     tasks[i].before = result.x_t;
+    tasks[i].keep_g = bound_.learned();
   }
   if (absl::Status status = runner_->Step(tasks); !status.ok()) return status;
   for (size_t i = 0; i < tasks.size(); ++i) {
     if (!tasks[i].status.ok()) return tasks[i].status;
     results[i].x0_hat = std::move(tasks[i].clean);
+    results[i].v = std::move(tasks[i].g);
+    if (gives_variance_) {
+      for (float& value : results[i].v) value = std::log(value);
+    }
   }
   return results;
 }

@@ -24,6 +24,7 @@ struct NoisedImage {
 struct DenoisedImage {
   std::vector<float> x0;      // [C, H, W] in [-1, 1].
   std::vector<float> x_t;     // sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) eps.
+  std::vector<float> v;       // As VariationalBound takes it; empty unless the variance is learned.
   std::vector<float> x0_hat;  // As a sampler would see it: clipped if the checkpoint's clips.
 };
 
@@ -48,6 +49,7 @@ class DataDenoiser {
   const ImageDataset* const data_;
   const std::vector<int64_t> labels_;
   const uint64_t seed_;
+  const bool gives_variance_;  // Rather than its logarithm, or a share: diffusers' "learned".
   PlanRunner* const runner_;
   SamplingPlan levels_;  // Row t evaluates the network at t, and leaves x as it is.
 };

@@ -79,7 +79,7 @@ absl::StatusOr<ReportPicture> NearestPairs(const CheckpointConfig& config,
 absl::StatusOr<BoundSums> Bound(const MeasureTrainingOptions& options,
                                 const CheckpointConfig& config, const ModelSchedule& schedule,
                                 const ImageDataset& data, PlanRunner* runner) {
-  if (absl::Status status = CheckTrainable(config.scheduler); !status.ok()) return status;
+  if (absl::Status status = CheckMeasurable(config.scheduler); !status.ok()) return status;
   absl::StatusOr<ReverseVariance> variance = ParseReverseVariance(config.scheduler.variance_type);
   if (!variance.ok()) return variance.status();
   std::vector<int64_t> labels(data.labels.begin(), data.labels.end());

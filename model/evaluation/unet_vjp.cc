@@ -29,8 +29,11 @@ class UNetVjp : public NetworkVjp {
       const ImageShape shape = this->shape();
       const std::vector<int64_t> sizes = {rows_, shape.channels, shape.height, shape.width};
       const torch::Tensor in = HostView(x, sizes).clone().set_requires_grad(true);
+      // The flow needs F alone, not the variance that a network may give besides.
       const torch::Tensor out =
-          network_->Forward(in, HostView(timesteps, {rows_}), HostView(labels, {rows_}));
+          network_->Forward(in, HostView(timesteps, {rows_}), HostView(labels, {rows_}))
+              .narrow(1, 0, shape.channels)
+              .contiguous();
       if (absl::Status status = CopyToHost(out, f); !status.ok()) return status;
       return CopyToHost(torch::autograd::grad({out}, {in}, {HostView(probe, sizes)})[0], vjp);
     });

@@ -151,6 +151,7 @@ void PlanRunner::Update(PlanTask* task, std::span<float> output, std::span<const
                      task->seed, ", image ", task->image_index));
     return;
   }
+  if (task->keep_g) task->g.assign(g.begin(), g.end());
   std::vector<float> z;
   if (row.draws_noise) {
     z.resize(f.size());

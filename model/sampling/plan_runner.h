@@ -31,9 +31,11 @@ struct PlanTask {
   const StartingPoint* start = nullptr;  // Null: the seed's noise.
   // The registers, plan->registers images, as the row before left them; empty: this is row 0.
   std::span<const float> before;
+  bool keep_g = false;
   // Out.
   std::vector<float> after;  // The registers as this row leaves them. No part of `before`.
   std::vector<float> clean;  // D of this row.
+  std::vector<float> g = {};  // With keep_g, G (sampling_plan.h); empty if the network gives none.
   absl::Status status;  // INTERNAL: F was not finite, G no variance; `after` is not to be used.
 };
 

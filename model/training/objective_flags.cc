@@ -9,8 +9,11 @@ ABSL_FLAG(std::string, beta_schedule, "linear",
           "linear, scaled_linear, squaredcos_cap_v2 or sigmoid");
 ABSL_FLAG(int64_t, num_train_timesteps, 1000, "T");
 ABSL_FLAG(std::string, variance_type, "fixed_small",
-          "the reverse variance that --loss_weight=bound and the served model take: fixed_small or "
-          "fixed_large");
+          "the reverse variance that --loss_weight=bound and the served model take: fixed_small, "
+          "fixed_large, or learned_range, which the network learns besides");
+ABSL_FLAG(double, vlb_weight, 0.001,
+          "with --variance_type=learned_range: lambda of L_simple + lambda L_vlb; with "
+          "--loss_weight=bound it is L_vlb alone");
 ABSL_FLAG(
     std::string, loss_weight, "unit",
     "how much each noise level counts: unit (1 on the error of what is predicted), simple (1 "
@@ -36,6 +39,7 @@ ObjectiveOptions ObjectiveFromFlags() {
   ObjectiveOptions options;
   options.weight.name = absl::GetFlag(FLAGS_loss_weight);
   options.weight.min_snr_gamma = absl::GetFlag(FLAGS_min_snr_gamma);
+  options.vlb_weight = absl::GetFlag(FLAGS_vlb_weight);
   options.timestep_sampling = absl::GetFlag(FLAGS_timestep_sampling);
   return options;
 }

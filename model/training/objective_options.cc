@@ -6,8 +6,20 @@
 namespace diffusiond {
 
 absl::Status Validate(const ObjectiveOptions& options, const SchedulerConfig& scheduler) {
-  absl::Status status = CheckTrainable(scheduler);
-  status.Update(Validate(options.weight));
+  absl::Status status = Validate(options.weight);
+  if (scheduler.is_edm()) {
+    status.Update(absl::InvalidArgumentError(
+        absl::StrCat("_class_name is ", scheduler.class_name, ", which is not trained here")));
+  }
+  if (scheduler.variance_type == "learned") {
+    status.Update(absl::InvalidArgumentError(
+        "variance_type is learned, by which diffusers means the variance itself, which no network "
+        "gives well; train learned_range"));
+  }
+  if (!(options.vlb_weight >= 0 && options.vlb_weight <= 1)) {
+    status.Update(absl::InvalidArgumentError(
+        absl::StrCat("vlb_weight is ", options.vlb_weight, "; it must be 0 .. 1")));
+  }
   status.Update(ParseTimestepSampling(options.timestep_sampling).status());
   return status;
 }
@@ -15,7 +27,7 @@ absl::Status Validate(const ObjectiveOptions& options, const SchedulerConfig& sc
 std::string Describe(const ObjectiveOptions& options) {
   if (options == ObjectiveOptions()) return "";
   return absl::StrCat(" weight ", options.weight.name, " gamma ", options.weight.min_snr_gamma,
-                      " timesteps ", options.timestep_sampling);
+                      " timesteps ", options.timestep_sampling, " vlb ", options.vlb_weight);
 }
 
 }  // namespace diffusiond

@@ -13,6 +13,7 @@ namespace diffusiond {
 struct ObjectiveOptions {
   LossWeighting weight;
   std::string timestep_sampling = "uniform";  // See timestep_sampling.h.
+  double vlb_weight = 0.001;  // lambda of a learned variance, see denoising_objective.h; 0 .. 1.
 
   friend bool operator==(const ObjectiveOptions&, const ObjectiveOptions&) = default;
 };

@@ -115,6 +115,7 @@ absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data)
     absl::Status status = DescribeModel(shape, data, &options.model);
     if (!status.ok()) return status;
     options.model.scheduler = SchedulerFromFlags();
+    if (options.model.scheduler.learns_variance()) options.model.unet.out_channels *= 2;
     options.model.generation =
         GenerationDefaults{.sampler = absl::GetFlag(FLAGS_sampler),
                            .steps = static_cast<int>(absl::GetFlag(FLAGS_sampler_steps)),

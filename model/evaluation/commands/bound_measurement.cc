@@ -13,7 +13,7 @@ namespace diffusiond {
 
 absl::StatusOr<ModelOnData> PutModelOnData(const EvaluationInput& input) {
   const SchedulerConfig& scheduler = input.checkpoint.config().scheduler;
-  if (absl::Status status = CheckTrainable(scheduler); !status.ok()) return status;
+  if (absl::Status status = CheckMeasurable(scheduler); !status.ok()) return status;
   absl::StatusOr<ReverseVariance> variance = ParseReverseVariance(scheduler.variance_type);
   if (!variance.ok()) return variance.status();
   absl::StatusOr<int> micro_batch = MicroBatchFromFlags();

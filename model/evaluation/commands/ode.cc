@@ -50,7 +50,7 @@ absl::Status RunOdeCommand() {
   absl::StatusOr<EvaluationInput> input = OpenEvaluationInput(kDefaultImages);
   if (!input.ok()) return input.status();
   const SchedulerConfig& scheduler = input->checkpoint.config().scheduler;
-  if (absl::Status status = CheckTrainable(scheduler); !status.ok()) return status;
+  if (absl::Status status = CheckMeasurable(scheduler); !status.ok()) return status;
   absl::StatusOr<OdeOptions> options = OptionsFromFlags(*input);
   if (!options.ok()) return options.status();
   absl::StatusOr<NoiseAngles> angles = NoiseAngles::Create(input->model.schedule);

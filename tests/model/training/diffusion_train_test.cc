@@ -217,6 +217,8 @@ TEST_F(DiffusionTrainTest, OptionsThatCannotWorkAreNamed) {
                              {"--min_snr_gamma=-1", "min_snr_gamma is -1"},
                              {"--timestep_sampling=sobol", "timestep_sampling"},
                              {"--variance_type=wide", "variance_type"},
+                             {"--variance_type=learned", "learned_range"},
+                             {"--vlb_weight=-1", "vlb_weight is -1"},
                              {"--steps=0", "steps is "},
                              {"--batch_size=0", "batch_size is "},
                              {"--ema_decay=1.5", "ema_decay is "},
