@@ -1,6 +1,9 @@
 #include "model/training/objective.h"
 
+#include <utility>
+
 #include "model/training/denoising_objective.h"
+#include "model/training/schedule_objective.h"
 
 namespace diffusiond {
 namespace {
@@ -33,10 +36,21 @@ torch::Tensor Objective::LossPerImage(const UNet& network, const TrainingBatch& 
       ToDevice(batch, device));
 }
 
+std::shared_ptr<torch::nn::Module> TrainedModule(std::shared_ptr<UNet> network,
+                                                 const Objective& objective) {
+  auto all = std::make_shared<torch::nn::Module>();
+  all->register_module("network", std::move(network));
+  if (auto module = objective.module(); module != nullptr) {
+    all->register_module("objective", std::move(module));
+  }
+  return all;
+}
+
 absl::StatusOr<std::unique_ptr<const Objective>> MakeObjective(const SchedulerConfig& scheduler,
                                                                const ObjectiveOptions& options,
                                                                torch::Device device) {
   if (absl::Status status = Validate(options, scheduler); !status.ok()) return status;
+  if (options.learn_schedule) return MakeScheduleObjective(scheduler, device);
   return MakeDenoisingObjective(scheduler, options, device);
 }
 

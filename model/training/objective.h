@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "model/training/batch_source.h"
 #include "model/training/objective_options.h"
@@ -27,7 +28,7 @@ DeviceBatch ToDevice(const TrainingBatch& batch, torch::Device device);
 using NetworkFunction = std::function<torch::Tensor(
     const torch::Tensor& x, const torch::Tensor& timesteps, const torch::Tensor& labels)>;
 
-// Immutable.
+// Immutable but for module()'s parameters.
 class Objective {
  public:
   virtual ~Objective() = default;
@@ -36,10 +37,21 @@ class Objective {
   virtual torch::Tensor LossPerImage(const NetworkFunction& network,
                                      const DeviceBatch& batch) const = 0;
 
+  // What is trained along with the network, on the device; null: nothing.
+  virtual std::shared_ptr<torch::nn::Module> module() const { return nullptr; }
+
+  // Puts what module() has learned into the configuration that is written beside the network.
+  // INVALID_ARGUMENT: it is not one that can be served.
+  virtual absl::Status Export(SchedulerConfig* /*config*/) const { return absl::OkStatus(); }
+
   // Of a U-Net on `device`.
   torch::Tensor LossPerImage(const UNet& network, const TrainingBatch& batch,
                              torch::Device device) const;
 };
+
+// The network's parameters, then those of objective.module(), as one module: what is trained.
+std::shared_ptr<torch::nn::Module> TrainedModule(std::shared_ptr<UNet> network,
+                                                 const Objective& objective);
 
 // The one that `options` and the model say. INVALID_ARGUMENT as Validate, or as LossWeights.
 absl::StatusOr<std::unique_ptr<const Objective>> MakeObjective(const SchedulerConfig& scheduler,

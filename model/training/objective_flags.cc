@@ -20,6 +20,9 @@ ABSL_FLAG(
     "on epsilon's), bound (the variational bound), vdm (SNR(t-1) - SNR(t) on x_0's) or min_snr "
     "(min(SNR, --min_snr_gamma) on x_0's)");
 ABSL_FLAG(double, min_snr_gamma, 5, "of --loss_weight=min_snr");
+ABSL_FLAG(bool, learn_schedule, false,
+          "learn the noise schedule along with the network, from the end points of --beta_schedule "
+          "on (variational diffusion models); with --loss_weight=vdm");
 ABSL_FLAG(std::string, timestep_sampling, "uniform",
           "uniform, stratified (evenly over each batch) or importance (by the losses so far; for "
           "--loss_weight=bound)");
@@ -40,6 +43,7 @@ ObjectiveOptions ObjectiveFromFlags() {
   options.weight.name = absl::GetFlag(FLAGS_loss_weight);
   options.weight.min_snr_gamma = absl::GetFlag(FLAGS_min_snr_gamma);
   options.vlb_weight = absl::GetFlag(FLAGS_vlb_weight);
+  options.learn_schedule = absl::GetFlag(FLAGS_learn_schedule);
   options.timestep_sampling = absl::GetFlag(FLAGS_timestep_sampling);
   return options;
 }

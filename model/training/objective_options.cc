@@ -4,6 +4,28 @@
 #include "model/training/timestep_sampling.h"
 
 namespace diffusiond {
+namespace {
+
+// What a learned schedule does not go with.
+absl::Status ValidateLearnedSchedule(const ObjectiveOptions& options,
+                                     const SchedulerConfig& scheduler) {
+  const auto refuse = [](absl::string_view field, absl::string_view value,
+                         absl::string_view least) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, " is ", value, "; with learn_schedule it must be ", least));
+  };
+  if (options.weight.name != "vdm") return refuse("loss_weight", options.weight.name, "vdm");
+  if (options.timestep_sampling == "importance") {
+    return refuse("timestep_sampling", "importance", "uniform or stratified");
+  }
+  if (scheduler.learns_variance()) {
+    return refuse("variance_type", scheduler.variance_type, "fixed_small or fixed_large");
+  }
+  if (scheduler.rescale_betas_zero_snr) return refuse("rescale_betas_zero_snr", "true", "false");
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::Status Validate(const ObjectiveOptions& options, const SchedulerConfig& scheduler) {
   absl::Status status = Validate(options.weight);
@@ -21,13 +43,15 @@ absl::Status Validate(const ObjectiveOptions& options, const SchedulerConfig& sc
         absl::StrCat("vlb_weight is ", options.vlb_weight, "; it must be 0 .. 1")));
   }
   status.Update(ParseTimestepSampling(options.timestep_sampling).status());
+  if (options.learn_schedule) status.Update(ValidateLearnedSchedule(options, scheduler));
   return status;
 }
 
 std::string Describe(const ObjectiveOptions& options) {
   if (options == ObjectiveOptions()) return "";
   return absl::StrCat(" weight ", options.weight.name, " gamma ", options.weight.min_snr_gamma,
-                      " timesteps ", options.timestep_sampling, " vlb ", options.vlb_weight);
+                      " timesteps ", options.timestep_sampling, " vlb ", options.vlb_weight,
+                      " learn_schedule ", options.learn_schedule);
 }
 
 }  // namespace diffusiond

@@ -13,7 +13,8 @@ namespace diffusiond {
 struct ObjectiveOptions {
   LossWeighting weight;
   std::string timestep_sampling = "uniform";  // See timestep_sampling.h.
-  double vlb_weight = 0.001;  // lambda of a learned variance, see denoising_objective.h; 0 .. 1.
+  double vlb_weight = 0.001;    // lambda of a learned variance, see denoising_objective.h; 0 .. 1.
+  bool learn_schedule = false;  // See schedule_objective.h.
 
   friend bool operator==(const ObjectiveOptions&, const ObjectiveOptions&) = default;
 };

@@ -43,8 +43,15 @@ absl::Status CheckDivides(const TrainerOptions& options, const WorkerGroup* work
                    " processes times ", options.accumulate, " pieces (accumulate)"));
 }
 
-absl::Status SaveWeights(const std::filesystem::path& path, const TrainerOptions& options,
-                         const UNet& network) {
+absl::StatusOr<std::unique_ptr<const Objective>> NewObjective(const TrainerOptions& options,
+                                                              torch::Device device) {
+  if (options.base != nullptr) return MakeClassifierObjective(options.model.scheduler, device);
+  return MakeObjective(options.model.scheduler, options.objective, device);
+}
+
+// `base`: of a classifier; null: `network` is a denoiser.
+absl::Status SaveWeights(const std::filesystem::path& path, const CheckpointConfig& config,
+                         const Checkpoint* base, const UNet& network) {
   TensorMap views;
   std::vector<torch::Tensor> host;  // Keeps what the views look at.
   for (const auto& parameter : network.named_parameters()) {
@@ -55,29 +62,32 @@ absl::Status SaveWeights(const std::filesystem::path& path, const TrainerOptions
                    .data = std::as_bytes(std::span(host.back().data_ptr<float>(),
                                                    static_cast<size_t>(host.back().numel())))};
   }
-  if (options.base == nullptr) return SaveCheckpoint(path, options.model, views);
-  return SaveCheckpoint(path, options.model, options.base->tensors(), views);
+  if (base == nullptr) return SaveCheckpoint(path, config, views);
+  return SaveCheckpoint(path, config, base->tensors(), views);
 }
 
 }  // namespace
 
 Trainer::Trainer(TrainerOptions options, TrainerParts parts, ModelSchedule schedule,
-                 std::unique_ptr<const Objective> objective, std::string fingerprint)
+                 std::unique_ptr<const Objective> objective,
+                 std::unique_ptr<const Objective> ema_objective, std::string fingerprint)
     : options_(std::move(options)),
       parts_(std::move(parts)),
       schedule_(std::move(schedule)),
       objective_(std::move(objective)),
+      ema_objective_(std::move(ema_objective)),
       fingerprint_(std::move(fingerprint)),
       network_(NewNetwork(options_, parts_.device)),
       ema_(NewNetwork(options_, parts_.device)),
+      trained_(TrainedModule(network_, *objective_)),
       save_schedule_(options_.save_every, options_.save_interval),
       meter_(options_.steps, options_.batch_size, schedule_.schedule.num_train_timesteps()) {
   ema_->eval();
-  state_.parameters = FlattenParameters(network_.get());
-  state_.ema = FlattenParameters(ema_.get());
+  state_.parameters = FlattenParameters(trained_.get());
+  state_.ema = FlattenParameters(TrainedModule(ema_, *ema_objective_).get());
   state_.first_moment = torch::zeros_like(state_.parameters);
   state_.second_moment = torch::zeros_like(state_.parameters);
-  gradient_ = FlattenGradients(network_.get());
+  gradient_ = FlattenGradients(trained_.get());
   if (options_.objective.timestep_sampling == "importance") {
     state_.extra[kLossHistoryName] =
         torch::tensor(EmptyLossHistory(options_.model.scheduler.num_train_timesteps));
@@ -87,11 +97,11 @@ Trainer::Trainer(TrainerOptions options, TrainerParts parts, ModelSchedule sched
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(TrainerOptions options, TrainerParts parts,
                                                          bool resume) {
   if (absl::Status status = Validate(options); !status.ok()) return status;
-  absl::StatusOr<std::unique_ptr<const Objective>> objective =
-      options.base == nullptr
-          ? MakeObjective(options.model.scheduler, options.objective, parts.device)
-          : MakeClassifierObjective(options.model.scheduler, parts.device);
+  absl::StatusOr<std::unique_ptr<const Objective>> objective = NewObjective(options, parts.device);
   if (!objective.ok()) return objective.status();
+  absl::StatusOr<std::unique_ptr<const Objective>> ema_objective =
+      NewObjective(options, parts.device);
+  if (!ema_objective.ok()) return ema_objective.status();
   absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(options.model.scheduler);
   if (!schedule.ok()) return schedule.status();
   if (absl::StatusOr<SamplingPlan> plan = CompilePlan(*schedule, options.sampling); !plan.ok()) {
@@ -102,13 +112,13 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(TrainerOptions options,
   if (absl::Status status = CheckDivides(options, parts.workers); !status.ok()) return status;
   std::unique_ptr<Trainer> trainer(new Trainer(std::move(options), std::move(parts),
                                                *std::move(schedule), *std::move(objective),
-                                               *std::move(fingerprint)));
+                                               *std::move(ema_objective), *std::move(fingerprint)));
   const bool first = trainer->parts_.workers == nullptr || trainer->parts_.workers->rank() == 0;
   const absl::Status opened = first ? trainer->OpenDirectory(resume) : absl::OkStatus();
   if (absl::Status status = trainer->AgreeOnState(opened); !status.ok()) return status;
   trainer->training_step_ = std::make_unique<TrainingStep>(
       trainer->options_, trainer->parts_.train, trainer->objective_.get(), trainer->network_.get(),
-      trainer->gradient_, trainer->parts_.workers, trainer->state_.step,
+      trainer->trained_.get(), trainer->gradient_, trainer->parts_.workers, trainer->state_.step,
       LossHistory(&trainer->state_), trainer->parts_.loss_hook);
   return trainer;
 }
@@ -214,8 +224,18 @@ void Trainer::Point(double gradient_norm) {
   for (ProgressSink* sink : sinks_) sink->OnPoint(point);
 }
 
+absl::StatusOr<CheckpointConfig> Trainer::TrainedConfig() const {
+  CheckpointConfig model = options_.model;
+  if (absl::Status status = ema_objective_->Export(&model.scheduler); !status.ok()) return status;
+  return model;
+}
+
 absl::Status Trainer::WriteSampleSheet() {
-  absl::StatusOr<SamplingPlan> plan = CompilePlan(schedule_, options_.sampling);
+  absl::StatusOr<CheckpointConfig> model = TrainedConfig();
+  if (!model.ok()) return model.status();
+  absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(model->scheduler);
+  if (!schedule.ok()) return schedule.status();
+  absl::StatusOr<SamplingPlan> plan = CompilePlan(*schedule, options_.sampling);
   if (!plan.ok()) return plan.status();
   const UNetDenoiser::Options denoiser = {.rows = kSampleSheetColumns,
                                           .device = parts_.device,
@@ -249,7 +269,10 @@ absl::Status Trainer::WriteSampleSheet() {
 absl::Status Trainer::Save() {
   if (directory_ == nullptr) return absl::OkStatus();
   // The state last: a run whose state is at the last step is done, its checkpoint included.
-  absl::Status status = SaveWeights(directory_->checkpoint(), options_, *ema_);
+  const absl::StatusOr<CheckpointConfig> model = TrainedConfig();
+  absl::Status status =
+      model.ok() ? SaveWeights(directory_->checkpoint(), *model, options_.base.get(), *ema_)
+                 : model.status();
   if (status.ok()) {
     status = SaveTrainingState(directory_->StatePath(state_.step), state_, fingerprint_);
   }
@@ -270,7 +293,7 @@ absl::Status Trainer::AfterStep(double gradient_norm) {
   meter_.PauseClock();
   if (evaluate) {
     meter_.SetHeldOutLoss(
-        HeldOutLoss(*objective_, *ema_, *parts_.held_out,
+        HeldOutLoss(*ema_objective_, *ema_, *parts_.held_out,
                     {.images = options_.held_out_images,
                      .batch_size = options_.batch_size,
                      .num_train_timesteps = schedule_.schedule.num_train_timesteps(),

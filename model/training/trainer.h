@@ -75,7 +75,8 @@ class Trainer {
 
  private:
   Trainer(TrainerOptions options, TrainerParts parts, ModelSchedule schedule,
-          std::unique_ptr<const Objective> objective, std::string fingerprint);
+          std::unique_ptr<const Objective> objective,
+          std::unique_ptr<const Objective> ema_objective, std::string fingerprint);
 
   absl::Status OpenDirectory(bool resume);
   absl::Status LoadNewestState(const std::vector<SavedState>& states);
@@ -84,13 +85,15 @@ class Trainer {
   absl::Status SkipStep(const StepOutcome& outcome);
   absl::Status AfterStep(double gradient_norm);
   void Point(double gradient_norm);
+  // What is to be written beside the averaged weights.
+  absl::StatusOr<CheckpointConfig> TrainedConfig() const;
   absl::Status WriteSampleSheet();
   absl::Status Save();
 
   const TrainerOptions options_;
   const TrainerParts parts_;
   const ModelSchedule schedule_;
-  const std::unique_ptr<const Objective> objective_;
+  const std::unique_ptr<const Objective> objective_, ema_objective_;  // Of network_, and of ema_.
   const std::string fingerprint_;
   std::unique_ptr<RunDirectory> directory_;  // Null but in rank 0.
   std::unique_ptr<ProgressLog> log_;
@@ -98,6 +101,7 @@ class Trainer {
   std::shared_ptr<UNet> network_;       // Its parameters are views of state_.parameters,
   std::shared_ptr<UNet> ema_;           // and of state_.ema.
   std::shared_ptr<UNet> base_network_;  // Of options_.base, to guide on sample sheets; else null.
+  std::shared_ptr<torch::nn::Module> trained_;  // network_ and what objective_ learns.
   torch::Tensor gradient_;
   TrainingState state_;
   int64_t saved_step_ = -1;  // Of the newest saved state; -1: none.

@@ -54,9 +54,9 @@ class Exchange {
 bool StepOutcome::finite() const { return std::isfinite(loss) && std::isfinite(gradient_norm); }
 
 TrainingStep::TrainingStep(const TrainerOptions& options, const ImageDataset* train,
-                           const Objective* objective, UNet* network, torch::Tensor gradient,
-                           WorkerGroup* workers, int64_t first_step, std::span<float> loss_history,
-                           LossHook hook)
+                           const Objective* objective, UNet* network, torch::nn::Module* trained,
+                           torch::Tensor gradient, WorkerGroup* workers, int64_t first_step,
+                           std::span<float> loss_history, LossHook hook)
     : options_(options),
       objective_(objective),
       network_(network),
@@ -66,7 +66,7 @@ TrainingStep::TrainingStep(const TrainerOptions& options, const ImageDataset* tr
       rank_(workers == nullptr ? 0 : workers->rank()),
       processes_(workers == nullptr ? 1 : workers->size()),
       sum_(workers == nullptr ? nullptr
-                              : std::make_unique<GradientSum>(network, gradient_, workers)),
+                              : std::make_unique<GradientSum>(trained, gradient_, workers)),
       first_step_(first_step),
       step_(first_step),
       source_(train, MakeBatchOptions(options)),

@@ -41,13 +41,15 @@ class TrainingStep {
   // May change the losses of a step's images before they are averaged. Tests make them NaN.
   using LossHook = std::function<torch::Tensor(int64_t step, const torch::Tensor& losses)>;
 
-  // The network's parameters have gradients that are views of `gradient`. `workers` compute a batch
+  // `trained` is what objective and network learn; its parameters have gradients that are views of
+  // `gradient`. `workers` compute a batch
   // together, each an equal share of its images, in order; null: alone. What is pointed to must
   // outlive this. `first_step`: steps done before. `loss_history`: of timestep_sampling.h, which
   // says where to train and takes up each finite step's losses; empty: not kept.
   TrainingStep(const TrainerOptions& options, const ImageDataset* train, const Objective* objective,
-               UNet* network, torch::Tensor gradient, WorkerGroup* workers, int64_t first_step,
-               std::span<float> loss_history, LossHook hook);
+               UNet* network, torch::nn::Module* trained, torch::Tensor gradient,
+               WorkerGroup* workers, int64_t first_step, std::span<float> loss_history,
+               LossHook hook);
 
   // The gradient of the mean loss of the next step's batch; on return `gradient` holds it. The
   // outcome is the same in all processes, but for `waited`. UNAVAILABLE: a worker was lost.

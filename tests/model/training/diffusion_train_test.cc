@@ -99,6 +99,13 @@ TEST_F(DiffusionTrainTest, WhatTimestepsAreDrawnByIsResumedToo) {
       {"--timestep_sampling=importance", "--num_train_timesteps=3", "--loss_weight=bound"});
 }
 
+TEST_F(DiffusionTrainTest, ALearnedScheduleIsResumedAndServed) {
+  ExpectSameWeightsAfterAKill({"--learn_schedule", "--loss_weight=vdm", "--num_train_timesteps=9"});
+  const auto checkpoint = Checkpoint::Open(directory_ / "killed" / "checkpoint");
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  EXPECT_EQ(checkpoint->config().scheduler.trained_betas.size(), 9u);
+}
+
 TEST_F(DiffusionTrainTest, TerminationSavesTheStepItStoppedAt) {
   for (int signal : {SIGTERM, SIGINT}) {
     const std::string out = "stopped" + std::to_string(signal);
@@ -219,6 +226,7 @@ TEST_F(DiffusionTrainTest, OptionsThatCannotWorkAreNamed) {
                              {"--variance_type=wide", "variance_type"},
                              {"--variance_type=learned", "learned_range"},
                              {"--vlb_weight=-1", "vlb_weight is -1"},
+                             {"--learn_schedule", "loss_weight is unit"},
                              {"--steps=0", "steps is "},
                              {"--batch_size=0", "batch_size is "},
                              {"--ema_decay=1.5", "ema_decay is "},
