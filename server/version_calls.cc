@@ -36,7 +36,8 @@ void VersionManager::Stop() {
 void VersionManager::Run() {
   const bool polls = options_.poll_interval > absl::ZeroDuration();
   absl::Time next_poll = polls ? absl::Now() + options_.poll_interval : absl::InfiniteFuture();
-  const auto due = [inbox = inbox_.get()]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(inbox->mu) {
+  Inbox* const inbox = inbox_.get();
+  const auto due = [inbox]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(inbox->mu) {
     return !inbox->running || !inbox->unused.empty() || !inbox->calls.empty();
   };
   while (true) {
@@ -44,11 +45,11 @@ void VersionManager::Run() {
     std::deque<std::function<void(bool stopped)>> calls;
     bool stopping;
     {
-      absl::MutexLock lock(&inbox_->mu);
-      inbox_->mu.AwaitWithTimeout(absl::Condition(&due), next_poll - absl::Now());
-      unused.swap(inbox_->unused);
-      calls.swap(inbox_->calls);
-      stopping = !inbox_->running;
+      absl::MutexLock lock(&inbox->mu);
+      inbox->mu.AwaitWithTimeout(absl::Condition(&due), next_poll - absl::Now());
+      unused.swap(inbox->unused);
+      calls.swap(inbox->calls);
+      stopping = !inbox->running;
     }
     for (const auto& call : calls) call(stopping);
     if (stopping) return;
