@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "model/training/denoising_objective.h"
+#include "model/training/edm_objective.h"
 #include "model/training/schedule_objective.h"
 
 namespace diffusiond {
@@ -50,6 +51,7 @@ absl::StatusOr<std::unique_ptr<const Objective>> MakeObjective(const SchedulerCo
                                                                const ObjectiveOptions& options,
                                                                torch::Device device) {
   if (absl::Status status = Validate(options, scheduler); !status.ok()) return status;
+  if (scheduler.is_edm()) return MakeEdmObjective(scheduler, options);
   if (options.learn_schedule) return MakeScheduleObjective(scheduler, device);
   return MakeDenoisingObjective(scheduler, options, device);
 }

@@ -26,11 +26,25 @@ ABSL_FLAG(bool, learn_schedule, false,
 ABSL_FLAG(std::string, timestep_sampling, "uniform",
           "uniform, stratified (evenly over each batch) or importance (by the losses so far; for "
           "--loss_weight=bound)");
+ABSL_FLAG(bool, edm, false,
+          "train a model of EDM (Karras et al. 2022), which has no betas: noise levels sigma, "
+          "log-normal in training, and a preconditioned network");
+ABSL_FLAG(double, edm_mean, -1.2, "with --edm: of log sigma in training (P_mean)");
+ABSL_FLAG(double, edm_deviation, 1.2, "with --edm: of log sigma in training (P_std)");
+ABSL_FLAG(double, sigma_data, 0.5, "with --edm: the standard deviation of the data in [-1, 1]");
+ABSL_FLAG(double, sigma_min, 0.002, "with --edm: the least sigma that is drawn at");
+ABSL_FLAG(double, sigma_max, 80, "with --edm: the sigma that drawing begins at");
 
 namespace diffusiond {
 
 SchedulerConfig SchedulerFromFlags() {
   SchedulerConfig config;
+  if (absl::GetFlag(FLAGS_edm)) {
+    config = SchedulerDefaults("EDMEulerScheduler");
+    config.edm.sigma_data = absl::GetFlag(FLAGS_sigma_data);
+    config.edm.sigma_min = absl::GetFlag(FLAGS_sigma_min);
+    config.edm.sigma_max = absl::GetFlag(FLAGS_sigma_max);
+  }
   config.prediction_type = absl::GetFlag(FLAGS_prediction_type);
   config.beta_schedule = absl::GetFlag(FLAGS_beta_schedule);
   config.num_train_timesteps = absl::GetFlag(FLAGS_num_train_timesteps);
@@ -44,6 +58,8 @@ ObjectiveOptions ObjectiveFromFlags() {
   options.weight.min_snr_gamma = absl::GetFlag(FLAGS_min_snr_gamma);
   options.vlb_weight = absl::GetFlag(FLAGS_vlb_weight);
   options.learn_schedule = absl::GetFlag(FLAGS_learn_schedule);
+  options.edm_mean = absl::GetFlag(FLAGS_edm_mean);
+  options.edm_deviation = absl::GetFlag(FLAGS_edm_deviation);
   options.timestep_sampling = absl::GetFlag(FLAGS_timestep_sampling);
   return options;
 }

@@ -15,6 +15,9 @@ struct ObjectiveOptions {
   std::string timestep_sampling = "uniform";  // See timestep_sampling.h.
   double vlb_weight = 0.001;    // lambda of a learned variance, see denoising_objective.h; 0 .. 1.
   bool learn_schedule = false;  // See schedule_objective.h.
+  // Of log sigma in training, with a scheduler of EDM: P_mean and P_std (Karras et al. 2022).
+  double edm_mean = -1.2;      // -20 .. 20.
+  double edm_deviation = 1.2;  // Above 0, up to 20.
 
   friend bool operator==(const ObjectiveOptions&, const ObjectiveOptions&) = default;
 };

@@ -81,7 +81,7 @@ Trainer::Trainer(TrainerOptions options, TrainerParts parts, ModelSchedule sched
       ema_(NewNetwork(options_, parts_.device)),
       trained_(TrainedModule(network_, *objective_)),
       save_schedule_(options_.save_every, options_.save_interval),
-      meter_(options_.steps, options_.batch_size, schedule_.schedule.num_train_timesteps()) {
+      meter_(options_.steps, options_.batch_size, schedule_.num_train_timesteps) {
   ema_->eval();
   state_.parameters = FlattenParameters(trained_.get());
   state_.ema = FlattenParameters(TrainedModule(ema_, *ema_objective_).get());
@@ -292,12 +292,11 @@ absl::Status Trainer::AfterStep(double gradient_norm) {
       parts_.held_out->size() > 0 && (last || Due(state_.step, options_.eval_every));
   meter_.PauseClock();
   if (evaluate) {
-    meter_.SetHeldOutLoss(
-        HeldOutLoss(*ema_objective_, *ema_, *parts_.held_out,
-                    {.images = options_.held_out_images,
-                     .batch_size = options_.batch_size,
-                     .num_train_timesteps = schedule_.schedule.num_train_timesteps(),
-                     .seed = options_.seed}));
+    meter_.SetHeldOutLoss(HeldOutLoss(*ema_objective_, *ema_, *parts_.held_out,
+                                      {.images = options_.held_out_images,
+                                       .batch_size = options_.batch_size,
+                                       .num_train_timesteps = schedule_.num_train_timesteps,
+                                       .seed = options_.seed}));
   }
   meter_.ResumeClock();
   if (last || Due(state_.step, options_.log_every)) Point(gradient_norm);

@@ -59,12 +59,22 @@ ABSL_FLAG(int64_t, keep_checkpoints, 3, "saved states that stay in --out/states,
 ABSL_FLAG(std::string, on_nan, "stop",
           "when the loss or the gradient is not finite: stop, or skip the step");
 ABSL_FLAG(int64_t, max_skipped_steps, 100, "with --on_nan=skip: one more ends the run");
-ABSL_FLAG(std::string, sampler, "ddim", "of sample sheets, and the served model's default");
+ABSL_FLAG(std::string, sampler, "",
+          "of sample sheets, and the served model's default; empty: ddim, with --edm euler");
 ABSL_FLAG(int64_t, sampler_steps, 50, "of sample sheets, and the served model's default");
 ABSL_FLAG(double, eta, 1, "of sample sheets, and the served model's default (ddim)");
 ABSL_FLAG(double, guidance_scale, 1, "of sample sheets, and the served model's default");
 
 namespace diffusiond {
+namespace {
+
+std::string SamplerFromFlags(const SchedulerConfig& scheduler) {
+  const std::string sampler = absl::GetFlag(FLAGS_sampler);
+  if (!sampler.empty()) return sampler;
+  return scheduler.is_edm() ? "euler" : "ddim";
+}
+
+}  // namespace
 
 absl::StatusOr<TrainingData> OpenDataFromFlags() {
   if (absl::GetFlag(FLAGS_data).empty()) return absl::InvalidArgumentError("--data is required");
@@ -117,7 +127,7 @@ absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data)
     options.model.scheduler = SchedulerFromFlags();
     if (options.model.scheduler.learns_variance()) options.model.unet.out_channels *= 2;
     options.model.generation =
-        GenerationDefaults{.sampler = absl::GetFlag(FLAGS_sampler),
+        GenerationDefaults{.sampler = SamplerFromFlags(options.model.scheduler),
                            .steps = static_cast<int>(absl::GetFlag(FLAGS_sampler_steps)),
                            .eta = absl::GetFlag(FLAGS_eta),
                            .guidance_scale = absl::GetFlag(FLAGS_guidance_scale),
@@ -149,8 +159,8 @@ absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data)
   if (!on_nan.ok()) return on_nan.status();
   options.on_nan = *on_nan;
   options.max_skipped_steps = absl::GetFlag(FLAGS_max_skipped_steps);
-  options.sampling =
-      ForSampler(absl::GetFlag(FLAGS_sampler), DefaultSamplingOptions(options.model.scheduler));
+  options.sampling = ForSampler(SamplerFromFlags(options.model.scheduler),
+                                DefaultSamplingOptions(options.model.scheduler));
   options.sampling.steps = absl::GetFlag(FLAGS_sampler_steps);
   options.sampling.eta = absl::GetFlag(FLAGS_eta);
   options.guidance_scale = absl::GetFlag(FLAGS_guidance_scale);

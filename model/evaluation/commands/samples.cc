@@ -153,7 +153,7 @@ absl::Status RunSamplesCommand() {
       MakeObjective(config.scheduler, ObjectiveOptions(), torch::kCPU);
   if (!objective.ok()) return objective.status();
   for (const LevelLoss& level :
-       LossByLevel(**network, **objective, *test, schedule->schedule.num_train_timesteps(), 10)) {
+       LossByLevel(**network, **objective, *test, schedule->num_train_timesteps, 10)) {
     absl::PrintF("t %4d .. %4d  held-out loss %.5f +- %.5f\n", level.first_timestep,
                  level.last_timestep, level.loss, level.standard_error);
     report["held_out_loss"].push_back({{"first_timestep", level.first_timestep},

@@ -106,6 +106,16 @@ TEST_F(DiffusionTrainTest, ALearnedScheduleIsResumedAndServed) {
   EXPECT_EQ(checkpoint->config().scheduler.trained_betas.size(), 9u);
 }
 
+TEST_F(DiffusionTrainTest, AModelOfEdmIsTrainedAndHasASamplerOfItsOwn) {
+  ChildProcess process(Command("edm", {"--edm", "--sampler=", "--sample_every=24"}));
+  ASSERT_EQ(process.Wait(), 0) << process.output();
+  const auto checkpoint = Checkpoint::Open(directory_ / "edm" / "checkpoint");
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  EXPECT_EQ(checkpoint->config().scheduler.class_name, "EDMEulerScheduler");
+  EXPECT_EQ(checkpoint->config().generation->sampler, "euler");
+  EXPECT_TRUE(fs::exists(directory_ / "edm" / "samples" / "step-0000024.png"));
+}
+
 TEST_F(DiffusionTrainTest, TerminationSavesTheStepItStoppedAt) {
   for (int signal : {SIGTERM, SIGINT}) {
     const std::string out = "stopped" + std::to_string(signal);
@@ -227,6 +237,7 @@ TEST_F(DiffusionTrainTest, OptionsThatCannotWorkAreNamed) {
                              {"--variance_type=learned", "learned_range"},
                              {"--vlb_weight=-1", "vlb_weight is -1"},
                              {"--learn_schedule", "loss_weight is unit"},
+                             {"--edm_deviation=0", "edm_deviation is 0"},
                              {"--steps=0", "steps is "},
                              {"--batch_size=0", "batch_size is "},
                              {"--ema_decay=1.5", "ema_decay is "},
