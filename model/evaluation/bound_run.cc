@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "model/diffusion/level_decoder.h"
 #include "model/evaluation/timestep_strata.h"
 
 namespace diffusiond {
@@ -41,8 +44,18 @@ struct ImagePlan {
   std::vector<WeightedTimestep> middle;
 };
 
-absl::Status EvaluateGroup(const std::vector<ImagePlan>& group, DataDenoiser* denoiser,
-                           BoundSums* sums) {
+// In bits per dimension.
+double LevelDecoderBits(const LevelDecoderNats& nats, std::span<const float> x0) {
+  double sum = 0;
+  for (const float value : x0) {
+    sum += nats.value[static_cast<size_t>(std::clamp(std::lround((value + 1) * 127.5), 0L, 255L))];
+  }
+  return sum * std::numbers::log2e / static_cast<double>(x0.size());
+}
+
+// `levels`: what decodes; null: the Gaussian decoder.
+absl::Status EvaluateGroup(const std::vector<ImagePlan>& group, const LevelDecoderNats* levels,
+                           DataDenoiser* denoiser, BoundSums* sums) {
   std::vector<NoisedImage> asked;
   for (const ImagePlan& plan : group) {
     asked.push_back({plan.image, 0});
@@ -57,7 +70,9 @@ absl::Status EvaluateGroup(const std::vector<ImagePlan>& group, DataDenoiser* de
     for (size_t i = 0; i < piece.size(); ++i) {
       const DenoisedImage& image = (*denoised)[i];
       const double term =
-          denoiser->bound().TermBits(piece[i].t, image.x0, image.x_t, image.x0_hat, image.v);
+          levels != nullptr && piece[i].t == 0
+              ? LevelDecoderBits(*levels, image.x0)
+              : denoiser->bound().TermBits(piece[i].t, image.x0, image.x_t, image.x0_hat, image.v);
       if (!std::isfinite(term)) {
         return absl::InternalError(absl::StrCat("L_", piece[i].t, " of image ", piece[i].image,
                                                 " is not finite: the schedule and the prediction "
@@ -94,6 +109,11 @@ absl::StatusOr<BoundSums> RunBound(const BoundRunOptions& options, DataDenoiser*
   if (!sums.ok()) return sums.status();
   sums->terms.resize(static_cast<size_t>(denoiser->bound().num_timesteps()));
 
+  std::optional<LevelDecoderNats> levels;
+  if (options.decoder == ByteDecoder::kLevels) {
+    const double alpha_bar = denoiser->bound().alpha_bar(0);
+    levels = DecodeLevels(std::log((1 - alpha_bar) / alpha_bar));
+  }
   const TimestepStrata strata(denoiser->bound(), PixelVariance(denoiser->data()),
                               options.timesteps_per_image);
   const int64_t count = denoiser->data().size();
@@ -106,7 +126,7 @@ absl::StatusOr<BoundSums> RunBound(const BoundRunOptions& options, DataDenoiser*
       rows += 1 + group.back().middle.size();
       if (rows >= kGroupRows) break;
     }
-    absl::Status status = EvaluateGroup(group, denoiser, &*sums);
+    absl::Status status = EvaluateGroup(group, levels ? &*levels : nullptr, denoiser, &*sums);
     if (status.ok()) status = SaveBoundSums(options.state, *sums, options.fingerprint);
     if (!status.ok()) return status;
     progress(static_cast<int64_t>(sums->images.size()));

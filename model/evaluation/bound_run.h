@@ -14,9 +14,15 @@
 
 namespace diffusiond {
 
+// What p(x_0 | x_1), the step to bytes, is: the discretised Gaussian around the network's x0-hat
+// (variational_bound.h), or what x_1 alone says of each byte (level_decoder.h), as a model whose
+// noise schedule was learned is trained.
+enum class ByteDecoder { kGaussian, kLevels };
+
 struct BoundRunOptions {
   // Beside timestep 0, which every image has; see TimestepStrata. 0: all.
   int64_t timesteps_per_image = 0;
+  ByteDecoder decoder = ByteDecoder::kGaussian;
   uint64_t seed = 0;            // Of the timesteps; that of the noise is the denoiser's.
   std::filesystem::path state;  // The sums so far.
   std::string fingerprint;      // Of model, data and everything that changes the result.

@@ -15,9 +15,21 @@
 ABSL_FLAG(int64_t, timesteps, 10,
           "bpd: terms evaluated an image beside L_0, drawn from strata by how much they weigh; 0: "
           "all of them");
+ABSL_FLAG(std::string, decoder, "gaussian",
+          "bpd: L_0 by the discretised gaussian around x0-hat (Ho et al. 2020, equation 13), or by "
+          "levels: what x_1 alone says of each byte (Kingma et al. 2021, section 3.3), for models "
+          "with a learned schedule");
 
 namespace diffusiond {
 namespace {
+
+absl::StatusOr<ByteDecoder> DecoderFromFlags() {
+  const std::string name = absl::GetFlag(FLAGS_decoder);
+  if (name == "gaussian") return ByteDecoder::kGaussian;
+  if (name == "levels") return ByteDecoder::kLevels;
+  return absl::InvalidArgumentError(
+      absl::StrCat("--decoder is \"", name, "\"; it must be gaussian or levels"));
+}
 
 nlohmann::json ToJson(const MeanAndError& value) {
   nlohmann::json json = {{"bits_per_dim", value.mean}};
@@ -38,11 +50,14 @@ absl::Status RunBitsPerDimCommand() {
     return absl::InvalidArgumentError(
         absl::StrCat("--timesteps is ", per_image, "; it must be 0 or more"));
   }
+  const absl::StatusOr<ByteDecoder> decoder = DecoderFromFlags();
+  if (!decoder.ok()) return decoder.status();
   absl::StatusOr<EvaluationInput> input = OpenEvaluationInput(/*default_images=*/0);
   if (!input.ok()) return input.status();
   absl::StatusOr<ModelOnData> model = PutModelOnData(*input);
   if (!model.ok()) return model.status();
-  absl::StatusOr<MeasuredBound> bound = MeasureBound(*input, *model, per_image, "bpd.state");
+  absl::StatusOr<MeasuredBound> bound =
+      MeasureBound(*input, *model, per_image, *decoder, "bpd.state");
   if (!bound.ok()) return bound.status();
 
   const BoundSummary summary = SummariseBound(bound->sums);
@@ -54,6 +69,7 @@ absl::Status RunBitsPerDimCommand() {
       {"measured", bound->label},
       {"fingerprint", input->fingerprint},
       {"images", summary.images},
+      {"decoder", absl::GetFlag(FLAGS_decoder)},
       {"variance_type", input->checkpoint.config().scheduler.variance_type},
       {"L_T", ToJson(summary.prior)},
       {"L_1_to_L_T-1", ToJson(summary.middle)},

@@ -5,7 +5,6 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
-#include "model/evaluation/bound_run.h"
 #include "model/evaluation/progress_bar.h"
 #include "model/evaluation/unet_lanes.h"
 
@@ -31,18 +30,21 @@ absl::StatusOr<ModelOnData> PutModelOnData(const EvaluationInput& input) {
 }
 
 absl::StatusOr<MeasuredBound> MeasureBound(const EvaluationInput& input, const ModelOnData& model,
-                                           int64_t timesteps_per_image, const std::string& state) {
+                                           int64_t timesteps_per_image, ByteDecoder decoder,
+                                           const std::string& state) {
   const int64_t timesteps = model.denoiser->bound().num_timesteps();
-  const std::string which = timesteps_per_image == 0 || timesteps_per_image >= timesteps - 1
-                                ? absl::StrCat("all ", timesteps, " timesteps")
-                                : absl::StrCat("t = 0 and ", timesteps_per_image, " other of ",
-                                               timesteps, " timesteps an image");
+  std::string which = timesteps_per_image == 0 || timesteps_per_image >= timesteps - 1
+                          ? absl::StrCat("all ", timesteps, " timesteps")
+                          : absl::StrCat("t = 0 and ", timesteps_per_image, " other of ", timesteps,
+                                         " timesteps an image");
+  if (decoder == ByteDecoder::kLevels) absl::StrAppend(&which, "; L_0 by x_1 alone");
   MeasuredBound measured;
   measured.label = absl::StrCat(input.description, "; ", which);
   std::cout << measured.label << std::endl;
   ProgressBar bar(&std::cout, input.data.size(), {.terminal = OutputIsTerminal()});
   absl::StatusOr<BoundSums> sums =
       RunBound({.timesteps_per_image = timesteps_per_image,
+                .decoder = decoder,
                 .seed = absl::GetFlag(FLAGS_seed),
                 .state = input.out / state,
                 .fingerprint = absl::StrCat(input.fingerprint, ", ", which)},

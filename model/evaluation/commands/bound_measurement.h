@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "model/evaluation/bound_run.h"
 #include "model/evaluation/bound_sums.h"
 #include "model/evaluation/commands/evaluation_input.h"
 #include "model/evaluation/data_denoiser.h"
@@ -28,7 +29,8 @@ struct MeasuredBound {
 
 // RunBound with a progress bar, its state in the file `state` of --out.
 absl::StatusOr<MeasuredBound> MeasureBound(const EvaluationInput& input, const ModelOnData& model,
-                                           int64_t timesteps_per_image, const std::string& state);
+                                           int64_t timesteps_per_image, ByteDecoder decoder,
+                                           const std::string& state);
 
 }  // namespace diffusiond
 

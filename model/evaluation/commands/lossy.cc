@@ -68,8 +68,8 @@ absl::Status RunLossyCommand() {
   if (!input.ok()) return input.status();
   absl::StatusOr<ModelOnData> model = PutModelOnData(*input);
   if (!model.ok()) return model.status();
-  absl::StatusOr<MeasuredBound> bound =
-      MeasureBound(*input, *model, /*timesteps_per_image=*/0, "lossy.state");
+  absl::StatusOr<MeasuredBound> bound = MeasureBound(*input, *model, /*timesteps_per_image=*/0,
+                                                     ByteDecoder::kGaussian, "lossy.state");
   if (!bound.ok()) return bound.status();
 
   const std::vector<RatePoint> points = RateDistortion(bound->sums);

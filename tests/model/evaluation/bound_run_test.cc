@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/diffusion/level_decoder.h"
 #include "model/evaluation/bound_report.h"
 #include "tests/model/checkpoint/scratch_directory.h"
 #include "tests/testing/gaussian_denoiser.h"
@@ -138,6 +139,20 @@ TEST_F(BoundRunTest, AllTermsOfGaussianDataAddUpToItsEntropyAndAKnownGap) {
   const double gap = (1 - std::numbers::ln2) / 2 * std::numbers::log2e;
   EXPECT_NEAR(summary.total.mean, entropy + gap, 0.08);
   EXPECT_LT(summary.total.standard_error, 0.03);
+}
+
+TEST_F(BoundRunTest, LevelsAreDecodedByTheFirstNoiseLevelAlone) {
+  Use(/*images=*/20, /*timesteps=*/100);
+  BoundRunOptions options = Options("levels", 6);
+  options.decoder = ByteDecoder::kLevels;
+  const BoundSums levels = Run(options), gaussian = Run(Options("gaussian", 6));
+  const double alpha_bar = denoiser_->bound().alpha_bar(0);
+  const LevelDecoderNats nats = DecodeLevels(std::log((1 - alpha_bar) / alpha_bar));
+  for (size_t image = 0; image < levels.images.size(); ++image) {
+    // Far from black and white all bytes cost the same.
+    EXPECT_NEAR(levels.images[image].decoder, nats.value[128] * std::numbers::log2e, 1e-3);
+    EXPECT_EQ(levels.images[image].middle, gaussian.images[image].middle);
+  }
 }
 
 TEST_F(BoundRunTest, FewTimestepsEstimateWhatAllOfThemGive) {

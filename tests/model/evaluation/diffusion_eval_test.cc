@@ -120,6 +120,7 @@ TEST_F(DiffusionEvalTest, FlagsThatCannotWorkAreNamed) {
         {"bpd", "more", "unexpected \"more\""},
         {"bpd", "--checkpoint=", "--checkpoint is required"},
         {"bpd", "--out=", "--out is required"},
+        {"bpd", "--decoder=huffman", "--decoder is \"huffman\""},
         {"bpd", "--split=valid", "--split is \"valid\""},
         {"bpd", "--images=-2", "--images is -2"},
         {"bpd", "--timesteps=-1", "--timesteps is -1"},

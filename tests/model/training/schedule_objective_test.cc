@@ -184,6 +184,46 @@ TEST(ScheduleObjectiveTest, EndPointsAndInnerPartEndAtTheOptimum) {
             0.1 * bound.Terms(start).var().item<double>());
 }
 
+// The inner parameters' gradient is that of the mean of the terms' squares, the end points' that of
+// the mean: against difference quotients of the losses.
+TEST(ScheduleObjectiveTest, EachPartOfTheScheduleHasItsOwnGradient) {
+  DeviceBatch batch = Bytes();
+  const torch::Tensor rows = batch.timesteps.gt(0).nonzero().squeeze(1);
+  for (torch::Tensor* part : {&batch.x0, &batch.eps, &batch.timesteps, &batch.labels}) {
+    *part = part->index_select(0, rows);
+  }
+  const auto objective = Make(Config());
+  const NetworkFunction network = [](const torch::Tensor& x, const torch::Tensor&,
+                                     const torch::Tensor&) { return 0.6 * x; };
+  const NetworkFunction oracle = [&](const torch::Tensor&, const torch::Tensor&,
+                                     const torch::Tensor&) { return batch.eps; };
+  const auto losses = [&] { return objective->LossPerImage(network, batch); };
+  const auto mean = [&] { return losses().mean().item<double>(); };
+  const auto mean_square = [&] {  // Of the terms, which the oracle's loss does not have.
+    const torch::Tensor terms = losses() - objective->LossPerImage(oracle, batch);
+    return terms.square().mean().item<double>() / std::numbers::log2e;
+  };
+  losses().mean().backward();
+  const auto parameters = objective->module()->named_parameters();
+  torch::NoGradGuard no_grad;
+  for (const std::string name : {"moved", "stretched", "w3", "b2"}) {
+    const bool is_end = parameters[name].numel() == 1;
+    // A part of the inner ones: all of them together change next to nothing.
+    const torch::Tensor part = parameters[name].narrow(0, 0, is_end ? 1 : 300);
+    const double gradient = parameters[name].grad().narrow(0, 0, part.numel()).sum().item<double>();
+    constexpr double kStep = 0.01;
+    const auto shifted = [&](double by) {
+      part.add_(by);
+      const double value = is_end ? mean() : mean_square();
+      part.sub_(by);
+      return value;
+    };
+    const double quotient = (shifted(kStep) - shifted(-kStep)) / (2 * kStep);
+    EXPECT_NEAR(gradient, quotient, 0.01 * std::abs(quotient)) << name;
+    EXPECT_GT(std::abs(quotient), 1e-3) << name;
+  }
+}
+
 TEST(ScheduleObjectiveTest, WhatItDoesNotGoWithIsNamed) {
   ObjectiveOptions options;
   options.learn_schedule = true;
