@@ -133,7 +133,7 @@ TEST_F(DiffusionEvalTest, FlagsThatCannotWorkAreNamed) {
         {"lossy", "--strips=0", "--strips is 0"},
         {"statistics", "--features_pixels=float --features=x", "--features_pixels: "},
         {"statistics", "--features=CMakeLists.txt", "LibTorch cannot read it"},
-        {"statistics", "--samples=0", "--samples is 0"},
+        {"statistics", "--samples=0", "samples is 0"},
         {"statistics", "--neighbours=80 --samples_from=" + images, "--neighbours: "},
         {"samples", "", "no classes to judge by"}}) {
     std::vector<std::string> words = Command(wrong.command, "out");
