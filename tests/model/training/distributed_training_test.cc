@@ -167,6 +167,30 @@ TEST_F(DistributedTrainingTest, TwoProcessesWithHalfBatchesGiveOneProcessesWeigh
   }
 }
 
+TEST_F(DistributedTrainingTest, WhatAnObjectiveLearnsBesidesIsShared) {
+  ObjectiveOptions schedule, importance;
+  schedule.weight.name = "vdm";
+  schedule.learn_schedule = true;
+  importance.weight.name = "bound";
+  importance.timestep_sampling = "importance";
+  for (const auto& [name, objective] :
+       {std::pair<std::string, ObjectiveOptions>{"schedule", schedule},
+        {"importance", importance}}) {
+    Job one, two;
+    one.options = Options(name + "-one");
+    two.options = Options(name + "-two");
+    for (Job* job : {&one, &two}) {
+      job->options.objective = objective;
+      job->options.model.scheduler.num_train_timesteps = 3;  // Histories are full in a few steps.
+    }
+    ASSERT_EQ(Run(one, 1), std::vector<int>{0});
+    ASSERT_EQ(Run(two, 2), kBothDone);
+    for (const char* moment : {"first_moment", "second_moment"}) {
+      ExpectSameTraining(Parameters(one.options, moment), Parameters(two.options, moment), 1e-4);
+    }
+  }
+}
+
 TEST_F(DistributedTrainingTest, OnlyRankZeroWritesAndIsHeardOf) {
   Job job;
   job.options = Options("run");
