@@ -16,6 +16,16 @@ if(DIFFUSIOND_WITH_TORCH)
   set(diffusiond_saved_cxx_flags "${CMAKE_CXX_FLAGS}")
   find_package(Torch 1.13 REQUIRED)
   set(CMAKE_CXX_FLAGS "${diffusiond_saved_cxx_flags}")
+  # For Winograd convolutions: the oneDNN 2.x that Debian's LibTorch runs on. LibTorch 2.x brings its
+  # own, beside which another will not do, and 3.x has none; there convolutions are LibTorch's.
+  if(Torch_VERSION VERSION_LESS 2)
+    find_library(DIFFUSIOND_ONEDNN_LIBRARY dnnl)
+    find_path(DIFFUSIOND_ONEDNN_INCLUDE dnnl.hpp)
+    if(NOT DIFFUSIOND_ONEDNN_LIBRARY OR NOT DIFFUSIOND_ONEDNN_INCLUDE)
+      message(STATUS "without oneDNN's headers (libdnnl-dev): no Winograd convolutions")
+      set(DIFFUSIOND_ONEDNN_LIBRARY "")
+    endif()
+  endif()
 endif()
 
 if(DIFFUSIOND_BUILD_SERVER)

@@ -1,5 +1,7 @@
 #include "model/unet/layers.h"
 
+#include "model/unet/winograd.h"
+
 namespace diffusiond {
 
 torch::Tensor Silu(const torch::Tensor& x) {
@@ -30,6 +32,9 @@ ConvLayer::ConvLayer(int64_t in, int64_t out, int64_t kernel, int64_t stride, in
       padding_(padding) {}
 
 torch::Tensor ConvLayer::Forward(const torch::Tensor& x) const {
+  if (stride_ == 1 && padding_ == 1 && SuitsWinograd(x, weight)) {
+    return WinogradConvolution(x, weight, bias);
+  }
   return torch::conv2d(x, weight, bias, stride_, padding_);
 }
 

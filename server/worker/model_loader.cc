@@ -13,6 +13,7 @@
 #include "model/unet/unet_checkpoint.h"
 #include "model/unet/unet_classifier.h"
 #include "model/unet/unet_denoiser.h"
+#include "model/unet/winograd.h"
 #include "server/worker/plan_step_executor.h"
 
 namespace diffusiond {
@@ -20,6 +21,7 @@ namespace {
 
 std::string CpuKind() {
 #if defined(__x86_64__)
+  if (HasWinograd()) return "cpu (avx512, winograd)";
   if (__builtin_cpu_supports("avx512f")) return "cpu (avx512)";
   if (__builtin_cpu_supports("avx2")) return "cpu (avx2)";
 #endif
