@@ -76,6 +76,11 @@ absl::StatusOr<ReportPicture> NearestPairs(const CheckpointConfig& config,
   return ReportPicture{.caption = caption, .png = *std::move(png)};
 }
 
+// A learned schedule is trained by the second, and looks poor by a Gaussian of fixed variance.
+ByteDecoder DecoderOf(const CheckpointConfig& config) {
+  return config.scheduler.trained_betas.empty() ? ByteDecoder::kGaussian : ByteDecoder::kLevels;
+}
+
 absl::StatusOr<BoundSums> Bound(const MeasureTrainingOptions& options,
                                 const CheckpointConfig& config, const ModelSchedule& schedule,
                                 const ImageDataset& data, PlanRunner* runner) {
@@ -93,6 +98,7 @@ absl::StatusOr<BoundSums> Bound(const MeasureTrainingOptions& options,
     fs::remove(state, ignored);
   };
   return RunBound({.timesteps_per_image = kTimestepsPerImage,
+                   .decoder = DecoderOf(config),
                    .seed = options.seed,
                    .state = state,
                    .fingerprint = ""},
@@ -159,7 +165,8 @@ absl::StatusOr<TrainingReport> MeasureTraining(const MeasureTrainingOptions& opt
   if (bound.ok()) {
     report.bound = *std::move(bound);
     report.bound_label =
-        absl::StrCat("Held-out images, each at t = 0 and ", kTimestepsPerImage, " other timesteps");
+        absl::StrCat("Held-out images, each at t = 0 and ", kTimestepsPerImage, " other timesteps",
+                     DecoderOf(config) == ByteDecoder::kLevels ? "; L_0 by x_1 alone" : "");
   } else {
     report.notes.push_back(absl::StrCat("bits/dim not measured: ", bound.status().message()));
   }
