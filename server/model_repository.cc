@@ -27,6 +27,11 @@ bool AwaitsItsFirstVersion(const fs::path& directory) {
 }
 
 absl::StatusOr<ModelDirectory> ReadModelDirectory(std::string name, const fs::path& path) {
+  if (!IsModelName(name)) {
+    return absl::InvalidArgumentError(absl::StrCat("model directory ", path.string(),
+                                                   ": a model's name is 1 .. ", kMaxModelNameLength,
+                                                   " letters, digits, '.', '_' or '-'"));
+  }
   ModelDirectory model;
   model.name = std::move(name);
   model.path = path;
@@ -62,7 +67,8 @@ fs::path ModelDirectory::VersionPath(int version) const {
   return version == 0 ? path : path / absl::StrCat(version);
 }
 
-absl::StatusOr<std::vector<ModelDirectory>> ListModelRepository(const fs::path& repository) {
+absl::StatusOr<std::vector<ModelDirectory>> ListModelRepository(const fs::path& repository,
+                                                                std::vector<absl::Status>* faults) {
   std::error_code error;
   fs::directory_iterator entries(repository, error);
   if (error) {
@@ -80,15 +86,15 @@ absl::StatusOr<std::vector<ModelDirectory>> ListModelRepository(const fs::path& 
     // Hidden ones are half-written checkpoints, or what Kubernetes keeps behind its volumes.
     std::error_code type_error;
     if (name[0] == '.' || !entries->is_directory(type_error)) continue;
-    if (!IsModelName(name)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("model directory ", entries->path().string(), ": a model's name is 1 .. ",
-                       kMaxModelNameLength, " letters, digits, '.', '_' or '-'"));
-    }
-    if (AwaitsItsFirstVersion(entries->path())) continue;
+    if (IsModelName(name) && AwaitsItsFirstVersion(entries->path())) continue;
     absl::StatusOr<ModelDirectory> model = ReadModelDirectory(name, entries->path());
-    if (!model.ok()) return model.status();
-    models.push_back(*std::move(model));
+    if (model.ok()) {
+      models.push_back(*std::move(model));
+    } else if (faults != nullptr) {
+      faults->push_back(model.status());
+    } else {
+      return model.status();
+    }
   }
   if (models.empty()) {
     return absl::NotFoundError(absl::StrCat("model repository ", repository.string(),

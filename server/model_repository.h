@@ -31,9 +31,10 @@ inline constexpr int kMaxModels = 256;
 // The models in `repository`, by name. Plain files and names that begin with a dot are passed over,
 // and so are directories that only wait for their first version.
 // NOT_FOUND: no such directory, or no model in it. INVALID_ARGUMENT: the repository is a checkpoint
-// itself, or holds more than kMaxModels; a directory's name is no model's (IsModelName).
+// itself, or holds more than kMaxModels; a directory's name is no model's (IsModelName). With
+// `faults`, what is wrong with one directory goes there, and the others are listed.
 absl::StatusOr<std::vector<ModelDirectory>> ListModelRepository(
-    const std::filesystem::path& repository);
+    const std::filesystem::path& repository, std::vector<absl::Status>* faults = nullptr);
 
 // Changes whenever a file of the checkpoint, or its version.json, is written, replaced, added or
 // removed: their sizes, times and inodes. Cheap; reads no file.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "model/checkpoint/model_versions.h"
@@ -63,17 +64,20 @@ void VersionManager::Run() {
 
 void VersionManager::PollOnThread() {
   waiting_for_room_ = false;
+  // A directory that is no model's must not keep the others from their versions.
+  std::vector<absl::Status> faults;
   const absl::StatusOr<std::vector<ModelDirectory>> directories =
-      ListModelRepository(options_.repository);
-  if (!directories.ok()) {
-    const std::string notice(directories.status().message());
-    if (notice != repository_notice_) {
-      options_.log_line(absl::StrCat("repository error=\"", notice, "\"; serving on"));
-    }
-    repository_notice_ = notice;
-    return;
+      ListModelRepository(options_.repository, &faults);
+  if (!directories.ok()) faults.push_back(directories.status());
+  const std::string notice =
+      absl::StrJoin(faults, "; ", [](std::string* text, const absl::Status& fault) {
+        absl::StrAppend(text, std::string(fault.message()));
+      });
+  if (!notice.empty() && notice != repository_notice_) {
+    options_.log_line(absl::StrCat("repository error=\"", notice, "\"; serving on"));
   }
-  repository_notice_.clear();
+  repository_notice_ = notice;
+  if (!directories.ok()) return;
   std::vector<std::string> gone;
   {
     absl::MutexLock lock(&mu_);
@@ -110,8 +114,9 @@ void VersionManager::Poll() {
 }
 
 absl::StatusOr<ModelDirectory> VersionManager::FindDirectory(const std::string& name) const {
+  std::vector<absl::Status> faults;  // Of other models.
   absl::StatusOr<std::vector<ModelDirectory>> directories =
-      ListModelRepository(options_.repository);
+      ListModelRepository(options_.repository, &faults);
   if (!directories.ok()) return directories.status();
   for (ModelDirectory& directory : *directories) {
     if (directory.name == name) return std::move(directory);
@@ -218,8 +223,9 @@ absl::Status VersionManager::RollBackOnThread(const ModelDirectory& directory, i
 
 absl::StatusOr<std::vector<ModelVersionsInfo>> VersionManager::ListModelVersions(
     const std::string& name) {
+  std::vector<absl::Status> faults;  // The poll tells of them.
   const absl::StatusOr<std::vector<ModelDirectory>> directories =
-      ListModelRepository(options_.repository);
+      ListModelRepository(options_.repository, &faults);
   if (!directories.ok()) return directories.status();
   std::vector<ModelVersionsInfo> models;
   for (const ModelDirectory& directory : *directories) {

@@ -74,6 +74,7 @@ void PrintDetails(const v1::Model& model, CommandContext& context) {
   row("limits", absl::StrCat("count 1 .. ", model.limits().max_count(), ", steps 1 .. ",
                              model.limits().max_steps(), ", guidance 0 .. ",
                              model.limits().max_guidance_scale()));
+  if (model.version() > 0) row("version", absl::StrCat(model.version()));
   row("digest", model.digest());
   row("runs on", absl::StrCat(model.numerics().device_kind(), ", LibTorch ",
                               model.numerics().libtorch_version(), ", micro-batch ",

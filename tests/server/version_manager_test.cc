@@ -243,6 +243,12 @@ TEST_F(VersionManagerTest, NewModelsAreTakenAndThoseThatAreGoneServeOn) {
   for (int i = 0; i < 2; ++i) stage_.manager().Poll();
   EXPECT_EQ(stage_.serving(), 1);
   EXPECT_EQ(stage_.Logged("model=mine is gone from the repository"), 1);
+  // What is no model's name keeps nobody from a new version.
+  fs::create_directories(stage_.repository() / "two words/unet");
+  stage_.Publish("other");
+  for (int i = 0; i < 2; ++i) stage_.manager().Poll();
+  EXPECT_EQ(stage_.Logged("two words: a model's name is"), 1);
+  EXPECT_EQ((*stage_.catalog().Find("other"))->version, 2);
   fs::remove_all(stage_.repository());
   for (int i = 0; i < 2; ++i) stage_.manager().Poll();
   EXPECT_EQ(stage_.Logged("cannot be listed"), 1);
