@@ -82,6 +82,8 @@ Trainer::Trainer(TrainerOptions options, TrainerParts parts, ModelSchedule sched
       trained_(TrainedModule(network_, *objective_)),
       save_schedule_(options_.save_every, options_.save_interval),
       meter_(options_.steps, options_.batch_size, schedule_.num_train_timesteps) {
+  network_->SetRecompute(options_.checkpoint_activations);
+  network_->SetBf16(options_.bf16);
   ema_->eval();
   state_.parameters = FlattenParameters(trained_.get());
   state_.ema = FlattenParameters(TrainedModule(ema_, *ema_objective_).get());

@@ -36,7 +36,13 @@ ABSL_FLAG(double, dropout, 0, "dropout inside residual blocks, 0 .. 1");
 ABSL_FLAG(int64_t, steps, 10000, "optimiser steps");
 ABSL_FLAG(int64_t, batch_size, 64, "images a step, of all processes together");
 ABSL_FLAG(int64_t, accumulate, 1,
-          "pieces in which a process computes its share of a batch, to save memory; same result");
+          "pieces in which a process computes its share of a batch, to save memory; same result "
+          "within rounding");
+ABSL_FLAG(bool, checkpoint_activations, false,
+          "compute activations inside blocks again in backward: same result within rounding, less "
+          "memory, more time");
+ABSL_FLAG(bool, bf16, false,
+          "products and convolutions in bfloat16, weights in float32; for GPUs, slow on most CPUs");
 ABSL_FLAG(uint64_t, seed, 0, "of initial weights, data order, noise and timesteps");
 ABSL_FLAG(double, learning_rate, 2e-4, "AdamW's");
 ABSL_FLAG(int64_t, warmup_steps, 500, "steps over which the learning rate rises from 0");
@@ -139,6 +145,8 @@ absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data)
   options.steps = absl::GetFlag(FLAGS_steps);
   options.batch_size = absl::GetFlag(FLAGS_batch_size);
   options.accumulate = absl::GetFlag(FLAGS_accumulate);
+  options.checkpoint_activations = absl::GetFlag(FLAGS_checkpoint_activations);
+  options.bf16 = absl::GetFlag(FLAGS_bf16);
   options.seed = absl::GetFlag(FLAGS_seed);
   options.learning_rate = absl::GetFlag(FLAGS_learning_rate);
   options.warmup_steps = absl::GetFlag(FLAGS_warmup_steps);

@@ -58,7 +58,7 @@ absl::StatusOr<std::string> RunFingerprint(const TrainerOptions& options,
       " seed ", options.seed, " lr ", options.learning_rate, " warmup ", options.warmup_steps,
       " cosine ", options.cosine_decay, " decay ", options.weight_decay, " clip ",
       options.clip_grad_norm, " ema ", options.ema_decay, " dropout ", options.label_dropout,
-      " flip ", options.flip, Describe(options.objective),
+      " flip ", options.flip, options.bf16 ? " bf16" : "", Describe(options.objective),
       options.base != nullptr ? absl::StrCat(" classifier of ", options.base->digest()) : "");
   return Sha256Hex(text);
 }

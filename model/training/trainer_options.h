@@ -29,6 +29,8 @@ struct TrainerOptions {
   int64_t steps = 10000;    // In all, counting those of a resumed run. At least 1.
   int64_t batch_size = 64;  // Of the optimiser: divided among processes, and by `accumulate`.
   int64_t accumulate = 1;   // Pieces that a process's share of a batch is computed in.
+  bool checkpoint_activations = false;  // UNet::SetRecompute.
+  bool bf16 = false;                    // UNet::SetBf16.
   uint64_t seed = 0;
   double learning_rate = 2e-4;
   int64_t warmup_steps = 500;  // The rate rises linearly from 0 over these.

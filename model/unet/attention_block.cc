@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "model/unet/recompute.h"
+
 namespace diffusiond {
 
 AttentionBlock::AttentionBlock(const Options& options, const torch::TensorOptions& tensor_options)
@@ -22,6 +24,12 @@ AttentionBlock::AttentionBlock(const Options& options, const torch::TensorOption
 }
 
 torch::Tensor AttentionBlock::Forward(const torch::Tensor& x) const {
+  if (!recompute_) return Compute(x);
+  return Recomputed([this](const torch::Tensor& a, const torch::Tensor&) { return Compute(a); }, x,
+                    {});
+}
+
+torch::Tensor AttentionBlock::Compute(const torch::Tensor& x) const {
   const int64_t batch = x.size(0), channels = x.size(1), pixels = x.size(2) * x.size(3);
   const int64_t head_dim = channels / options_.heads;
   const torch::Tensor normed = group_norm_ == nullptr ? x : group_norm_->Forward(x);

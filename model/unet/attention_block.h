@@ -29,8 +29,14 @@ class AttentionBlock : public torch::nn::Module {
   // Sets to_out to zero: the block starts as the identity.
   void ZeroLastLayer();
 
+  // As ResnetBlock's.
+  void SetRecompute(bool recompute) { recompute_ = recompute; }
+
  private:
+  torch::Tensor Compute(const torch::Tensor& x) const;
+
   Options options_;
+  bool recompute_ = false;
   std::shared_ptr<GroupNormLayer> group_norm_;
   std::shared_ptr<LinearLayer> to_q_, to_k_, to_v_, to_out_;
 };

@@ -1,5 +1,6 @@
 #include "model/unet/layers.h"
 
+#include "model/unet/autocast.h"
 #include "model/unet/winograd.h"
 
 namespace diffusiond {
@@ -32,7 +33,8 @@ ConvLayer::ConvLayer(int64_t in, int64_t out, int64_t kernel, int64_t stride, in
       padding_(padding) {}
 
 torch::Tensor ConvLayer::Forward(const torch::Tensor& x) const {
-  if (stride_ == 1 && padding_ == 1 && SuitsWinograd(x, weight)) {
+  if (stride_ == 1 && padding_ == 1 && !AutocastGuard::Enabled(x.device().type()) &&
+      SuitsWinograd(x, weight)) {
     return WinogradConvolution(x, weight, bias);
   }
   return torch::conv2d(x, weight, bias, stride_, padding_);
@@ -46,7 +48,8 @@ GroupNormLayer::GroupNormLayer(int64_t groups, int64_t channels, double eps,
       eps_(eps) {}
 
 torch::Tensor GroupNormLayer::Forward(const torch::Tensor& x) const {
-  return torch::group_norm(x, groups_, weight, bias, eps_);
+  // Under autocast x may be bfloat16, and its statistics must not be.
+  return torch::group_norm(x.to(weight.scalar_type()), groups_, weight, bias, eps_);
 }
 
 EmbeddingLayer::EmbeddingLayer(int64_t count, int64_t dim, const torch::TensorOptions& options)

@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "model/unet/recompute.h"
+
 namespace diffusiond {
 namespace {
 
@@ -41,6 +43,13 @@ ResnetBlock::ResnetBlock(const Options& options, const torch::TensorOptions& ten
 }
 
 torch::Tensor ResnetBlock::Forward(const torch::Tensor& x, const torch::Tensor& embedding) const {
+  if (!recompute_) return Compute(x, embedding);
+  return Recomputed(
+      [this](const torch::Tensor& a, const torch::Tensor& b) { return Compute(a, b); }, x,
+      embedding);
+}
+
+torch::Tensor ResnetBlock::Compute(const torch::Tensor& x, const torch::Tensor& embedding) const {
   torch::Tensor h = Resampled(Silu(norm1_->Forward(x)), options_.resample);
   h = conv1_->Forward(h);
   const torch::Tensor projected =

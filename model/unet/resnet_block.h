@@ -37,8 +37,14 @@ class ResnetBlock : public torch::nn::Module {
   // Sets conv2 to zero: the block starts as its shortcut.
   void ZeroLastLayer();
 
+  // Whether Forward keeps what it computes inside for backward, or computes it again there.
+  void SetRecompute(bool recompute) { recompute_ = recompute; }
+
  private:
+  torch::Tensor Compute(const torch::Tensor& x, const torch::Tensor& embedding) const;
+
   Options options_;
+  bool recompute_ = false;
   std::shared_ptr<GroupNormLayer> norm1_, norm2_;
   std::shared_ptr<ConvLayer> conv1_, conv2_, conv_shortcut_;
   std::shared_ptr<LinearLayer> time_emb_proj_;

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "model/unet/autocast.h"
+
 namespace diffusiond {
 namespace {
 
@@ -110,6 +112,20 @@ UNet::UNet(const UNetConfig& config, const torch::TensorOptions& options) : conf
 }
 
 torch::Tensor UNet::Forward(const torch::Tensor& x, const torch::Tensor& timesteps,
+                            const torch::Tensor& class_labels) const {
+  if (!bf16_) return Compute(x, timesteps, class_labels);
+  AutocastGuard autocast(x.device().type(), true);
+  return Compute(x, timesteps, class_labels).to(x.scalar_type());
+}
+
+void UNet::SetRecompute(bool recompute) {
+  for (const auto& module : modules(/*include_self=*/false)) {
+    if (auto* resnet = module->as<ResnetBlock>()) resnet->SetRecompute(recompute);
+    if (auto* attention = module->as<AttentionBlock>()) attention->SetRecompute(recompute);
+  }
+}
+
+torch::Tensor UNet::Compute(const torch::Tensor& x, const torch::Tensor& timesteps,
                             const torch::Tensor& class_labels) const {
   torch::Tensor embedding =
       time_embedding_->Forward(SinusoidalEmbedding(timesteps, config_.block_out_channels[0],

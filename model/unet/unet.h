@@ -33,10 +33,20 @@ class UNet : public torch::nn::Module {
   // residual branch, and conv_out, zero (as the DDPM authors' code does). Depends on `seed` alone.
   void ResetParameters(uint64_t seed);
 
+  // For training. Activations inside blocks are computed again in backward instead of kept: the
+  // same gradients within rounding, less memory, about a third more time.
+  void SetRecompute(bool recompute);
+  // Products and convolutions in bfloat16; parameters, gradients and the result stay float32.
+  void SetBf16(bool bf16) { bf16_ = bf16; }
+
   const UNetConfig& config() const { return config_; }
 
  private:
+  torch::Tensor Compute(const torch::Tensor& x, const torch::Tensor& timesteps,
+                        const torch::Tensor& class_labels) const;
+
   UNetConfig config_;
+  bool bf16_ = false;
   std::shared_ptr<ConvLayer> conv_in_, conv_out_;
   std::shared_ptr<TimeEmbedding> time_embedding_;
   std::shared_ptr<EmbeddingLayer> class_embedding_;
