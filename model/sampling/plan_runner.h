@@ -33,8 +33,8 @@ struct PlanTask {
   std::span<const float> before;
   bool keep_g = false;
   // Out.
-  std::vector<float> after;  // The registers as this row leaves them. No part of `before`.
-  std::vector<float> clean;  // D of this row.
+  std::vector<float> after;   // The registers as this row leaves them. No part of `before`.
+  std::vector<float> clean;   // D of this row.
   std::vector<float> g = {};  // With keep_g, G (sampling_plan.h); empty if the network gives none.
   absl::Status status;  // INTERNAL: F was not finite, G no variance; `after` is not to be used.
 };

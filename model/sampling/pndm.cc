@@ -9,8 +9,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "model/sampling/network_row.h"
 #include "model/diffusion/parameterization.h"
+#include "model/sampling/network_row.h"
 #include "model/sampling/plan_columns.h"
 #include "model/sampling/sampler.h"
 #include "model/sampling/timesteps.h"

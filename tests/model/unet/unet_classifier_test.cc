@@ -96,7 +96,8 @@ TEST(UNetClassifierTest, ProbabilitiesOfAllClassesAddUpToOne) {
   const auto network = RandomNetwork();
   const Row row = MakeRow(3, network->config());
   const torch::Tensor x = torch::tensor(row.x).view({1, 3, 16, 16});
-  const torch::Tensor p = ClassLogProbabilities(network->Forward(x, torch::tensor({row.timestep}))).exp();
+  const torch::Tensor p =
+      ClassLogProbabilities(network->Forward(x, torch::tensor({row.timestep}))).exp();
   ASSERT_EQ(p.sizes(), (std::vector<int64_t>{1, kClasses}));
   EXPECT_NEAR(p.sum().item<double>(), 1, 1e-5);
   EXPECT_GT(p.std().item<double>(), 1e-3) << "every class is alike";
