@@ -14,6 +14,7 @@
 ABSL_FLAG(std::string, data, "", "training images: idx, CIFAR-10 binary, or a folder of PNG/JPEG");
 ABSL_FLAG(std::string, labels_csv, "", "labels of a folder of images: columns file,label[,name]");
 ABSL_FLAG(std::vector<std::string>, class_names, {}, "names of the classes, in label order");
+ABSL_FLAG(bool, unconditional, false, "leave the data's labels out: a model without classes");
 ABSL_FLAG(int64_t, max_images, 0, "use at most this many images, evenly spread; 0: all");
 ABSL_FLAG(double, held_out, 0.05,
           "share of the images kept for measuring where the data has no test split, 0 .. 0.5");
@@ -80,6 +81,11 @@ std::string SamplerFromFlags(const SchedulerConfig& scheduler) {
   return scheduler.is_edm() ? "euler" : "ddim";
 }
 
+void ForgetLabels(ImageDataset* data) {
+  data->labels.clear();
+  data->class_names.clear();
+}
+
 }  // namespace
 
 absl::StatusOr<TrainingData> OpenDataFromFlags() {
@@ -100,8 +106,12 @@ absl::StatusOr<TrainingData> OpenDataFromFlags() {
   DatasetSpec test_spec = spec;
   test_spec.split = DatasetSplit::kTest;
   absl::StatusOr<ImageDataset> test = OpenDataset(test_spec);
+  if (!test.ok() && !absl::IsNotFound(test.status())) return test.status();
+  if (absl::GetFlag(FLAGS_unconditional)) {
+    ForgetLabels(&*train);
+    if (test.ok()) ForgetLabels(&*test);
+  }
   if (test.ok()) return TrainingData{*std::move(train), *std::move(test)};
-  if (!absl::IsNotFound(test.status())) return test.status();
   HeldOut parts = HoldOut(*train, static_cast<int64_t>(share * static_cast<double>(train->size())),
                           absl::GetFlag(FLAGS_seed));
   return TrainingData{std::move(parts.train), std::move(parts.held_out)};

@@ -254,6 +254,30 @@ TEST_F(DiffusionTrainTest, OptionsThatCannotWorkAreNamed) {
   }
 }
 
+TEST_F(DiffusionTrainTest, LeavesLabelsOutWhereItIsTold) {
+  ChildProcess plain(Command("plain", {"--unconditional", "--steps=2"}));
+  ASSERT_EQ(plain.Wait(), 0) << plain.output();
+  const auto checkpoint = Checkpoint::Open(directory_ / "plain" / "checkpoint");
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  EXPECT_FALSE(checkpoint->config().unet.num_class_embeds.has_value());
+  EXPECT_TRUE(checkpoint->config().class_names.empty());
+}
+
+// Every flag of a recipe is known and has a value that it takes: what is refused is the data.
+TEST_F(DiffusionTrainTest, RecipesAreAccepted) {
+  size_t recipes = 0;
+  for (const auto& entry : fs::directory_iterator("model/training/recipes")) {
+    ++recipes;
+    ChildProcess run({DIFFUSION_TRAIN_PATH, "--flagfile=" + entry.path().string(),
+                      "--data=" + (directory_ / "nowhere").string(),
+                      "--out=" + (directory_ / "recipe").string()});
+    EXPECT_NE(run.Wait(), 0);
+    EXPECT_NE(run.output().find("nowhere"), std::string::npos)
+        << entry.path() << ": " << run.output();
+  }
+  EXPECT_EQ(recipes, 5u);
+}
+
 TEST_F(DiffusionTrainTest, TrainsAClassifierForAFinishedModel) {
   ChildProcess model(Command("model"));
   ASSERT_EQ(model.Wait(), 0) << model.output();
