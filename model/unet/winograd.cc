@@ -196,14 +196,22 @@ class Convolutions {
   std::unique_ptr<Convolution> backward_data_, backward_weights_;
 };
 
-// This thread's. A network has a few dozen shapes.
-Convolutions& ConvolutionsOf(const Shape& shape) {
+// This thread's; null where oneDNN has none for the shape. A network has a few dozen shapes.
+Convolutions* ConvolutionsOf(const Shape& shape) {
   constexpr size_t kMaxShapes = 512;
-  static thread_local std::map<Shape, Convolutions> cache;
+  static thread_local std::map<Shape, std::unique_ptr<Convolutions>> cache;
   const auto found = cache.find(shape);
-  if (found != cache.end()) return found->second;
+  if (found != cache.end()) return found->second.get();
   if (cache.size() >= kMaxShapes) cache.clear();
-  return cache.emplace(shape, shape).first->second;
+  std::unique_ptr<Convolutions>& made = cache[shape];
+  try {
+    made = std::make_unique<Convolutions>(shape);
+    made->backward_data();
+    made->backward_weights();
+  } catch (const dnnl::error&) {
+    made = nullptr;
+  }
+  return made.get();
 }
 
 Shape ShapeOf(const torch::Tensor& x, const torch::Tensor& weight) {
@@ -220,7 +228,7 @@ torch::Tensor Forward(const torch::Tensor& x, const torch::Tensor& weight,
   const torch::Tensor in = x.contiguous(), kernel = weight.contiguous(), offset = bias.contiguous();
   torch::Tensor y = torch::empty({x.size(0), weight.size(0), x.size(2), x.size(3)}, x.options());
   ConvolutionsOf(ShapeOf(x, weight))
-      .forward()
+      ->forward()
       .Run(in.data_ptr<float>(), kernel.data_ptr<float>(), offset.data_ptr<float>(), weight.size(0),
            y.data_ptr<float>());
   return y;
@@ -239,7 +247,9 @@ class WinogradFunction : public torch::autograd::Function<WinogradFunction> {
     const torch::autograd::variable_list saved = context->get_saved_variables();
     const torch::Tensor x = saved[0].contiguous(), weight = saved[1].contiguous();
     const torch::Tensor gradient = gradients[0].contiguous();
-    Convolutions& convolutions = ConvolutionsOf(ShapeOf(x, weight));
+    Convolutions* const found = ConvolutionsOf(ShapeOf(x, weight));
+    TORCH_CHECK(found != nullptr, "no Winograd convolution backward where there was one forward");
+    Convolutions& convolutions = *found;
     torch::Tensor of_x, of_weight, of_bias;
     if (context->needs_input_grad(0)) {
       of_x = torch::empty_like(x);
@@ -272,6 +282,7 @@ bool HasWinograd() {
 
 torch::Tensor WinogradConvolution(const torch::Tensor& x, const torch::Tensor& weight,
                                   const torch::Tensor& bias) {
+  if (ConvolutionsOf(ShapeOf(x, weight)) == nullptr) return torch::conv2d(x, weight, bias, 1, 1);
   const bool wants_gradient = torch::GradMode::is_enabled() &&
                               (x.requires_grad() || weight.requires_grad() || bias.requires_grad());
   return wants_gradient ? WinogradFunction::apply(x, weight, bias) : Forward(x, weight, bias);

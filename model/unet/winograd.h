@@ -22,8 +22,8 @@ bool SuitsWinograd(const torch::Tensor& x, const torch::Tensor& weight);
 
 // conv2d with stride 1 and padding 1; differentiable once. x [B, in, H, W], weight [out, in, 3, 3],
 // bias [out] -> [B, out, H, W]. Up to about 1e-5 from a direct convolution where values are near 1.
-// SuitsWinograd must hold. Thread-safe; keeps buffers for each thread, which grow to the largest
-// call's.
+// SuitsWinograd must hold; a shape that oneDNN refuses all the same goes the direct way.
+// Thread-safe; keeps buffers for each thread, which grow to the largest call's.
 torch::Tensor WinogradConvolution(const torch::Tensor& x, const torch::Tensor& weight,
                                   const torch::Tensor& bias);
 
