@@ -78,7 +78,7 @@ TEST(Cancellation, OfAUnaryCallFreesItsRows) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED);
   server.executor().ReleaseAll();
   EXPECT_TRUE(server.engine().Drain(absl::InfiniteFuture()));
-  EXPECT_EQ(ledger->alive(), 0);
+  ledger->AwaitNoneAlive();
 }
 
 TEST(Deadline, EndsTheCallAndFreesItsRows) {
@@ -97,7 +97,7 @@ TEST(Deadline, EndsTheCallAndFreesItsRows) {
               AnyOf("Generate DEADLINE_EXCEEDED", "Generate CANCELLED"));
   server.executor().ReleaseAll();
   EXPECT_TRUE(server.engine().Drain(absl::InfiniteFuture()));
-  EXPECT_EQ(ledger->alive(), 0);
+  ledger->AwaitNoneAlive();
 }
 
 TEST(FullQueue, RefusesWithRetryInfoAndTakesRequestsAgainLater) {
@@ -194,7 +194,7 @@ TEST(SlowReader, ThatTakesNothingIsCutOffAndItsRowsAreFreed) {
   EXPECT_TRUE(server.server().Drain(absl::InfiniteFuture()));
   ASSERT_EQ(server.log().size(), 1u);
   EXPECT_THAT(server.log()[0], HasSubstr("took nothing for"));
-  EXPECT_EQ(ledger->alive(), 0);
+  ledger->AwaitNoneAlive();
 }
 
 TEST(FailingEncoder, EndsTheCallAndStopsItsGeneration) {
@@ -276,7 +276,7 @@ TEST(Crowd, OfClientsThatLeaveAtAnyMomentLeavesNothingBehind) {
   }
   for (std::thread& client : clients) client.join();
   EXPECT_TRUE(server.server().Drain(absl::InfiniteFuture()));
-  EXPECT_EQ(ledger->alive(), 0);
+  ledger->AwaitNoneAlive();
 }
 
 }  // namespace
