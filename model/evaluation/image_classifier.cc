@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "model/checkpoint/file_status.h"
 #include "model/checkpoint/safetensors.h"
+#include "model/checkpoint/sha256.h"
 #include "model/sampling/philox.h"
 #include "model/training/data/epoch_order.h"
 
@@ -16,6 +20,10 @@ namespace {
 constexpr int kMaxShift = 2;
 constexpr int64_t kClassifyBatch = 256;
 constexpr int64_t kFeatures = 128;
+constexpr char kOriginKey[] = "origin";
+constexpr char kShapeKey[] = "shape";  // "C H W classes", decimal.
+constexpr char kHeadWeight[] = "head.2.weight";
+constexpr int64_t kMaxSide = 4096, kMaxClasses = 100'000;
 
 // Training images as [N, C, H, W] float32 in [-1, 1].
 torch::Tensor Batch(const ImageDataset& data, const std::vector<int64_t>& indices) {
@@ -28,15 +36,21 @@ torch::Tensor Batch(const ImageDataset& data, const std::vector<int64_t>& indice
   return batch;
 }
 
-int64_t Halved(int64_t size) { return (size + 1) / 2; }
+int64_t Eighth(int64_t size) { return (size + 7) / 8; }
+
+// Of the linear layer, for images of `height` by `width`.
+int64_t HeadInputs(int64_t height, int64_t width) {
+  return kFeatures * Eighth(height) * Eighth(width);
+}
 
 }  // namespace
 
-ImageClassifier::ImageClassifier(int channels, int64_t height, int64_t width, int64_t classes) {
-  int64_t in = channels;
+ImageClassifier::ImageClassifier(const Shape& shape, std::string origin)
+    : shape_(shape), origin_(std::move(origin)) {
+  int64_t in = shape.channels;
   for (int64_t out : {int64_t{32}, int64_t{64}, kFeatures}) {
     convolutions_->push_back(torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, 3)
-                                                   .stride(in == channels ? 1 : 2)
+                                                   .stride(in == shape.channels ? 1 : 2)
                                                    .padding(1)
                                                    .bias(false)));
     convolutions_->push_back(torch::nn::BatchNorm2d(out));
@@ -44,10 +58,9 @@ ImageClassifier::ImageClassifier(int channels, int64_t height, int64_t width, in
     in = out;
   }
   convolutions_->push_back(torch::nn::MaxPool2d(torch::nn::MaxPool2dOptions(2).ceil_mode(true)));
-  const int64_t pixels_left = Halved(Halved(Halved(height))) * Halved(Halved(Halved(width)));
   head_->push_back(torch::nn::Flatten());
   head_->push_back(torch::nn::Dropout(0.4));
-  head_->push_back(torch::nn::Linear(in * pixels_left, classes));
+  head_->push_back(torch::nn::Linear(HeadInputs(shape.height, shape.width), shape.classes));
 }
 
 torch::Tensor ImageClassifier::Scores(const torch::Tensor& x) {
@@ -57,16 +70,22 @@ torch::Tensor ImageClassifier::Scores(const torch::Tensor& x) {
 std::unique_ptr<ImageClassifier> ImageClassifier::Train(const ImageDataset& data,
                                                         const ClassifierOptions& options) {
   torch::manual_seed(options.seed);
-  auto classifier = For(data);
+  std::unique_ptr<ImageClassifier> classifier(
+      new ImageClassifier({.channels = data.channels,
+                           .height = data.height,
+                           .width = data.width,
+                           .classes = static_cast<int64_t>(data.class_names.size())},
+                          absl::StrCat("classifier of ", data.digest, ", ", options.epochs,
+                                       " epochs of ", options.batch_size, ", learning rate ",
+                                       options.learning_rate, ", seed ", options.seed)));
   std::vector<torch::Tensor> parameters = classifier->convolutions_->parameters();
   for (const torch::Tensor& parameter : classifier->head_->parameters()) {
     parameters.push_back(parameter);
   }
-  classifier->convolutions_->train();
-  classifier->head_->train();
+  classifier->SetTraining(true);
   torch::optim::Adam optimizer(parameters, options.learning_rate);
   EpochOrder order(data.size(), options.seed);
-  const int64_t steps = options.epochs * data.size() / options.batch_size;
+  const int64_t steps = std::max<int64_t>(1, options.epochs * data.size() / options.batch_size);
   for (int64_t step = 0; step < steps; ++step) {
     std::vector<int64_t> indices, labels;
     for (int64_t i = 0; i < options.batch_size; ++i) {
@@ -88,14 +107,13 @@ std::unique_ptr<ImageClassifier> ImageClassifier::Train(const ImageDataset& data
     torch::cross_entropy_loss(classifier->Scores(x), torch::tensor(labels)).backward();
     optimizer.step();
   }
-  classifier->convolutions_->eval();
-  classifier->head_->eval();
+  classifier->SetTraining(false);
   return classifier;
 }
 
-std::unique_ptr<ImageClassifier> ImageClassifier::For(const ImageDataset& data) {
-  return std::unique_ptr<ImageClassifier>(new ImageClassifier(
-      data.channels, data.height, data.width, static_cast<int64_t>(data.class_names.size())));
+void ImageClassifier::SetTraining(bool training) {
+  convolutions_->train(training);
+  head_->train(training);
 }
 
 TensorMap ImageClassifier::Weights() const {
@@ -118,48 +136,71 @@ TensorMap ImageClassifier::Weights() const {
   return views;
 }
 
-absl::StatusOr<std::unique_ptr<ImageClassifier>> ImageClassifier::TrainOrLoad(
-    const ImageDataset& data, const ClassifierOptions& options, const std::filesystem::path& path) {
-  constexpr char kFingerprintKey[] = "fingerprint";
-  const std::string fingerprint = Identity(data, options);
+absl::Status ImageClassifier::Save(const std::filesystem::path& path) const {
+  std::map<std::string, std::string> metadata = PyTorchMetadata();
+  metadata[kOriginKey] = origin_;
+  metadata[kShapeKey] =
+      absl::StrCat(shape_.channels, " ", shape_.height, " ", shape_.width, " ", shape_.classes);
+  return WriteSafetensors(path, Weights(), metadata);
+}
+
+std::string ImageClassifier::identity() const {
+  Sha256 digest;
+  for (const auto& [name, view] : Weights()) digest.Update(view.data);
+  return absl::StrCat(origin_, ", weights ", digest.FinishHex());
+}
+
+absl::StatusOr<std::unique_ptr<ImageClassifier>> ImageClassifier::Load(
+    const std::filesystem::path& path) {
   absl::StatusOr<SafetensorsFile> file = SafetensorsFile::Open(path);
-  if (absl::IsNotFound(file.status())) {
-    auto classifier = Train(data, options);
-    absl::Status status =
-        WriteSafetensors(path, classifier->Weights(), {{kFingerprintKey, fingerprint}});
-    if (!status.ok()) return status;
-    return classifier;
-  }
   if (!file.ok()) return file.status();
-  auto classifier = For(data);
-  const auto found = file->metadata().find(kFingerprintKey);
+  const absl::Status refused =
+      InFile(path, absl::InvalidArgumentError(
+                       "it is no classifier, as diffusion-train --image_classifier writes them"));
+  const auto origin = file->metadata().find(kOriginKey);
+  const auto shape_text = file->metadata().find(kShapeKey);
+  if (origin == file->metadata().end() || shape_text == file->metadata().end()) return refused;
+  Shape shape;
+  const std::vector<std::string> words = absl::StrSplit(shape_text->second, ' ');
+  if (words.size() != 4 || !absl::SimpleAtoi(words[0], &shape.channels) ||
+      !absl::SimpleAtoi(words[1], &shape.height) || !absl::SimpleAtoi(words[2], &shape.width) ||
+      !absl::SimpleAtoi(words[3], &shape.classes) || (shape.channels != 1 && shape.channels != 3) ||
+      shape.height < 1 || shape.height > kMaxSide || shape.width < 1 || shape.width > kMaxSide ||
+      shape.classes < 1 || shape.classes > kMaxClasses) {
+    return refused;
+  }
+  // The largest tensor first: a wrong shape shall not cost memory.
+  const auto head = file->tensors().find(kHeadWeight);
+  if (head == file->tensors().end() ||
+      head->second.shape !=
+          std::vector<int64_t>{shape.classes, HeadInputs(shape.height, shape.width)}) {
+    return refused;
+  }
+  std::unique_ptr<ImageClassifier> classifier(new ImageClassifier(shape, origin->second));
   const TensorMap weights = classifier->Weights();
-  bool fits = found != file->metadata().end() && found->second == fingerprint &&
-              weights.size() == file->tensors().size();
+  if (weights.size() != file->tensors().size()) return refused;
   for (const auto& [name, view] : weights) {
     const auto stored = file->tensors().find(name);
-    fits = fits && stored != file->tensors().end() && stored->second.shape == view.shape &&
-           stored->second.dtype == view.dtype;
+    if (stored == file->tensors().end() || stored->second.shape != view.shape ||
+        stored->second.dtype != view.dtype) {
+      return refused;
+    }
     // The views are of this classifier's own tensors.
-    if (fits)
-      std::memcpy(const_cast<std::byte*>(view.data.data()), stored->second.data.data(),
-                  view.data.size());
+    std::memcpy(const_cast<std::byte*>(view.data.data()), stored->second.data.data(),
+                view.data.size());
   }
-  if (!fits) {
-    return InFile(path, absl::FailedPreconditionError("it is not this data's classifier"));
-  }
-  classifier->convolutions_->eval();
-  classifier->head_->eval();
+  classifier->SetTraining(false);
   return classifier;
 }
 
-std::string ImageClassifier::Identity(const ImageDataset& data, const ClassifierOptions& options) {
-  return absl::StrCat("classifier of ", data.digest, ", ", options.epochs, " epochs of ",
-                      options.batch_size, ", learning rate ", options.learning_rate, ", seed ",
-                      options.seed);
-}
-
-ImageFeatures ImageClassifier::Features(std::span<const Frame> images) {
+absl::StatusOr<ImageFeatures> ImageClassifier::Extract(std::span<const Frame> images) {
+  const Frame& first = images.front();
+  if (first.channels != shape_.channels || first.height != shape_.height ||
+      first.width != shape_.width) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the classifier is of images of ", shape_.channels, "x", shape_.height, "x", shape_.width,
+        "; these are ", first.channels, "x", first.height, "x", first.width));
+  }
   torch::NoGradGuard no_grad;
   ImageFeatures features;
   for (size_t begin = 0; begin < images.size(); begin += kClassifyBatch) {
@@ -169,10 +210,9 @@ ImageFeatures ImageClassifier::Features(std::span<const Frame> images) {
     for (const Frame& frame : part) {
       values.insert(values.end(), frame.values.begin(), frame.values.end());
     }
-    const Frame& first = part.front();
     const torch::Tensor x =
-        torch::from_blob(values.data(), {static_cast<int64_t>(part.size()), first.channels,
-                                         first.height, first.width})
+        torch::from_blob(values.data(), {static_cast<int64_t>(part.size()), shape_.channels,
+                                         shape_.height, shape_.width})
             .clamp(-1, 1);
     const torch::Tensor maps = convolutions_->forward(x);
     const torch::Tensor pooled = maps.mean({2, 3}).contiguous();
@@ -186,31 +226,6 @@ ImageFeatures ImageClassifier::Features(std::span<const Frame> images) {
                                scores.data_ptr<float>() + scores.numel());
   }
   return features;
-}
-
-std::vector<int64_t> ImageClassifier::Classify(const std::vector<Frame>& images) {
-  torch::NoGradGuard no_grad;
-  std::vector<int64_t> classes;
-  for (const Frame& image : images) {
-    const torch::Tensor x =
-        torch::tensor(image.values).view({1, image.channels, image.height, image.width});
-    classes.push_back(Scores(x.clamp(-1, 1)).argmax(1).item<int64_t>());
-  }
-  return classes;
-}
-
-double ImageClassifier::Accuracy(const ImageDataset& data) {
-  torch::NoGradGuard no_grad;
-  int64_t right = 0;
-  for (int64_t begin = 0; begin < data.size(); begin += kClassifyBatch) {
-    std::vector<int64_t> indices, labels;
-    for (int64_t i = begin; i < std::min(begin + kClassifyBatch, data.size()); ++i) {
-      indices.push_back(i);
-      labels.push_back(data.labels[static_cast<size_t>(i)]);
-    }
-    right += Scores(Batch(data, indices)).argmax(1).eq(torch::tensor(labels)).sum().item<int64_t>();
-  }
-  return static_cast<double>(right) / static_cast<double>(data.size());
 }
 
 }  // namespace diffusiond

@@ -1,4 +1,5 @@
-// A small classifier of the training data's classes: what the class of a drawn image is judged by.
+// A small classifier of the training data's classes: what drawn images are judged by where there is
+// no other network.
 #ifndef DIFFUSIOND_MODEL_EVALUATION_IMAGE_CLASSIFIER_H_
 #define DIFFUSIOND_MODEL_EVALUATION_IMAGE_CLASSIFIER_H_
 
@@ -26,42 +27,38 @@ struct ClassifierOptions {
   uint64_t seed = 0;
 };
 
-// Three strided 3x3 convolutions of 32, 64 and 128 channels, each with batch normalisation and
-// ReLU, then a linear layer over what is left. Single-threaded, but for what LibTorch does inside.
-class ImageClassifier {
+// Three 3x3 convolutions of 32, 64 and 128 channels, the later ones strided, each with batch
+// normalisation and ReLU, then a linear layer over what is left. Its 128 features are the last
+// convolution's channels after pooling, on average over pixels. Distances compare between models
+// judged by one such file, not with those that other networks give.
+class ImageClassifier : public FeatureNetwork {
  public:
   // Trains on `data`, which must be labelled, with cross entropy and Adam; images are shifted by up
   // to two pixels.
   static std::unique_ptr<ImageClassifier> Train(const ImageDataset& data,
                                                 const ClassifierOptions& options);
 
-  // The classifier kept at `path`, or if there is none, one trained and kept there.
-  // FAILED_PRECONDITION: what is there is another data's, or options'.
-  static absl::StatusOr<std::unique_ptr<ImageClassifier>> TrainOrLoad(
-      const ImageDataset& data, const ClassifierOptions& options,
-      const std::filesystem::path& path);
+  // NOT_FOUND: no such file. INVALID_ARGUMENT: it is no classifier that Save wrote.
+  static absl::StatusOr<std::unique_ptr<ImageClassifier>> Load(const std::filesystem::path& path);
+  // A safetensors file, whole or not at all.
+  absl::Status Save(const std::filesystem::path& path) const;
 
-  // What training depends on.
-  static std::string Identity(const ImageDataset& data, const ClassifierOptions& options);
-
-  // 128 features, the last convolution's channels after pooling, on average over pixels; and the
-  // logarithms of class probabilities.
-  ImageFeatures Features(std::span<const Frame> images);
-
-  // Most likely class of each image.
-  std::vector<int64_t> Classify(const std::vector<Frame>& images);
-
-  // Share of `data`'s images put into their own class.
-  double Accuracy(const ImageDataset& data);
+  // What it was trained on and how, and a digest of its weights.
+  std::string identity() const override;
+  absl::StatusOr<ImageFeatures> Extract(std::span<const Frame> images) override;
 
  private:
-  ImageClassifier(int channels, int64_t height, int64_t width, int64_t classes);
-  // Of `data`'s shape and classes, not trained.
-  static std::unique_ptr<ImageClassifier> For(const ImageDataset& data);
+  struct Shape {
+    int64_t channels, height, width, classes;
+  };
+  ImageClassifier(const Shape& shape, std::string origin);
 
   torch::Tensor Scores(const torch::Tensor& x);  // [N, C, H, W] -> logits [N, classes].
   TensorMap Weights() const;                     // Views.
+  void SetTraining(bool training);
 
+  const Shape shape_;
+  const std::string origin_;  // Of what data, trained how.
   torch::nn::Sequential convolutions_, head_;
 };
 

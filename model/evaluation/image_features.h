@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "model/imaging/image.h"
+#include "model/training/data/dataset.h"
 
 namespace diffusiond {
 
@@ -19,6 +20,9 @@ struct ImageFeatures {
   std::vector<float> values;      // [images, dimensions].
   std::vector<float> log_scores;  // [images, classes]: log p(class | image), up to a constant.
 };
+
+// The class of the greatest score of each image. The network must have classes.
+std::vector<int64_t> LikeliestClasses(const ImageFeatures& features);
 
 // Thread-compatible.
 class FeatureNetwork {
@@ -32,6 +36,10 @@ class FeatureNetwork {
   // does not take or give what it should.
   virtual absl::StatusOr<ImageFeatures> Extract(std::span<const Frame> images) = 0;
 };
+
+// Share of `data`'s images, which must have classes, that the network puts into their own.
+// INVALID_ARGUMENT if it has another number of classes.
+absl::StatusOr<double> AccuracyOf(FeatureNetwork* network, const ImageDataset& data);
 
 }  // namespace diffusiond
 

@@ -21,9 +21,11 @@
 #include "model/checkpoint/publish_version.h"
 #include "model/evaluation/measure_training.h"
 #include "model/evaluation/training_report.h"
+#include "model/training/data_flags.h"
 #include "model/training/metrics/training_metrics.h"
 #include "model/training/peak_memory.h"
 #include "model/training/tensorboard_log.h"
+#include "model/training/train_image_classifier.h"
 #include "model/training/trainer.h"
 #include "model/training/trainer_flags.h"
 #include "model/training/worker_environment.h"
@@ -31,6 +33,10 @@
 
 ABSL_FLAG(bool, resume, false,
           "go on from the newest whole state in --out; begins where there is none");
+ABSL_FLAG(bool, image_classifier, false,
+          "train no model but a small classifier of the images, for diffusion-eval to judge models "
+          "by, and write it to --out/classifier.safetensors; of the other flags, --seed, --threads "
+          "and those of the data count");
 ABSL_FLAG(std::string, publish_to, "",
           "servers' --model_repository that receives the finished model as its next version; it is "
           "made if it is not there; empty: none");
@@ -168,6 +174,11 @@ absl::Status Main(const std::string& command) {
   if (!publish.ok()) return publish.status();
   absl::StatusOr<TrainingData> data = OpenDataFromFlags();
   if (!data.ok()) return data.status();
+  if (absl::GetFlag(FLAGS_image_classifier)) {
+    if (const int threads = absl::GetFlag(FLAGS_threads); threads > 0) at::set_num_threads(threads);
+    return TrainImageClassifier(*data, {.seed = absl::GetFlag(FLAGS_seed)},
+                                absl::GetFlag(FLAGS_out));
+  }
   absl::StatusOr<TrainerOptions> options = TrainerOptionsFromFlags(data->train);
   if (!options.ok()) return options.status();
   const absl::StatusOr<WorkerEnvironment> environment = ReadWorkerEnvironment(std::getenv);
@@ -239,6 +250,7 @@ int main(int argc, char** argv) {
       "trains a diffusion model.\n"
       "  diffusion-train --data=images/ --out=runs/first\n"
       "  diffusion-train --data=images/ --out=runs/first --resume\n"
+      "  diffusion-train --data=images/ --out=runs/judge --image_classifier\n"
       "  torchrun --no_python --nproc_per_node=2 diffusion-train --data=images/ --out=runs/first "
       "--resume");
   const std::string command = absl::StrJoin(argv, argv + argc, " ");

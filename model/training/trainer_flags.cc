@@ -6,18 +6,9 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
-#include "model/training/data/hold_out.h"
-#include "model/training/data/open_dataset.h"
 #include "model/training/network_shape.h"
 #include "model/training/objective_flags.h"
 
-ABSL_FLAG(std::string, data, "", "training images: idx, CIFAR-10 binary, or a folder of PNG/JPEG");
-ABSL_FLAG(std::string, labels_csv, "", "labels of a folder of images: columns file,label[,name]");
-ABSL_FLAG(std::vector<std::string>, class_names, {}, "names of the classes, in label order");
-ABSL_FLAG(bool, unconditional, false, "leave the data's labels out: a model without classes");
-ABSL_FLAG(int64_t, max_images, 0, "use at most this many images, evenly spread; 0: all");
-ABSL_FLAG(double, held_out, 0.05,
-          "share of the images kept for measuring where the data has no test split, 0 .. 0.5");
 ABSL_FLAG(std::string, out, "", "directory that receives checkpoint/, state, log and samples");
 ABSL_FLAG(std::string, classifier_for, "",
           "checkpoint directory: train a noise-conditional classifier for classifier guidance of "
@@ -81,41 +72,7 @@ std::string SamplerFromFlags(const SchedulerConfig& scheduler) {
   return scheduler.is_edm() ? "euler" : "ddim";
 }
 
-void ForgetLabels(ImageDataset* data) {
-  data->labels.clear();
-  data->class_names.clear();
-}
-
 }  // namespace
-
-absl::StatusOr<TrainingData> OpenDataFromFlags() {
-  if (absl::GetFlag(FLAGS_data).empty()) return absl::InvalidArgumentError("--data is required");
-  const double share = absl::GetFlag(FLAGS_held_out);
-  if (!(share >= 0 && share <= 0.5)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--held_out is ", share, "; it must be 0 .. 0.5"));
-  }
-  DatasetSpec spec;
-  spec.path = absl::GetFlag(FLAGS_data);
-  if (!absl::GetFlag(FLAGS_labels_csv).empty()) spec.labels_csv = absl::GetFlag(FLAGS_labels_csv);
-  spec.class_names = absl::GetFlag(FLAGS_class_names);
-  spec.max_images = absl::GetFlag(FLAGS_max_images);
-  absl::StatusOr<ImageDataset> train = OpenDataset(spec);
-  if (!train.ok()) return train.status();
-
-  DatasetSpec test_spec = spec;
-  test_spec.split = DatasetSplit::kTest;
-  absl::StatusOr<ImageDataset> test = OpenDataset(test_spec);
-  if (!test.ok() && !absl::IsNotFound(test.status())) return test.status();
-  if (absl::GetFlag(FLAGS_unconditional)) {
-    ForgetLabels(&*train);
-    if (test.ok()) ForgetLabels(&*test);
-  }
-  if (test.ok()) return TrainingData{*std::move(train), *std::move(test)};
-  HeldOut parts = HoldOut(*train, static_cast<int64_t>(share * static_cast<double>(train->size())),
-                          absl::GetFlag(FLAGS_seed));
-  return TrainingData{std::move(parts.train), std::move(parts.held_out)};
-}
 
 absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data) {
   if (absl::GetFlag(FLAGS_out).empty()) return absl::InvalidArgumentError("--out is required");

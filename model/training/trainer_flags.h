@@ -1,4 +1,4 @@
-// diffusion-train's flags of the data, the network and the run.
+// diffusion-train's flags of the network and the run.
 #ifndef DIFFUSIOND_MODEL_TRAINING_TRAINER_FLAGS_H_
 #define DIFFUSIOND_MODEL_TRAINING_TRAINER_FLAGS_H_
 
@@ -13,13 +13,6 @@ ABSL_DECLARE_FLAG(std::string, out);
 ABSL_DECLARE_FLAG(uint64_t, seed);
 
 namespace diffusiond {
-
-struct TrainingData {
-  ImageDataset train;
-  ImageDataset held_out;  // The data's test split, or a share of the rest.
-};
-// INVALID_ARGUMENT names the flag.
-absl::StatusOr<TrainingData> OpenDataFromFlags();
 
 // Of a network for images like those of `data`. INVALID_ARGUMENT names the flag or field; what
 // Validate checks is not checked here.

@@ -8,9 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "model/checkpoint/durable_write.h"
 #include "model/imaging/png.h"
+#include "model/training/data_flags.h"
 
 ABSL_FLAG(std::string, checkpoint, "", "checkpoint directory");
-ABSL_FLAG(std::string, data, "", "images, as diffusion-train takes them");
 ABSL_FLAG(std::string, out, "", "directory that receives the results");
 ABSL_FLAG(std::string, split, "test", "images to measure on: test or train");
 ABSL_FLAG(int64_t, images, -1,
@@ -97,12 +97,7 @@ absl::StatusOr<int> MicroBatchFromFlags() {
 
 absl::StatusOr<ImageDataset> OpenSplit(const CheckpointConfig& config, DatasetSplit split,
                                        int64_t max_images) {
-  DatasetSpec spec;
-  spec.path = absl::GetFlag(FLAGS_data);
-  spec.split = split;
-  spec.class_names = config.class_names;
-  spec.max_images = max_images;
-  absl::StatusOr<ImageDataset> data = OpenDataset(spec);
+  absl::StatusOr<ImageDataset> data = OpenSplitFromFlags(split, config.class_names);
   if (!data.ok()) return data.status();
   const UNetConfig& unet = config.unet;
   if (data->channels != unet.in_channels || data->height != unet.sample_height ||
@@ -111,7 +106,8 @@ absl::StatusOr<ImageDataset> OpenSplit(const CheckpointConfig& config, DatasetSp
         "--data has images of ", data->channels, "x", data->height, "x", data->width,
         "; the model draws ", unet.in_channels, "x", unet.sample_height, "x", unet.sample_width));
   }
-  return data;
+  if (max_images <= 0 || max_images >= data->size()) return data;
+  return Select(*data, EvenlySpread(data->size(), max_images));
 }
 
 absl::StatusOr<EvaluationInput> OpenEvaluationInput(int64_t default_images) {

@@ -14,7 +14,6 @@
 #include "model/training/data/open_dataset.h"
 
 ABSL_DECLARE_FLAG(std::string, checkpoint);
-ABSL_DECLARE_FLAG(std::string, data);
 ABSL_DECLARE_FLAG(std::string, out);
 ABSL_DECLARE_FLAG(int, samples);
 ABSL_DECLARE_FLAG(uint64_t, seed);
@@ -27,7 +26,8 @@ absl::StatusOr<std::filesystem::path> RequireFlags();
 // Rows of one network call; at least 1.
 absl::StatusOr<int> MicroBatchFromFlags();
 
-// A split of --data with the checkpoint's class names; `max_images` as DatasetSpec's.
+// A split of --data, or what diffusion-train makes of it with the same flags, with the checkpoint's
+// class names; at most `max_images`, evenly spread, or with 0 all.
 // INVALID_ARGUMENT if the images are not of the network's shape.
 absl::StatusOr<ImageDataset> OpenSplit(const CheckpointConfig& config, DatasetSplit split,
                                        int64_t max_images);

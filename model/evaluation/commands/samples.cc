@@ -16,8 +16,9 @@
 #include "model/checkpoint/durable_write.h"
 #include "model/evaluation/commands/commands.h"
 #include "model/evaluation/commands/evaluation_input.h"
+#include "model/evaluation/commands/feature_flags.h"
 #include "model/evaluation/drawn_images.h"
-#include "model/evaluation/image_classifier.h"
+#include "model/evaluation/image_features.h"
 #include "model/evaluation/level_losses.h"
 #include "model/evaluation/nearest_images.h"
 #include "model/evaluation/unet_lanes.h"
@@ -40,7 +41,7 @@ struct Evaluation {
   const CheckpointConfig* config;
   ModelSchedule schedule;
   std::unique_ptr<PlanRunner> runner;
-  ImageClassifier* classifier;
+  FeatureNetwork* features;
 };
 
 absl::StatusOr<Setting> ParseSetting(const SchedulerConfig& scheduler, const std::string& text) {
@@ -74,7 +75,9 @@ absl::StatusOr<nlohmann::json> Judge(const Evaluation& evaluation, const Setting
   *frames = std::move(drawn->frames);
   const std::vector<int64_t>& labels = drawn->labels;
 
-  const std::vector<int64_t> judged = evaluation.classifier->Classify(*frames);
+  const absl::StatusOr<ImageFeatures> features = evaluation.features->Extract(*frames);
+  if (!features.ok()) return features.status();
+  const std::vector<int64_t> judged = LikeliestClasses(*features);
   std::vector<int64_t> right(static_cast<size_t>(classes));
   int64_t all_right = 0;
   for (size_t i = 0; i < judged.size(); ++i) {
@@ -123,8 +126,9 @@ double MedianTestDistance(const ImageDataset& train, const ImageDataset& test) {
   for (int64_t index : EvenlySpread(test.size(), 64)) {
     distances.push_back(FindNearest(train, ToFrame(ImageAt(test, index))).rms);
   }
-  std::nth_element(distances.begin(), distances.begin() + 32, distances.end());
-  return distances[32];
+  const auto middle = distances.begin() + static_cast<std::ptrdiff_t>(distances.size() / 2);
+  std::nth_element(distances.begin(), middle, distances.end());
+  return *middle;
 }
 
 }  // namespace
@@ -140,6 +144,8 @@ absl::Status RunSamplesCommand() {
   if (config.class_names.empty()) {
     return absl::InvalidArgumentError("the checkpoint has no classes to judge by");
   }
+  absl::StatusOr<std::unique_ptr<FeatureNetwork>> features = OpenFeaturesFromFlags();
+  if (!features.ok()) return features.status();
   absl::StatusOr<std::shared_ptr<UNet>> network = LoadUNet(*checkpoint);
   if (!network.ok()) return network.status();
   absl::StatusOr<ImageDataset> train = OpenSplit(config, DatasetSplit::kTrain, 0);
@@ -163,16 +169,19 @@ absl::Status RunSamplesCommand() {
                                        {"images", level.images}});
   }
 
-  std::unique_ptr<ImageClassifier> classifier = ImageClassifier::Train(*train, {});
-  report["classifier_accuracy"] = classifier->Accuracy(*test);
-  absl::PrintF("classifier: %.1f %% of the test images right\n",
-               100 * report["classifier_accuracy"].get<double>());
+  const absl::StatusOr<double> accuracy = AccuracyOf(features->get(), *test);
+  if (!accuracy.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--features: ", accuracy.status().message()));
+  }
+  report["features"] = (*features)->identity();
+  report["classifier_accuracy"] = *accuracy;
+  absl::PrintF("classifier: %.1f %% of the test images right\n", 100 * *accuracy);
   std::fflush(stdout);
   report["median_nearest_rms_of_test_images"] = MedianTestDistance(*train, *test);
 
   absl::StatusOr<std::unique_ptr<PlanRunner>> runner = RunnerOnAllCores(*checkpoint, *micro_batch);
   if (!runner.ok()) return runner.status();
-  const Evaluation evaluation = {&config, *schedule, *std::move(runner), classifier.get()};
+  const Evaluation evaluation = {&config, *schedule, *std::move(runner), features->get()};
 
   std::vector<Frame> frames;
   absl::StatusOr<nlohmann::json> defaults =

@@ -13,64 +13,27 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "model/checkpoint/durable_write.h"
-#include "model/evaluation/classifier_features.h"
 #include "model/evaluation/commands/commands.h"
 #include "model/evaluation/commands/evaluation_input.h"
+#include "model/evaluation/commands/feature_flags.h"
 #include "model/evaluation/drawn_images.h"
 #include "model/evaluation/feature_cache.h"
 #include "model/evaluation/feature_statistics.h"
-#include "model/evaluation/script_features.h"
 #include "model/evaluation/unet_lanes.h"
 #include "model/imaging/contact_sheet.h"
 #include "model/imaging/resize.h"
 #include "nlohmann/json.hpp"
 
-ABSL_FLAG(std::string, features, "",
-          "statistics: TorchScript file that gives features [N, D] of images, or a tuple of them "
-          "and class scores [N, K]; empty: a small classifier trained on the data");
-ABSL_FLAG(std::string, features_pixels, "bytes",
-          "statistics: what --features takes: bytes (uint8), unit (0 .. 1) or signed (-1 .. 1)");
-ABSL_FLAG(int, features_channels, 3, "statistics: channels that --features takes, 1 or 3");
 ABSL_FLAG(std::string, samples_from, "",
           "statistics: judge these images (idx, CIFAR-10 or a folder) instead of drawing some");
 ABSL_FLAG(std::string, cache, "",
-          "statistics: directory of features and classifiers, by data digest; empty: in --out");
+          "statistics: directory of the data's features, by its digest; empty: in --out");
 ABSL_FLAG(int, neighbours, 3, "statistics: k of precision and recall, and neighbours shown");
 
 namespace diffusiond {
 namespace {
 
 constexpr int64_t kShown = 16;
-
-absl::StatusOr<std::unique_ptr<FeatureNetwork>> OpenFeatures(const CheckpointConfig& config,
-                                                             const std::filesystem::path& cache) {
-  const std::string path = absl::GetFlag(FLAGS_features);
-  if (path.empty()) {
-    absl::StatusOr<ImageDataset> train = OpenSplit(config, DatasetSplit::kTrain, 0);
-    if (!train.ok()) return train.status();
-    if (train->class_names.empty()) {
-      return absl::InvalidArgumentError(
-          "the images have no classes to train a classifier on; --features is required");
-    }
-    std::cout << "features: a classifier of " << train->size() << " training images, kept in "
-              << cache.string() << std::endl;
-    return OpenClassifierFeatures(*train, cache);
-  }
-  ScriptFeaturesOptions options;
-  options.path = path;
-  absl::StatusOr<PixelScale> scale = ParsePixelScale(absl::GetFlag(FLAGS_features_pixels));
-  if (!scale.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--features_pixels: ", scale.status().message()));
-  }
-  options.scale = *scale;
-  options.channels = absl::GetFlag(FLAGS_features_channels);
-  if (options.channels != 1 && options.channels != 3) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--features_channels is ", options.channels, "; it must be 1 or 3"));
-  }
-  return OpenScriptFeatures(options);
-}
 
 struct Judged {
   std::string what;
@@ -174,8 +137,7 @@ absl::Status RunStatisticsCommand() {
     return absl::InvalidArgumentError(
         absl::StrCat("--cache is ", cache.string(), ": ", error.message()));
   }
-  absl::StatusOr<std::unique_ptr<FeatureNetwork>> network =
-      OpenFeatures(input->checkpoint.config(), cache);
+  absl::StatusOr<std::unique_ptr<FeatureNetwork>> network = OpenFeaturesFromFlags();
   if (!network.ok()) return network.status();
   absl::StatusOr<ImageFeatures> real = CachedFeatures(cache, input->data, network->get());
   if (!real.ok()) return real.status();

@@ -3,7 +3,9 @@
 // the test images: the Frechet distance between features of a small classifier (what
 // `diffusion-eval statistics` prints). All draw from the same seeds, equally many of each class.
 //
+//   diffusion-train --data=fashion-mnist --out=judge --image_classifier
 //   build/dev/bin/quality_benchmark --data=fashion-mnist --out=quality
+//       --features=judge/classifier.safetensors
 //
 // Prints a line a setting and keeps quality.csv and quality.svg in --out as it goes; interrupted,
 // it goes on from quality.json. The distance falls with the number of images, so compare those of
@@ -27,19 +29,20 @@
 #include "absl/time/clock.h"
 #include "model/checkpoint/diffusers_directory.h"
 #include "model/checkpoint/durable_write.h"
-#include "model/evaluation/classifier_features.h"
 #include "model/evaluation/feature_cache.h"
 #include "model/evaluation/feature_statistics.h"
+#include "model/evaluation/image_classifier.h"
 #include "model/evaluation/unet_lanes.h"
 #include "model/imaging/line_chart.h"
 #include "model/sampling/draw_images.h"
-#include "model/training/data/open_dataset.h"
+#include "model/training/data_flags.h"
 #include "nlohmann/json.hpp"
 #include "tests/benchmarks/quality/quality_setting.h"
 
 ABSL_FLAG(std::string, checkpoint, "model/checkpoints/fashion-mnist",
           "checkpoint directory of a model with classes");
-ABSL_FLAG(std::string, data, "", "its images, as diffusion-train takes them; required");
+ABSL_FLAG(std::string, features, "",
+          "classifier.safetensors that diffusion-train --image_classifier has made; required");
 ABSL_FLAG(std::string, out, "", "directory that receives the results; required");
 ABSL_FLAG(std::vector<std::string>, samplers,
           (std::vector<std::string>{"ddim:eta=1:spacing=leading", "ddim:eta=1", "ddim",
@@ -147,12 +150,9 @@ absl::StatusOr<Quality> Measure(Sweep* sweep, const Setting& setting) {
   const absl::StatusOr<GaussianMoments> moments = MomentsOf(*features);
   if (!moments.ok()) return moments.status();
   quality.distance = FrechetDistance(*moments, sweep->real);
+  const std::vector<int64_t> judged = LikeliestClasses(*features);
   int64_t right = 0;
-  for (size_t i = 0; i < labels.size(); ++i) {
-    const auto scores =
-        features->log_scores.begin() + static_cast<ptrdiff_t>(i) * features->classes;
-    right += std::max_element(scores, scores + features->classes) - scores == labels[i] ? 1 : 0;
-  }
+  for (size_t i = 0; i < labels.size(); ++i) right += judged[i] == labels[i] ? 1 : 0;
   quality.in_class = static_cast<double>(right) / static_cast<double>(labels.size());
   return quality;
 }
@@ -216,18 +216,6 @@ absl::Status LoadResults(Sweep* sweep) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<ImageDataset> OpenSplit(const CheckpointConfig& config, DatasetSplit split,
-                                       int64_t max_images) {
-  DatasetSpec spec;
-  spec.path = absl::GetFlag(FLAGS_data);
-  spec.split = split;
-  spec.class_names = config.class_names;
-  spec.max_images = max_images;
-  absl::StatusOr<ImageDataset> data = OpenDataset(spec);
-  if (data.ok()) return data;
-  return absl::Status(data.status().code(), absl::StrCat("--data: ", data.status().message()));
-}
-
 absl::Status Prepare(Sweep* sweep) {
   absl::StatusOr<Checkpoint> checkpoint = Checkpoint::Open(absl::GetFlag(FLAGS_checkpoint));
   if (!checkpoint.ok()) return checkpoint.status();
@@ -244,11 +232,12 @@ absl::Status Prepare(Sweep* sweep) {
   for (const Setting& setting : sweep->settings) {
     if (auto plan = PlanOf(*sweep, setting); !plan.ok()) return plan.status();
   }
-  absl::StatusOr<ImageDataset> train = OpenSplit(config, DatasetSplit::kTrain, 0);
+  const absl::StatusOr<ImageDataset> train =
+      OpenSplitFromFlags(DatasetSplit::kTrain, config.class_names);
   if (!train.ok()) return train.status();
-  absl::StatusOr<ImageDataset> few = OpenSplit(config, DatasetSplit::kTrain, sweep->images);
-  if (!few.ok()) return few.status();
-  absl::StatusOr<ImageDataset> test = OpenSplit(config, DatasetSplit::kTest, 0);
+  const ImageDataset few = Select(*train, EvenlySpread(train->size(), sweep->images));
+  const absl::StatusOr<ImageDataset> test =
+      OpenSplitFromFlags(DatasetSplit::kTest, config.class_names);
   if (!test.ok()) return test.status();
 
   std::error_code error;
@@ -257,11 +246,11 @@ absl::Status Prepare(Sweep* sweep) {
   auto runner = RunnerOnAllCores(*sweep->checkpoint, kMicroBatch);
   if (!runner.ok()) return runner.status();
   sweep->runner = *std::move(runner);
-  auto features = OpenClassifierFeatures(*train, sweep->out);
+  auto features = ImageClassifier::Load(absl::GetFlag(FLAGS_features));
   if (!features.ok()) return features.status();
   sweep->features = *std::move(features);
   GaussianMoments few_moments;
-  for (const auto& [data, moments] : {std::pair{&*test, &sweep->real}, {&*few, &few_moments}}) {
+  for (const auto& [data, moments] : {std::pair{&*test, &sweep->real}, {&few, &few_moments}}) {
     const auto extracted = CachedFeatures(sweep->out, *data, sweep->features.get());
     if (!extracted.ok()) return extracted.status();
     absl::StatusOr<GaussianMoments> found = MomentsOf(*extracted);
@@ -280,7 +269,9 @@ absl::Status Run() {
   Sweep sweep;
   sweep.out = absl::GetFlag(FLAGS_out);
   sweep.images = absl::GetFlag(FLAGS_images);
-  if (absl::GetFlag(FLAGS_data).empty()) return absl::InvalidArgumentError("--data is required");
+  if (absl::GetFlag(FLAGS_features).empty()) {
+    return absl::InvalidArgumentError("--features is required");
+  }
   if (sweep.out.empty()) return absl::InvalidArgumentError("--out is required");
   if (sweep.images < 2) {
     return absl::InvalidArgumentError(
@@ -318,7 +309,7 @@ absl::Status Run() {
 int main(int argc, char** argv) {
   absl::SetProgramUsageMessage(
       "draws distance to the data over network evaluations, sampler by sampler\n"
-      "  quality_benchmark --data=DIR --out=DIR");
+      "  quality_benchmark --data=DIR --features=FILE --out=DIR");
   absl::ParseCommandLine(argc, argv);
   const absl::Status status = diffusiond::Run();
   if (status.ok()) return 0;

@@ -34,6 +34,17 @@ class DiffusionEvalTest : public testing::Test {
     return words;
   }
 
+  // A classifier for --features.
+  std::string TrainJudge() {
+    ChildProcess process({DIFFUSION_TRAIN_PATH, "--image_classifier",
+                          "--data=" + (scratch_ / "data").string(),
+                          "--out=" + (scratch_ / "judge").string()});
+    EXPECT_EQ(process.Wait(), 0) << process.output();
+    EXPECT_NE(process.output().find(" % of 80 held-out images right: "), std::string::npos)
+        << process.output();
+    return (scratch_ / "judge" / "classifier.safetensors").string();
+  }
+
   std::string Output(const std::string& out, const std::string& file) {
     return ReadWholeFile(scratch_ / out / file);
   }
@@ -96,8 +107,10 @@ TEST_F(DiffusionEvalTest, TheLossyCodeHasATableAPlotAndStrips) {
 
 TEST_F(DiffusionEvalTest, StatisticsOfTheDataItselfAreTheBestThereAre) {
   const std::string images = (scratch_ / "data" / "t10k-images-idx3-ubyte").string();
-  for (int round = 0; round < 2; ++round) {  // The second finds everything in the cache.
-    ChildProcess process(Command("statistics", "out", {"--samples_from=" + images}));
+  const std::string judge = TrainJudge();
+  for (int round = 0; round < 2; ++round) {  // The second finds the data's features in the cache.
+    ChildProcess process(
+        Command("statistics", "out", {"--samples_from=" + images, "--features=" + judge}));
     ASSERT_EQ(process.Wait(), 0) << process.output();
     EXPECT_NE(process.output().find("precision 1.000  recall 1.000"), std::string::npos)
         << process.output();
@@ -115,6 +128,15 @@ TEST_F(DiffusionEvalTest, FlagsThatCannotWorkAreNamed) {
   fs::create_directories(scratch_ / "small");
   WriteIdxSplit(scratch_ / "small", "t10k", {.images = 2, .side = 8, .classes = 2});
   const std::string images = (scratch_ / "data" / "t10k-images-idx3-ubyte").string();
+  const std::string judge = TrainJudge();
+  const std::string weights =
+      "tests/golden/unet/mnist_noattn/unet/diffusion_pytorch_model.safetensors";
+  WriteIdxSplit(scratch_ / "small", "train", {.images = 4, .side = 8, .classes = 2});
+  const std::string small_judge = (scratch_ / "small" / "classifier.safetensors").string();
+  ChildProcess small({DIFFUSION_TRAIN_PATH, "--image_classifier",
+                      "--data=" + (scratch_ / "small").string(),
+                      "--out=" + (scratch_ / "small").string()});
+  ASSERT_EQ(small.Wait(), 0) << small.output();
   for (const Wrong& wrong :
        {Wrong{"bdp", "", "command is \"bdp\"; it must be one of samples, bpd"},
         {"bpd", "more", "unexpected \"more\""},
@@ -133,8 +155,12 @@ TEST_F(DiffusionEvalTest, FlagsThatCannotWorkAreNamed) {
         {"lossy", "--strips=0", "--strips is 0"},
         {"statistics", "--features_pixels=float --features=x", "--features_pixels: "},
         {"statistics", "--features=CMakeLists.txt", "LibTorch cannot read it"},
-        {"statistics", "--samples=0", "samples is 0"},
-        {"statistics", "--neighbours=80 --samples_from=" + images, "--neighbours: "},
+        {"statistics", "", "--features is required"},
+        {"statistics", "--features=" + small_judge, "the classifier is of images of 1x8x8"},
+        {"statistics", "--features=" + weights, "it is no classifier"},
+        {"statistics", "--samples=0 --features=" + judge, "samples is 0"},
+        {"statistics", "--neighbours=80 --samples_from=" + images + " --features=" + judge,
+         "--neighbours: "},
         {"samples", "", "no classes to judge by"}}) {
     std::vector<std::string> words = Command(wrong.command, "out");
     for (absl::string_view flag : absl::StrSplit(wrong.flag, ' ', absl::SkipEmpty())) {

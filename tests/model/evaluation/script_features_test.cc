@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "model/evaluation/classifier_features.h"
 #include "model/evaluation/feature_cache.h"
 #include "tests/model/checkpoint/scratch_directory.h"
 
@@ -140,33 +139,6 @@ TEST(FeatureCacheTest, FeaturesAreExtractedOnceForEachDataAndNetwork) {
   EXPECT_EQ(network.calls, 2);
   ASSERT_TRUE(CachedFeatures(scratch.path(), SmallData(1), &other).ok());
   EXPECT_EQ(other.calls, 1);
-}
-
-TEST(ClassifierFeaturesTest, AKeptClassifierGivesTheSameFeatures) {
-  ScratchDirectory scratch;
-  ImageDataset train;
-  train.channels = 1;
-  train.height = train.width = 8;
-  train.class_names = {"dark", "light"};
-  for (int i = 0; i < 8; ++i) {
-    train.pixels.insert(train.pixels.end(), 64, i % 2 == 0 ? 20 + i : 200 + i);
-    train.labels.push_back(i % 2);
-  }
-  train.digest = DigestOf(train);
-  std::vector<Frame> frames;
-  for (int i = 0; i < 8; ++i) frames.push_back(ToFrame(ImageAt(train, i)));
-
-  auto trained = OpenClassifierFeatures(train, scratch.path());
-  ASSERT_TRUE(trained.ok()) << trained.status();
-  auto kept = OpenClassifierFeatures(train, scratch.path());
-  ASSERT_TRUE(kept.ok()) << kept.status();
-  const auto first = (*trained)->Extract(frames), second = (*kept)->Extract(frames);
-  ASSERT_TRUE(first.ok() && second.ok());
-  EXPECT_EQ(first->dimensions, 128);
-  EXPECT_EQ(first->classes, 2);
-  EXPECT_EQ(first->values, second->values);
-  EXPECT_EQ(first->log_scores, second->log_scores);
-  EXPECT_EQ((*trained)->identity(), (*kept)->identity());
 }
 
 }  // namespace
