@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -9,10 +10,39 @@
 namespace diffusiond {
 namespace {
 
-absl::Status ParsePositive(const char* flag, const std::string& text, int64_t* value) {
+absl::Status ParsePositive(const char* flag, const std::string& text, const char* expected,
+                           int64_t* value) {
   if (absl::SimpleAtoi(text, value) && *value > 0) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat(flag, " has \"", text, "\"; it must be a list of positive integers"));
+      absl::StrCat(flag, " has \"", text, "\"; it must be ", expected));
+}
+
+// Every level after the first halves the image.
+int64_t SideAt(int64_t side, size_t level) { return level < 63 ? side >> level : 0; }
+
+// The heights in shape.attention_at.
+absl::StatusOr<std::set<int64_t>> AttentionHeights(const NetworkShape& shape,
+                                                   const ImageDataset& data) {
+  std::set<int64_t> heights;
+  if (shape.attention_at == std::vector<std::string>{"none"}) return heights;
+  if (shape.attention_at == std::vector<std::string>{"auto"}) {
+    if (shape.channels.empty()) return heights;
+    const size_t last = shape.channels.size() - 1;
+    const int64_t height = SideAt(data.height, last);
+    if (height * SideAt(data.width, last) <= kMostAutoAttention) heights.insert(height);
+    return heights;
+  }
+  for (const std::string& text : shape.attention_at) {
+    if (text.empty()) continue;
+    int64_t height = 0;
+    if (absl::Status status = ParsePositive("--attention_at", text,
+                                            "auto, none, or a list of positive integers", &height);
+        !status.ok()) {
+      return status;
+    }
+    heights.insert(height);
+  }
+  return heights;
 }
 
 }  // namespace
@@ -31,27 +61,26 @@ absl::Status DescribeModel(const NetworkShape& shape, const ImageDataset& data,
   unet.down_block_types.clear();
   unet.up_block_types.clear();
 
-  std::set<int64_t> attention_at;
-  for (const std::string& text : shape.attention_at) {
-    if (text.empty()) continue;
-    int64_t height = 0;
-    if (absl::Status s = ParsePositive("--attention_at", text, &height); !s.ok()) return s;
-    attention_at.insert(height);
-  }
+  absl::StatusOr<std::set<int64_t>> attention_at = AttentionHeights(shape, data);
+  if (!attention_at.ok()) return attention_at.status();
   std::vector<int64_t> heights;
   for (const std::string& text : shape.channels) {
     int64_t channels = 0;
-    if (absl::Status s = ParsePositive("--channels", text, &channels); !s.ok()) return s;
-    const int64_t height = data.height >> heights.size();
-    const bool attention = attention_at.erase(height) > 0;
+    if (absl::Status status =
+            ParsePositive("--channels", text, "a list of positive integers", &channels);
+        !status.ok()) {
+      return status;
+    }
+    const int64_t height = SideAt(data.height, heights.size());
+    const bool attention = attention_at->erase(height) > 0;
     heights.push_back(height);
     unet.block_out_channels.push_back(channels);
     unet.down_block_types.push_back(attention ? "AttnDownBlock2D" : "DownBlock2D");
     unet.up_block_types.insert(unet.up_block_types.begin(),
                                attention ? "AttnUpBlock2D" : "UpBlock2D");
   }
-  if (!attention_at.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("--attention_at has ", *attention_at.begin(),
+  if (!attention_at->empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("--attention_at has ", *attention_at->begin(),
                                                    "; the levels' heights are ",
                                                    absl::StrJoin(heights, ", ")));
   }

@@ -12,9 +12,14 @@
 
 namespace diffusiond {
 
+// 16 x 16, the DDPM paper's: what attention costs grows with the square of the pixels.
+inline constexpr int64_t kMostAutoAttention = 256;
+
 struct NetworkShape {
-  std::vector<std::string> channels;      // Of each level, as decimal numbers.
-  std::vector<std::string> attention_at;  // Image heights of levels with attention.
+  std::vector<std::string> channels;  // Of each level, as decimal numbers.
+  // Image heights of the levels with attention; "none" or nothing: no level; "auto": the last
+  // level, if it has at most kMostAutoAttention pixels.
+  std::vector<std::string> attention_at = {"auto"};
   int64_t layers_per_block = 1;
   int64_t attention_head_dim = 32;
   int64_t norm_num_groups = 8;

@@ -18,8 +18,9 @@ ABSL_FLAG(std::string, classifier_for, "",
 ABSL_FLAG(std::vector<std::string>, channels, std::vector<std::string>({"32", "64", "96"}),
           "channels of each level; every level after the first halves the resolution");
 ABSL_FLAG(int64_t, layers_per_block, 1, "residual blocks a level");
-ABSL_FLAG(std::vector<std::string>, attention_at, std::vector<std::string>({"7"}),
-          "resolutions (image height at a level) that have attention");
+ABSL_FLAG(std::vector<std::string>, attention_at, std::vector<std::string>({"auto"}),
+          "levels that have attention, by the image's height there, as in 16,8; none: no level; "
+          "auto: the last level, if it has at most 16 x 16 pixels");
 ABSL_FLAG(int64_t, attention_head_dim, 32, "channels of one attention head");
 ABSL_FLAG(int64_t, norm_num_groups, 8,
           "groups of group normalisation; divides every channel count");
@@ -60,6 +61,9 @@ ABSL_FLAG(int64_t, max_skipped_steps, 100, "with --on_nan=skip: one more ends th
 ABSL_FLAG(std::string, sampler, "",
           "of sample sheets, and the served model's default; empty: ddim, with --edm euler");
 ABSL_FLAG(int64_t, sampler_steps, 50, "of sample sheets, and the served model's default");
+ABSL_FLAG(std::string, sampler_spacing, "",
+          "which timesteps the sampler takes, of sample sheets, and the served model's default: "
+          "leading, trailing or linspace; empty: the scheduler's");
 ABSL_FLAG(double, eta, 1, "of sample sheets, and the served model's default (ddim)");
 ABSL_FLAG(double, guidance_scale, 1, "of sample sheets, and the served model's default");
 
@@ -72,10 +76,19 @@ std::string SamplerFromFlags(const SchedulerConfig& scheduler) {
   return scheduler.is_edm() ? "euler" : "ddim";
 }
 
+absl::Status CheckSpacingFlag() {
+  GenerationDefaults defaults;
+  defaults.timestep_spacing = absl::GetFlag(FLAGS_sampler_spacing);
+  const absl::Status status = Validate(defaults);
+  if (status.ok()) return status;
+  return absl::InvalidArgumentError(absl::StrCat("--sampler_spacing: ", status.message()));
+}
+
 }  // namespace
 
 absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data) {
   if (absl::GetFlag(FLAGS_out).empty()) return absl::InvalidArgumentError("--out is required");
+  if (absl::Status status = CheckSpacingFlag(); !status.ok()) return status;
   NetworkShape shape;
   shape.channels = absl::GetFlag(FLAGS_channels);
   shape.layers_per_block = absl::GetFlag(FLAGS_layers_per_block);
@@ -105,7 +118,7 @@ absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data)
                            .eta = absl::GetFlag(FLAGS_eta),
                            .guidance_scale = absl::GetFlag(FLAGS_guidance_scale),
                            .variance = "",
-                           .timestep_spacing = ""};
+                           .timestep_spacing = absl::GetFlag(FLAGS_sampler_spacing)};
   }
 
   options.out = absl::GetFlag(FLAGS_out);
@@ -138,6 +151,9 @@ absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data)
                                 DefaultSamplingOptions(options.model.scheduler));
   options.sampling.steps = absl::GetFlag(FLAGS_sampler_steps);
   options.sampling.eta = absl::GetFlag(FLAGS_eta);
+  if (const std::string spacing = absl::GetFlag(FLAGS_sampler_spacing); !spacing.empty()) {
+    options.sampling.timestep_spacing = spacing;
+  }
   options.guidance_scale = absl::GetFlag(FLAGS_guidance_scale);
   return options;
 }

@@ -226,7 +226,9 @@ TEST_F(DiffusionTrainTest, OptionsThatCannotWorkAreNamed) {
   };
   for (const Wrong& wrong : {Wrong{"--channels=8,15", "norm_num_groups"},
                              {"--channels=8,x", "--channels"},
-                             {"--attention_at=5", "--attention_at"},
+                             {"--attention_at=5", "--attention_at has 5; the levels' heights are"},
+                             {"--attention_at=4,auto", "--attention_at has \"auto\""},
+                             {"--sampler_spacing=even", "--sampler_spacing: timestep_spacing is"},
                              {"--channels=8,16,16,16,16", "sample_size"},
                              {"--prediction_type=noise", "prediction_type"},
                              {"--beta_schedule=square", "beta_schedule"},
@@ -252,6 +254,25 @@ TEST_F(DiffusionTrainTest, OptionsThatCannotWorkAreNamed) {
     EXPECT_NE(process.output().find(wrong.expected), std::string::npos) << wrong.flag << "\n"
                                                                         << process.output();
   }
+}
+
+TEST_F(DiffusionTrainTest, SamplerSpacingIsOfTheSheetsAndTheServedModel) {
+  const auto sheet = [&](const std::string& out) {
+    std::ifstream file(directory_ / out / "samples" / "step-0000001.png", std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  for (const char* spacing : {"", "leading", "trailing"}) {
+    const std::string out = std::string("spacing") + spacing;
+    ChildProcess run(Command(
+        out, {"--steps=1", "--sample_every=1", std::string("--sampler_spacing=") + spacing}));
+    ASSERT_EQ(run.Wait(), 0) << run.output();
+    const auto checkpoint = Checkpoint::Open(directory_ / out / "checkpoint");
+    ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+    EXPECT_EQ(checkpoint->config().generation->timestep_spacing, spacing);
+    EXPECT_FALSE(sheet(out).empty());
+  }
+  EXPECT_TRUE(sheet("spacing") == sheet("spacingleading")) << "the scheduler's";
+  EXPECT_FALSE(sheet("spacingleading") == sheet("spacingtrailing"));
 }
 
 TEST_F(DiffusionTrainTest, LeavesLabelsOutWhereItIsTold) {
