@@ -186,6 +186,10 @@ absl::Status NetworkWeights::Check(const ParameterList& expected) const {
 
 absl::Status Validate(const CheckpointConfig& config) {
   absl::Status status = Validate(config.unet);
+  if (status.ok() && config.unet.out_channels > kMaxImageChannels) {
+    status = absl::InvalidArgumentError(absl::StrCat("out_channels is ", config.unet.out_channels,
+                                                     ", expected 1 to ", kMaxImageChannels));
+  }
   status.Update(Validate(config.scheduler));
   if (config.generation) status.Update(Validate(*config.generation));
   if (!status.ok()) return status;

@@ -112,6 +112,11 @@ class Checkpoint {
 // `directory` is the old one or the new, never half; a reader that has the old one open keeps it. A
 // crash may leave the sibling (".<name>.tmp-...") behind.
 //
+// Where names cannot be exchanged (NFS, CephFS, most of FUSE: renameat2 gives EINVAL or ENOSYS) the
+// old one is renamed aside before the new one is renamed into its place. In the moment between the
+// two, `directory` is absent: a reader gets NOT_FOUND, a crash leaves both under hidden names, and
+// of concurrent calls one may fail.
+//
 // Regular files in the root of a replaced directory that are no part of a checkpoint, such as a
 // README.md, are carried over; what else its unet/ and scheduler/ hold goes with them.
 // FAILED_PRECONDITION if `directory` is not a checkpoint and not empty, or holds a foreign

@@ -111,8 +111,24 @@ absl::Status CarryOver(const fs::path& from, const fs::path& to) {
   return absl::OkStatus();
 }
 
-// Puts `from` in the place of `to` in one step; afterwards `from` is what `to` was, if it was
-// there.
+// SwapIn where the filesystem cannot exchange two names: between two renames there is nothing at
+// `to`.
+absl::Status SwapInByRenames(const fs::path& from, const fs::path& to) {
+  const fs::path aside = TemporarySibling(to);
+  if (rename(to.c_str(), aside.c_str()) != 0) {
+    return ErrnoInFile(to, "cannot be put aside", errno);
+  }
+  if (rename(from.c_str(), to.c_str()) != 0) {
+    const absl::Status status = ErrnoInFile(to, "cannot be put in place", errno);
+    if (rename(aside.c_str(), to.c_str()) == 0) return status;
+    return ErrnoInFile(aside, "was replaced by nothing and cannot be put back", errno);
+  }
+  if (rename(aside.c_str(), from.c_str()) == 0) return absl::OkStatus();
+  return ErrnoInFile(aside, "was replaced and cannot be removed", errno);
+}
+
+// Puts `from` in the place of `to`, in one step where the filesystem can; afterwards `from` is what
+// `to` was, if it was there.
 absl::Status SwapIn(const fs::path& from, const fs::path& to, bool exists) {
   if (!exists) {
     // Replaces nothing: rename() fails on a directory that is not empty.
@@ -122,11 +138,7 @@ absl::Status SwapIn(const fs::path& from, const fs::path& to, bool exists) {
   if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) {
     return absl::OkStatus();
   }
-  if (errno == EINVAL || errno == ENOSYS) {
-    return InFile(to, absl::UnimplementedError(
-                          "cannot be replaced in one step: this filesystem does not support "
-                          "renameat2 with RENAME_EXCHANGE; save under a new name"));
-  }
+  if (errno == EINVAL || errno == ENOSYS) return SwapInByRenames(from, to);
   return ErrnoInFile(to, "cannot be replaced", errno);
 }
 

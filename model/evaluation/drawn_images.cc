@@ -29,7 +29,7 @@ Setting DefaultSetting(const CheckpointConfig& config, int samples) {
     if (!config.generation->timestep_spacing.empty()) {
       setting.sampling.timestep_spacing = config.generation->timestep_spacing;
     }
-    setting.guidance_scale = config.generation->guidance_scale;
+    if (config.null_class_id) setting.guidance_scale = config.generation->guidance_scale;
   }
   return setting;
 }
@@ -39,6 +39,11 @@ absl::StatusOr<DrawnImages> Draw(const CheckpointConfig& config, const ModelSche
   if (setting.samples < 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("samples is ", setting.samples, "; it must be at least 1"));
+  }
+  if (setting.guidance_scale != 1 && !config.null_class_id) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("guidance_scale is ", setting.guidance_scale,
+                     "; it needs a model with a null class; without, it must be 1"));
   }
   absl::StatusOr<SamplingPlan> plan = CompilePlan(schedule, setting.sampling);
   if (!plan.ok()) return plan.status();

@@ -30,7 +30,8 @@ struct DrawnImages {
   std::vector<int64_t> labels;
 };
 
-// setting.samples images, class after class in turn; without classes, of none.
+// setting.samples images, class after class in turn; without classes, of none. INVALID_ARGUMENT:
+// guidance by a model that has no null class, or what CompilePlan refuses.
 absl::StatusOr<DrawnImages> Draw(const CheckpointConfig& config, const ModelSchedule& schedule,
                                  const Setting& setting, uint64_t seed, PlanRunner* runner);
 

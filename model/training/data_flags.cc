@@ -55,9 +55,10 @@ absl::StatusOr<TrainingData> OpenDataFromFlags() {
   if (absl::Status status = CheckFlags(); !status.ok()) return status;
   absl::StatusOr<ImageDataset> train = Open(DatasetSplit::kTrain, {});
   if (!train.ok()) return train.status();
-  absl::StatusOr<ImageDataset> test = Open(DatasetSplit::kTest, {});
+  absl::StatusOr<ImageDataset> test = Open(DatasetSplit::kTest, train->class_names);
+  // Of the same classes, though some may be missing in it.
   if (test.ok()) return TrainingData{*std::move(train), *std::move(test)};
-  if (!absl::IsNotFound(test.status())) return test.status();
+  if (!absl::IsOutOfRange(test.status())) return test.status();
   HeldOut parts = HoldOutByFlags(*train);
   return TrainingData{std::move(parts.train), std::move(parts.held_out)};
 }
@@ -66,7 +67,7 @@ absl::StatusOr<ImageDataset> OpenSplitFromFlags(DatasetSplit split,
                                                 const std::vector<std::string>& class_names) {
   if (absl::Status status = CheckFlags(); !status.ok()) return status;
   absl::StatusOr<ImageDataset> test = Open(DatasetSplit::kTest, class_names);
-  if (!test.ok() && !absl::IsNotFound(test.status())) return test;
+  if (!test.ok() && !absl::IsOutOfRange(test.status())) return test;
   if (test.ok() && split == DatasetSplit::kTest) return test;
   absl::StatusOr<ImageDataset> train = Open(DatasetSplit::kTrain, class_names);
   if (!train.ok() || test.ok()) return train;

@@ -29,7 +29,7 @@ absl::Status ValidateLearnedSchedule(const ObjectiveOptions& options,
 }
 
 // What training by EDM's objective does not go with.
-absl::Status ValidateEdm(const ObjectiveOptions& options) {
+absl::Status ValidateEdm(const ObjectiveOptions& options, const SchedulerConfig& scheduler) {
   const auto refuse = [](absl::string_view field, absl::string_view value,
                          absl::string_view least) {
     return absl::InvalidArgumentError(
@@ -40,6 +40,9 @@ absl::Status ValidateEdm(const ObjectiveOptions& options) {
     return refuse("timestep_sampling", "importance", "uniform or stratified");
   }
   if (options.learn_schedule) return refuse("learn_schedule", "true", "false");
+  if (scheduler.learns_variance()) {
+    return refuse("variance_type", scheduler.variance_type, "fixed_small or fixed_large");
+  }
   return absl::OkStatus();
 }
 
@@ -47,7 +50,7 @@ absl::Status ValidateEdm(const ObjectiveOptions& options) {
 
 absl::Status Validate(const ObjectiveOptions& options, const SchedulerConfig& scheduler) {
   absl::Status status = Validate(options.weight);
-  if (scheduler.is_edm()) status.Update(ValidateEdm(options));
+  if (scheduler.is_edm()) status.Update(ValidateEdm(options, scheduler));
   if (scheduler.variance_type == "learned") {
     status.Update(absl::InvalidArgumentError(
         "variance_type is learned, by which diffusers means the variance itself, which no network "

@@ -12,6 +12,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
@@ -24,6 +25,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kStates[] = "states";
+constexpr char kWhole[] = ".safetensors";
+constexpr char kDamaged[] = ".damaged";
 
 absl::StatusOr<std::vector<fs::path>> Entries(const fs::path& directory) {
   std::vector<fs::path> paths;
@@ -75,10 +78,19 @@ absl::StatusOr<std::unique_ptr<RunDirectory>> RunDirectory::Open(const fs::path&
 RunDirectory::~RunDirectory() { close(lock_); }
 
 fs::path RunDirectory::StatePath(int64_t step) const {
-  return path_ / kStates / absl::StrFormat("step-%09d.safetensors", step);
+  return path_ / kStates / absl::StrFormat("step-%09d%s", step, kWhole);
 }
 
 absl::StatusOr<std::vector<SavedState>> RunDirectory::States() const {
+  return StatesEndingIn(kWhole);
+}
+
+absl::StatusOr<std::vector<SavedState>> RunDirectory::DamagedStates() const {
+  return StatesEndingIn(absl::StrCat(kWhole, kDamaged));
+}
+
+absl::StatusOr<std::vector<SavedState>> RunDirectory::StatesEndingIn(
+    absl::string_view ending) const {
   absl::StatusOr<std::vector<fs::path>> entries = Entries(path_ / kStates);
   if (!entries.ok()) return entries.status();
   std::vector<SavedState> states;
@@ -87,7 +99,7 @@ absl::StatusOr<std::vector<SavedState>> RunDirectory::States() const {
     absl::string_view number = name;
     SavedState state;
     state.path = entry;
-    if (absl::ConsumePrefix(&number, "step-") && absl::ConsumeSuffix(&number, ".safetensors") &&
+    if (absl::ConsumePrefix(&number, "step-") && absl::ConsumeSuffix(&number, ending) &&
         absl::SimpleAtoi(number, &state.step) && state.step >= 0) {
       states.push_back(std::move(state));
     }
@@ -111,7 +123,7 @@ absl::Status RunDirectory::KeepNewest(int64_t count) const {
 
 absl::Status RunDirectory::SetAside(const SavedState& state) const {
   fs::path aside = state.path;
-  aside += ".damaged";
+  aside += kDamaged;
   if (rename(state.path.c_str(), aside.c_str()) != 0) {
     return ErrnoInFile(state.path, "cannot rename", errno);
   }

@@ -17,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace diffusiond {
 
@@ -43,12 +44,15 @@ class RunDirectory {
 
   // Newest first; files of other names are not looked at.
   absl::StatusOr<std::vector<SavedState>> States() const;
+  // Those that were set aside, also by an earlier process.
+  absl::StatusOr<std::vector<SavedState>> DamagedStates() const;
   // Removes all but the newest `count`.
   absl::Status KeepNewest(int64_t count) const;
   // Takes a state that cannot be used out of States(): gives it the ending .damaged.
   absl::Status SetAside(const SavedState& state) const;
 
  private:
+  absl::StatusOr<std::vector<SavedState>> StatesEndingIn(absl::string_view ending) const;
   RunDirectory(std::filesystem::path path, int lock) : path_(std::move(path)), lock_(lock) {}
 
   const std::filesystem::path path_;

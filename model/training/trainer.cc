@@ -160,10 +160,13 @@ absl::Status Trainer::LoadNewestState(const std::vector<SavedState>& states) {
     parts_.warn(absl::StrCat(status.message(), "; going back to the state before it"));
     if (absl::Status aside = directory_->SetAside(saved); !aside.ok()) return aside;
   }
-  if (states.empty()) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat(options_.out.string(), ": of ", states.size(),
-                                          " saved states none is whole; ",
-                                          "to begin anew, give another --out"));
+  const absl::StatusOr<std::vector<SavedState>> damaged = directory_->DamagedStates();
+  if (!damaged.ok()) return damaged.status();
+  if (damaged->empty()) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat(options_.out.string(), ": of ", damaged->size(),
+                   " saved states none is whole; to begin anew, give another --out or remove this "
+                   "directory"));
 }
 
 absl::Status Trainer::AgreeOnState(const absl::Status& opened) {
@@ -268,20 +271,22 @@ absl::Status Trainer::WriteSampleSheet() {
   return ReplaceFile(directory_->samples() / absl::StrFormat("step-%07d.png", state_.step), *png);
 }
 
+absl::Status Trainer::WriteCheckpoint() {
+  const absl::StatusOr<CheckpointConfig> model = TrainedConfig();
+  if (!model.ok()) return model.status();
+  return SaveWeights(directory_->checkpoint(), *model, options_.base.get(), *ema_);
+}
+
 absl::Status Trainer::Save() {
   if (directory_ == nullptr) return absl::OkStatus();
-  // The state last: a run whose state is at the last step is done, its checkpoint included.
-  const absl::StatusOr<CheckpointConfig> model = TrainedConfig();
-  absl::Status status =
-      model.ok() ? SaveWeights(directory_->checkpoint(), *model, options_.base.get(), *ema_)
-                 : model.status();
-  if (status.ok()) {
-    status = SaveTrainingState(directory_->StatePath(state_.step), state_, fingerprint_);
-  }
-  if (status.ok()) {
+  absl::Status status = WriteCheckpoint();
+  // Also if that failed: a checkpoint that cannot be replaced must not cost what was learned.
+  absl::Status state = SaveTrainingState(directory_->StatePath(state_.step), state_, fingerprint_);
+  if (state.ok()) {
     saved_step_ = state_.step;
-    status = directory_->KeepNewest(options_.keep_checkpoints);
+    state = directory_->KeepNewest(options_.keep_checkpoints);
   }
+  status.Update(state);
   save_schedule_.Saved(status.ok());
   for (ProgressSink* sink : sinks_) sink->OnSave(state_.step, status.ok());
   return status;
@@ -323,6 +328,10 @@ absl::Status Trainer::AfterStep(double gradient_norm) {
 }
 
 absl::Status Trainer::Run(const std::atomic<bool>& stop) {
+  if (state_.step >= options_.steps) {
+    // Resumed when done: the last save may have left the checkpoint out.
+    return directory_ == nullptr ? absl::OkStatus() : WriteCheckpoint();
+  }
   bool stopped = stop;
   while (state_.step < options_.steps && !stopped) {
     absl::StatusOr<StepOutcome> outcome = training_step_->Next(stop);

@@ -48,8 +48,8 @@ class Trainer {
  public:
   // Takes `options.out`, which no other process may train into. With `resume`, goes on from the
   // newest saved state that is whole (warns of others, which are set aside), or from step 0 if
-  // there never was one; DATA_LOSS: there are some, and none is whole. Without, refuses an `out`
-  // that has one (ALREADY_EXISTS).
+  // there never was one. Without, refuses an `out` that has one (ALREADY_EXISTS). DATA_LOSS, with
+  // and without, each time: there are some, and none is whole.
   static absl::StatusOr<std::unique_ptr<Trainer>> Create(TrainerOptions options, TrainerParts parts,
                                                          bool resume);
 
@@ -59,7 +59,9 @@ class Trainer {
   // the images).
   //
   // What cannot be written on the way, as on a full disk, is warned of, and training goes on; a
-  // save is tried again a minute later. Not OK if the last save fails.
+  // save is tried again a minute later. Not OK if the last save fails. Where the checkpoint cannot
+  // be replaced the state is saved nevertheless; a run that is done when resumed writes its
+  // checkpoint once more.
   //
   // Of several processes, all stop when one is told to. UNAVAILABLE: one was lost; rank 0 has saved
   // the last whole step.
@@ -88,6 +90,7 @@ class Trainer {
   // What is to be written beside the averaged weights.
   absl::StatusOr<CheckpointConfig> TrainedConfig() const;
   absl::Status WriteSampleSheet();
+  absl::Status WriteCheckpoint();
   absl::Status Save();
 
   const TrainerOptions options_;

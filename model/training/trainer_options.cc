@@ -42,6 +42,11 @@ absl::Status Validate(const TrainerOptions& options) {
           range.field, " is ", range.value, "; it must be ", range.least, " .. ", range.most));
     }
   }
+  if (options.guidance_scale != 1 && !options.model.classifier && !options.model.null_class_id) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "guidance_scale is ", options.guidance_scale,
+        "; without a null class (of data with labels, and label_dropout above 0) it must be 1"));
+  }
   absl::Status status = Validate(options.model);
   status.Update(Validate(options.objective, options.model.scheduler));
   return status;

@@ -16,7 +16,6 @@ namespace {
 // Far above any network of this family, and small enough that no product of them overflows and no
 // configuration file makes the server allocate without bound.
 constexpr int64_t kMaxSampleSize = 4096;
-constexpr int64_t kMaxImageChannels = 64;
 constexpr int64_t kMaxLevels = 10;
 constexpr int64_t kMaxBlockChannels = 8192;
 constexpr int64_t kMaxLayersPerBlock = 32;
@@ -114,9 +113,19 @@ absl::Status CheckChannels(const UNetConfig& config) {
   return CheckRange("freq_shift", config.freq_shift, 0, width / 2 - 1);
 }
 
+absl::Status CheckElements(absl::string_view field, int64_t channels, const UNetConfig& config,
+                           int64_t most) {
+  const int64_t elements = channels * config.sample_height * config.sample_width;
+  if (elements <= most) return absl::OkStatus();
+  return Wrong(absl::StrCat(field, " times sample_size"),
+               absl::StrCat(channels, " x ", config.sample_height, " x ", config.sample_width,
+                            " = ", elements),
+               absl::StrCat("expected at most ", most));
+}
+
 absl::Status CheckSample(const UNetConfig& config) {
   absl::Status status = CheckRange("in_channels", config.in_channels, 1, kMaxImageChannels);
-  status.Update(CheckRange("out_channels", config.out_channels, 1, kMaxImageChannels));
+  status.Update(CheckRange("out_channels", config.out_channels, 1, kMaxClassEmbeds));
   for (int64_t side : {config.sample_height, config.sample_width}) {
     status.Update(CheckRange("sample_size", side, 1, kMaxSampleSize));
     // Every level but the last halves the sides, and nothing adapts odd ones on the way up.
@@ -127,6 +136,9 @@ absl::Status CheckSample(const UNetConfig& config) {
                                        config.block_out_channels.size(), " levels")));
     }
   }
+  if (!status.ok()) return status;  // The products below might overflow.
+  status = CheckElements("in_channels", config.in_channels, config, kMaxImageElements);
+  status.Update(CheckElements("out_channels", config.out_channels, config, kMaxOutputElements));
   return status;
 }
 

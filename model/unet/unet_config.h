@@ -46,7 +46,14 @@ struct UNetConfig {
   friend bool operator==(const UNetConfig&, const UNetConfig&) = default;
 };
 
+inline constexpr int64_t kMaxImageChannels = 64;
+// Channels times height times width: a colour image of 4096 x 4096. 200 MB as floats.
+inline constexpr int64_t kMaxImageElements = int64_t{3} * 4096 * 4096;
+// The same of what a network gives: a classifier's thousand channels of 512 x 512. 1 GB as floats.
+inline constexpr int64_t kMaxOutputElements = int64_t{1} << 28;
+
 // OK if a network can be built from `config`; else names the field, its value and the range.
+// out_channels may be as many as classes: that a denoiser's are an image's is for others to check.
 absl::Status Validate(const UNetConfig& config);
 
 }  // namespace diffusiond

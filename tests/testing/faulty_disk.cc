@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -17,6 +18,7 @@ namespace {
 std::atomic<int64_t> g_operations = 0;
 std::atomic<int64_t> g_kill_at = -1;
 std::atomic<int> g_write_error = 0;
+std::atomic<int> g_exchange_error = 0;
 
 bool CountOperation() { return g_operations++ == g_kill_at; }
 
@@ -27,6 +29,7 @@ void Die() { syscall(SYS_kill, getpid(), SIGKILL); }
 int64_t DiskOperations() { return g_operations; }
 void KillAtDiskOperation(int64_t after) { g_kill_at = g_operations + after; }
 void FailWrites(int error) { g_write_error = error; }
+void RefuseExchange(int error) { g_exchange_error = error; }
 
 }  // namespace diffusiond
 
@@ -63,6 +66,10 @@ int rename(const char* from, const char* to) noexcept {
 int renameat2(int from_fd, const char* from, int to_fd, const char* to,
               unsigned int flags) noexcept {
   if (diffusiond::CountOperation()) diffusiond::Die();
+  if (const int error = diffusiond::g_exchange_error; error != 0 && (flags & RENAME_EXCHANGE)) {
+    errno = error;
+    return -1;
+  }
   return static_cast<int>(syscall(SYS_renameat2, from_fd, from, to_fd, to, flags));
 }
 

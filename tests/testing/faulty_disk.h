@@ -18,6 +18,10 @@ void KillAtDiskOperation(int64_t after);
 // From now on, writes fail with `error` (ENOSPC, EROFS) after half of their bytes; 0: they work.
 void FailWrites(int error);
 
+// From now on, renameat2 refuses to exchange names with `error` (EINVAL as NFS, ENOSYS); 0: it
+// does.
+void RefuseExchange(int error);
+
 }  // namespace diffusiond
 
 #endif  // DIFFUSIOND_TESTS_TESTING_FAULTY_DISK_H_

@@ -50,7 +50,7 @@ std::optional<Path> IdxLabelsOf(const Path& images) {
 
 absl::Status NoSplit(const DatasetSpec& spec, const char* expected) {
   const char* split = spec.split == DatasetSplit::kTrain ? "training" : "test";
-  return InFile(spec.path, absl::NotFoundError(
+  return InFile(spec.path, absl::OutOfRangeError(
                                absl::StrCat("there is no ", split, " split, expected ", expected)));
 }
 
@@ -148,6 +148,30 @@ absl::StatusOr<ImageDataset> ReadListed(const DatasetSpec& spec, const Path& sou
   return ReadImages(kept, spec.max_bytes);
 }
 
+// Numbers the classes of `list`, the images in `folder`, as the sub-folders of `train` are
+// numbered.
+absl::Status NumberAs(const Path& train, const Path& folder, ImageList* list) {
+  absl::StatusOr<FolderListing> listing = ListFolder(train);
+  if (!listing.ok()) return listing.status();
+  const std::vector<std::string>& classes = listing->folders;
+  if (list->class_names.empty() && !classes.empty()) {
+    return InFile(folder, absl::InvalidArgumentError(absl::StrCat(
+                              "images right in it, expected sub-folders as in ", train.string())));
+  }
+  std::vector<int32_t> numbers;
+  for (const std::string& name : list->class_names) {
+    const auto found = std::find(classes.begin(), classes.end(), name);
+    if (found == classes.end()) {
+      return InFile(folder / name, absl::InvalidArgumentError(
+                                       absl::StrCat("there is no such class in ", train.string())));
+    }
+    numbers.push_back(static_cast<int32_t>(found - classes.begin()));
+  }
+  for (int32_t& label : list->labels) label = numbers[static_cast<size_t>(label)];
+  list->class_names = classes;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ImageDataset> OpenImages(const DatasetSpec& spec, const FolderListing& listing) {
   constexpr const char* kExpected = "sub-folders train and test";
   std::optional<Path> csv = spec.labels_csv;
@@ -156,13 +180,18 @@ absl::StatusOr<ImageDataset> OpenImages(const DatasetSpec& spec, const FolderLis
     if (spec.split == DatasetSplit::kTest) return NoSplit(spec, kExpected);
     return ReadListed(spec, *csv, ListLabelsCsv(spec.path, *csv));
   }
-  Path folder = spec.path;
   if (listing.folders == std::vector<std::string>{"test", "train"}) {
-    folder /= spec.split == DatasetSplit::kTrain ? "train" : "test";
-  } else if (spec.split == DatasetSplit::kTest) {
-    return NoSplit(spec, kExpected);
+    const Path folder = spec.path / (spec.split == DatasetSplit::kTrain ? "train" : "test");
+    absl::StatusOr<ImageList> list = ListImageFolder(folder);
+    if (list.ok() && spec.split == DatasetSplit::kTest) {
+      if (absl::Status status = NumberAs(spec.path / "train", folder, &*list); !status.ok()) {
+        return status;
+      }
+    }
+    return ReadListed(spec, folder, std::move(list));
   }
-  return ReadListed(spec, folder, ListImageFolder(folder));
+  if (spec.split == DatasetSplit::kTest) return NoSplit(spec, kExpected);
+  return ReadListed(spec, spec.path, ListImageFolder(spec.path));
 }
 
 absl::StatusOr<ImageDataset> OpenFile(const DatasetSpec& spec) {

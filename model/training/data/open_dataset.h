@@ -41,10 +41,13 @@ struct DatasetSpec {
 // image file given by its own path is unlabelled if they are not. A file given by its own path is
 // the whole of either split.
 //
+// The classes in test/ are numbered as those in train/ are, though some may be missing.
+//
 // Nothing is repaired or passed over: the first thing wrong ends it, with the name of its file.
 // InvalidArgument as ReadIdx, ReadCifar10, ListImageFolder, ListLabelsCsv, ReadImages and
-// NameClasses, and for options that do not fit the kind; NotFound if there is no such path or
-// split; ResourceExhausted past `max_bytes`.
+// NameClasses, for options that do not fit the kind, and for a class in test/ that train/ lacks;
+// NotFound if there is no such path, or no file of labels; OutOfRange, and for nothing else, if the
+// data has no such split; ResourceExhausted past `max_bytes`.
 absl::StatusOr<ImageDataset> OpenDataset(const DatasetSpec& spec);
 
 }  // namespace diffusiond

@@ -98,6 +98,16 @@ TEST_F(ClassifierDirectoryTest, WhatDoesNotFitTheModelIsNamed) {
   }
 }
 
+TEST_F(ClassifierDirectoryTest, AClassifierHasMoreChannelsThanAnImageCanHave) {
+  CheckpointConfig config = WithClassifier();
+  config.class_names.clear();
+  config.classifier->out_channels = 1000;
+  EXPECT_TRUE(Validate(config).ok()) << Validate(config);
+  config.unet.out_channels = kMaxImageChannels + 1;
+  EXPECT_THAT(std::string(Validate(config).message()),
+              HasSubstr("out_channels is 65, expected 1 to 64"));
+}
+
 TEST_F(ClassifierDirectoryTest, ConfigAndTensorsComeTogether) {
   CheckpointConfig without = WithClassifier();
   without.classifier.reset();

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <set>
 
 #include "gmock/gmock.h"
@@ -13,6 +14,7 @@
 #include "model/checkpoint/durable_write.h"
 #include "tests/model/checkpoint/scratch_directory.h"
 #include "tests/model/checkpoint/small_checkpoint.h"
+#include "tests/testing/faulty_disk.h"
 
 namespace diffusiond {
 namespace {
@@ -200,6 +202,52 @@ TEST_F(SaveCheckpointTest, ReadersAndKillsSeeTheOldOrTheNewNeverHalf) {
     close(ready[0]);
     EXPECT_TRUE(whole.contains(Digest())) << Digest();
   }
+}
+
+// As on NFS: no names are exchanged.
+TEST_F(SaveCheckpointTest, ReplacesACheckpointWhereNamesCannotBeExchanged) {
+  ASSERT_TRUE(Save(one_).ok());
+  WriteWholeFile(root_ / "README.md", "model card");
+  const std::string first = Digest();
+  for (const int error : {EINVAL, ENOSYS}) {
+    RefuseExchange(error);
+    const absl::Status status = Save(error == EINVAL ? two_ : one_);
+    EXPECT_TRUE(status.ok()) << status;
+    EXPECT_EQ(Digest() == first, error != EINVAL);
+    EXPECT_EQ(ReadWholeFile(root_ / "README.md"), "model card");
+    EXPECT_EQ(LeftOver(), 0u);
+  }
+  RefuseExchange(EIO);
+  EXPECT_FALSE(Save(two_).ok());
+  EXPECT_EQ(Digest(), first);
+  RefuseExchange(0);
+}
+
+TEST_F(SaveCheckpointTest, ACrashWithoutExchangesLeavesTheOldTheNewOrNone) {
+  ASSERT_TRUE(Save(two_).ok());
+  const std::string second = Digest();
+  ASSERT_TRUE(Save(one_).ok());
+  const std::string first = Digest();
+  RefuseExchange(EINVAL);
+  int absent = 0;
+  for (int operation = 0;; ++operation) {
+    const int ended = RunInChild([&] {
+      KillAtDiskOperation(operation);
+      if (!Save(two_).ok()) _exit(1);
+    });
+    const std::string digest = Digest();
+    if (WIFEXITED(ended)) {
+      EXPECT_EQ(WEXITSTATUS(ended), 0);
+      EXPECT_EQ(digest, second);
+      break;
+    }
+    EXPECT_TRUE(digest == first || digest == second || !fs::exists(root_)) << digest;
+    if (!fs::exists(root_)) ++absent;
+    ASSERT_TRUE(Save(one_).ok()) << "what a crash left behind is in nobody's way";
+    EXPECT_EQ(Digest(), first);
+  }
+  EXPECT_EQ(absent, 1) << "between the two renames";
+  RefuseExchange(0);
 }
 
 TEST(DurableWriteTest, AFailedReplacementLeavesTheOldFileAlone) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_split.h"
 #include "model/checkpoint/diffusers_directory.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/free_port.h"
@@ -222,34 +223,38 @@ TEST_F(DiffusionTrainTest, WrongDataIsRefusedWithTheFilesName) {
 
 TEST_F(DiffusionTrainTest, OptionsThatCannotWorkAreNamed) {
   struct Wrong {
-    std::string flag, expected;
+    std::string flag, expected;  // Several flags, with blanks between them.
   };
-  for (const Wrong& wrong : {Wrong{"--channels=8,15", "norm_num_groups"},
-                             {"--channels=8,x", "--channels"},
-                             {"--attention_at=5", "--attention_at has 5; the levels' heights are"},
-                             {"--attention_at=4,auto", "--attention_at has \"auto\""},
-                             {"--sampler_spacing=even", "--sampler_spacing: timestep_spacing is"},
-                             {"--channels=8,16,16,16,16", "sample_size"},
-                             {"--prediction_type=noise", "prediction_type"},
-                             {"--beta_schedule=square", "beta_schedule"},
-                             {"--loss_weight=p2", "loss_weight"},
-                             {"--min_snr_gamma=-1", "min_snr_gamma is -1"},
-                             {"--timestep_sampling=sobol", "timestep_sampling"},
-                             {"--variance_type=wide", "variance_type"},
-                             {"--variance_type=learned", "learned_range"},
-                             {"--vlb_weight=-1", "vlb_weight is -1"},
-                             {"--learn_schedule", "loss_weight is unit"},
-                             {"--edm_deviation=0", "edm_deviation is 0"},
-                             {"--steps=0", "steps is "},
-                             {"--batch_size=0", "batch_size is "},
-                             {"--ema_decay=1.5", "ema_decay is "},
-                             {"--label_dropout=-1", "label_dropout is "},
-                             {"--keep_checkpoints=0", "keep_checkpoints is "},
-                             {"--save_every_minutes=-1", "save_every_minutes is "},
-                             {"--on_nan=ignore", "--on_nan"},
-                             {"--publish_name=a/b", "model name 'a/b'"},
-                             {"--device=gpu", "--device"}}) {
-    ChildProcess process(Command("out", {wrong.flag}));
+  for (const Wrong& wrong :
+       {Wrong{"--channels=8,15", "norm_num_groups"},
+        {"--channels=8,x", "--channels"},
+        {"--attention_at=5", "--attention_at has 5; the levels' heights are"},
+        {"--attention_at=4,auto", "--attention_at has \"auto\""},
+        {"--sampler_spacing=even", "--sampler_spacing: timestep_spacing is"},
+        {"--channels=8,16,16,16,16", "sample_size"},
+        {"--prediction_type=noise", "prediction_type"},
+        {"--beta_schedule=square", "beta_schedule"},
+        {"--loss_weight=p2", "loss_weight"},
+        {"--min_snr_gamma=-1", "min_snr_gamma is -1"},
+        {"--timestep_sampling=sobol", "timestep_sampling"},
+        {"--variance_type=wide", "variance_type"},
+        {"--variance_type=learned", "learned_range"},
+        {"--vlb_weight=-1", "vlb_weight is -1"},
+        {"--learn_schedule", "loss_weight is unit"},
+        {"--edm_deviation=0", "edm_deviation is 0"},
+        {"--label_dropout=0 --guidance_scale=2", "guidance_scale is 2"},
+        {"--unconditional --guidance_scale=2", "guidance_scale is 2"},
+        {"--edm --variance_type=learned_range", "for a model of EDM it must be fixed_small"},
+        {"--steps=0", "steps is "},
+        {"--batch_size=0", "batch_size is "},
+        {"--ema_decay=1.5", "ema_decay is "},
+        {"--label_dropout=-1", "label_dropout is "},
+        {"--keep_checkpoints=0", "keep_checkpoints is "},
+        {"--save_every_minutes=-1", "save_every_minutes is "},
+        {"--on_nan=ignore", "--on_nan"},
+        {"--publish_name=a/b", "model name 'a/b'"},
+        {"--device=gpu", "--device"}}) {
+    ChildProcess process(Command("out", absl::StrSplit(wrong.flag, ' ')));
     EXPECT_EQ(process.Wait(), 2) << wrong.flag << "\n" << process.output();
     EXPECT_NE(process.output().find(wrong.expected), std::string::npos) << wrong.flag << "\n"
                                                                         << process.output();
@@ -282,6 +287,18 @@ TEST_F(DiffusionTrainTest, LeavesLabelsOutWhereItIsTold) {
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
   EXPECT_FALSE(checkpoint->config().unet.num_class_embeds.has_value());
   EXPECT_TRUE(checkpoint->config().class_names.empty());
+}
+
+TEST_F(DiffusionTrainTest, ATestSplitThatIsNotWholeIsNoneOfItsOwn) {
+  fs::remove(directory_ / "data" / "t10k-labels-idx1-ubyte");
+  ChildProcess missing(Command("out"));
+  EXPECT_NE(missing.Wait(), 0);
+  EXPECT_NE(missing.output().find("t10k-images-idx3-ubyte"), std::string::npos) << missing.output();
+  fs::remove(directory_ / "data" / "t10k-images-idx3-ubyte");
+  ChildProcess none(Command("out", {"--steps=1"}));
+  EXPECT_EQ(none.Wait(), 0) << none.output();
+  EXPECT_NE(none.output().find("38 training images, 2 held out"), std::string::npos)
+      << none.output();
 }
 
 // Every flag of a recipe is known and has a value that it takes: what is refused is the data.

@@ -283,8 +283,48 @@ TEST_F(TrainerFaultsTest, OnlyDamagedStatesAreNoBeginning) {
   TrainerOptions options = Options("run");
   ASSERT_TRUE(Train(options).ok());
   fs::resize_file(StatePath(options, 12), 0);
-  const absl::Status status = Train(options, /*resume=*/true);
-  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+  const std::string checkpoint =
+      Bytes(options.out / "checkpoint/unet/diffusion_pytorch_model.safetensors");
+  for (const bool resume : {true, true, false}) {
+    const absl::Status status = Train(options, resume);
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("give another --out or"));
+  }
+  EXPECT_EQ(Bytes(options.out / "checkpoint/unet/diffusion_pytorch_model.safetensors"), checkpoint);
+}
+
+// As on NFS.
+TEST_F(TrainerFaultsTest, SavesWhereNamesCannotBeExchanged) {
+  TrainerOptions options = Options("run");
+  options.save_every = 5;
+  const std::string expected = UndisturbedEnd(options);
+  RefuseExchange(EINVAL);
+  const absl::Status status = Train(options);
+  RefuseExchange(0);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(warnings_, "");
+  EXPECT_EQ(Bytes(StatePath(options, 12)), expected);
+  EXPECT_EQ(Bytes(options.out / "checkpoint/unet/diffusion_pytorch_model.safetensors"),
+            Bytes(directory_ / "undisturbed/checkpoint/unet/diffusion_pytorch_model.safetensors"));
+}
+
+TEST_F(TrainerFaultsTest, ACheckpointThatCannotBeReplacedCostsNoState) {
+  TrainerOptions options = Options("run");
+  options.save_every = 5;
+  const std::string expected = UndisturbedEnd(options);
+  fs::create_directories(options.out / "checkpoint" / "mine");
+  const absl::Status refused = Train(options);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition) << refused;
+  EXPECT_THAT(warnings_, HasSubstr("holds 'mine'"));
+  EXPECT_THAT(warnings_, HasSubstr("the newest saved state is of step 5"));
+  EXPECT_EQ(Bytes(StatePath(options, 12)), expected);
+
+  fs::remove(options.out / "checkpoint" / "mine");
+  const absl::Status resumed = Train(options, /*resume=*/true);
+  ASSERT_TRUE(resumed.ok()) << resumed;
+  EXPECT_EQ(from_step_, 12);
+  EXPECT_EQ(Bytes(options.out / "checkpoint/unet/diffusion_pytorch_model.safetensors"),
+            Bytes(directory_ / "undisturbed/checkpoint/unet/diffusion_pytorch_model.safetensors"));
 }
 
 TEST_F(TrainerFaultsTest, SecondProcessInTheSameDirectoryIsRefused) {

@@ -40,7 +40,7 @@ TEST_F(OpenDatasetTest, IdxFolderMustHaveItsLabels) {
   ExpectRefused(Open(), absl::StatusCode::kNotFound, {"train-images.idx3-ubyte", "labels"});
   Write("train-labels.idx1-ubyte", IdxLabels({0}));
   EXPECT_TRUE(Open().ok());
-  ExpectRefused(Open(DatasetSplit::kTest), absl::StatusCode::kNotFound, {"test split", "t10k"});
+  ExpectRefused(Open(DatasetSplit::kTest), absl::StatusCode::kOutOfRange, {"test split", "t10k"});
 }
 
 TEST_F(OpenDatasetTest, AnIdxFileByItsOwnPathMayBeUnlabelled) {
@@ -79,7 +79,7 @@ TEST_F(OpenDatasetTest, RecognisesCifarAndItsSplits) {
   EXPECT_THAT(Open()->labels, ElementsAre(2));
   spec_.path = root();
   std::filesystem::remove(root() / "test_batch.bin");
-  ExpectRefused(Open(DatasetSplit::kTest), absl::StatusCode::kNotFound, {"test_batch.bin"});
+  ExpectRefused(Open(DatasetSplit::kTest), absl::StatusCode::kOutOfRange, {"test_batch.bin"});
 }
 
 TEST_F(OpenDatasetTest, RecognisesClassFolders) {
@@ -88,7 +88,7 @@ TEST_F(OpenDatasetTest, RecognisesClassFolders) {
   const auto dataset = Open();
   ASSERT_TRUE(dataset.ok()) << dataset.status();
   EXPECT_THAT(dataset->class_names, ElementsAre("cat", "dog"));
-  ExpectRefused(Open(DatasetSplit::kTest), absl::StatusCode::kNotFound, {"train and test"});
+  ExpectRefused(Open(DatasetSplit::kTest), absl::StatusCode::kOutOfRange, {"train and test"});
 }
 
 TEST_F(OpenDatasetTest, RecognisesTrainAndTestFolders) {
@@ -99,6 +99,46 @@ TEST_F(OpenDatasetTest, RecognisesTrainAndTestFolders) {
   const auto test = Open(DatasetSplit::kTest);
   ASSERT_TRUE(test.ok()) << test.status();
   EXPECT_THAT(test->pixels, ElementsAre(3, 3, 3, 3));
+}
+
+TEST_F(OpenDatasetTest, ATestSplitWithoutItsLabelsIsNotNone) {
+  Write("train-images-idx3-ubyte", IdxImages(1, 2, 2));
+  Write("train-labels-idx1-ubyte", IdxLabels({0}));
+  Write("t10k-images-idx3-ubyte", IdxImages(1, 2, 2));
+  ExpectRefused(Open(DatasetSplit::kTest), absl::StatusCode::kNotFound,
+                {"t10k-images-idx3-ubyte", "labels"});
+}
+
+TEST_F(OpenDatasetTest, TestFoldersClassesAreNumberedAsTrainFolders) {
+  for (const char* name : {"ant", "bee", "cat"}) {
+    Write(std::string("train/") + name + "/1.png", FlatPng(2, 2, {1}));
+  }
+  Write("test/bee/1.png", FlatPng(2, 2, {2}));
+  Write("test/cat/1.png", FlatPng(2, 2, {3}));
+  const auto test = Open(DatasetSplit::kTest);
+  ASSERT_TRUE(test.ok()) << test.status();
+  EXPECT_THAT(test->labels, ElementsAre(1, 2));
+  EXPECT_THAT(test->class_names, ElementsAre("ant", "bee", "cat"));
+
+  Write("test/bat/1.png", FlatPng(2, 2, {2}));
+  EXPECT_TRUE(Open().ok());
+  ExpectRefused(Open(DatasetSplit::kTest), absl::StatusCode::kInvalidArgument,
+                {"test/bat", "no such class in", "train"});
+}
+
+TEST_F(OpenDatasetTest, TrainAndTestFoldersBothHaveClassesOrNeither) {
+  Write("train/1.png", FlatPng(2, 2, {1}));
+  const auto test = Write("test/1.png", FlatPng(2, 2, {1}));
+  EXPECT_THAT(Open(DatasetSplit::kTest)->labels, IsEmpty());
+  std::filesystem::remove(test);
+  Write("test/cat/1.png", FlatPng(2, 2, {1}));
+  ExpectRefused(Open(DatasetSplit::kTest), absl::StatusCode::kInvalidArgument, {"test/cat"});
+  std::filesystem::remove_all(root() / "test");
+  std::filesystem::remove_all(root() / "train");
+  Write("train/cat/1.png", FlatPng(2, 2, {1}));
+  Write("test/1.png", FlatPng(2, 2, {1}));
+  ExpectRefused(Open(DatasetSplit::kTest), absl::StatusCode::kInvalidArgument,
+                {"test", "expected sub-folders as in"});
 }
 
 TEST_F(OpenDatasetTest, LabelsCsvIsFoundOrGiven) {
@@ -115,7 +155,7 @@ TEST_F(OpenDatasetTest, LabelsCsvIsFoundOrGiven) {
   spec_.labels_csv.reset();
   std::filesystem::rename(csv, root() / "32" / "labels.csv");
   EXPECT_EQ(Open()->digest, given->digest);
-  ExpectRefused(Open(DatasetSplit::kTest), absl::StatusCode::kNotFound, {"test split"});
+  ExpectRefused(Open(DatasetSplit::kTest), absl::StatusCode::kOutOfRange, {"test split"});
 }
 
 TEST_F(OpenDatasetTest, GivenClassNamesReplaceTheDatasOwn) {
