@@ -1,10 +1,11 @@
-# diffusiond with the model it ships, on CPU.
+# diffusiond with the models it ships, on CPU.
 #
 #   docker build -t diffusiond .
 #   docker run --rm --read-only --cap-drop=ALL -p 50051:50051 -p 9464:9464 diffusiond
 #
 # Arguments after the image's name replace the flags below. Other models: mount a repository on
-# /models. The programs diffusionctl, diffusion-train and diffusion-publish are inside too.
+# /models. The programs diffusionctl, diffusion-train, diffusion-eval and diffusion-publish are inside
+# too.
 
 FROM debian:bookworm-slim AS build
 WORKDIR /source
@@ -16,9 +17,8 @@ ENV CCACHE_DIR=/ccache
 RUN --mount=type=cache,target=/ccache \
     cmake --preset release -DDIFFUSIOND_BUILD_TESTS=OFF && \
     cmake --build build/release --target diffusiond diffusionctl diffusion-train \
-        diffusion-publish && \
-    strip build/release/bin/diffusiond build/release/bin/diffusionctl \
-        build/release/bin/diffusion-train build/release/bin/diffusion-publish
+        diffusion-eval diffusion-publish && \
+    strip build/release/bin/diffusion*
 
 FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="diffusiond" \
@@ -26,7 +26,8 @@ LABEL org.opencontainers.image.title="diffusiond" \
 COPY deploy/packages.txt deploy/install_packages.sh /tmp/deploy/
 RUN /tmp/deploy/install_packages.sh run && rm -rf /var/lib/apt/lists/* /tmp/deploy
 COPY --from=build /source/build/release/bin/diffusiond /source/build/release/bin/diffusionctl \
-    /source/build/release/bin/diffusion-train /source/build/release/bin/diffusion-publish \
+    /source/build/release/bin/diffusion-train /source/build/release/bin/diffusion-eval \
+    /source/build/release/bin/diffusion-publish \
     /usr/local/bin/
 COPY model/checkpoints /models
 # A number, so that Kubernetes can see that it is not root.
@@ -37,4 +38,4 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
     CMD ["diffusionctl", "health", "--server=127.0.0.1:50051"]
 # The exec form: the server is process 1 and gets the signals itself.
 ENTRYPOINT ["diffusiond"]
-CMD ["--model_repository=/models", "--listen=0.0.0.0:50051", "--metrics_listen=0.0.0.0:9464"]
+CMD ["--model_repository=/models", "--default_model=fashion-mnist", "--listen=0.0.0.0:50051", "--metrics_listen=0.0.0.0:9464"]

@@ -88,7 +88,7 @@ class DiffusionClient {
 
   absl::StatusOr<v1::ListModelsResponse> ListModels(const CallOptions& options = {}) const;
 
-  // Empty name: the server's only model.
+  // Empty name: the server's default model.
   absl::StatusOr<v1::Model> GetModel(const std::string& name,
                                      const CallOptions& options = {}) const;
 

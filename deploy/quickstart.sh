@@ -56,14 +56,15 @@ if [ ! -f build/release/build.ninja ]; then
   cmake --preset release -DDIFFUSIOND_BUILD_TESTS=OFF >"$out/configure.log" 2>&1 ||
     { tail -20 "$out/configure.log"; fail "configuring failed (see above)"; }
 fi
-cmake --build build/release --target diffusiond diffusionctl diffusion-train ||
+cmake --build build/release --target diffusiond diffusionctl diffusion-train diffusion-eval \
+  diffusion-publish ||
   fail "the build failed (see above)"
 
 address="127.0.0.1:$(free_port 50051)"
 metrics="127.0.0.1:$(free_port 9464)"
 say "Server on $address (log: $out/server.log)"
-nohup "$bin/diffusiond" --model_repository=model/checkpoints --listen="$address" \
-  --metrics_listen="$metrics" >"$out/server.log" 2>&1 &
+nohup "$bin/diffusiond" --model_repository=model/checkpoints --default_model=fashion-mnist \
+  --listen="$address" --metrics_listen="$metrics" >"$out/server.log" 2>&1 &
 server=$!
 stop_server() {
   kill -TERM "$server" 2>/dev/null || true

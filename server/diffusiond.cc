@@ -23,6 +23,7 @@ Diffusiond::Diffusiond(Options options)
     : options_(std::move(options)),
       registry_(std::make_shared<prometheus::Registry>()),
       metrics_(registry_.get(), kServerVersion),
+      catalog_(options_.flags.default_model),
       counted_rpc_(&metrics_) {}
 
 Diffusiond::~Diffusiond() {
@@ -39,6 +40,13 @@ Diffusiond::~Diffusiond() {
 absl::Status Diffusiond::Start() {
   versions_ = MakeVersions();
   if (absl::Status status = versions_->LoadAll(); !status.ok()) return status;
+  const std::string& chosen = options_.flags.default_model;
+  if (!chosen.empty() && catalog_.default_model() != chosen) {
+    options_.log_line(absl::StrCat("default_model=", chosen,
+                                   " state=missing: requests that name no model get ",
+                                   catalog_.default_model().empty() ? "an error"
+                                                                    : catalog_.default_model()));
+  }
   if (absl::Status status = StartServing(); !status.ok()) return status;
   if (absl::Status status = StartWorkers(); !status.ok()) return status;
   versions_->Start(engine_.get(), supervisor_.get());

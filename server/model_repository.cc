@@ -113,9 +113,14 @@ absl::StatusOr<std::vector<ModelDirectory>> ListModelRepository(const fs::path& 
 std::string CheckpointStamp(const fs::path& checkpoint) {
   std::vector<std::string> stamps;
   std::error_code error;
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(checkpoint, error)) {
-    const std::string part = entry.path().lexically_relative(checkpoint).begin()->string();
-    if (IsPartOfCheckpoint(part) || part == kVersionRecordName) AddStamp(entry.path(), &stamps);
+  fs::recursive_directory_iterator entry(checkpoint, fs::directory_options::skip_permission_denied,
+                                         error);
+  // A directory that goes away meanwhile ends it: the stamp is then of what was seen, and another
+  // next time.
+  for (; !error && entry != fs::end(entry); entry.increment(error)) {
+    const fs::path& path = entry->path();
+    const std::string part = path.lexically_relative(checkpoint).begin()->string();
+    if (IsPartOfCheckpoint(part) || part == kVersionRecordName) AddStamp(path, &stamps);
   }
   std::sort(stamps.begin(), stamps.end());
   return absl::StrJoin(stamps, "\n");

@@ -15,6 +15,7 @@ namespace diffusiond {
 // One field a flag, with its default.
 struct ServerFlags {
   std::string model_repository;
+  std::string default_model;
   std::string listen = "127.0.0.1:50051";
   std::string metrics_listen = "127.0.0.1:9464";
   std::string admin_listen;  // Empty: none.

@@ -18,7 +18,7 @@
 #include "client/output_files.h"
 #include "client/picture_codec.h"
 
-ABSL_FLAG(std::string, model, "", "=NAME: the server's only model if not given");
+ABSL_FLAG(std::string, model, "", "=NAME: the server's default model if not given");
 ABSL_FLAG(std::string, class, "", "=NAME|ID: what to draw, for a model with classes");
 ABSL_FLAG(std::optional<uint32_t>, count, std::nullopt,
           "=N: images to draw; 4, or 1 if --out is a file");

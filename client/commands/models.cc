@@ -37,7 +37,8 @@ std::string Defaults(const v1::ResolvedParameters& defaults) {
 void PrintTable(const v1::ListModelsResponse& models, CommandContext& context) {
   TextTable table({"NAME", "SIZE", "CLASSES", "PARAMETERS", "DEFAULTS", "DIGEST"});
   for (const v1::Model& model : models.models()) {
-    table.AddRow({model.name(), Size(model),
+    const bool is_default = models.models_size() > 1 && model.name() == models.default_model();
+    table.AddRow({is_default ? model.name() + " (default)" : model.name(), Size(model),
                   model.classes().empty() ? "-" : absl::StrCat(model.classes_size()),
                   ShortNumber(model.num_parameters()), Defaults(model.defaults()),
                   model.digest().substr(0, 12)});

@@ -16,6 +16,7 @@ std::vector<int64_t> LikeliestClasses(const ImageFeatures& features) {
 }
 
 absl::StatusOr<double> AccuracyOf(FeatureNetwork* network, const ImageDataset& data) {
+  if (data.labels.empty()) return absl::InvalidArgumentError("the images have no classes");
   std::vector<Frame> frames;
   for (int64_t i = 0; i < data.size(); ++i) frames.push_back(ToFrame(ImageAt(data, i)));
   const absl::StatusOr<ImageFeatures> features = network->Extract(frames);

@@ -34,9 +34,12 @@ absl::StatusOr<ImageDataset> Open(DatasetSplit split, const std::vector<std::str
   spec.split = split;
   if (!absl::GetFlag(FLAGS_labels_csv).empty()) spec.labels_csv = absl::GetFlag(FLAGS_labels_csv);
   spec.class_names = absl::GetFlag(FLAGS_class_names);
-  if (spec.class_names.empty()) spec.class_names = class_names;
   spec.max_images = absl::GetFlag(FLAGS_max_images);
   absl::StatusOr<ImageDataset> data = OpenDataset(spec);
+  if (data.ok() && spec.class_names.empty() && !data->labels.empty() &&
+      data->class_names.size() <= class_names.size()) {
+    data->class_names = class_names;
+  }
   if (data.ok() && absl::GetFlag(FLAGS_unconditional)) {
     data->labels.clear();
     data->class_names.clear();

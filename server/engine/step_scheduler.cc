@@ -207,7 +207,7 @@ int StepScheduler::Share(const WorkerCapacity& capacity, const Model& model) con
   const int idle = std::max(1, workers_.idle(capacity.model));
   const int even = (model.policy->waiting_network_rows() + idle - 1) / idle;
   const int micro_batches = (even + capacity.micro_batch - 1) / capacity.micro_batch;
-  // A guided trajectory takes two rows, whatever the micro-batch.
+  // Guided trajectories, which take two rows, shall not wait behind others for a larger share.
   return std::min(capacity.capacity, std::max(2, micro_batches * capacity.micro_batch));
 }
 
@@ -224,10 +224,17 @@ std::vector<std::shared_ptr<Trajectory>> StepScheduler::ChooseTrajectories(
     const WorkerCapacity& capacity, Model& model, absl::Time now) {
   if (std::shared_ptr<Trajectory> suspect = NextSuspect(model)) return {std::move(suspect)};
   model.policy->SetPace(PaceOf(model, capacity.model));
+  SchedulingPolicy::Offer offer = {.now = now,
+                                   .capacity = Share(capacity, model),
+                                   .new_residents = model.resident_limit - model.resident};
+  std::vector<PolicyChoice> choices = model.policy->Choose(offer);
+  if (choices.empty() && offer.capacity < capacity.capacity) {
+    // A trajectory whose network rows are more than this worker's share of them all.
+    offer.capacity = capacity.capacity;
+    choices = model.policy->Choose(offer);
+  }
   std::vector<std::shared_ptr<Trajectory>> chosen;
-  for (const PolicyChoice& choice : model.policy->Choose({.now = now,
-                                    .capacity = Share(capacity, model),
-                                    .new_residents = model.resident_limit - model.resident})) {
+  for (const PolicyChoice& choice : choices) {
     const std::shared_ptr<Generation>& generation = generations_.at(choice.generation);
     // Shares the generation's life: it may end while the worker is at it.
     chosen.emplace_back(generation, &generation->trajectories[choice.image_index]);

@@ -60,6 +60,7 @@ grpc::ServerUnaryReactor* DiffusionServiceImpl::ListModels(grpc::CallbackServerC
     for (const auto& model : context_->catalog->List()) {
       *response->add_models() = ToProto(*model, context_->limits);
     }
+    response->set_default_model(context_->catalog->default_model());
     return absl::OkStatus();
   });
 }

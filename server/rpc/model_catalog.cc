@@ -52,6 +52,12 @@ std::vector<ModelCatalog::Model> ModelCatalog::List() const {
   return models;
 }
 
+std::string ModelCatalog::default_model() const {
+  absl::ReaderMutexLock lock(&mu_);
+  const absl::StatusOr<const Entry*> entry = FindEntry("");
+  return entry.ok() ? (*entry)->serving->name : "";
+}
+
 absl::StatusOr<ModelCatalog::Model> ModelCatalog::Find(const std::string& name,
                                                        const std::string& digest) const {
   absl::ReaderMutexLock lock(&mu_);
@@ -72,9 +78,13 @@ absl::StatusOr<ModelCatalog::Model> ModelCatalog::Find(const std::string& name,
 absl::StatusOr<const ModelCatalog::Entry*> ModelCatalog::FindEntry(const std::string& name) const {
   if (models_.empty()) return absl::NotFoundError("no model is loaded");
   if (name.empty()) {
+    const auto chosen = models_.find(chosen_default_);
+    if (chosen != models_.end()) return &chosen->second;
     if (models_.size() == 1) return &models_.begin()->second;
     FieldViolations violations;
-    violations.Add("model", absl::StrCat("is empty while several are loaded: ", Names()));
+    violations.Add("model", absl::StrCat("is empty while several are loaded, none of them as the "
+                                         "default: ",
+                                         Names()));
     return violations.ToStatus();
   }
   const auto found = models_.find(name);

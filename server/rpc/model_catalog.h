@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -20,6 +21,10 @@ class ModelCatalog {
  public:
   using Model = std::shared_ptr<const ServedModel>;
 
+  // `default_model`: what a request that names none gets, where there is such a model.
+  explicit ModelCatalog(std::string default_model = "")
+      : chosen_default_(std::move(default_model)) {}
+
   // Adds a model, or replaces the one of the same name and its other versions, in one step: what
   // was found before goes on as it was, what is found from now on is this one.
   void Put(ServedModel model);
@@ -32,10 +37,13 @@ class ModelCatalog {
   // By name.
   std::vector<Model> List() const;
 
-  // The model of that name; for "" the only model. With `digest`, the version of it that has this
+  // What "" finds: the chosen default, or without it the only model. Empty: there is neither.
+  std::string default_model() const;
+
+  // The model of that name; for "" the default one. With `digest`, the version of it that has this
   // digest. NOT_FOUND names the models that there are. INVALID_ARGUMENT (with a violation of field
-  // `model`): "" while there are several. FAILED_PRECONDITION names the versions that are loaded:
-  // none has that digest.
+  // `model`): "" while there are several and none is the default. FAILED_PRECONDITION names the
+  // versions that are loaded: none has that digest.
   absl::StatusOr<Model> Find(const std::string& name, const std::string& digest = "") const;
 
  private:
@@ -48,6 +56,7 @@ class ModelCatalog {
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   std::string Names() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
+  const std::string chosen_default_;
   mutable absl::Mutex mu_;
   std::map<std::string, Entry> models_ ABSL_GUARDED_BY(mu_);
 };

@@ -47,6 +47,21 @@ absl::Status CheckDevices(absl::Span<const DeviceSpec> devices) {
   return absl::OkStatus();
 }
 
+// LibTorch throws where a device has no memory left, or fails.
+template <typename Call>
+auto WithoutThrowing(const Call& call) -> decltype(call()) {
+  try {
+    return call();
+  } catch (const c10::OutOfMemoryError& error) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no memory for the model: ", error.what_without_backtrace()));
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("no memory for the model");
+  } catch (const std::exception& error) {
+    return absl::InternalError(absl::StrCat("the model cannot be loaded: ", error.what()));
+  }
+}
+
 // A model's weights on one device, or on all CPU workers'.
 struct Networks {
   std::shared_ptr<UNet> unet;
@@ -162,10 +177,8 @@ int ChooseMicroBatch(const std::vector<MicroBatchProfile>& profile) {
   return 1;
 }
 
-}  // namespace
-
-absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory,
-                                      absl::Span<const DeviceSpec> devices, int micro_batch) {
+absl::StatusOr<LoadedModel> Load(const std::filesystem::path& directory,
+                                 absl::Span<const DeviceSpec> devices, int micro_batch) {
   if (absl::Status status = CheckDevices(devices); !status.ok()) return status;
   if (micro_batch < 0 || micro_batch > kMaxMicroBatch) {
     return absl::InvalidArgumentError(
@@ -211,19 +224,27 @@ absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory,
     model.num_parameters += static_cast<uint64_t>(parameter.numel());
   }
   if (cuda) {
-    model.rebuild = [checkpoint, micro_batch = model.micro_batch](
-                        const DeviceSpec& device) -> absl::StatusOr<std::unique_ptr<StepExecutor>> {
-      const absl::StatusOr<Networks> again = LoadNetworks(*checkpoint);
-      if (!again.ok()) return again.status();
-      return MakeExecutor(checkpoint->config(), *again, device, micro_batch);
+    model.rebuild = [checkpoint, micro_batch = model.micro_batch](const DeviceSpec& device) {
+      return WithoutThrowing([&]() -> absl::StatusOr<std::unique_ptr<StepExecutor>> {
+        const absl::StatusOr<Networks> again = LoadNetworks(*checkpoint);
+        if (!again.ok()) return again.status();
+        return MakeExecutor(checkpoint->config(), *again, device, micro_batch);
+      });
     };
   } else {
     model.rebuild = [config = model.config, networks,
                      micro_batch = model.micro_batch](const DeviceSpec& device) {
-      return MakeExecutor(config, networks, device, micro_batch);
+      return WithoutThrowing([&] { return MakeExecutor(config, networks, device, micro_batch); });
     };
   }
   return model;
+}
+
+}  // namespace
+
+absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory,
+                                      absl::Span<const DeviceSpec> devices, int micro_batch) {
+  return WithoutThrowing([&] { return Load(directory, devices, micro_batch); });
 }
 
 }  // namespace diffusiond

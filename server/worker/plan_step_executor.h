@@ -18,9 +18,11 @@ class PlanStepExecutor : public StepExecutor {
   // `null_label`: what the network is told for "no class"; ignored by one without classes.
   PlanStepExecutor(std::unique_ptr<PlanRunner> runner, int64_t null_label);
 
-  // At least what a guided trajectory takes.
+  // At least what a guided trajectory takes, in whole micro-batches.
   int capacity() const override {
-    return std::max(runner_->has_classifier() ? kMaxNetworkRows : 2, runner_->capacity());
+    const int least =
+        std::max(runner_->has_classifier() ? kMaxNetworkRows : 2, runner_->capacity());
+    return (least + micro_batch() - 1) / micro_batch() * micro_batch();
   }
   int micro_batch() const override { return runner_->micro_batch(); }
   absl::Status Step(absl::Span<StepRow> rows) override;

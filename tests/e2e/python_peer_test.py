@@ -165,8 +165,10 @@ class PythonPeerTest(unittest.TestCase):
         self.assertEqual(len(raw.images[0].data), 4 * 28 * 28)
 
     def test_models_are_listed_and_described(self):
-        models = self.stub.ListModels(pb.ListModelsRequest(), timeout=10).models
+        listed = self.stub.ListModels(pb.ListModelsRequest(), timeout=10)
+        models = listed.models
         self.assertEqual([model.name for model in models], ["tiny"])
+        self.assertEqual(listed.default_model, "tiny")
         model = self.stub.GetModel(pb.GetModelRequest(model="tiny"), timeout=10)
         self.assertEqual(model, models[0])
         self.assertEqual((model.width, model.height, model.channels), (28, 28, 1))

@@ -89,6 +89,9 @@ TEST_F(ModelRepositoryTest, AStampChangesWithTheCheckpointAndNotWithItsCard) {
   WriteWholeFile(version / "version.json", "{}");
   EXPECT_NE(CheckpointStamp(version), changed);
   EXPECT_EQ(CheckpointStamp(path_ / "absent"), "");
+  // Nor does a link that leads round in a circle end anything.
+  std::filesystem::create_directory_symlink(version / "loop", version / "loop");
+  EXPECT_NE(CheckpointStamp(version), "");
 }
 
 }  // namespace

@@ -121,6 +121,43 @@ TEST_F(DiffusionEvalTest, StatisticsOfTheDataItselfAreTheBestThereAre) {
   EXPECT_EQ(Output("out", "neighbours.png").substr(1, 3), "PNG");
 }
 
+TEST_F(DiffusionEvalTest, AModelWithClassesIsMeasuredOnImagesWithout) {
+  ChildProcess training({DIFFUSION_TRAIN_PATH, "--data=" + (scratch_ / "data").string(),
+                         "--out=" + (scratch_ / "run").string(), "--channels=8",
+                         "--attention_at=28", "--attention_head_dim=8", "--steps=1",
+                         "--num_train_timesteps=10", "--sampler_steps=2", "--report=false",
+                         "--held_out_images=1", "--batch_size=2"});
+  ASSERT_EQ(training.Wait(), 0) << training.output();
+  const std::string checkpoint = (scratch_ / "run" / "checkpoint").string();
+  fs::create_directories(scratch_ / "bare");
+  fs::copy(scratch_ / "data" / "t10k-images-idx3-ubyte", scratch_ / "bare" / "images.idx3-ubyte");
+  const std::string images = (scratch_ / "bare" / "images.idx3-ubyte").string();
+  ChildProcess process({DIFFUSION_EVAL_PATH, "bpd", "--checkpoint=" + checkpoint,
+                        "--data=" + images, "--out=" + (scratch_ / "bare_out").string(),
+                        "--images=2"});
+  ASSERT_EQ(process.Wait(), 0) << process.output();
+  EXPECT_NE(process.output().find("2 images of the test split, without class"), std::string::npos)
+      << process.output();
+  // The same run draws and is judged.
+  ChildProcess samples({DIFFUSION_EVAL_PATH, "samples", "--checkpoint=" + checkpoint,
+                        "--data=" + (scratch_ / "data").string(), "--features=" + TrainJudge(),
+                        "--samples=20", "--sweep=ddpm:3:0:1:10",
+                        "--out=" + (scratch_ / "samples").string()});
+  ASSERT_EQ(samples.Wait(), 0) << samples.output();
+  EXPECT_NE(samples.output().find(" of 20 in the class asked for"), std::string::npos)
+      << samples.output();
+  EXPECT_NE(samples.output().find(" of 10 in the class asked for"), std::string::npos)
+      << samples.output();
+  EXPECT_EQ(Output("samples", "nearest.png").substr(1, 3), "PNG");
+  ChildProcess statistics({DIFFUSION_EVAL_PATH, "statistics", "--checkpoint=" + checkpoint,
+                           "--data=" + (scratch_ / "data").string(),
+                           "--features=" + (scratch_ / "judge" / "classifier.safetensors").string(),
+                           "--samples=20", "--out=" + (scratch_ / "statistics").string()});
+  ASSERT_EQ(statistics.Wait(), 0) << statistics.output();
+  EXPECT_NE(statistics.output().find("20 drawn, ddim, 2 steps"), std::string::npos)
+      << statistics.output();
+}
+
 TEST_F(DiffusionEvalTest, FlagsThatCannotWorkAreNamed) {
   struct Wrong {
     std::string command, flag, expected;

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "model/sampling/row_noise.h"
+#include "tests/model/unet/unet_rows.h"
 
 namespace diffusiond {
 namespace {
@@ -37,64 +37,24 @@ UNetConfig OddConfig() {
   return config;
 }
 
-std::shared_ptr<UNet> RandomNetwork(const UNetConfig& config = SmallConfig()) {
-  auto network = std::make_shared<UNet>(config);
-  network->ResetParameters(1);
-  torch::NoGradGuard no_grad;
-  torch::manual_seed(2);
-  for (auto& parameter : network->parameters()) {
-    parameter.add_(torch::randn_like(parameter) * 0.1);
-    parameter.set_requires_grad(false);
-  }
-  network->eval();
-  return network;
-}
-
-struct Row {
-  std::vector<float> x;
-  float timestep = 0;
-  int64_t label = 0;
-};
-
-Row MakeRow(uint32_t i, const UNetConfig& config) {
-  Row row;
-  row.x.resize(
-      static_cast<size_t>(config.in_channels * config.sample_height * config.sample_width));
-  FillRowNoise(9, i, 0, row.x);
-  row.timestep = static_cast<float>(37 * i % 1000);
-  row.label = i % kClasses;
-  return row;
-}
+UNetRow RowOf(uint32_t i, const UNetConfig& config) { return MakeRow(i, config, kClasses); }
 
 std::vector<std::vector<float>> Gradients(NoiseClassifier* classifier,
-                                          const std::vector<Row>& rows) {
-  std::vector<float> x, timesteps;
-  std::vector<int64_t> labels;
-  for (const Row& row : rows) {
-    x.insert(x.end(), row.x.begin(), row.x.end());
-    timesteps.push_back(row.timestep);
-    labels.push_back(row.label);
-  }
-  std::vector<float> gradient(x.size());
-  const absl::Status status = classifier->Gradient(x, timesteps, labels, gradient);
-  EXPECT_TRUE(status.ok()) << status;
-  std::vector<std::vector<float>> out;
-  const auto n = static_cast<ptrdiff_t>(rows[0].x.size());
-  for (ptrdiff_t i = 0; i < static_cast<ptrdiff_t>(rows.size()); ++i) {
-    out.emplace_back(gradient.begin() + i * n, gradient.begin() + (i + 1) * n);
-  }
-  return out;
+                                          const std::vector<UNetRow>& rows) {
+  return EvaluateTogether(rows, [&](auto x, auto timesteps, auto labels, auto gradient) {
+    return classifier->Gradient(x, timesteps, labels, gradient);
+  });
 }
 
-double LogProbability(const UNet& network, const Row& row, const torch::Tensor& x) {
+double LogProbability(const UNet& network, const UNetRow& row, const torch::Tensor& x) {
   torch::InferenceMode inference;
   return ClassLogProbabilities(network.Forward(x, torch::tensor({row.timestep})))[0][row.label]
       .item<double>();
 }
 
 TEST(UNetClassifierTest, ProbabilitiesOfAllClassesAddUpToOne) {
-  const auto network = RandomNetwork();
-  const Row row = MakeRow(3, network->config());
+  const auto network = RandomNetwork(SmallConfig(), 0.1);
+  const UNetRow row = RowOf(3, network->config());
   const torch::Tensor x = torch::tensor(row.x).view({1, 3, 16, 16});
   const torch::Tensor p =
       ClassLogProbabilities(network->Forward(x, torch::tensor({row.timestep}))).exp();
@@ -104,9 +64,9 @@ TEST(UNetClassifierTest, ProbabilitiesOfAllClassesAddUpToOne) {
 }
 
 TEST(UNetClassifierTest, TheGradientIsWhatSmallChangesOfTheImageShow) {
-  const auto network = RandomNetwork();
+  const auto network = RandomNetwork(SmallConfig(), 0.1);
   UNetClassifier classifier(network, {.rows = 2});
-  const std::vector<Row> rows = {MakeRow(1, network->config()), MakeRow(2, network->config())};
+  const std::vector<UNetRow> rows = {RowOf(1, network->config()), RowOf(2, network->config())};
   const auto gradients = Gradients(&classifier, rows);
   for (size_t i = 0; i < rows.size(); ++i) {
     const torch::Tensor x = torch::tensor(rows[i].x).view({1, 3, 16, 16});
@@ -134,13 +94,13 @@ class UNetClassifierRowsTest : public testing::TestWithParam<int> {};
 TEST_P(UNetClassifierRowsTest, ARowsBytesDependOnItsOwnInputOnly) {
   const uint32_t rows = static_cast<uint32_t>(GetParam());
   for (const UNetConfig& config : {SmallConfig(), OddConfig()}) {
-    UNetClassifier classifier(RandomNetwork(config), {.rows = GetParam()});
+    UNetClassifier classifier(RandomNetwork(config, 0.1), {.rows = GetParam()});
     for (uint32_t i = 0; i < 10; ++i) {
       std::vector<std::vector<float>> seen;
       for (uint32_t position = 0; position < rows; ++position) {
-        std::vector<Row> batch;
-        for (uint32_t j = 0; j < rows; ++j) batch.push_back(MakeRow(100 + rows * i + j, config));
-        batch[position] = MakeRow(i, config);
+        std::vector<UNetRow> batch;
+        for (uint32_t j = 0; j < rows; ++j) batch.push_back(RowOf(100 + rows * i + j, config));
+        batch[position] = RowOf(i, config);
         seen.push_back(Gradients(&classifier, batch)[position]);
         ASSERT_EQ(seen.back(), seen.front())
             << config.sample_width << " wide, row " << i << " at position " << position;
@@ -152,8 +112,8 @@ TEST_P(UNetClassifierRowsTest, ARowsBytesDependOnItsOwnInputOnly) {
 INSTANTIATE_TEST_SUITE_P(MicroBatches, UNetClassifierRowsTest, testing::Values(1, 2, 3, 4, 8));
 
 TEST(UNetClassifierTest, ALabelThatIsNoClassIsNamed) {
-  UNetClassifier classifier(RandomNetwork(), {.rows = 1});
-  Row row = MakeRow(0, SmallConfig());
+  UNetClassifier classifier(RandomNetwork(SmallConfig(), 0.1), {.rows = 1});
+  UNetRow row = RowOf(0, SmallConfig());
   row.label = kClasses;
   std::vector<float> gradient(row.x.size());
   const absl::Status status =

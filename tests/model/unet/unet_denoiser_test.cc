@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include "model/sampling/row_noise.h"
+#include "tests/model/unet/unet_rows.h"
 
 namespace diffusiond {
 namespace {
@@ -38,49 +38,14 @@ UNetConfig OddConfig() {
   return config;
 }
 
-std::shared_ptr<UNet> RandomNetwork(const UNetConfig& config = SmallConfig()) {
-  auto network = std::make_shared<UNet>(config);
-  network->ResetParameters(1);
-  // ResetParameters starts residual branches at zero; give every layer something to do.
-  torch::NoGradGuard no_grad;
-  torch::manual_seed(2);
-  for (auto& parameter : network->parameters()) parameter.add_(torch::randn_like(parameter) * 0.05);
-  network->eval();
-  return network;
+UNetRow RowOf(uint32_t i, const UNetConfig& config = SmallConfig()) {
+  return MakeRow(i, config, 11);
 }
 
-struct Row {
-  std::vector<float> x;
-  float timestep = 0;
-  int64_t label = 0;
-};
-
-Row MakeRow(uint32_t i, size_t pixels = 28 * 28) {
-  Row row;
-  row.x.resize(pixels);
-  FillRowNoise(9, i, 0, row.x);
-  row.timestep = static_cast<float>(37 * i % 1000);
-  row.label = i % 11;
-  return row;
-}
-
-std::vector<std::vector<float>> Evaluate(Denoiser* denoiser, const std::vector<Row>& rows) {
-  std::vector<float> x, timesteps;
-  std::vector<int64_t> labels;
-  for (const Row& row : rows) {
-    x.insert(x.end(), row.x.begin(), row.x.end());
-    timesteps.push_back(row.timestep);
-    labels.push_back(row.label);
-  }
-  std::vector<float> f(x.size());
-  const absl::Status status = denoiser->Predict(x, timesteps, labels, f);
-  EXPECT_TRUE(status.ok()) << status;
-  std::vector<std::vector<float>> out;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    out.emplace_back(f.begin() + static_cast<ptrdiff_t>(i * rows[0].x.size()),
-                     f.begin() + static_cast<ptrdiff_t>((i + 1) * rows[0].x.size()));
-  }
-  return out;
+std::vector<std::vector<float>> Evaluate(Denoiser* denoiser, const std::vector<UNetRow>& rows) {
+  return EvaluateTogether(rows, [&](auto x, auto timesteps, auto labels, auto f) {
+    return denoiser->Predict(x, timesteps, labels, f);
+  });
 }
 
 class UNetDenoiserTest : public testing::TestWithParam<int> {};
@@ -88,13 +53,13 @@ class UNetDenoiserTest : public testing::TestWithParam<int> {};
 // The promise "same request, same bytes" stands on this.
 TEST_P(UNetDenoiserTest, ARowsBytesDependOnItsOwnInputOnly) {
   const int rows = GetParam();
-  UNetDenoiser denoiser(RandomNetwork(), {.rows = rows});
-  std::vector<Row> first;
-  for (int i = 0; i < rows; ++i) first.push_back(MakeRow(static_cast<uint32_t>(i)));
+  UNetDenoiser denoiser(RandomNetwork(SmallConfig()), {.rows = rows});
+  std::vector<UNetRow> first;
+  for (int i = 0; i < rows; ++i) first.push_back(RowOf(static_cast<uint32_t>(i)));
   const auto expected = Evaluate(&denoiser, first);
   for (int position = 0; position < rows; ++position) {
-    std::vector<Row> others;
-    for (int i = 0; i < rows; ++i) others.push_back(MakeRow(static_cast<uint32_t>(100 + i)));
+    std::vector<UNetRow> others;
+    for (int i = 0; i < rows; ++i) others.push_back(RowOf(static_cast<uint32_t>(100 + i)));
     others[static_cast<size_t>(position)] = first[0];
     EXPECT_EQ(Evaluate(&denoiser, others)[static_cast<size_t>(position)], expected[0])
         << "at position " << position;
@@ -103,15 +68,14 @@ TEST_P(UNetDenoiserTest, ARowsBytesDependOnItsOwnInputOnly) {
 
 TEST_P(UNetDenoiserTest, NorInANetworkOfOddSizes) {
   const uint32_t rows = static_cast<uint32_t>(GetParam());
-  constexpr size_t kPixels = 14 * 14;
   UNetDenoiser denoiser(RandomNetwork(OddConfig()), {.rows = GetParam()});
   // Other last bits are rare: many rows, each in every position.
   for (uint32_t i = 0; i < 40; ++i) {
     std::vector<std::vector<float>> seen;
     for (uint32_t position = 0; position < rows; ++position) {
-      std::vector<Row> batch;
-      for (uint32_t j = 0; j < rows; ++j) batch.push_back(MakeRow(100 + rows * i + j, kPixels));
-      batch[position] = MakeRow(i, kPixels);
+      std::vector<UNetRow> batch;
+      for (uint32_t j = 0; j < rows; ++j) batch.push_back(RowOf(100 + rows * i + j, OddConfig()));
+      batch[position] = RowOf(i, OddConfig());
       seen.push_back(Evaluate(&denoiser, batch)[position]);
       ASSERT_EQ(seen.back(), seen.front()) << "row " << i << " at position " << position;
     }
@@ -121,8 +85,8 @@ TEST_P(UNetDenoiserTest, NorInANetworkOfOddSizes) {
 INSTANTIATE_TEST_SUITE_P(MicroBatches, UNetDenoiserTest, testing::Values(1, 2, 3, 4, 8));
 
 TEST(UNetDenoiserTest, ThreadsThatShareWeightsGiveTheSameBytes) {
-  auto network = RandomNetwork();
-  const std::vector<Row> rows = {MakeRow(1), MakeRow(2)};
+  auto network = RandomNetwork(SmallConfig());
+  const std::vector<UNetRow> rows = {RowOf(1), RowOf(2)};
   UNetDenoiser here(network, {.rows = 2});
   const auto expected = Evaluate(&here, rows);
   std::vector<std::vector<float>> there[2];
@@ -145,7 +109,7 @@ TEST(UNetDenoiserTest, TheVarianceComesAfterEachRowsPrediction) {
   UNetDenoiser denoiser(network, {.rows = 2});
   EXPECT_EQ(denoiser.shape().channels, 1);
   EXPECT_EQ(denoiser.output_channels(), 2);
-  const Row rows[2] = {MakeRow(1), MakeRow(2)};
+  const UNetRow rows[2] = {RowOf(1), RowOf(2)};
   std::vector<float> x = rows[0].x;
   x.insert(x.end(), rows[1].x.begin(), rows[1].x.end());
   const float timesteps[] = {rows[0].timestep, rows[1].timestep};
@@ -163,8 +127,8 @@ TEST(UNetDenoiserTest, TheVarianceComesAfterEachRowsPrediction) {
 }
 
 TEST(UNetDenoiserTest, LabelOutOfRangeIsAStatusNotAnException) {
-  UNetDenoiser denoiser(RandomNetwork(), {.rows = 1});
-  Row row = MakeRow(0);
+  UNetDenoiser denoiser(RandomNetwork(SmallConfig()), {.rows = 1});
+  UNetRow row = RowOf(0);
   row.label = 11;
   std::vector<float> f(row.x.size());
   EXPECT_EQ(

@@ -87,6 +87,19 @@ TEST(EngineBatching, AClassifierTakesOneNetworkRowMore) {
   for (const SeenRow& row : seen) EXPECT_EQ(row.network_rows, 3);
 }
 
+TEST(EngineBatching, OneImageOfManyNetworkRowsIsNotSplitAmongIdleWorkers) {
+  SteppedEngine::Options options;
+  options.executor.capacity = 4;
+  options.executor.micro_batch = 1;
+  SteppedEngine engine(options);
+  for (int i = 0; i < 3; ++i) engine.engine().AddWorker(engine.capacities());
+  GenerationSpec guided = Images(1, 1, HalvingPlan(2));
+  guided.trajectories[0].guidance = {.scale = 3, .classifier_scale = 1};
+  guided.trajectories[0].class_id = 5;
+  engine.Submit(guided);
+  EXPECT_EQ(engine.StepAll(), 2);  // The other workers never come for any.
+}
+
 TEST(EngineBatching, GuidanceTakesTwoNetworkRowsOnlyWhereItActs) {
   SteppedEngine::Options options;
   options.executor.capacity = 4;

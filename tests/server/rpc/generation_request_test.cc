@@ -237,6 +237,24 @@ TEST(GenerationRequest, ModelsAreFoundByNameAndTheOnlyOneWithout) {
             "dogs");
 }
 
+TEST(GenerationRequest, TheDefaultModelIsFoundWithoutANameWhileItIsThere) {
+  ModelCatalog catalog("dogs");
+  const auto model_of = [&catalog] {
+    const auto parsed = ParseGenerateRequest({}, catalog, {}, PreviewSupport::kAllowed, 0);
+    return parsed.ok() ? parsed->model->name : std::string(parsed.status().message());
+  };
+  catalog.Put(TestModel("cats"));
+  EXPECT_EQ(catalog.default_model(), "cats");
+  EXPECT_EQ(model_of(), "cats");
+  catalog.Put(TestModel("dogs"));
+  EXPECT_EQ(catalog.default_model(), "dogs");
+  EXPECT_EQ(model_of(), "dogs");
+  catalog.Remove("dogs");
+  catalog.Put(TestModel("birds"));
+  EXPECT_EQ(catalog.default_model(), "");
+  EXPECT_THAT(model_of(), HasSubstr("\"birds\", \"cats\""));
+}
+
 TEST(GenerationSpec, HasOneTrajectoryAnImageOnOneSharedPlan) {
   v1::GenerateRequest request;
   request.set_count(3);

@@ -109,6 +109,7 @@ TEST(ModelLoaderClassifierTest, GuidesAnUnconditionalModelTowardsAClass) {
   EXPECT_NE(model->digest, plain->digest());
   EXPECT_EQ(NumClasses(model->config), 3);
   EXPECT_GE(model->executors[0]->capacity(), kMaxNetworkRows);
+  EXPECT_EQ(model->executors[0]->capacity() % 2, 0) << "workers want whole micro-batches";
   const auto unguided = Draw(*model, 0, {});
   EXPECT_EQ(Draw(*model, 1, {}), unguided) << "the network takes no class";
   const auto first = Draw(*model, 0, {.classifier_scale = 20});
