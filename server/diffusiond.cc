@@ -23,8 +23,8 @@ Diffusiond::Diffusiond(Options options)
     : options_(std::move(options)),
       registry_(std::make_shared<prometheus::Registry>()),
       metrics_(registry_.get(), kServerVersion),
-      catalog_(options_.flags.default_model),
-      counted_rpc_(&metrics_) {}
+      counted_rpc_(&metrics_),
+      catalog_(options_.flags.default_model) {}
 
 Diffusiond::~Diffusiond() {
   if (versions_ != nullptr) versions_->Stop();
