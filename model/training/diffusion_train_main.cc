@@ -251,7 +251,8 @@ int main(int argc, char** argv) {
       "  diffusion-train --data=images/ --out=runs/first\n"
       "  diffusion-train --data=images/ --out=runs/first --resume\n"
       "  diffusion-train --data=images/ --out=runs/judge --image_classifier\n"
-      "  torchrun --no_python --nproc_per_node=2 diffusion-train --data=images/ --out=runs/first "
+      "  torchrun --redirects=1 --tee=1 --log_dir=logs --no_python --nproc_per_node=2 "
+      "diffusion-train --data=images/ --out=runs/first "
       "--resume");
   const std::string command = absl::StrJoin(argv, argv + argc, " ");
   absl::ParseCommandLine(argc, argv);

@@ -30,7 +30,7 @@ ABSL_FLAG(int64_t, steps, 10000, "optimiser steps");
 ABSL_FLAG(int64_t, batch_size, 64, "images a step, of all processes together");
 ABSL_FLAG(int64_t, accumulate, 1,
           "pieces in which a process computes its share of a batch, to save memory; same result "
-          "within rounding");
+          "within rounding, but for --dropout, which draws anew for each piece");
 ABSL_FLAG(bool, checkpoint_activations, false,
           "compute activations inside blocks again in backward: same result within rounding, less "
           "memory, more time");

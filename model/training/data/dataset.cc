@@ -1,5 +1,6 @@
 #include "model/training/data/dataset.h"
 
+#include <algorithm>
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
@@ -62,6 +63,20 @@ ImageDataset Select(const ImageDataset& dataset, std::span<const int64_t> indice
   }
   selected.digest = DigestOf(selected);
   return selected;
+}
+
+void Keep(std::span<const int64_t> indices, ImageDataset* dataset) {
+  const int64_t bytes = dataset->image_bytes();
+  const auto pixels = dataset->pixels.begin();
+  for (size_t i = 0; i < indices.size(); ++i) {
+    const auto to = static_cast<int64_t>(i);
+    if (indices[i] == to) continue;
+    std::copy_n(pixels + indices[i] * bytes, bytes, pixels + to * bytes);
+    if (!dataset->labels.empty()) dataset->labels[i] = dataset->labels[indices[i]];
+  }
+  dataset->pixels.resize(indices.size() * static_cast<size_t>(bytes));
+  if (!dataset->labels.empty()) dataset->labels.resize(indices.size());
+  dataset->digest = DigestOf(*dataset);
 }
 
 std::vector<int64_t> EvenlySpread(int64_t size, int64_t count) {

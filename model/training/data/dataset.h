@@ -13,7 +13,8 @@
 namespace diffusiond {
 
 // Images are held as bytes, all of them, so that a training step waits for no disk. What would be
-// larger is refused before it is read. 50,000 CIFAR images are 0.15 GB.
+// larger than a limit, this one if none is given, is refused before it is read. 50,000 CIFAR images
+// are 0.15 GB.
 inline constexpr int64_t kMaxDatasetBytes = int64_t{8} << 30;
 
 // Plain data; reading from several threads is safe. Readers never give one without images.
@@ -42,6 +43,10 @@ Image ImageAt(const ImageDataset& dataset, int64_t index);
 // The images at `indices`, in that order, with their labels and all class names; the digest is the
 // selection's own.
 ImageDataset Select(const ImageDataset& dataset, std::span<const int64_t> indices);
+
+// Leaves the images at `indices` (ascending, none twice) alone: Select without a second copy in
+// memory.
+void Keep(std::span<const int64_t> indices, ImageDataset* dataset);
 
 // `count` of `size` indices, spread evenly and ascending: floor(i * size / count). A data set
 // sorted by class keeps its classes' shares this way. All of them if `count` is 0, less, or over

@@ -14,9 +14,9 @@ struct HeldOut {
 };
 
 // For data without a test split: takes `count` images, drawn by `seed`, out of `dataset`; both
-// parts keep its order. `count` is brought into [0, size - 1]: training keeps at least one image.
-// With 0, `held_out` is empty (of no shape, with no images).
-HeldOut HoldOut(const ImageDataset& dataset, int64_t count, uint64_t seed);
+// parts keep its order. Moved in, it is not copied. `count` is brought into [0, size - 1]: training
+// keeps at least one image. With 0, `held_out` is empty (of no shape, with no images).
+HeldOut HoldOut(ImageDataset dataset, int64_t count, uint64_t seed);
 
 }  // namespace diffusiond
 

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_split.h"
 #include "model/checkpoint/diffusers_directory.h"
+#include "model/sampling/sampler.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/free_port.h"
 #include "tests/testing/idx_files.h"
@@ -104,7 +105,32 @@ TEST_F(DiffusionTrainTest, ALearnedScheduleIsResumedAndServed) {
   ExpectSameWeightsAfterAKill({"--learn_schedule", "--loss_weight=vdm", "--num_train_timesteps=9"});
   const auto checkpoint = Checkpoint::Open(directory_ / "killed" / "checkpoint");
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
-  EXPECT_EQ(checkpoint->config().scheduler.trained_betas.size(), 9u);
+  const SchedulerConfig& scheduler = checkpoint->config().scheduler;
+  EXPECT_EQ(scheduler.trained_betas.size(), 9u);
+  const auto schedule = MakeModelSchedule(scheduler);
+  ASSERT_TRUE(schedule.ok()) << schedule.status();
+  EXPECT_FALSE(Samplers().empty());
+  for (const Sampler& sampler : Samplers()) {
+    SamplingOptions options = ForSampler(sampler.name, DefaultSamplingOptions(scheduler));
+    options.steps = 4;  // PNDM takes at least 4, of 9 timesteps no more.
+    const auto plan = CompilePlan(*schedule, options);
+    EXPECT_TRUE(plan.ok()) << sampler.name << ": " << plan.status();
+  }
+}
+
+TEST_F(DiffusionTrainTest, AFinishedRunHasItsReport) {
+  ChildProcess run(Command("run", {"--sample_every=12", "--report_images=2"}));
+  ASSERT_EQ(run.Wait(), 0) << run.output();
+  EXPECT_EQ(run.output().find("warning"), std::string::npos) << run.output();
+  std::ifstream file(directory_ / "run" / "report.html");
+  const std::string html(std::istreambuf_iterator<char>(file), {});
+  for (const char* part : {"--sampler_steps=2", "<h2>Loss</h2>", "<h2>Bits per dimension</h2>",
+                           "<h2>Samples over time</h2>", "nearest training images</h2>"}) {
+    EXPECT_NE(html.find(part), std::string::npos) << part;
+  }
+  ChildProcess none(Command("none", {"--steps=1", "--report=false"}));
+  ASSERT_EQ(none.Wait(), 0) << none.output();
+  EXPECT_FALSE(fs::exists(directory_ / "none" / "report.html"));
 }
 
 TEST_F(DiffusionTrainTest, AModelOfEdmIsTrainedAndHasASamplerOfItsOwn) {
@@ -247,6 +273,7 @@ TEST_F(DiffusionTrainTest, OptionsThatCannotWorkAreNamed) {
         {"--edm --variance_type=learned_range", "for a model of EDM it must be fixed_small"},
         {"--steps=0", "steps is "},
         {"--batch_size=0", "batch_size is "},
+        {"--max_data_gib=0", "--max_data_gib is 0; it must be above 0"},
         {"--ema_decay=1.5", "ema_decay is "},
         {"--label_dropout=-1", "label_dropout is "},
         {"--keep_checkpoints=0", "keep_checkpoints is "},
@@ -289,31 +316,31 @@ TEST_F(DiffusionTrainTest, LeavesLabelsOutWhereItIsTold) {
   EXPECT_TRUE(checkpoint->config().class_names.empty());
 }
 
-TEST_F(DiffusionTrainTest, ATestSplitThatIsNotWholeIsNoneOfItsOwn) {
+TEST_F(DiffusionTrainTest, MoreDataThanAllowedIsRefusedWithTheFlagsThatHelp) {
+  const std::string gib = "--max_data_gib=0.000002";  // 2147 bytes: 33 images of 8 x 8.
+  ChildProcess more(Command("out", {gib}));
+  EXPECT_NE(more.Wait(), 0);
+  for (const char* part : {"40 images", "limit of 2147 bytes", "--max_data_gib", "--max_images"}) {
+    EXPECT_NE(more.output().find(part), std::string::npos) << more.output();
+  }
+}
+
+TEST_F(DiffusionTrainTest, ATestSplitThatDoesNotFitIsRefusedNotLeftOut) {
   fs::remove(directory_ / "data" / "t10k-labels-idx1-ubyte");
   ChildProcess missing(Command("out"));
   EXPECT_NE(missing.Wait(), 0);
   EXPECT_NE(missing.output().find("t10k-images-idx3-ubyte"), std::string::npos) << missing.output();
+  // Of the two classes of train-*, or a part of them.
+  WriteIdxSplit(directory_ / "data", "t10k", {.images = 10, .side = 8, .classes = 3});
+  ChildProcess third(Command("out"));
+  EXPECT_EQ(third.Wait(), 2);
+  EXPECT_NE(third.output().find("t10k-labels-idx1-ubyte"), std::string::npos) << third.output();
+  fs::remove(directory_ / "data" / "t10k-labels-idx1-ubyte");
   fs::remove(directory_ / "data" / "t10k-images-idx3-ubyte");
   ChildProcess none(Command("out", {"--steps=1"}));
   EXPECT_EQ(none.Wait(), 0) << none.output();
   EXPECT_NE(none.output().find("38 training images, 2 held out"), std::string::npos)
       << none.output();
-}
-
-// Every flag of a recipe is known and has a value that it takes: what is refused is the data.
-TEST_F(DiffusionTrainTest, RecipesAreAccepted) {
-  size_t recipes = 0;
-  for (const auto& entry : fs::directory_iterator("model/training/recipes")) {
-    ++recipes;
-    ChildProcess run({DIFFUSION_TRAIN_PATH, "--flagfile=" + entry.path().string(),
-                      "--data=" + (directory_ / "nowhere").string(),
-                      "--out=" + (directory_ / "recipe").string()});
-    EXPECT_NE(run.Wait(), 0);
-    EXPECT_NE(run.output().find("nowhere"), std::string::npos)
-        << entry.path() << ": " << run.output();
-  }
-  EXPECT_EQ(recipes, 5u);
 }
 
 TEST_F(DiffusionTrainTest, TrainsAClassifierForAFinishedModel) {

@@ -31,6 +31,7 @@ TEST(HoldOutTest, PartsMakeTheWholeAndKeepItsOrder) {
   std::merge(parts.train.pixels.begin(), parts.train.pixels.end(), parts.held_out.pixels.begin(),
              parts.held_out.pixels.end(), std::back_inserter(merged));
   EXPECT_EQ(merged, Numbered(100).pixels);
+  EXPECT_EQ(parts.train.class_names, Numbered(100).class_names);
   for (const ImageDataset* part : {&parts.train, &parts.held_out}) {
     EXPECT_TRUE(std::is_sorted(part->pixels.begin(), part->pixels.end()));
     for (int64_t i = 0; i < part->size(); ++i) EXPECT_EQ(part->labels[i], part->pixels[i] % 2);
