@@ -29,6 +29,7 @@
 #include "tests/benchmarks/serving/served_process.h"
 
 ABSL_FLAG(std::string, model_repository, "model/checkpoints", "what is served");
+ABSL_FLAG(std::string, model, "fashion-mnist", "what is drawn from");
 ABSL_FLAG(int, micro_batch, 2, "rows of one network call, the same in all modes");
 ABSL_FLAG(int, seconds, 240, "of each latency run, 10 or more");
 ABSL_FLAG(std::string, out, "", "directory for CSV files and plots; empty: none");
@@ -112,6 +113,7 @@ std::unique_ptr<DiffusionClient> ClientOf(const ServedProcess& server) {
 std::vector<double> Sequential(const ServedProcess& server, int steps) {
   const std::unique_ptr<DiffusionClient> client = ClientOf(server);
   v1::GenerateRequest request;
+  request.set_model(absl::GetFlag(FLAGS_model));
   request.set_class_id(7);
   request.set_guidance_scale(1);
   request.set_steps(static_cast<uint32_t>(steps));
