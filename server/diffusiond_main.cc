@@ -29,9 +29,10 @@ ABSL_FLAG(
     "Directory that holds one directory a model, in the layout of Hugging Face diffusers, or with "
     "numbered versions in it (NAME/1, NAME/2, ...), of which the newest is served; the directory's "
     "name is the model's. Required.");
-ABSL_FLAG(std::string, default_model, diffusiond::ServerFlags().default_model,
-          "Model that requests get which name none. Without it, or while it is not in the repository, "
-          "they get the only model, and where there are several, an error.");
+ABSL_FLAG(
+    std::string, default_model, diffusiond::ServerFlags().default_model,
+    "Model that requests get which name none. Without it, or while it is not in the repository, "
+    "they get the only model, and where there are several, an error.");
 ABSL_FLAG(std::string, listen, diffusiond::ServerFlags().listen,
           "host:port of the gRPC API, without TLS; port 0 takes a free one.");
 ABSL_FLAG(std::string, metrics_listen, diffusiond::ServerFlags().metrics_listen,

@@ -22,8 +22,8 @@ struct TrainingData {
 // INVALID_ARGUMENT names the flag.
 absl::StatusOr<TrainingData> OpenDataFromFlags();
 
-// One of the two, where the other may be missing. `class_names`: what its classes, if it has any and
-// no more than so many, are called where --class_names does not say.
+// One of the two, where the other may be missing. `class_names`: what its classes, if it has any
+// and no more than so many, are called where --class_names does not say.
 absl::StatusOr<ImageDataset> OpenSplitFromFlags(DatasetSplit split,
                                                 const std::vector<std::string>& class_names);
 
