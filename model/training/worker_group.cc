@@ -10,6 +10,7 @@
 #endif
 
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <utility>
@@ -79,6 +80,8 @@ WorkerGroup::~WorkerGroup() = default;
 absl::StatusOr<std::unique_ptr<WorkerGroup>> WorkerGroup::Join(const WorkerEnvironment& environment,
                                                                torch::Device device,
                                                                absl::Duration timeout) {
+  // c10d writes to sockets whose other end may be gone; that is an error to report, not the end.
+  std::signal(SIGPIPE, SIG_IGN);
   const std::chrono::milliseconds limit = absl::ToChronoMilliseconds(timeout);
   auto collectives = std::make_unique<Collectives>();
   try {
