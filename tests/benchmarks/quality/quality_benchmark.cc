@@ -52,7 +52,7 @@ ABSL_FLAG(std::vector<std::string>, samplers,
           "solver, sigmas");
 ABSL_FLAG(std::string, spacing, "trailing",
           "timestep spacing of samplers that do not say; empty: the model's");
-ABSL_FLAG(std::vector<std::string>, evaluations, (std::vector<std::string>{"5", "10", "20"}),
+ABSL_FLAG(std::vector<std::string>, evaluations, (std::vector<std::string>{"5", "10", "15", "20"}),
           "budgets of network evaluations an image");
 ABSL_FLAG(int, images, 100, "images a setting; at least 2");
 ABSL_FLAG(uint64_t, seed, 0, "of the images");
