@@ -22,8 +22,8 @@ namespace diffusiond {
 class WorkerGroup {
  public:
   // Waits for all others, at most `timeout`, which is also how long each later operation may take.
-  // UNIMPLEMENTED: this LibTorch has no collectives for the device. From then on the process ignores
-  // SIGPIPE.
+  // UNIMPLEMENTED: this LibTorch has no collectives for the device. From then on the process
+  // ignores SIGPIPE.
   static absl::StatusOr<std::unique_ptr<WorkerGroup>> Join(const WorkerEnvironment& environment,
                                                            torch::Device device,
                                                            absl::Duration timeout);
