@@ -5,11 +5,10 @@
 
 namespace diffusiond {
 
-NearestImage FindNearest(const ImageDataset& data, const Frame& image, int64_t except) {
+NearestImage FindNearest(const ImageDataset& data, const Frame& image) {
   NearestImage nearest;
   double least = std::numeric_limits<double>::infinity();
   for (int64_t index = 0; index < data.size(); ++index) {
-    if (index == except) continue;
     const auto bytes = data.image(index);
     double sum = 0;
     for (size_t i = 0; i < bytes.size() && sum < least; ++i) {

@@ -14,9 +14,8 @@ struct NearestImage {
   double rms = 0;  // Root mean squared difference of pixels in [-1, 1].
 };
 
-// The image of `data` nearest to `image`, which has its shape, leaving out index `except` (-1:
-// none).
-NearestImage FindNearest(const ImageDataset& data, const Frame& image, int64_t except = -1);
+// The image of `data` nearest to `image`, which has its shape; the first of equally near ones.
+NearestImage FindNearest(const ImageDataset& data, const Frame& image);
 
 }  // namespace diffusiond
 

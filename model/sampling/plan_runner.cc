@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "model/sampling/plan_update.h"
-#include "model/sampling/row_noise.h"
 
 namespace diffusiond {
 
@@ -44,7 +43,7 @@ struct PlanRunner::Buffers {
 
 absl::StatusOr<std::unique_ptr<PlanRunner>> PlanRunner::Create(
     std::vector<std::unique_ptr<Denoiser>> lanes,
-    std::vector<std::unique_ptr<NoiseClassifier>> classifiers) {
+    std::vector<std::unique_ptr<NoiseClassifier>> classifiers, RowNoise noise) {
   if (lanes.empty()) return absl::InvalidArgumentError("a plan runner needs a denoiser");
   for (const auto& lane : lanes) {
     if (!(lane->shape() == lanes[0]->shape()) || lane->rows() != lanes[0]->rows() ||
@@ -68,13 +67,20 @@ absl::StatusOr<std::unique_ptr<PlanRunner>> PlanRunner::Create(
           "a plan runner's classifier differs from its denoisers in shape or rows");
     }
   }
-  return std::unique_ptr<PlanRunner>(new PlanRunner(std::move(lanes), std::move(classifiers)));
+  if (!noise) {
+    noise = [](uint64_t seed, uint32_t image_index, uint32_t row, std::span<float> z) {
+      FillRowNoise(seed, image_index, row, z);
+    };
+  }
+  return std::unique_ptr<PlanRunner>(
+      new PlanRunner(std::move(lanes), std::move(classifiers), std::move(noise)));
 }
 
 PlanRunner::PlanRunner(std::vector<std::unique_ptr<Denoiser>> lanes,
-                       std::vector<std::unique_ptr<NoiseClassifier>> classifiers)
+                       std::vector<std::unique_ptr<NoiseClassifier>> classifiers, RowNoise noise)
     : lanes_(std::move(lanes)),
       classifiers_(std::move(classifiers)),
+      noise_(std::move(noise)),
       pool_(static_cast<int>(lanes_.size())) {}
 
 size_t PlanRunner::output_size() const {
@@ -155,7 +161,7 @@ void PlanRunner::Update(PlanTask* task, std::span<float> output, std::span<const
   std::vector<float> z;
   if (row.draws_noise) {
     z.resize(f.size());
-    FillRowNoise(task->seed, task->image_index, static_cast<uint32_t>(task->row), z);
+    noise_(task->seed, task->image_index, static_cast<uint32_t>(task->row), z);
     task->status = ScaleRowNoise(row, g, z);
     if (!task->status.ok()) return;
   }

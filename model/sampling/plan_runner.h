@@ -13,6 +13,7 @@
 #include "model/sampling/guidance.h"
 #include "model/sampling/lane_pool.h"
 #include "model/sampling/noise_classifier.h"
+#include "model/sampling/row_noise.h"
 #include "model/sampling/sampling_plan.h"
 #include "model/sampling/starting_point.h"
 
@@ -48,10 +49,10 @@ class PlanRunner {
  public:
   // One lane per denoiser: micro-batches of one step run on all lanes at once. All must have the
   // same shape, rows and output channels; at least one. `classifiers`: none, or one per lane, of
-  // that shape and those rows.
+  // that shape and those rows. `noise`: what rows that draw noise draw; empty: FillRowNoise.
   static absl::StatusOr<std::unique_ptr<PlanRunner>> Create(
       std::vector<std::unique_ptr<Denoiser>> lanes,
-      std::vector<std::unique_ptr<NoiseClassifier>> classifiers = {});
+      std::vector<std::unique_ptr<NoiseClassifier>> classifiers = {}, RowNoise noise = nullptr);
 
   ImageShape shape() const { return lanes_.front()->shape(); }
   int micro_batch() const { return lanes_.front()->rows(); }
@@ -66,7 +67,7 @@ class PlanRunner {
 
  private:
   PlanRunner(std::vector<std::unique_ptr<Denoiser>> lanes,
-             std::vector<std::unique_ptr<NoiseClassifier>> classifiers);
+             std::vector<std::unique_ptr<NoiseClassifier>> classifiers, RowNoise noise);
 
   struct NetworkInput;
   struct Buffers;
@@ -80,6 +81,7 @@ class PlanRunner {
 
   std::vector<std::unique_ptr<Denoiser>> lanes_;
   std::vector<std::unique_ptr<NoiseClassifier>> classifiers_;  // By lane; empty: none.
+  const RowNoise noise_;
   LanePool pool_;
 };
 

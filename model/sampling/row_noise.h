@@ -4,6 +4,7 @@
 #define DIFFUSIOND_MODEL_SAMPLING_ROW_NOISE_H_
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 namespace diffusiond {
@@ -13,6 +14,11 @@ namespace diffusiond {
 // apart: 0 is sampling; training takes others.
 void FillRowNoise(uint64_t seed, uint32_t image_index, uint32_t row, std::span<float> z,
                   uint32_t stream = 0);
+
+// Fills z with the noise of one row of one image, as FillRowNoise does: for a draw that repeats
+// what another implementation drew. Called from several threads at once.
+using RowNoise =
+    std::function<void(uint64_t seed, uint32_t image_index, uint32_t row, std::span<float> z)>;
 
 }  // namespace diffusiond
 

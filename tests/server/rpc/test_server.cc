@@ -194,7 +194,10 @@ TestServer::TestServer(Options options) : options_(std::move(options)) {
 StepExecutors TestServer::Build() const {
   StepExecutors executors;
   for (const ServedModel& model : options_.models) {
-    executors[model.name] = ExecutorRegister::Make(executors_, options_.executor, options_.puppet);
+    executors[model.name] =
+        options_.make_executor
+            ? options_.make_executor(model)
+            : ExecutorRegister::Make(executors_, options_.executor, options_.puppet);
   }
   return executors;
 }

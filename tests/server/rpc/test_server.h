@@ -2,6 +2,7 @@
 #ifndef DIFFUSIOND_TESTS_SERVER_RPC_TEST_SERVER_H_
 #define DIFFUSIOND_TESTS_SERVER_RPC_TEST_SERVER_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -91,6 +92,8 @@ class TestServer : private WorkerObserver {
     EncoderPool::Options encoders;
     Server::Options server;  // Without an address unless one is given.
     FakeExecutor::Options executor;
+    // Set: makes what runs a model, in place of fakes.
+    std::function<std::unique_ptr<StepExecutor>(const ServedModel&)> make_executor;
     bool puppet = false;  // The device moves only when executor() lets it.
     bool worker = true;
     // Set: so many workers run under a supervisor with these options, and the server hears of them.
