@@ -9,8 +9,9 @@ function(diffusiond_flags target)
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
   target_compile_options(${target} PRIVATE -Wall -Wextra -Werror)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # False alarms in std::string's operator+ when optimising (GCC bug 105651).
-    target_compile_options(${target} PRIVATE -Wno-restrict)
+    # False alarms when optimising: in std::string's operator+ (GCC bug 105651), and where GCC 14
+    # moves a std::optional.
+    target_compile_options(${target} PRIVATE -Wno-restrict -Wno-maybe-uninitialized)
   endif()
   if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
     target_compile_options(${target} PRIVATE -Wthread-safety -Werror=thread-safety)

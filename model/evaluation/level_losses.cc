@@ -16,7 +16,7 @@ std::vector<LevelLoss> LossByLevel(const UNet& network, const Objective& objecti
   for (int64_t begin = 0; begin < data.size(); begin += kBatch) {
     FillHeldOutBatch(data, begin, std::min(kBatch, data.size() - begin), num_train_timesteps,
                      /*seed=*/0, &batch);
-    const torch::Tensor losses = objective.LossPerImage(network, batch, torch::kCPU);
+    const torch::Tensor losses = objective.LossPerImage(network, ToDevice(batch, torch::kCPU));
     for (size_t i = 0; i < batch.timesteps.size(); ++i) {
       const size_t level = static_cast<size_t>(batch.timesteps[i] * levels / num_train_timesteps);
       const double loss = losses[static_cast<int64_t>(i)].item<double>();

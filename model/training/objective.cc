@@ -1,6 +1,7 @@
 #include "model/training/objective.h"
 
 #include <utility>
+#include <vector>
 
 #include "model/training/denoising_objective.h"
 #include "model/training/edm_objective.h"
@@ -9,32 +10,43 @@
 namespace diffusiond {
 namespace {
 
-template <typename T>
-torch::Tensor FromHost(const std::vector<T>& values, at::IntArrayRef sizes, torch::Dtype dtype,
-                       torch::Device device) {
-  return torch::from_blob(const_cast<T*>(values.data()), sizes, torch::TensorOptions().dtype(dtype))
-      .to(device);
+// Views of the host's batch.
+DeviceBatch HostViews(const TrainingBatch& batch) {
+  const auto view = [](const auto& values, at::IntArrayRef sizes, torch::Dtype dtype) {
+    return torch::from_blob(const_cast<void*>(static_cast<const void*>(values.data())), sizes,
+                            torch::TensorOptions().dtype(dtype));
+  };
+  const int64_t count = batch.size();
+  const std::vector<int64_t> sizes = {count, batch.channels, batch.height, batch.width};
+  return {view(batch.images, sizes, torch::kFloat32), view(batch.noise, sizes, torch::kFloat32),
+          view(batch.levels, {count}, torch::kFloat64),
+          view(batch.timesteps, {count}, torch::kInt64),
+          view(batch.labels, {count}, torch::kInt64)};
 }
 
 }  // namespace
 
 DeviceBatch ToDevice(const TrainingBatch& batch, torch::Device device) {
-  const int64_t count = batch.size();
-  const std::vector<int64_t> sizes = {count, batch.channels, batch.height, batch.width};
-  return {FromHost(batch.images, sizes, torch::kFloat32, device),
-          FromHost(batch.noise, sizes, torch::kFloat32, device),
-          FromHost(batch.levels, {count}, torch::kFloat64, device),
-          FromHost(batch.timesteps, {count}, torch::kInt64, device),
-          FromHost(batch.labels, {count}, torch::kInt64, device)};
+  const DeviceBatch host = HostViews(batch);
+  return {host.x0.to(device), host.eps.to(device), host.levels.to(device),
+          host.timesteps.to(device), host.labels.to(device)};
 }
 
-torch::Tensor Objective::LossPerImage(const UNet& network, const TrainingBatch& batch,
-                                      torch::Device device) const {
+void CopyToDevice(const TrainingBatch& batch, DeviceBatch* to) {
+  const DeviceBatch host = HostViews(batch);
+  to->x0.copy_(host.x0);
+  to->eps.copy_(host.eps);
+  to->levels.copy_(host.levels);
+  to->timesteps.copy_(host.timesteps);
+  to->labels.copy_(host.labels);
+}
+
+torch::Tensor Objective::LossPerImage(const UNet& network, const DeviceBatch& batch) const {
   return LossPerImage(
       [&network](const torch::Tensor& x, const torch::Tensor& t, const torch::Tensor& labels) {
         return network.Forward(x, t, labels);
       },
-      ToDevice(batch, device));
+      batch);
 }
 
 std::shared_ptr<torch::nn::Module> TrainedModule(std::shared_ptr<UNet> network,

@@ -23,6 +23,8 @@ struct DeviceBatch {
   torch::Tensor labels;     // [B] int64.
 };
 DeviceBatch ToDevice(const TrainingBatch& batch, torch::Device device);
+// Copies into the tensors of `to`, which are of that batch's shapes.
+void CopyToDevice(const TrainingBatch& batch, DeviceBatch* to);
 
 // x [B, C, H, W], timesteps [B], labels [B] -> [B, output channels, H, W].
 using NetworkFunction = std::function<torch::Tensor(
@@ -44,9 +46,8 @@ class Objective {
   // INVALID_ARGUMENT: it is not one that can be served.
   virtual absl::Status Export(SchedulerConfig* /*config*/) const { return absl::OkStatus(); }
 
-  // Of a U-Net on `device`.
-  torch::Tensor LossPerImage(const UNet& network, const TrainingBatch& batch,
-                             torch::Device device) const;
+  // Of a U-Net, which is where the batch is.
+  torch::Tensor LossPerImage(const UNet& network, const DeviceBatch& batch) const;
 };
 
 // The network's parameters, then those of objective.module(), as one module: what is trained.

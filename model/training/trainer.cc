@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "model/checkpoint/durable_write.h"
 #include "model/imaging/png.h"
+#include "model/training/adamw.h"
 #include "model/training/classifier_objective.h"
 #include "model/training/flat_parameters.h"
 #include "model/training/held_out_loss.h"
@@ -41,6 +42,25 @@ absl::Status CheckDivides(const TrainerOptions& options, const WorkerGroup* work
   return absl::InvalidArgumentError(
       absl::StrCat("batch_size is ", options.batch_size, "; it must be a multiple of ", processes,
                    " processes times ", options.accumulate, " pieces (accumulate)"));
+}
+
+// A graph is captured once, with nothing in it that the host decides in each step.
+absl::Status CheckGraph(const TrainerOptions& options, const TrainerParts& parts) {
+  if (!options.cuda_graph) return absl::OkStatus();
+  const auto refused = [](absl::string_view why) {
+    return absl::InvalidArgumentError(absl::StrCat("cuda_graph is true; ", why));
+  };
+  if (parts.workers != nullptr) return refused("it must be false with several processes");
+  if (options.checkpoint_activations) {
+    return refused("it must be false with checkpoint_activations");
+  }
+  if (options.objective.learn_schedule) return refused("it must be false with a learned schedule");
+  if (parts.loss_hook) return refused("it must be false with a loss hook");
+  if (!parts.device.is_cuda()) {
+    return refused(absl::StrCat("the device is ", parts.device.str(), ", no GPU"));
+  }
+  if (!HasStepGraphs()) return refused("this build is without CUDA");
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<const Objective>> NewObjective(const TrainerOptions& options,
@@ -84,6 +104,7 @@ Trainer::Trainer(TrainerOptions options, TrainerParts parts, ModelSchedule sched
       meter_(options_.steps, options_.batch_size, schedule_.num_train_timesteps) {
   network_->SetRecompute(options_.checkpoint_activations);
   network_->SetBf16(options_.bf16);
+  network_->SetChannelsLast(options_.channels_last);
   ema_->eval();
   state_.parameters = FlattenParameters(trained_.get());
   state_.ema = FlattenParameters(TrainedModule(ema_, *ema_objective_).get());
@@ -99,6 +120,7 @@ Trainer::Trainer(TrainerOptions options, TrainerParts parts, ModelSchedule sched
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(TrainerOptions options, TrainerParts parts,
                                                          bool resume) {
   if (absl::Status status = Validate(options); !status.ok()) return status;
+  if (absl::Status status = CheckGraph(options, parts); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<const Objective>> objective = NewObjective(options, parts.device);
   if (!objective.ok()) return objective.status();
   absl::StatusOr<std::unique_ptr<const Objective>> ema_objective =

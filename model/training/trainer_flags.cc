@@ -36,6 +36,12 @@ ABSL_FLAG(bool, checkpoint_activations, false,
           "memory, more time");
 ABSL_FLAG(bool, bf16, false,
           "products and convolutions in bfloat16, weights in float32; for GPUs, slow on most CPUs");
+ABSL_FLAG(bool, channels_last, false,
+          "activations in channels-last layout: same result within rounding; for GPUs with --bf16, "
+          "slower on CPUs");
+ABSL_FLAG(bool, cuda_graph, false,
+          "launch a step's kernels on the GPU as one CUDA graph: for networks and batches so small "
+          "that the GPU waits for the host");
 ABSL_FLAG(uint64_t, seed, 0, "of initial weights, data order, noise and timesteps");
 ABSL_FLAG(double, learning_rate, 2e-4, "AdamW's");
 ABSL_FLAG(int64_t, warmup_steps, 500, "steps over which the learning rate rises from 0");
@@ -127,6 +133,8 @@ absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data)
   options.accumulate = absl::GetFlag(FLAGS_accumulate);
   options.checkpoint_activations = absl::GetFlag(FLAGS_checkpoint_activations);
   options.bf16 = absl::GetFlag(FLAGS_bf16);
+  options.channels_last = absl::GetFlag(FLAGS_channels_last);
+  options.cuda_graph = absl::GetFlag(FLAGS_cuda_graph);
   options.seed = absl::GetFlag(FLAGS_seed);
   options.learning_rate = absl::GetFlag(FLAGS_learning_rate);
   options.warmup_steps = absl::GetFlag(FLAGS_warmup_steps);

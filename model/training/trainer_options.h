@@ -31,6 +31,10 @@ struct TrainerOptions {
   int64_t accumulate = 1;   // Pieces that a process's share of a batch is computed in.
   bool checkpoint_activations = false;  // UNet::SetRecompute.
   bool bf16 = false;                    // UNet::SetBf16.
+  bool channels_last = false;           // UNet::SetChannelsLast.
+  // Forward and backward as a StepGraph: one process on a GPU, without checkpoint_activations, a
+  // learned schedule or a loss hook.
+  bool cuda_graph = false;
   uint64_t seed = 0;
   double learning_rate = 2e-4;
   int64_t warmup_steps = 500;  // The rate rises linearly from 0 over these.

@@ -118,21 +118,6 @@ absl::Status LoadTrainingState(const std::filesystem::path& path, const std::str
   return absl::OkStatus();
 }
 
-void AdamWStep(const torch::Tensor& gradient, double learning_rate, double weight_decay,
-               TrainingState* state) {
-  constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
-  torch::NoGradGuard no_grad;
-  const double step = static_cast<double>(state->updates());
-  state->first_moment.lerp_(gradient, 1 - kBeta1);
-  state->second_moment.mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
-  const double m_scale = 1 / (1 - std::pow(kBeta1, step));
-  const double v_scale = 1 / (1 - std::pow(kBeta2, step));
-  const torch::Tensor denominator =
-      state->second_moment.sqrt().mul_(std::sqrt(v_scale)).add_(kEpsilon);
-  state->parameters.mul_(1 - learning_rate * weight_decay);
-  state->parameters.addcdiv_(state->first_moment, denominator, -learning_rate * m_scale);
-}
-
 void UpdateEma(double decay, TrainingState* state) {
   torch::NoGradGuard no_grad;
   const double step = static_cast<double>(state->updates());

@@ -45,11 +45,6 @@ absl::Status SaveTrainingState(const std::filesystem::path& path, const Training
 absl::Status LoadTrainingState(const std::filesystem::path& path, const std::string& fingerprint,
                                TrainingState* state);
 
-// One step of AdamW (Loshchilov and Hutter 2017, algorithm 2) with bias correction; state->step
-// must already count this step.
-void AdamWStep(const torch::Tensor& gradient, double learning_rate, double weight_decay,
-               TrainingState* state);
-
 // Exponential moving average of the parameters (Ho et al. 2020, appendix B). The decay warms up as
 // min(decay, (1 + step) / (10 + step)), so that early averages are not the initial values.
 void UpdateEma(double decay, TrainingState* state);

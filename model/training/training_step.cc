@@ -78,6 +78,38 @@ void TrainingStep::FillPiece(int64_t index, TrainingBatch* batch) {
                    ImagesAtOnce(), batch);
 }
 
+torch::Tensor TrainingStep::Share(const torch::Tensor& losses, const torch::Tensor& weights) const {
+  return (weights.defined() ? losses * weights : losses).sum() /
+         static_cast<double>(options_.batch_size);
+}
+
+absl::StatusOr<torch::Tensor> TrainingStep::AddGradient(const torch::Tensor& weights, bool last) {
+  if (options_.cuda_graph) return AddGradientByGraph(weights);
+  torch::Tensor losses = objective_->LossPerImage(*network_, ToDevice(batch_, gradient_.device()));
+  if (hook_) losses = hook_(step_, losses);
+  const torch::Tensor loss = Share(losses, weights);
+  if (sum_ != nullptr && last) sum_->Arm();
+  loss.backward();
+  return losses.detach();
+}
+
+absl::StatusOr<torch::Tensor> TrainingStep::AddGradientByGraph(const torch::Tensor& weights) {
+  if (graph_ == nullptr) {
+    graph_batch_ = ToDevice(batch_, gradient_.device());
+    graph_weights_ = weights;
+    graph_ = std::make_unique<StepGraph>([this] {
+      const torch::Tensor losses = objective_->LossPerImage(*network_, graph_batch_);
+      Share(losses, graph_weights_).backward();
+      graph_losses_ = losses.detach();
+    });
+  } else {
+    CopyToDevice(batch_, &graph_batch_);
+    if (weights.defined()) graph_weights_.copy_(weights);
+  }
+  if (absl::Status status = graph_->Run(); !status.ok()) return status;
+  return graph_losses_;
+}
+
 absl::StatusOr<StepOutcome> TrainingStep::Next(bool stop) {
   StepOutcome outcome;
   Exchange exchange(options_.batch_size);
@@ -94,16 +126,14 @@ absl::StatusOr<StepOutcome> TrainingStep::Next(bool stop) {
     outcome.waited += prefetcher_.Take(&batch_);
     if (!loss_history_.empty()) DrawByImportance(loss_history_, &batch_);
     exchange.SetImages(begin + piece * ImagesAtOnce(), batch_);
-    torch::Tensor of_images = objective_->LossPerImage(*network_, batch_, gradient_.device());
-    if (hook_) of_images = hook_(step_, of_images);
-    const torch::Tensor weighted =
-        loss_history_.empty() ? of_images
-                              : of_images * torch::tensor(batch_.weights, of_images.device());
-    const torch::Tensor loss = weighted.sum() / static_cast<double>(options_.batch_size);
-    if (sum_ != nullptr && piece + 1 == options_.accumulate) sum_->Arm();
-    loss.backward();
-    total = total.defined() ? total + loss.detach() : loss.detach();
-    losses.push_back(of_images.detach());
+    const torch::Tensor weights =
+        loss_history_.empty() ? torch::Tensor() : torch::tensor(batch_.weights, gradient_.device());
+    const absl::StatusOr<torch::Tensor> of_images =
+        AddGradient(weights, piece + 1 == options_.accumulate);
+    if (!of_images.ok()) return of_images.status();
+    const torch::Tensor loss = Share(*of_images, weights);
+    total = total.defined() ? total + loss : loss;
+    losses.push_back(of_images->clone());
   }
   exchange.SetLosses(begin, torch::cat(losses));
   exchange.loss() = total.item<double>();

@@ -16,6 +16,7 @@
 #include "model/training/batch_source.h"
 #include "model/training/gradient_sum.h"
 #include "model/training/objective.h"
+#include "model/training/step_graph.h"
 #include "model/training/trainer_options.h"
 #include "model/training/worker_group.h"
 #include "model/unet/unet.h"
@@ -58,6 +59,12 @@ class TrainingStep {
  private:
   int64_t ImagesAtOnce() const { return options_.batch_size / processes_ / options_.accumulate; }
   void FillPiece(int64_t index, TrainingBatch* batch);
+  // A piece's losses, each times its weight, to the share of the whole batch's mean.
+  torch::Tensor Share(const torch::Tensor& losses, const torch::Tensor& weights) const;
+  // Adds the piece's gradient; the losses of its images, detached, valid until the next piece.
+  // `last`: of this process' batch, whose gradient is complete with it.
+  absl::StatusOr<torch::Tensor> AddGradient(const torch::Tensor& weights, bool last);
+  absl::StatusOr<torch::Tensor> AddGradientByGraph(const torch::Tensor& weights);
 
   const TrainerOptions& options_;
   const Objective* const objective_;
@@ -71,6 +78,10 @@ class TrainingStep {
   int64_t step_;  // The next one's batch, counted from 0.
   BatchSource source_;
   TrainingBatch batch_;
+  // With options_.cuda_graph: the tensors that the graph reads, what it writes, and it.
+  DeviceBatch graph_batch_;
+  torch::Tensor graph_weights_, graph_losses_;
+  std::unique_ptr<StepGraph> graph_;
   BatchPrefetcher prefetcher_;  // Uses source_.
 };
 

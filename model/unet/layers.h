@@ -13,8 +13,8 @@ namespace diffusiond {
 // Values that LibTorch's elementwise kernels on a CPU take in one go: two of the widest registers.
 inline constexpr int64_t kVectorFloats = 32;
 
-// SiLU, row by row of [B, ...] the same bytes wherever the row stands: torch::silu computes what is
-// left over at a tensor's end by another exponential.
+// SiLU, row by row of [B, ...] the same bytes wherever the row stands: on a CPU, torch::silu
+// computes what is left over at a tensor's end by another exponential.
 torch::Tensor Silu(const torch::Tensor& x);
 
 // y = W x + b over the last dimension. weight [out, in], bias [out].
@@ -25,8 +25,13 @@ class LinearLayer : public torch::nn::Module {
   // The same weights over the channels of [B, C, H, W], as a 1x1 convolution: a row's result does
   // not depend on the other rows, which a product over flattened tokens cannot promise.
   torch::Tensor ForwardChannels(const torch::Tensor& x) const;
+  // As ConvLayer's, of ForwardChannels.
+  void SetChannelsLast(bool channels_last) { channels_last_ = channels_last; }
 
   torch::Tensor weight, bias;
+
+ private:
+  bool channels_last_ = false;
 };
 
 // 2-D convolution. weight [out, in, kernel, kernel], bias [out].
@@ -35,15 +40,19 @@ class ConvLayer : public torch::nn::Module {
   ConvLayer(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding,
             const torch::TensorOptions& options);
   torch::Tensor Forward(const torch::Tensor& x) const;
+  // Takes and gives images whose channels lie beside each other in memory.
+  void SetChannelsLast(bool channels_last) { channels_last_ = channels_last; }
 
   torch::Tensor weight, bias;
 
  private:
   int64_t stride_;
   int64_t padding_;
+  bool channels_last_ = false;
 };
 
-// Group normalisation (Wu and He 2018). weight [channels], bias [channels].
+// Group normalisation (Wu and He 2018). weight [channels], bias [channels]. The result lies in
+// memory as x does.
 class GroupNormLayer : public torch::nn::Module {
  public:
   GroupNormLayer(int64_t groups, int64_t channels, double eps, const torch::TensorOptions& options);

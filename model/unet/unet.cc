@@ -125,6 +125,13 @@ void UNet::SetRecompute(bool recompute) {
   }
 }
 
+void UNet::SetChannelsLast(bool channels_last) {
+  for (const auto& module : modules(/*include_self=*/false)) {
+    if (auto* conv = module->as<ConvLayer>()) conv->SetChannelsLast(channels_last);
+    if (auto* linear = module->as<LinearLayer>()) linear->SetChannelsLast(channels_last);
+  }
+}
+
 torch::Tensor UNet::Compute(const torch::Tensor& x, const torch::Tensor& timesteps,
                             const torch::Tensor& class_labels) const {
   torch::Tensor embedding =

@@ -7,13 +7,18 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
-
-#include "absl/strings/escaping.h"
 
 namespace diffusiond {
 
-inline std::string FromHex(const char* hex) { return absl::HexStringToBytes(hex); }
+inline std::string FromHex(std::string_view hex) {
+  std::string bytes;
+  for (size_t i = 0; i + 1 < hex.size(); i += 2) {
+    bytes += static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16));
+  }
+  return bytes;
+}
 
 inline std::vector<uint8_t> PixelsFromHex(const char* hex) {
   const std::string bytes = FromHex(hex);

@@ -1,5 +1,5 @@
-// Ways to compute a network's gradient that must not change it: activations computed again, and
-// products in bfloat16, which may change it a little.
+// Ways to compute a network's gradient that must not change it: activations computed again, another
+// layout in memory, and products in bfloat16, which may change it a little.
 #include <gtest/gtest.h>
 
 #include <vector>
@@ -21,7 +21,6 @@ UNetConfig Config() {
   config.up_block_types = {"AttnUpBlock2D", "UpBlock2D"};
   config.attention_head_dim = 8;
   config.norm_num_groups = 4;
-  config.dropout = 0.2;
   config.num_class_embeds = 3;
   return config;
 }
@@ -29,6 +28,8 @@ UNetConfig Config() {
 struct Mode {
   bool recompute = false;
   bool bf16 = false;
+  bool channels_last = false;
+  double dropout = 0.2;
 };
 
 struct Result {
@@ -38,7 +39,9 @@ struct Result {
 };
 
 Result TrainOnce(const Mode& mode) {
-  UNet network(Config());
+  UNetConfig config = Config();
+  config.dropout = mode.dropout;
+  UNet network(config);
   network.ResetParameters(1);
   {
     // ResetParameters begins with branches that are zero and have no gradient inside.
@@ -51,6 +54,7 @@ Result TrainOnce(const Mode& mode) {
   network.train();
   network.SetRecompute(mode.recompute);
   network.SetBf16(mode.bf16);
+  network.SetChannelsLast(mode.channels_last);
   torch::manual_seed(2);
   const torch::Tensor x = torch::randn({4, 1, 8, 8}), target = torch::randn({4, 1, 8, 8});
   const torch::Tensor y = network.Forward(x, torch::tensor({1, 20, 300, 999}),
@@ -121,6 +125,51 @@ TEST(Bf16Test, IsCloseToFloat32AndTheSameWhenRecomputed) {
   }
   EXPECT_GT(dot / std::sqrt(exact_square * rough_square), 0.99);
   ExpectSame(rough, TrainOnce({.recompute = true, .bf16 = true}), 0.02);
+}
+
+// Dropout draws in the order of memory, so without it.
+TEST(ChannelsLastTest, IsTheSameWithinRounding) {
+  at::set_num_threads(1);
+  for (const bool recompute : {false, true}) {
+    const Result plain = TrainOnce({.dropout = 0});
+    const Result other = TrainOnce({.recompute = recompute, .channels_last = true, .dropout = 0});
+    EXPECT_NEAR(plain.loss.item<double>(), other.loss.item<double>(), 1e-6);
+    ASSERT_EQ(plain.gradients.size(), other.gradients.size());
+    for (size_t i = 0; i < plain.gradients.size(); ++i) {
+      EXPECT_LE((plain.gradients[i] - other.gradients[i]).norm().item<double>(),
+                1e-5 * (plain.gradients[i].norm().item<double>() + 1e-2))
+          << i;
+    }
+  }
+}
+
+TEST(ChannelsLastTest, LayersKeepTheLayout) {
+  torch::manual_seed(3);
+  const auto is_channels_last = [](const torch::Tensor& x) {
+    return x.is_contiguous(torch::MemoryFormat::ChannelsLast) && !x.is_contiguous();
+  };
+  const torch::Tensor x = 3 + 2 * torch::randn({2, 8, 5, 3});
+  const torch::Tensor last = x.contiguous(torch::MemoryFormat::ChannelsLast);
+  GroupNormLayer norm(4, 8, 1e-5, {});
+  {
+    torch::NoGradGuard no_grad;
+    norm.weight.normal_();
+    norm.bias.normal_();
+  }
+  EXPECT_TRUE(is_channels_last(norm.Forward(last)));
+  EXPECT_TRUE(torch::allclose(norm.Forward(last), norm.Forward(x), 1e-5, 1e-5));
+
+  ConvLayer conv(8, 16, 3, 2, 1, {});
+  conv.SetChannelsLast(true);
+  {
+    torch::NoGradGuard no_grad;
+    conv.weight.normal_();
+    conv.bias.normal_();
+  }
+  EXPECT_TRUE(is_channels_last(conv.Forward(x)));
+  EXPECT_TRUE(is_channels_last(conv.Forward(last)));
+  EXPECT_TRUE(torch::allclose(conv.Forward(last), torch::conv2d(x, conv.weight, conv.bias, 2, 1),
+                              1e-4, 1e-4));
 }
 
 TEST(Bf16Test, GuardsNestAndEnd) {
