@@ -3,24 +3,52 @@
 #include <algorithm>
 #include <thread>
 #include <utility>
-#include <vector>
 
+#include "model/evaluation/unet_vjp.h"
 #include "model/unet/unet_checkpoint.h"
 #include "model/unet/unet_denoiser.h"
 
 namespace diffusiond {
+namespace {
 
-absl::StatusOr<std::unique_ptr<PlanRunner>> RunnerOnAllCores(const Checkpoint& checkpoint,
-                                                             int micro_batch) {
+absl::StatusOr<std::shared_ptr<UNet>> LoadOnto(const Checkpoint& checkpoint, torch::Device device) {
   absl::StatusOr<std::shared_ptr<UNet>> network = LoadUNet(checkpoint);
+  if (network.ok()) (*network)->to(device);
+  return network;
+}
+
+unsigned Lanes(torch::Device device) {
+  return device.is_cpu() ? std::max(1u, std::thread::hardware_concurrency()) : 1;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<PlanRunner>> RunnerOf(const Checkpoint& checkpoint, int micro_batch,
+                                                     torch::Device device) {
+  absl::StatusOr<std::shared_ptr<UNet>> network = LoadOnto(checkpoint, device);
   if (!network.ok()) return network.status();
   std::vector<std::unique_ptr<Denoiser>> lanes;
-  for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) {
+  for (unsigned i = 0; i < Lanes(device); ++i) {
     UNetDenoiser::Options options;
     options.rows = micro_batch;
+    options.device = device;
     lanes.push_back(std::make_unique<UNetDenoiser>(*network, options));
   }
   return PlanRunner::Create(std::move(lanes));
+}
+
+absl::StatusOr<std::vector<std::unique_ptr<NetworkVjp>>> VjpLanesOf(const Checkpoint& checkpoint,
+                                                                    int rows,
+                                                                    torch::Device device) {
+  absl::StatusOr<std::shared_ptr<UNet>> network = LoadOnto(checkpoint, device);
+  if (!network.ok()) return network.status();
+  // Only the input's gradient is asked for.
+  for (torch::Tensor& parameter : (*network)->parameters()) parameter.set_requires_grad(false);
+  std::vector<std::unique_ptr<NetworkVjp>> lanes;
+  for (unsigned i = 0; i < Lanes(device); ++i) {
+    lanes.push_back(std::make_unique<UNetVjp>(*network, rows, device));
+  }
+  return lanes;
 }
 
 }  // namespace diffusiond

@@ -2,18 +2,32 @@
 #ifndef DIFFUSIOND_MODEL_EVALUATION_UNET_VJP_H_
 #define DIFFUSIOND_MODEL_EVALUATION_UNET_VJP_H_
 
-#include <memory>
-#include <vector>
+#include <torch/torch.h>
 
-#include "absl/status/statusor.h"
-#include "model/checkpoint/diffusers_directory.h"
+#include <memory>
+
 #include "model/evaluation/network_vjp.h"
+#include "model/unet/unet.h"
 
 namespace diffusiond {
 
-// One single-threaded lane a core, all on one copy of the weights. Errors as LoadUNet.
-absl::StatusOr<std::vector<std::unique_ptr<NetworkVjp>>> VjpLanesOnAllCores(
-    const Checkpoint& checkpoint, int rows);
+// Single-threaded on a CPU.
+class UNetVjp : public NetworkVjp {
+ public:
+  // `network` is on `device`; its parameters should ask for no gradients.
+  UNetVjp(std::shared_ptr<const UNet> network, int rows, torch::Device device);
+
+  ImageShape shape() const override;
+  int rows() const override { return rows_; }
+  absl::Status Evaluate(std::span<const float> x, std::span<const float> timesteps,
+                        std::span<const int64_t> labels, std::span<const float> probe,
+                        std::span<float> f, std::span<float> vjp) override;
+
+ private:
+  const std::shared_ptr<const UNet> network_;
+  const int rows_;
+  const torch::Device device_;
+};
 
 }  // namespace diffusiond
 

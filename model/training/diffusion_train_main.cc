@@ -30,6 +30,7 @@
 #include "model/training/trainer_flags.h"
 #include "model/training/worker_environment.h"
 #include "model/training/worker_group.h"
+#include "model/unet/device_option.h"
 
 ABSL_FLAG(bool, resume, false,
           "go on from the newest whole state in --out; begins where there is none");
@@ -63,17 +64,6 @@ namespace {
 
 std::atomic<bool> g_stop = false;
 void HandleStop(int) { g_stop = true; }
-
-absl::StatusOr<torch::Device> ParseDevice(const std::string& text) {
-  int index = 0;
-  if (text == "cpu") return torch::Device(torch::kCPU);
-  if (text == "cuda" || (text.rfind("cuda:", 0) == 0 && absl::SimpleAtoi(text.substr(5), &index) &&
-                         index >= 0 && index < 128)) {
-    return torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(index));
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("--device is \"", text, "\"; it must be cpu, cuda or cuda:N"));
-}
 
 absl::StatusOr<PublishOptions> PublishOptionsFromFlags(const std::string& command) {
   PublishOptions options;

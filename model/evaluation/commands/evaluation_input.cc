@@ -18,6 +18,7 @@ ABSL_FLAG(int64_t, images, -1,
 ABSL_FLAG(std::string, condition, "auto",
           "class: give the network each image's class; none: the null class; auto: class where "
           "model and data have them");
+ABSL_FLAG(std::string, device, "cpu", "cpu (all cores), cuda or cuda:N");
 ABSL_FLAG(int, micro_batch, 8, "rows of one network call");
 ABSL_FLAG(int, samples, 1000,
           "samples, statistics: images drawn with the model's defaults, equally many of each "

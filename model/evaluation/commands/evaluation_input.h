@@ -15,6 +15,7 @@
 
 ABSL_DECLARE_FLAG(std::string, checkpoint);
 ABSL_DECLARE_FLAG(std::string, out);
+ABSL_DECLARE_FLAG(std::string, device);
 ABSL_DECLARE_FLAG(int, samples);
 ABSL_DECLARE_FLAG(uint64_t, seed);
 

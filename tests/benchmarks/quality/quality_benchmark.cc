@@ -243,7 +243,7 @@ absl::Status Prepare(Sweep* sweep) {
   std::error_code error;
   std::filesystem::create_directories(sweep->out, error);
   if (error) return absl::InvalidArgumentError(absl::StrCat("--out: ", error.message()));
-  auto runner = RunnerOnAllCores(*sweep->checkpoint, kMicroBatch);
+  auto runner = RunnerOf(*sweep->checkpoint, kMicroBatch, torch::kCPU);
   if (!runner.ok()) return runner.status();
   sweep->runner = *std::move(runner);
   auto features = ImageClassifier::Load(absl::GetFlag(FLAGS_features));

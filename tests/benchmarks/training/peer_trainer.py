@@ -81,7 +81,7 @@ class UNet(nn.Module):
 
     def forward(self, x, t):
         half = self.width // 2
-        frequencies = torch.exp(-math.log(10000) * torch.arange(half) / half)
+        frequencies = torch.exp(-math.log(10000) * torch.arange(half, device=t.device) / half)
         angles = t[:, None].float() * frequencies[None]
         embedding = self.time(torch.cat([angles.cos(), angles.sin()], 1))
         h = self.conv_in(x)
@@ -108,22 +108,33 @@ def main():
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--fast", action="store_true",
+                        help="as one tunes it for a GPU: bf16 autocast, channels-last, fused AdamW")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    network = UNet(args.width)
+    network = UNet(args.width).to(args.device)
+    if args.fast:
+        network = network.to(memory_format=torch.channels_last)
     print(sum(p.numel() for p in network.parameters()), flush=True)
     ema = copy.deepcopy(network)
-    optimizer = torch.optim.AdamW(network.parameters(), 2e-4, weight_decay=0.01)
+    fused = {"fused": True} if args.fast else {}
+    optimizer = torch.optim.AdamW(network.parameters(), 2e-4, weight_decay=0.01, **fused)
     data = torch.randint(0, 256, (256, 3, 32, 32), dtype=torch.uint8)
-    alpha_bar = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000), 0)
+    alpha_bar = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000), 0).to(args.device)
     for _ in range(args.steps):
         begin = time.perf_counter()
-        x0 = data[torch.randint(0, len(data), (args.batch,))].float() / 127.5 - 1
+        x0 = data[torch.randint(0, len(data), (args.batch,))].to(args.device).float() / 127.5 - 1
         eps = torch.randn_like(x0)
-        t = torch.randint(0, 1000, (args.batch,))
+        t = torch.randint(0, 1000, (args.batch,), device=args.device)
         a = alpha_bar[t].view(-1, 1, 1, 1)
-        loss = F.mse_loss(network(a.sqrt() * x0 + (1 - a).sqrt() * eps, t), eps)
+        x_t = a.sqrt() * x0 + (1 - a).sqrt() * eps
+        if args.fast:
+            x_t = x_t.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(torch.device(args.device).type, torch.bfloat16, enabled=args.fast):
+            f = network(x_t, t)
+        loss = F.mse_loss(f.float(), eps)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "model/evaluation/unet_lanes.h"
 #include "model/sampling/row_noise.h"
 
 namespace diffusiond {
@@ -13,7 +14,7 @@ namespace {
 TEST(UNetVjpTest, IsTheDirectionalDerivative) {
   auto checkpoint = Checkpoint::Open("tests/golden/unet/mnist_cond_scaleshift");
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
-  auto lanes = VjpLanesOnAllCores(*checkpoint, 2);
+  auto lanes = VjpLanesOf(*checkpoint, 2, torch::kCPU);
   ASSERT_TRUE(lanes.ok()) << lanes.status();
   NetworkVjp& network = *lanes->front();
   const size_t n = static_cast<size_t>(2 * network.shape().elements());
