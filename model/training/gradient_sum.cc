@@ -76,6 +76,8 @@ GradientSum::~GradientSum() { shared_->armed = false; }
 
 size_t GradientSum::buckets() const { return shared_->buckets.size(); }
 
+size_t GradientSum::begun() const { return shared_->next; }
+
 void GradientSum::Arm() {
   for (Shared::Bucket& bucket : shared_->buckets) bucket.missing = bucket.parameters;
   shared_->next = 0;

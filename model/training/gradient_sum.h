@@ -35,6 +35,8 @@ class GradientSum {
   absl::Status Finish(const torch::Tensor& also);
 
   size_t buckets() const;
+  // Buckets whose sum has begun since Arm().
+  size_t begun() const;
 
  private:
   struct Shared;

@@ -121,6 +121,8 @@ TEST_F(DiffusionTrainTest, ALearnedScheduleIsResumedAndServed) {
 TEST_F(DiffusionTrainTest, AFinishedRunHasItsReport) {
   ChildProcess run(Command("run", {"--sample_every=12", "--report_images=2"}));
   ASSERT_EQ(run.Wait(), 0) << run.output();
+  EXPECT_NE(run.output().find("of the steps' time; peak memory "), std::string::npos)
+      << run.output();
   EXPECT_EQ(run.output().find("warning"), std::string::npos) << run.output();
   std::ifstream file(directory_ / "run" / "report.html");
   const std::string html(std::istreambuf_iterator<char>(file), {});

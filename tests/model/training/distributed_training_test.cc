@@ -313,8 +313,8 @@ TEST_F(DistributedTrainingTest, BatchThatDoesNotDivideIsRefused) {
   EXPECT_EQ(Run(job, 2), (std::vector<int>{code, code}));
 }
 
-// Buckets of a few bytes: each parameter has its own, and all sums begin before backward ends.
-TEST_F(DistributedTrainingTest, BucketsSumWhateverTheirSize) {
+// Of buckets of a few bytes each parameter has its own.
+TEST_F(DistributedTrainingTest, BucketsSumWhateverTheirSizeWhileBackwardGoesOn) {
   for (int64_t bucket_bytes : {int64_t{1}, int64_t{4000}, int64_t{1} << 30}) {
     const int port = FreePort();
     const auto work = [&](int rank) {
@@ -339,7 +339,14 @@ TEST_F(DistributedTrainingTest, BucketsSumWhateverTheirSize) {
         gradient.zero_();
         const torch::Tensor also = torch::full({2}, rank + 1.0);
         sum.Arm();
-        net->forward(x.narrow(0, rank, 1)).square().sum().backward();
+        // Backward is there when it has done with the second layer, and not yet with the first.
+        size_t begun_half_way = 99;
+        const torch::Tensor hidden =
+            net->ptr<torch::nn::LinearImpl>(0)->forward(x.narrow(0, rank, 1));
+        hidden.register_hook([&](const torch::Tensor&) { begun_half_way = sum.begun(); });
+        net->ptr<torch::nn::LinearImpl>(2)->forward(hidden.relu()).square().sum().backward();
+        if (begun_half_way != (sum.buckets() == 4 ? 2u : 0u)) return 5;
+        if (sum.begun() != sum.buckets()) return 6;
         if (!sum.Finish(also).ok()) return 2;
         if (!torch::allclose(gradient, expected, 1e-5, 1e-6)) return 3;
         if (also[0].item<double>() != 3) return 4;
