@@ -148,7 +148,7 @@ absl::StatusOr<TrainingReport> MeasureTraining(const MeasureTrainingOptions& opt
   absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(config.scheduler);
   if (!schedule.ok()) return schedule.status();
   absl::StatusOr<std::unique_ptr<PlanRunner>> runner =
-      RunnerOf(*checkpoint, kMicroBatch, torch::kCPU);
+      RunnerOf(*checkpoint, kMicroBatch, options.device);
   if (!runner.ok()) return runner.status();
   absl::StatusOr<ReportPicture> nearest =
       NearestPairs(config, *schedule, options.seed, train, runner->get());

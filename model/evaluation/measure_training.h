@@ -2,6 +2,8 @@
 #ifndef DIFFUSIOND_MODEL_EVALUATION_MEASURE_TRAINING_H_
 #define DIFFUSIOND_MODEL_EVALUATION_MEASURE_TRAINING_H_
 
+#include <torch/torch.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -18,6 +20,7 @@ struct MeasureTrainingOptions {
   // Held-out images that bits/dim is measured on, each at t = 0 and 20 other timesteps; 0: none.
   int64_t bound_images = 64;
   uint64_t seed = 0;
+  torch::Device device = torch::kCPU;
 };
 
 // Draws a few images from the run's checkpoint, finds the nearest training images, evaluates the

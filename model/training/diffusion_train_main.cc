@@ -89,9 +89,19 @@ absl::Status Publish(const std::filesystem::path& checkpoint, const PublishOptio
 }
 
 // "cuda" is the GPU of this process' number among those of its machine.
-void TakeShareOfMachine(const WorkerEnvironment& environment, torch::Device* device) {
-  if (device->is_cuda() && !device->has_index() && environment.distributed()) {
-    device->set_index(static_cast<c10::DeviceIndex>(environment.local_rank));
+absl::Status TakeShareOfMachine(const WorkerEnvironment& environment, torch::Device* device) {
+  if (device->is_cuda() && environment.distributed()) {
+    if (device->has_index() && environment.local_size > 1) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--device is ", device->str(), "; of ", environment.local_size,
+                       " processes on a machine each takes its own GPU: give cuda"));
+    }
+    if (!device->has_index()) {
+      absl::StatusOr<torch::Device> own =
+          ParseDevice(absl::StrCat("cuda:", environment.local_rank));
+      if (!own.ok()) return own.status();
+      *device = *own;
+    }
   }
   const int threads = absl::GetFlag(FLAGS_threads);
   if (threads > 0) {
@@ -99,6 +109,7 @@ void TakeShareOfMachine(const WorkerEnvironment& environment, torch::Device* dev
   } else if (environment.local_size > 1 && std::getenv("OMP_NUM_THREADS") == nullptr) {
     at::set_num_threads(std::max(1, at::get_num_threads() / environment.local_size));
   }
+  return absl::OkStatus();
 }
 
 // Null if this process is alone.
@@ -140,13 +151,14 @@ absl::StatusOr<Listeners> OpenListeners(int64_t step) {
 
 // A report that fails takes nothing from the model: it is warned of.
 void WriteReport(const std::string& command, const ImageDataset& train,
-                 const ImageDataset& held_out) {
+                 const ImageDataset& held_out, torch::Device device) {
   const std::filesystem::path out = absl::GetFlag(FLAGS_out);
   absl::StatusOr<TrainingReport> report =
       MeasureTraining({.run = out,
                        .command = command,
                        .bound_images = absl::GetFlag(FLAGS_report_images),
-                       .seed = absl::GetFlag(FLAGS_seed)},
+                       .seed = absl::GetFlag(FLAGS_seed),
+                       .device = device},
                       train, held_out);
   absl::Status status = report.status();
   if (status.ok()) status = ReplaceFile(out / "report.html", TrainingReportHtml(*report));
@@ -173,7 +185,7 @@ absl::Status Main(const std::string& command) {
   if (!options.ok()) return options.status();
   const absl::StatusOr<WorkerEnvironment> environment = ReadWorkerEnvironment(std::getenv);
   if (!environment.ok()) return environment.status();
-  TakeShareOfMachine(*environment, &*device);
+  if (absl::Status status = TakeShareOfMachine(*environment, &*device); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<WorkerGroup>> workers = JoinWorkers(*environment, *device);
   if (!workers.ok()) return workers.status();
 
@@ -228,7 +240,7 @@ absl::Status Main(const std::string& command) {
   if (!absl::GetFlag(FLAGS_publish_to).empty()) {
     status = Publish(options->out / "checkpoint", *publish);
   }
-  if (absl::GetFlag(FLAGS_report)) WriteReport(command, data->train, data->held_out);
+  if (absl::GetFlag(FLAGS_report)) WriteReport(command, data->train, data->held_out, *device);
   return status;
 }
 

@@ -3,6 +3,8 @@
 #ifndef DIFFUSIOND_MODEL_TRAINING_STEP_GRAPH_H_
 #define DIFFUSIOND_MODEL_TRAINING_STEP_GRAPH_H_
 
+#include <torch/torch.h>
+
 #include <functional>
 #include <memory>
 
@@ -19,15 +21,16 @@ class StepGraph {
   // Runs before the work is captured, in which LibTorch's kernels settle on their ways.
   static constexpr int kWarmUps = 3;
 
-  // `work` launches kernels on the current device's current stream, over tensors that are the same
-  // at each call, and waits for none of them. It is called kWarmUps + 1 times.
-  explicit StepGraph(std::function<void()> work);
+  // `work` launches kernels on the current stream of `device`, a GPU, over tensors that are the
+  // same at each call, and waits for none of them. It is called kWarmUps + 1 times.
+  StepGraph(torch::Device device, std::function<void()> work);
   ~StepGraph();
   StepGraph(const StepGraph&) = delete;
   StepGraph& operator=(const StepGraph&) = delete;
 
-  // Does the work behind all that the current stream was given before, and before all that it is
-  // given later. INTERNAL: it cannot be captured, says why.
+  // Does the work behind all that the device's current stream was given before, and before all that
+  // it is given later. INTERNAL: it cannot be captured, says why; no graph can then be captured
+  // any more in this process.
   absl::Status Run();
 
  private:

@@ -97,7 +97,7 @@ absl::StatusOr<torch::Tensor> TrainingStep::AddGradientByGraph(const torch::Tens
   if (graph_ == nullptr) {
     graph_batch_ = ToDevice(batch_, gradient_.device());
     graph_weights_ = weights;
-    graph_ = std::make_unique<StepGraph>([this] {
+    graph_ = std::make_unique<StepGraph>(gradient_.device(), [this] {
       const torch::Tensor losses = objective_->LossPerImage(*network_, graph_batch_);
       Share(losses, graph_weights_).backward();
       graph_losses_ = losses.detach();

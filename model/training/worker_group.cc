@@ -43,6 +43,11 @@ c10::intrusive_ptr<c10d::Store> OpenStore(const WorkerEnvironment& environment,
   options.numWorkers = static_cast<size_t>(environment.size);
   options.waitWorkers = !environment.launcher_listens;
   options.timeout = timeout;
+  // LibTorch 2.4 takes libuv unless told otherwise, also where it was built without; both can talk
+  // to each other.
+  [](auto& any_version) {
+    if constexpr (requires { any_version.useLibuv; }) any_version.useLibuv = false;
+  }(options);
   auto store = c10::make_intrusive<c10d::TCPStore>(environment.master_address, options);
   store->setTimeout(timeout);
   return c10::make_intrusive<c10d::PrefixStore>(
@@ -89,6 +94,10 @@ absl::StatusOr<std::unique_ptr<WorkerGroup>> WorkerGroup::Join(const WorkerEnvir
       collectives->backend = OpenGloo(OpenStore(environment, limit), environment, limit);
     } else {
 #ifdef USE_C10D_NCCL
+      // Else a sum's wait() returns before the sum is done, and a lost worker ends this process
+      // from a watchdog's thread, before it has saved.
+      setenv("TORCH_NCCL_BLOCKING_WAIT", "1", /*overwrite=*/0);
+      setenv("NCCL_BLOCKING_WAIT", "1", /*overwrite=*/0);  // Before LibTorch 2.2.
       auto options = c10d::ProcessGroupNCCL::Options::create();
       options->timeout = limit;
       collectives->backend = c10::make_intrusive<c10d::ProcessGroupNCCL>(

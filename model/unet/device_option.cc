@@ -1,5 +1,7 @@
 #include "model/unet/device_option.h"
 
+#include <ATen/Context.h>
+
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -22,8 +24,14 @@ absl::StatusOr<torch::Device> ParseDevice(const std::string& text) {
     return absl::InvalidArgumentError(
         absl::StrCat("--device is \"", text, "\"; ", count, " GPUs can be used here"));
   }
+  UseFullFloat32();
   if (!numbered) return torch::Device(torch::kCUDA);
   return torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(index));
+}
+
+void UseFullFloat32() {
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setAllowTF32CuBLAS(false);
 }
 
 }  // namespace diffusiond

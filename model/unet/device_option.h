@@ -11,8 +11,12 @@
 namespace diffusiond {
 
 // "cpu", "cuda" (without an index) or "cuda:N". INVALID_ARGUMENT: another text, or a GPU that is
-// not there.
+// not there. With a GPU, UseFullFloat32.
 absl::StatusOr<torch::Device> ParseDevice(const std::string& text);
+
+// On a GPU, convolutions of float32 in float32: LibTorch takes TF32 (10 bits of mantissa) unless
+// told.
+void UseFullFloat32();
 
 }  // namespace diffusiond
 

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "model/sampling/plan_runner.h"
 #include "model/sampling/sampler.h"
+#include "model/unet/device_option.h"
 #include "model/unet/unet_checkpoint.h"
 #include "model/unet/unet_classifier.h"
 #include "model/unet/unet_denoiser.h"
@@ -83,6 +84,7 @@ absl::StatusOr<std::unique_ptr<StepExecutor>> MakeExecutor(const CheckpointConfi
   torch::Device where = torch::kCPU;
   int lanes = 1;
   if (device.kind == DeviceSpec::Kind::kCuda) {
+    UseFullFloat32();
     where = torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(device.index));
     networks.unet->to(where);
     if (networks.classifier != nullptr) networks.classifier->to(where);

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/training/network_shape.h"
@@ -80,8 +81,9 @@ int Train(const Setting& setting, const ImageDataset& data, int rank, int size, 
   parts.train = &data;
   parts.held_out = &none;
   parts.workers = workers->get();
-  parts.sinks = {&speed};
-  absl::StatusOr<std::unique_ptr<Trainer>> trainer = Trainer::Create(options, parts, false);
+  parts.sinks.push_back(&speed);
+  absl::StatusOr<std::unique_ptr<Trainer>> trainer =
+      Trainer::Create(options, std::move(parts), false);
   if (!trainer.ok()) return 4;
   const std::atomic<bool> never = false;
   const absl::Status status = (*trainer)->Run(never);

@@ -140,8 +140,11 @@ def main():
         optimizer.step()
         optimizer.zero_grad()
         with torch.no_grad():
-            for average, parameter in zip(ema.parameters(), network.parameters()):
-                average.mul_(0.9999).add_(parameter, alpha=1e-4)
+            if args.fast:
+                torch._foreach_lerp_(list(ema.parameters()), list(network.parameters()), 1e-4)
+            else:
+                for average, parameter in zip(ema.parameters(), network.parameters()):
+                    average.mul_(0.9999).add_(parameter, alpha=1e-4)
         loss.item()
         print(time.perf_counter() - begin, flush=True)
 

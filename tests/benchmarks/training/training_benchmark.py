@@ -8,7 +8,8 @@ The network is the DDPM paper's for 3x32x32 at two widths. Prints the median of 
 ratio; needs python3-torch (Debian) for the other side. Nothing else should run meanwhile.
 
 On a GPU: --device=cuda --settings=32:128:100,128:128:50. There each side is measured in float32, then
-as one tunes it: bf16, channels-last, fused AdamW, and for us the step as a CUDA graph."""
+as one tunes it: bf16, channels-last, fused AdamW, and for us the step as a CUDA graph, which
+PyTorch's users write by hand and the peer does not."""
 import argparse
 import json
 import os
@@ -57,7 +58,7 @@ def ours(binary, data, out, width, batch, steps, threads, flags):
          f"--channels={width},{2 * width},{2 * width},{2 * width}", "--layers_per_block=2",
          "--attention_at=16", f"--attention_head_dim={2 * width}", "--norm_num_groups=32",
          f"--batch_size={batch}", f"--steps={steps}", "--log_every=1", "--sample_every=0",
-         "--eval_every=0", "--save_every=0", "--sampler_steps=1", *flags],
+         "--eval_every=0", "--save_every=0", "--sampler_steps=1", "--noreport", *flags],
         check=True, stdout=subprocess.DEVNULL)
     points = [json.loads(line) for line in open(out / "log.jsonl")]
     # The first step sets up kernels and buffers.

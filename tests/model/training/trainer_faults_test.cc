@@ -1,7 +1,7 @@
-// What a training run survives: kills, disks, damaged files, losses that are no numbers.
+// What a training run survives: disks, damaged files, losses that are no numbers.
+// trainer_processes_test.cc has what needs a process to end.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,16 +14,14 @@
 #include <iterator>
 #include <limits>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "model/checkpoint/diffusers_directory.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/training/trainer.h"
+#include "tests/model/training/trainer_runs.h"
 #include "tests/testing/faulty_disk.h"
-#include "tests/testing/in_child.h"
-#include "tests/testing/tiny_training.h"
 
 namespace diffusiond {
 namespace {
@@ -32,154 +30,7 @@ namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string Bytes(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
-
-// Calls a function at each step; the trainer must log every step.
-class AtEachStep : public ProgressSink {
- public:
-  explicit AtEachStep(std::function<void(int64_t)> call) : call_(std::move(call)) {}
-  void OnPoint(const ProgressPoint& point) override { call_(point.step); }
-
- private:
-  std::function<void(int64_t)> call_;
-};
-
-// The kernel kills this process when it has computed for so long.
-void KillAfterComputing(absl::Duration duration) {
-  sigevent event = {};
-  event.sigev_notify = SIGEV_SIGNAL;
-  event.sigev_signo = SIGKILL;
-  timer_t timer;
-  if (timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer) != 0) _exit(99);
-  itimerspec when = {};
-  when.it_value = absl::ToTimespec(duration);
-  timer_settime(timer, 0, &when, nullptr);
-}
-
-class TrainerFaultsTest : public testing::Test {
- protected:
-  void SetUp() override {
-    at::set_num_threads(1);  // Also: no threads that a forked child would miss.
-    directory_ = fs::path(testing::TempDir()) /
-                 (std::string("trainer_faults_") +
-                  testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(directory_);
-    fs::create_directories(directory_);
-  }
-  void TearDown() override {
-    FailWrites(0);
-    fs::remove_all(directory_);
-  }
-
-  TrainerOptions Options(const std::string& out) const { return TinyOptions(directory_ / out); }
-
-  absl::StatusOr<std::unique_ptr<Trainer>> Create(const TrainerOptions& options, bool resume) {
-    TrainerParts parts;
-    parts.train = &data_;
-    parts.held_out = &no_data_;
-    parts.warn = [this](absl::string_view text) { warnings_ += std::string(text) + "\n"; };
-    parts.loss_hook = loss_hook_;
-    if (sink_ != nullptr) parts.sinks.push_back(sink_.get());
-    return Trainer::Create(options, parts, resume);
-  }
-
-  absl::Status Train(const TrainerOptions& options, bool resume = false) {
-    absl::StatusOr<std::unique_ptr<Trainer>> trainer = Create(options, resume);
-    if (!trainer.ok()) return trainer.status();
-    from_step_ = (*trainer)->step();
-    const std::atomic<bool> never = false;
-    return (*trainer)->Run(never);
-  }
-
-  static fs::path StatePath(const TrainerOptions& options, int64_t step) {
-    std::string number = std::to_string(step);
-    number.insert(0, 9 - number.size(), '0');
-    return options.out / "states" / ("step-" + number + ".safetensors");
-  }
-
-  static std::vector<std::string> StateNames(const TrainerOptions& options) {
-    std::vector<std::string> names;
-    for (const auto& entry : fs::directory_iterator(options.out / "states")) {
-      names.push_back(entry.path().filename().string());
-    }
-    std::sort(names.begin(), names.end());
-    return names;
-  }
-
-  // The weights and everything else at the end of a run that nothing disturbs.
-  std::string UndisturbedEnd(TrainerOptions options) {
-    options.out = directory_ / "undisturbed";
-    const absl::Status status = Train(options);
-    EXPECT_TRUE(status.ok()) << status;
-    return Bytes(StatePath(options, options.steps));
-  }
-
-  const ImageDataset data_ = TinyImages(20);
-  const ImageDataset no_data_;
-  std::string warnings_;
-  int64_t from_step_ = -1;
-  std::unique_ptr<ProgressSink> sink_;
-  TrainingStep::LossHook loss_hook_;
-  fs::path directory_;
-};
-
-TEST_F(TrainerFaultsTest, FiftyKillsLoseOnlyTheStepsSinceTheLastSave) {
-  TrainerOptions options = Options("killed");
-  options.steps = 150;
-  options.save_every = 2;
-  // As long a life as three saves need, counted in what the kill is timed by.
-  int64_t operations = 0;
-  {
-    TrainerOptions short_run = options;
-    short_run.out = directory_ / "short";
-    short_run.steps = 6;
-    const int64_t before = DiskOperations();
-    ASSERT_TRUE(Train(short_run).ok());
-    operations = DiskOperations() - before;
-  }
-  const std::string expected = UndisturbedEnd(options);
-
-  std::mt19937 random(50);
-  int kills = 0, finished = 1;
-  int64_t saved = 0;
-  while (kills < 50) {
-    const bool while_writing = kills % 2 == 0;
-    const int64_t operation = std::uniform_int_distribution<int64_t>(1, operations)(random);
-    const int64_t microseconds = std::uniform_int_distribution<int64_t>(1000, 60000)(random);
-    finished = InChild([&] {
-      if (while_writing) KillAtDiskOperation(operation);
-      if (!while_writing) KillAfterComputing(absl::Microseconds(microseconds));
-      const absl::Status status = Train(options, /*resume=*/true);
-      // It must go on from the newest state: no file was half written.
-      return status.ok() && warnings_.empty() && from_step_ >= saved ? 0 : 1;
-    });
-    if (finished != -SIGKILL) break;
-    ++kills;
-    auto run = RunDirectory::Open(options.out);
-    ASSERT_TRUE(run.ok()) << run.status();
-    const auto states = (*run)->States();
-    ASSERT_TRUE(states.ok()) << states.status();
-    if (states->empty()) continue;
-    EXPECT_GE(states->front().step, saved);
-    saved = states->front().step;
-    auto checkpoint = Checkpoint::Open(options.out / "checkpoint");
-    EXPECT_TRUE(checkpoint.ok()) << checkpoint.status();
-  }
-  ASSERT_EQ(kills, 50) << "the run ended with " << finished;
-  EXPECT_GT(saved, 0);
-  ASSERT_TRUE(Train(options, /*resume=*/true).ok());
-  EXPECT_EQ(warnings_, "");
-  EXPECT_EQ(Bytes(StatePath(options, options.steps)), expected);
-  EXPECT_EQ(Bytes(options.out / "checkpoint/unet/diffusion_pytorch_model.safetensors"),
-            Bytes(directory_ / "undisturbed/checkpoint/unet/diffusion_pytorch_model.safetensors"));
-  // Nothing half written is left, in the directory or below.
-  for (const auto& entry : fs::recursive_directory_iterator(options.out)) {
-    EXPECT_EQ(entry.path().filename().string().find(".tmp-"), std::string::npos) << entry.path();
-  }
-}
+using TrainerFaultsTest = TrainerRuns;
 
 TEST_F(TrainerFaultsTest, KeepsTheNewestStates) {
   TrainerOptions options = Options("run");
@@ -226,38 +77,6 @@ TEST_F(TrainerFaultsTest, LastSaveOnAFullDiskIsAnErrorAndTheStateBeforeServes) {
   sink_ = nullptr;
   ASSERT_TRUE(Train(options, /*resume=*/true).ok());
   EXPECT_EQ(from_step_, 10);
-  EXPECT_EQ(Bytes(StatePath(options, 12)), expected);
-}
-
-TEST_F(TrainerFaultsTest, ReadOnlyDirectoryIsRefusedAtOnceAndSurvivedLater) {
-  TrainerOptions options = Options("run");
-  options.save_every = 2;
-  options.log_every = 1;
-  const std::string expected = UndisturbedEnd(options);
-  // Root may write everywhere; nobody may not.
-  const bool root = geteuid() == 0;
-  const uid_t nobody = 65534;
-  const fs::path states = options.out / "states";
-  fs::create_directories(states);
-  if (root) {
-    for (const fs::path& path : {options.out, states}) {
-      ASSERT_EQ(chown(path.c_str(), nobody, nobody), 0);
-    }
-  }
-  ASSERT_EQ(InChild([&] {
-              if (root && setuid(nobody) != 0) return 1;
-              fs::permissions(options.out, fs::perms(0555));
-              const auto refused = Create(options, false);
-              if (refused.status().code() != absl::StatusCode::kPermissionDenied) return 2;
-              fs::permissions(options.out, fs::perms(0755));
-              sink_ = std::make_unique<AtEachStep>([&](int64_t step) {
-                if (step == 5) fs::permissions(states, fs::perms(0555));
-                if (step == 9) fs::permissions(states, fs::perms(0755));
-              });
-              if (!Train(options).ok()) return 3;
-              return warnings_.find("not saved at step 8") == std::string::npos ? 4 : 0;
-            }),
-            0);
   EXPECT_EQ(Bytes(StatePath(options, 12)), expected);
 }
 
