@@ -46,7 +46,7 @@ c10::intrusive_ptr<c10d::Store> OpenStore(const WorkerEnvironment& environment,
   // LibTorch 2.4 takes libuv unless told otherwise, also where it was built without; both can talk
   // to each other.
   [](auto& any_version) {
-    if constexpr (requires { any_version.useLibuv; }) any_version.useLibuv = false;
+    if constexpr (requires { any_version.useLibUV; }) any_version.useLibUV = false;
   }(options);
   auto store = c10::make_intrusive<c10d::TCPStore>(environment.master_address, options);
   store->setTimeout(timeout);
