@@ -1,7 +1,8 @@
 #!/bin/sh
 # On a machine with a GPU, in one go: builds model/ alone against the LibTorch there (a PyTorch
-# wheel's will do, from 2.7 on: older ones have another C++ ABI than the libraries), runs its tests, those of the GPU too, and measures training beside PyTorch's.
-# With CIFAR-10 it also trains by the recipe for some steps, and measures and draws.
+# wheel's will do, from 2.7 on: older ones have another C++ ABI than the libraries), runs its tests,
+# those of the GPU too, and measures training beside PyTorch's. With CIFAR-10 it also trains by the
+# recipe for some steps, and measures and draws.
 #
 #   tests/benchmarks/training/on_gpu.sh [--prefix=DIR] [--cifar10=DIR] [--steps=N] [--out=DIR]
 #
