@@ -6,9 +6,7 @@
 
 #include <atomic>
 #include <filesystem>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <limits>
 #include <string>
 #include <vector>
@@ -18,6 +16,7 @@
 #include "model/training/gradient_sum.h"
 #include "model/training/trainer.h"
 #include "model/training/worker_group.h"
+#include "tests/model/training/trainer_runs.h"
 #include "tests/testing/free_port.h"
 #include "tests/testing/in_child.h"
 #include "tests/testing/tiny_training.h"
@@ -26,20 +25,6 @@ namespace diffusiond {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string Bytes(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
-
-class AtEachStep : public ProgressSink {
- public:
-  explicit AtEachStep(std::function<void(int64_t)> call) : call_(std::move(call)) {}
-  void OnPoint(const ProgressPoint& point) override { call_(point.step); }
-
- private:
-  std::function<void(int64_t)> call_;
-};
 
 struct Job {
   TrainerOptions options;
