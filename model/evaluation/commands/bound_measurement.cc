@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "model/evaluation/progress_bar.h"
 #include "model/evaluation/unet_lanes.h"
-#include "model/unet/device_option.h"
 
 namespace diffusiond {
 
@@ -18,10 +17,8 @@ absl::StatusOr<ModelOnData> PutModelOnData(const EvaluationInput& input) {
   if (!variance.ok()) return variance.status();
   absl::StatusOr<int> micro_batch = MicroBatchFromFlags();
   if (!micro_batch.ok()) return micro_batch.status();
-  absl::StatusOr<torch::Device> device = ParseDevice(absl::GetFlag(FLAGS_device));
-  if (!device.ok()) return device.status();
   absl::StatusOr<std::unique_ptr<PlanRunner>> runner =
-      RunnerOf(input.checkpoint, *micro_batch, *device);
+      RunnerOf(input.checkpoint, *micro_batch, *DeviceFromFlags());
   if (!runner.ok()) return runner.status();
   ModelOnData model;
   model.runner = *std::move(runner);

@@ -9,6 +9,7 @@
 #include "model/checkpoint/durable_write.h"
 #include "model/imaging/png.h"
 #include "model/training/data_flags.h"
+#include "model/unet/device_option.h"
 
 ABSL_FLAG(std::string, checkpoint, "", "checkpoint directory");
 ABSL_FLAG(std::string, out, "", "directory that receives the results");
@@ -71,12 +72,17 @@ absl::StatusOr<std::vector<int64_t>> ChooseLabels(const CheckpointConfig& config
 
 }  // namespace
 
+absl::StatusOr<torch::Device> DeviceFromFlags() { return ParseDevice(absl::GetFlag(FLAGS_device)); }
+
 absl::StatusOr<std::filesystem::path> RequireFlags() {
   for (const auto& [name, value] :
        {std::pair<const char*, std::string>{"--checkpoint", absl::GetFlag(FLAGS_checkpoint)},
         {"--data", absl::GetFlag(FLAGS_data)},
         {"--out", absl::GetFlag(FLAGS_out)}}) {
     if (value.empty()) return absl::InvalidArgumentError(absl::StrCat(name, " is required"));
+  }
+  if (absl::StatusOr<torch::Device> device = DeviceFromFlags(); !device.ok()) {
+    return device.status();
   }
   const std::filesystem::path out = absl::GetFlag(FLAGS_out);
   std::error_code error;

@@ -2,6 +2,8 @@
 #ifndef DIFFUSIOND_MODEL_EVALUATION_COMMANDS_EVALUATION_INPUT_H_
 #define DIFFUSIOND_MODEL_EVALUATION_COMMANDS_EVALUATION_INPUT_H_
 
+#include <torch/torch.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -15,17 +17,20 @@
 
 ABSL_DECLARE_FLAG(std::string, checkpoint);
 ABSL_DECLARE_FLAG(std::string, out);
-ABSL_DECLARE_FLAG(std::string, device);
 ABSL_DECLARE_FLAG(int, samples);
 ABSL_DECLARE_FLAG(uint64_t, seed);
 
 namespace diffusiond {
 
-// --checkpoint, --data and --out are given; the directory --out is there afterwards.
+// --checkpoint, --data and --out are given, and there is a --device; the directory --out is there
+// afterwards.
 absl::StatusOr<std::filesystem::path> RequireFlags();
 
 // Rows of one network call; at least 1.
 absl::StatusOr<int> MicroBatchFromFlags();
+
+// Errors as ParseDevice; none once RequireFlags had none.
+absl::StatusOr<torch::Device> DeviceFromFlags();
 
 // A split of --data, or what diffusion-train makes of it with the same flags, with the checkpoint's
 // class names; at most `max_images`, evenly spread, or with 0 all.

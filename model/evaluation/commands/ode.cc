@@ -16,7 +16,6 @@
 #include "model/evaluation/ode_run.h"
 #include "model/evaluation/progress_bar.h"
 #include "model/evaluation/unet_lanes.h"
-#include "model/unet/device_option.h"
 #include "nlohmann/json.hpp"
 
 ABSL_FLAG(int64_t, ode_steps, 16, "ode: steps of the solver");
@@ -56,10 +55,8 @@ absl::Status RunOdeCommand() {
   if (!options.ok()) return options.status();
   absl::StatusOr<NoiseAngles> angles = NoiseAngles::Create(input->model.schedule);
   if (!angles.ok()) return angles.status();
-  absl::StatusOr<torch::Device> device = ParseDevice(absl::GetFlag(FLAGS_device));
-  if (!device.ok()) return device.status();
   absl::StatusOr<std::vector<std::unique_ptr<NetworkVjp>>> lanes =
-      VjpLanesOf(input->checkpoint, *MicroBatchFromFlags(), *device);
+      VjpLanesOf(input->checkpoint, *MicroBatchFromFlags(), *DeviceFromFlags());
   if (!lanes.ok()) return lanes.status();
 
   const std::string solver = absl::StrCat("probability-flow ODE, ", options->steps, " ",

@@ -25,7 +25,6 @@
 #include "model/imaging/contact_sheet.h"
 #include "model/imaging/resize.h"
 #include "model/sampling/sampler.h"
-#include "model/unet/device_option.h"
 #include "model/unet/unet_checkpoint.h"
 #include "nlohmann/json.hpp"
 
@@ -180,9 +179,8 @@ absl::Status RunSamplesCommand() {
   std::fflush(stdout);
   report["median_nearest_rms_of_test_images"] = MedianTestDistance(*train, *test);
 
-  absl::StatusOr<torch::Device> device = ParseDevice(absl::GetFlag(FLAGS_device));
-  if (!device.ok()) return device.status();
-  absl::StatusOr<std::unique_ptr<PlanRunner>> runner = RunnerOf(*checkpoint, *micro_batch, *device);
+  absl::StatusOr<std::unique_ptr<PlanRunner>> runner =
+      RunnerOf(*checkpoint, *micro_batch, *DeviceFromFlags());
   if (!runner.ok()) return runner.status();
   const Evaluation evaluation = {&config, *schedule, *std::move(runner), features->get()};
 

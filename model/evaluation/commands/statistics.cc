@@ -22,7 +22,6 @@
 #include "model/evaluation/unet_lanes.h"
 #include "model/imaging/contact_sheet.h"
 #include "model/imaging/resize.h"
-#include "model/unet/device_option.h"
 #include "nlohmann/json.hpp"
 
 ABSL_FLAG(std::string, samples_from, "",
@@ -62,10 +61,8 @@ absl::StatusOr<Judged> ImagesToJudge(const EvaluationInput& input) {
     return judged;
   }
   const CheckpointConfig& config = input.checkpoint.config();
-  absl::StatusOr<torch::Device> device = ParseDevice(absl::GetFlag(FLAGS_device));
-  if (!device.ok()) return device.status();
   absl::StatusOr<std::unique_ptr<PlanRunner>> runner =
-      RunnerOf(input.checkpoint, *MicroBatchFromFlags(), *device);
+      RunnerOf(input.checkpoint, *MicroBatchFromFlags(), *DeviceFromFlags());
   if (!runner.ok()) return runner.status();
   const Setting setting = DefaultSetting(config, absl::GetFlag(FLAGS_samples));
   std::cout << "drawing " << setting.samples << " images: " << setting.ToString() << std::endl;

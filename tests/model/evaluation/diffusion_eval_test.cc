@@ -184,6 +184,8 @@ TEST_F(DiffusionEvalTest, FlagsThatCannotWorkAreNamed) {
         {"bpd", "--images=-2", "--images is -2"},
         {"bpd", "--timesteps=-1", "--timesteps is -1"},
         {"bpd", "--micro_batch=0", "--micro_batch is 0"},
+        {"bpd", "--device=gpu", "--device is \"gpu\"; it must be cpu, cuda or cuda:N"},
+        {"samples", "--device=cuda:4000", "--device is \"cuda:4000\"; "},
         {"bpd", "--condition=label", "--condition is \"label\""},
         {"bpd", "--condition=class", "the model has none"},
         {"bpd", "--data=" + (scratch_ / "small").string(), "images of 1x8x8"},
