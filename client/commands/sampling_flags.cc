@@ -12,6 +12,8 @@ ABSL_FLAG(std::optional<float>, eta, std::nullopt, "=0..1: ddim: 0 deterministic
 ABSL_FLAG(std::string, variance, "",
           "=NAME: ddpm: fixed_small, fixed_large, zero, or as the model learned it");
 ABSL_FLAG(std::string, spacing, "", "=NAME: of timesteps: leading, trailing or linspace");
+ABSL_FLAG(std::string, arithmetic, "",
+          "=NAME: exact, or diffusers: as Python's diffusers computes where it is not exact");
 ABSL_FLAG(std::optional<bool>, clip_sample, std::nullopt,
           "clamp x0-hat to the data's range at every step");
 ABSL_FLAG(std::optional<bool>, use_clipped_model_output, std::nullopt,
@@ -22,16 +24,17 @@ ABSL_FLAG(std::optional<float>, dynamic_thresholding_ratio, std::nullopt,
           "=0..1: the quantile of --thresholding");
 ABSL_FLAG(std::optional<float>, sample_max_value, std::nullopt,
           "=1 or more: the largest threshold of --thresholding");
-ABSL_FLAG(std::string, sigma_schedule, "", "=NAME: noise levels: timesteps, karras or exponential");
+ABSL_FLAG(std::string, sigma_schedule, "",
+          "=NAME: noise levels: timesteps, karras, exponential or beta");
 ABSL_FLAG(std::string, final_sigmas_type, "",
-          "=NAME: dpmpp, euler, unipc: where the last step ends: zero or sigma_min");
-ABSL_FLAG(std::optional<uint32_t>, solver_order, std::nullopt, "=1..3: dpmpp, unipc");
+          "=NAME: deis, dpmpp, euler, unipc: where the last step ends: zero or sigma_min");
+ABSL_FLAG(std::optional<uint32_t>, solver_order, std::nullopt, "=1..3: deis, dpmpp, unipc");
 ABSL_FLAG(
     std::string, solver_type, "",
     "=NAME: dpmpp: midpoint or heun; unipc: bh1 or bh2; probability_flow: heun, euler or rk4");
 ABSL_FLAG(std::string, algorithm_type, "", "=NAME: dpmpp: dpmsolver++ or sde-dpmsolver++");
 ABSL_FLAG(std::optional<bool>, lower_order_final, std::nullopt,
-          "dpmpp, unipc: lower orders in the last steps");
+          "deis, dpmpp, unipc: lower orders in the last steps");
 ABSL_FLAG(std::optional<bool>, euler_at_final, std::nullopt, "dpmpp: order 1 in the last step");
 ABSL_FLAG(std::optional<bool>, predict_x0, std::nullopt, "unipc: interpolate x0-hat, not epsilon");
 ABSL_FLAG(std::optional<bool>, skip_prk_steps, std::nullopt,
@@ -53,6 +56,7 @@ const std::vector<std::string> kSamplingFlags = {"sampler",
                                                  "eta",
                                                  "variance",
                                                  "spacing",
+                                                 "arithmetic",
                                                  "clip_sample",
                                                  "use_clipped_model_output",
                                                  "thresholding",
@@ -84,6 +88,7 @@ void SetSamplingByFlags(v1::GenerateRequest& request) {
   set(absl::GetFlag(FLAGS_eta), &R::set_eta);
   request.set_variance(absl::GetFlag(FLAGS_variance));
   request.set_timestep_spacing(absl::GetFlag(FLAGS_spacing));
+  request.set_arithmetic(absl::GetFlag(FLAGS_arithmetic));
   set(absl::GetFlag(FLAGS_clip_sample), &R::set_clip_sample);
   set(absl::GetFlag(FLAGS_use_clipped_model_output), &R::set_use_clipped_model_output);
   set(absl::GetFlag(FLAGS_thresholding), &R::set_thresholding);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <string>
 #include <utility>
 
@@ -26,14 +27,26 @@ std::vector<float> Linspace(float start, float end, int64_t count) {
   return values;
 }
 
-// Nichol and Dhariwal 2021, equation 17, with beta capped at 0.999.
-std::vector<float> SquaredCosineBetas(int64_t count) {
-  constexpr double kPi = 3.14159265358979323846;
+// Nichol and Dhariwal 2021, equation 17.
+double SquaredCosine(double t) {
+  const double c = std::cos((t + 0.008) / 1.008 * std::numbers::pi / 2);
+  return c * c;
+}
+
+// The peer's "exp".
+double Exponential(double t) { return std::exp(-12 * t); }
+
+// The peer's "laplace": log SNR is a Laplace distribution's quantile of t (Hang and Gu 2024).
+double Laplace(double t) {
+  const double side = 0.5 - t < 0 ? -1 : 1;
+  const double log_snr = -0.5 * side * std::log(1 - 2 * std::abs(0.5 - t) + 1e-6);
+  const double snr = std::exp(log_snr);
+  return std::sqrt(snr / (1 + snr));
+}
+
+// Betas of an alpha_bar, which falls from 0 to 1 up to a factor, capped at 0.999.
+std::vector<float> BetasFor(double (*alpha_bar)(double), int64_t count) {
   constexpr double kMaxBeta = 0.999;
-  const auto alpha_bar = [](double t) {
-    const double c = std::cos((t + 0.008) / 1.008 * kPi / 2);
-    return c * c;
-  };
   std::vector<float> betas;
   betas.reserve(static_cast<size_t>(count));
   const double n = static_cast<double>(count);
@@ -45,12 +58,12 @@ std::vector<float> SquaredCosineBetas(int64_t count) {
   return betas;
 }
 
+// Of a beta_schedule.
 std::vector<float> MakeBetas(const SchedulerConfig& config) {
-  if (!config.trained_betas.empty()) {
-    return std::vector<float>(config.trained_betas.begin(), config.trained_betas.end());
-  }
   const int64_t count = config.num_train_timesteps;
-  if (config.beta_schedule == "squaredcos_cap_v2") return SquaredCosineBetas(count);
+  if (config.beta_schedule == "squaredcos_cap_v2") return BetasFor(SquaredCosine, count);
+  if (config.beta_schedule == "exp") return BetasFor(Exponential, count);
+  if (config.beta_schedule == "laplace") return BetasFor(Laplace, count);
   if (config.beta_schedule == "scaled_linear") {
     std::vector<float> betas = Linspace(static_cast<float>(std::sqrt(config.beta_start)),
                                         static_cast<float>(std::sqrt(config.beta_end)), count);
@@ -68,39 +81,43 @@ std::vector<float> MakeBetas(const SchedulerConfig& config) {
                   count);
 }
 
-std::vector<float> CumulativeProduct(const std::vector<float>& betas) {
-  std::vector<float> alphas_cumprod;
+// In the precision of the betas, but for the product itself: LibTorch's cumprod of float32
+// accumulates in double.
+template <typename T>
+std::vector<T> CumulativeProduct(const std::vector<T>& betas) {
+  std::vector<T> alphas_cumprod;
   alphas_cumprod.reserve(betas.size());
-  double product = 1;  // LibTorch's cumprod of float32 accumulates in double.
-  for (const float beta : betas) {
+  double product = 1;
+  for (const T beta : betas) {
     product *= static_cast<double>(1 - beta);
-    alphas_cumprod.push_back(static_cast<float>(product));
+    alphas_cumprod.push_back(static_cast<T>(product));
   }
   return alphas_cumprod;
 }
 
 // Betas whose last alpha_bar is 0: sqrt(alpha_bar) is shifted and stretched so that its first value
 // stays (Lin et al. 2023, algorithm 1). At least two.
-std::vector<float> RescaledToZeroSnr(const std::vector<float>& betas) {
-  std::vector<float> signal = CumulativeProduct(betas);
-  for (float& value : signal) value = std::sqrt(value);
-  const float first = signal.front(), last = signal.back();
-  for (float& value : signal) value = (value - last) * (first / (first - last));
-  std::vector<float> rescaled;
+template <typename T>
+std::vector<T> RescaledToZeroSnr(const std::vector<T>& betas) {
+  std::vector<T> signal = CumulativeProduct(betas);
+  for (T& value : signal) value = std::sqrt(value);
+  const T first = signal.front(), last = signal.back();
+  for (T& value : signal) value = (value - last) * (first / (first - last));
+  std::vector<T> rescaled;
   rescaled.reserve(betas.size());
-  float before = 1;
-  for (const float value : signal) {
-    const float alpha_bar = value * value;
+  T before = 1;
+  for (const T value : signal) {
+    const T alpha_bar = value * value;
     rescaled.push_back(1 - alpha_bar / before);
     before = alpha_bar;
   }
   return rescaled;
 }
 
-absl::Status CheckAlphasCumprod(const std::vector<float>& alphas_cumprod,
-                                const std::vector<float>& betas, bool zero_snr) {
+absl::Status CheckAlphasCumprod(const std::vector<double>& alphas_cumprod,
+                                const std::vector<double>& betas, bool zero_snr) {
   for (size_t t = 0; t < alphas_cumprod.size(); ++t) {
-    const float alpha_bar = alphas_cumprod[t];
+    const double alpha_bar = alphas_cumprod[t];
     const bool may_be_zero = zero_snr && t + 1 == alphas_cumprod.size();
     if ((alpha_bar > 0 || (may_be_zero && alpha_bar == 0)) && alpha_bar < 1) continue;
     return absl::InvalidArgumentError(
@@ -108,6 +125,26 @@ absl::Status CheckAlphasCumprod(const std::vector<float>& alphas_cumprod,
                      "; it must be in (0, 1): beta[", t, "] is ", betas[t]));
   }
   return absl::OkStatus();
+}
+
+struct Tables {
+  std::vector<double> betas, alphas_cumprod;
+};
+
+template <typename T>
+absl::StatusOr<Tables> MakeTables(std::vector<T> betas, bool zero_snr) {
+  if (zero_snr) {
+    if (betas.size() < 2 || !(betas.back() > 0)) {
+      return absl::InvalidArgumentError(
+          "rescale_betas_zero_snr is true; it needs 2 timesteps and a last beta above 0");
+    }
+    betas = RescaledToZeroSnr(betas);
+  }
+  const std::vector<T> alphas_cumprod = CumulativeProduct(betas);
+  Tables tables{{betas.begin(), betas.end()}, {alphas_cumprod.begin(), alphas_cumprod.end()}};
+  absl::Status status = CheckAlphasCumprod(tables.alphas_cumprod, tables.betas, zero_snr);
+  if (!status.ok()) return status;
+  return tables;
 }
 
 }  // namespace
@@ -118,19 +155,12 @@ absl::StatusOr<NoiseSchedule> NoiseSchedule::Create(const SchedulerConfig& confi
     return absl::InvalidArgumentError(
         absl::StrCat("_class_name is ", config.class_name, ", which has no betas"));
   }
-  const bool zero_snr = config.rescale_betas_zero_snr;
-  std::vector<float> betas = MakeBetas(config);
-  if (zero_snr) {
-    if (betas.size() < 2 || !(betas.back() > 0)) {
-      return absl::InvalidArgumentError(
-          "rescale_betas_zero_snr is true; it needs 2 timesteps and a last beta above 0");
-    }
-    betas = RescaledToZeroSnr(betas);
-  }
-  std::vector<float> alphas_cumprod = CumulativeProduct(betas);
-  absl::Status status = CheckAlphasCumprod(alphas_cumprod, betas, zero_snr);
-  if (!status.ok()) return status;
-  return NoiseSchedule(std::move(betas), std::move(alphas_cumprod));
+  absl::StatusOr<Tables> tables =
+      config.trained_betas.empty()
+          ? MakeTables(MakeBetas(config), config.rescale_betas_zero_snr)
+          : MakeTables(config.trained_betas, config.rescale_betas_zero_snr);
+  if (!tables.ok()) return tables.status();
+  return NoiseSchedule(std::move(tables->betas), std::move(tables->alphas_cumprod));
 }
 
 absl::StatusOr<PredictionType> ParsePredictionType(const std::string& name) {

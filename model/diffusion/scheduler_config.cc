@@ -14,13 +14,14 @@ namespace diffusiond {
 namespace {
 
 constexpr int64_t kMaxTrainTimesteps = 100000;
-constexpr double kMaxValue = 1e6;  // Of pixels in any scaling.
+constexpr double kMaxValue = 1e6;  // Of pixels in any scaling, and of noise.
+constexpr double kLeastSigma = 1e-6;
 
 using Names = std::span<const absl::string_view>;
 
 // Classes built on DDPM's table of betas, and EDM's. Those of other families (score SDE) have none,
 // and reading theirs as DDPM's would draw noise rather than fail.
-constexpr std::array<absl::string_view, 17> kClasses = {"DDPMScheduler",
+constexpr std::array<absl::string_view, 19> kClasses = {"DDPMScheduler",
                                                         "DDIMScheduler",
                                                         "DDPMParallelScheduler",
                                                         "DDIMParallelScheduler",
@@ -36,16 +37,23 @@ constexpr std::array<absl::string_view, 17> kClasses = {"DDPMScheduler",
                                                         "HeunDiscreteScheduler",
                                                         "LMSDiscreteScheduler",
                                                         "KDPM2DiscreteScheduler",
+                                                        "KDPM2AncestralDiscreteScheduler",
+                                                        "SASolverScheduler",
                                                         "EDMEulerScheduler"};
-constexpr std::array<absl::string_view, 4> kBetaSchedules = {"linear", "scaled_linear",
-                                                             "squaredcos_cap_v2", "sigmoid"};
+constexpr std::array<absl::string_view, 6> kBetaSchedules = {
+    "linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid", "laplace", "exp"};
 constexpr std::array<absl::string_view, 6> kVarianceTypes = {
     "fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"};
 // The peer knows no "score".
 constexpr std::array<absl::string_view, 4> kPredictionTypes = {"epsilon", "sample", "v_prediction",
                                                                "score"};
-constexpr std::array<absl::string_view, 4> kAlgorithmTypes = {"dpmsolver", "dpmsolver++",
-                                                              "sde-dpmsolver", "sde-dpmsolver++"};
+constexpr std::array<absl::string_view, 7> kAlgorithmTypes = {
+    "dpmsolver", "dpmsolver++",     "sde-dpmsolver",   "sde-dpmsolver++",
+    "deis",      "data_prediction", "noise_prediction"};
+constexpr std::array<absl::string_view, 4> kSigmaSchedules = {"timesteps", "karras", "exponential",
+                                                              "beta"};
+constexpr std::array<absl::string_view, 2> kInterpolationTypes = {"linear", "log_linear"};
+constexpr std::array<absl::string_view, 2> kTimestepTypes = {"discrete", "continuous"};
 constexpr std::array<absl::string_view, 7> kSolverTypes = {
     "midpoint", "heun", "bh1", "bh2", "logrho", "dpmsolver", "dpmsolver++"};
 constexpr std::array<absl::string_view, 2> kFinalSigmasTypes = {"zero", "sigma_min"};
@@ -94,6 +102,18 @@ absl::Status CheckSolver(const SolverConfig& solver) {
   if (std::isnan(solver.lambda_min_clipped)) {
     status.Update(absl::InvalidArgumentError("lambda_min_clipped is nan"));
   }
+  status.Update(CheckName("sigma_schedule", solver.sigma_schedule, kSigmaSchedules));
+  status.Update(CheckName("interpolation_type", solver.interpolation_type, kInterpolationTypes));
+  status.Update(CheckName("timestep_type", solver.timestep_type, kTimestepTypes));
+  const double low = solver.sigma_min.value_or(kLeastSigma);
+  const double high = solver.sigma_max.value_or(kMaxValue);
+  status.Update(CheckRange("sigma_min", low, kLeastSigma, kMaxValue));
+  status.Update(CheckRange("sigma_max", high, low, kMaxValue));
+  if (solver.disable_corrector.size() > static_cast<size_t>(kMaxTrainTimesteps)) {
+    status.Update(absl::InvalidArgumentError(
+        absl::StrCat("disable_corrector has ", solver.disable_corrector.size(),
+                     " entries, expected at most ", kMaxTrainTimesteps)));
+  }
   return status;
 }
 
@@ -119,29 +139,38 @@ absl::Status CheckEdm(const SchedulerConfig& config) {
 SchedulerConfig SchedulerDefaults(const std::string& class_name) {
   SchedulerConfig config;
   config.class_name = class_name;
-  const bool dpm = class_name == "DPMSolverMultistepScheduler";
-  const bool unipc = class_name == "UniPCMultistepScheduler";
-  const bool heun = class_name == "HeunDiscreteScheduler";
-  const bool sigma_space = heun || class_name == "EulerDiscreteScheduler" ||
-                           class_name == "EulerAncestralDiscreteScheduler" ||
-                           class_name == "LMSDiscreteScheduler";
-  if (dpm) config.solver.solver_type = "midpoint";
-  if (unipc) config.solver.solver_type = "bh2";
-  if (dpm || unipc || sigma_space) {
-    config.timestep_spacing = "linspace";
-    config.clip_sample = false;
+  const auto is_one_of = [&class_name](Names names) {
+    return std::find(names.begin(), names.end(), class_name) != names.end();
+  };
+  constexpr std::array<absl::string_view, 4> kOldModelBetas = {
+      "HeunDiscreteScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler",
+      "DPMSolverSDEScheduler"};
+  constexpr std::array<absl::string_view, 5> kDdpmFamily = {
+      "DDPMScheduler", "DDIMScheduler", "DDPMParallelScheduler", "DDIMParallelScheduler",
+      "DDIMInverseScheduler"};
+  const bool single = class_name == "DPMSolverSinglestepScheduler";
+  if (class_name == "DPMSolverMultistepScheduler" || single) {
+    config.solver.solver_type = "midpoint";
   }
-  if (heun) {
+  if (single) config.solver.lower_order_final = false;
+  if (class_name == "UniPCMultistepScheduler") config.solver.solver_type = "bh2";
+  if (class_name == "DEISMultistepScheduler") {
+    config.solver.algorithm_type = "deis";
+    config.solver.solver_type = "logrho";
+  }
+  if (class_name == "SASolverScheduler") config.solver.algorithm_type = "data_prediction";
+  if (is_one_of(kOldModelBetas)) {
     config.beta_start = 0.00085;
     config.beta_end = 0.012;
   }
-  if (config.is_edm()) {
-    config.solver.sigma_schedule = "karras";
+  if (config.is_edm()) config.solver.sigma_schedule = "karras";
+  if (!is_one_of(kDdpmFamily)) {
     config.clip_sample = false;
-  }
-  if (class_name == "PNDMScheduler") {
-    config.clip_sample = false;
-    config.set_alpha_to_one = false;
+    if (class_name == "PNDMScheduler") {
+      config.set_alpha_to_one = false;
+    } else if (!config.is_edm()) {
+      config.timestep_spacing = "linspace";
+    }
   }
   return config;
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,9 +16,10 @@ namespace diffusiond {
 // What classes other than DDPM's and DDIM's add. Names are the JSON fields', but for
 // sigma_schedule.
 struct SolverConfig {
-  int64_t solver_order = 2;                    // 1 to 3.
-  std::string algorithm_type = "dpmsolver++";  // DPMSolverMultistepScheduler.
-  std::string solver_type;                     // Empty: the class has none.
+  int64_t solver_order = 2;  // 1 to 3.
+  // DPMSolverMultistepScheduler's; "deis" of DEISMultistepScheduler.
+  std::string algorithm_type = "dpmsolver++";
+  std::string solver_type;  // Empty: the class has none.
   bool lower_order_final = true;
   bool euler_at_final = false;
   bool predict_x0 = true;
@@ -27,6 +29,14 @@ struct SolverConfig {
   std::string sigma_schedule = "timesteps";
   std::string final_sigmas_type = "zero";  // "zero" or "sigma_min".
   double lambda_min_clipped = -std::numeric_limits<double>::infinity();
+  // The ends of sigma_schedule, where it is not "timesteps"; unset: those of the timesteps.
+  std::optional<double> sigma_min, sigma_max;
+  // EulerDiscreteScheduler. "log_linear": sigma_schedule is even in log(sigma) unless it says
+  // otherwise, from the highest training sigma to the lowest.
+  std::string interpolation_type = "linear";
+  // "continuous": the network is told log(sigma) / 4, not a timestep. By v_prediction alone.
+  std::string timestep_type = "discrete";
+  std::vector<int64_t> disable_corrector;  // UniPCMultistepScheduler: steps that are not corrected.
 
   friend bool operator==(const SolverConfig&, const SolverConfig&) = default;
 };
@@ -48,7 +58,8 @@ struct SchedulerConfig {
   int64_t num_train_timesteps = 1000;
   double beta_start = 0.0001;
   double beta_end = 0.02;
-  // "linear", "scaled_linear", "squaredcos_cap_v2" or "sigmoid".
+  // "linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid", "laplace" (DDPMScheduler) or "exp"
+  // (HeunDiscreteScheduler).
   std::string beta_schedule = "linear";
   std::vector<double> trained_betas;  // Not empty: used instead of beta_schedule.
   // "fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range".
@@ -69,6 +80,10 @@ struct SchedulerConfig {
 
   // Whether `edm` describes the noise rather than the betas.
   bool is_edm() const { return class_name == "EDMEulerScheduler"; }
+  // Whether the network is told log(sigma) / 4.
+  bool tells_log_sigma() const {
+    return solver.timestep_type == "continuous" && prediction_type == "v_prediction";
+  }
   // Whether the network has 2 C output channels, the latter C for the variance.
   bool learns_variance() const {
     return variance_type == "learned" || variance_type == "learned_range";

@@ -15,10 +15,6 @@ double NormalCdf(double x) {
   return 0.5 * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
 }
 
-std::vector<double> InDouble(std::span<const float> values) {
-  return {values.begin(), values.end()};
-}
-
 }  // namespace
 
 absl::StatusOr<ReverseVariance> ParseReverseVariance(const std::string& variance_type) {
@@ -72,9 +68,6 @@ VariationalBound::VariationalBound(std::span<const double> betas, ReverseVarianc
     step.log_reverse = large ? step.log_beta : step.log_posterior;
   }
 }
-
-VariationalBound::VariationalBound(std::span<const float> betas, ReverseVariance variance)
-    : VariationalBound(InDouble(betas), variance) {}
 
 bool VariationalBound::learned() const {
   return variance_ == ReverseVariance::kLearned || variance_ == ReverseVariance::kLearnedRange;

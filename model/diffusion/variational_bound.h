@@ -52,7 +52,6 @@ class VariationalBound {
 
   // `betas` as a NoiseSchedule has them: at least one, alpha_bar in (0, 1), the last may be 0.
   VariationalBound(std::span<const double> betas, ReverseVariance variance);
-  VariationalBound(std::span<const float> betas, ReverseVariance variance);
 
   int64_t num_timesteps() const { return static_cast<int64_t>(alpha_bars_.size()); }
   bool learned() const;

@@ -3,9 +3,12 @@
 //   x <- x + alpha / 2 score + sqrt(alpha) z,  alpha = langevin_step_size sigma^2,
 // the score being (D - x) / sigma^2. The very last returns D (Jolicoeur-Martineau et al. 2021,
 // section 3) instead of noise that no step would undo.
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "model/sampling/langevin_options.h"
 #include "model/sampling/network_row.h"
 #include "model/sampling/plan_columns.h"
@@ -15,6 +18,31 @@
 namespace diffusiond {
 namespace {
 
+// Noise, in pixels of -1 .. 1, that spoils an image, and how far they deviate in most data.
+constexpr double kSpoilingNoise = 0.2, kDataDeviation = 0.5;
+
+// A Langevin step forgets some of the noise that x has above its level: langevin_step_size / 2 of
+// it where the level is far above the data, and less below, where noise passes for data. With few
+// levels, and few steps at each, the noise of a high one is still there in the end.
+absl::Status CheckForgets(const SigmaLadder& ladder, const SamplingOptions& options) {
+  double kept = 1;  // Of the noise of step i, in the end.
+  for (int i = ladder.steps() - 1; i >= 0; --i) {
+    const double sigma = ladder.sigmas[static_cast<size_t>(i)];
+    const double left = sigma * kept, spoiling = std::max(kSpoilingNoise, ladder.sigmas.back());
+    if (i + 1 < ladder.steps() && sigma > 8 * kDataDeviation && left > spoiling) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "steps ", options.steps, " with langevin_steps ", options.langevin_steps,
+          " and langevin_step_size ", options.langevin_step_size, " leave a noise of ", left,
+          " in the image, of sigma ", sigma, " at step ", i, "; take more of any of the three"));
+    }
+    const double variance = sigma * sigma;
+    const double forgotten =
+        options.langevin_step_size / 2 * variance / (variance + kDataDeviation * kDataDeviation);
+    kept *= std::pow(1 - forgotten, static_cast<double>(options.langevin_steps));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<SamplingPlan> CompileAnnealedLangevin(const ModelSchedule& model,
                                                      const SamplingOptions& asked) {
   if (absl::Status status = CheckLangevin(asked, 0); !status.ok()) return status;
@@ -22,6 +50,7 @@ absl::StatusOr<SamplingPlan> CompileAnnealedLangevin(const ModelSchedule& model,
   options.final_sigmas_type = "zero";
   absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
   if (!ladder.ok()) return ladder.status();
+  if (absl::Status status = CheckForgets(*ladder, options); !status.ok()) return status;
 
   SamplingPlan plan = LadderPlan(model, options, *ladder, 1);
   const PlanColumns columns(plan.registers);
@@ -52,8 +81,9 @@ const Sampler& AnnealedLangevinSampler() {
   static const auto& sampler = *new Sampler{
       .name = "annealed_langevin",
       .description = "Langevin dynamics at each noise level (Song and Ermon 2019, algorithm 1)",
-      .options = {"timestep_spacing", "sigma_schedule", "langevin_steps", "langevin_step_size",
-                  "clip_sample", "thresholding", "dynamic_thresholding_ratio", "sample_max_value"},
+      .options = {"timestep_spacing", "arithmetic", "sigma_schedule", "langevin_steps",
+                  "langevin_step_size", "clip_sample", "thresholding", "dynamic_thresholding_ratio",
+                  "sample_max_value"},
       .solver_types = {},
       .langevin_steps = 10,
       .runs_edm = true,

@@ -13,8 +13,8 @@ struct ContinuousSchedule::Piece {
 
 ContinuousSchedule::ContinuousSchedule(const NoiseSchedule& schedule) : knots_{0} {
   // From the betas: differences of the rounded alphas_cumprod would be rough.
-  for (const float beta : schedule.betas()) {
-    knots_.push_back(knots_.back() - std::log1p(-static_cast<double>(beta)));
+  for (const double beta : schedule.betas()) {
+    knots_.push_back(knots_.back() - std::log1p(-beta));
   }
   // Central differences, and at the ends those of the parabola through three knots. No slope above
   // three times a neighbouring secant: what keeps a cubic monotone.

@@ -18,7 +18,6 @@ absl::StatusOr<SamplingPlan> CompileDdim(const ModelSchedule& model,
     return absl::InvalidArgumentError(
         absl::StrCat("eta is ", options.eta, "; it must be in 0 .. 1"));
   }
-  const int64_t t_count = model.schedule.num_train_timesteps();
   absl::StatusOr<std::vector<int64_t>> timesteps = VisitedTimesteps(model, options);
   if (!timesteps.ok()) return timesteps.status();
   const double final_alpha_bar = model.set_alpha_to_one ? 1 : model.schedule.alpha_bar(0);
@@ -27,8 +26,7 @@ absl::StatusOr<SamplingPlan> CompileDdim(const ModelSchedule& model,
   plan.steps = static_cast<int>(timesteps->size());
   for (size_t i = 0; i < timesteps->size(); ++i) {
     const int64_t t = (*timesteps)[i];
-    // Not the next timestep of the list: T / n below, whatever the spacing, as the peer has it.
-    const int64_t t_next = t - t_count / options.steps;
+    const int64_t t_next = NextTimestep(model, options, *timesteps, i);
     const double alpha_bar = model.schedule.alpha_bar(t);
     const double alpha_bar_next = t_next >= 0 ? model.schedule.alpha_bar(t_next) : final_alpha_bar;
     const double sigma = options.eta * std::sqrt((1 - alpha_bar_next) / (1 - alpha_bar) *
@@ -59,8 +57,9 @@ const Sampler& DdimSampler() {
   static const auto& sampler = *new Sampler{
       .name = "ddim",
       .description = "deterministic at eta 0, ancestral at eta 1 (Song et al. 2020, equation 12)",
-      .options = {"eta", "timestep_spacing", "clip_sample", "use_clipped_model_output",
-                  "thresholding", "dynamic_thresholding_ratio", "sample_max_value"},
+      .options = {"eta", "timestep_spacing", "arithmetic", "clip_sample",
+                  "use_clipped_model_output", "thresholding", "dynamic_thresholding_ratio",
+                  "sample_max_value"},
       .solver_types = {},
       .compile = CompileDdim};
   return sampler;

@@ -68,7 +68,9 @@ absl::StatusOr<SamplingPlan> CompileDdpm(const ModelSchedule& model,
     PlanRow row = VariancePreservingRow(model, options, alpha_bar, static_cast<double>(t));
     const double c_x = std::sqrt(alpha) * (1 - alpha_bar_next) / (1 - alpha_bar);
     const double c_d = std::sqrt(alpha_bar_next) * beta / (1 - alpha_bar);
-    const double sigma = t == 0 ? 0 : SetNoise(options.variance, beta, beta_tilde, &row);
+    // Algorithm 2 adds no noise in the last step; the peer adds none at t = 0.
+    const bool adds_noise = AsDiffusers(options) ? t > 0 : !last;
+    const double sigma = adds_noise ? SetNoise(options.variance, beta, beta_tilde, &row) : 0;
     row.update = {c_x, c_d, 0, sigma};
     row.draws_noise = sigma > 0;
     row.next_timestep = last ? 0 : static_cast<double>((*timesteps)[i + 1]);
@@ -83,8 +85,8 @@ const Sampler& DdpmSampler() {
   static const auto& sampler =
       *new Sampler{.name = "ddpm",
                    .description = "ancestral sampling (Ho et al. 2020, algorithm 2)",
-                   .options = {"variance", "timestep_spacing", "clip_sample", "thresholding",
-                               "dynamic_thresholding_ratio", "sample_max_value"},
+                   .options = {"variance", "timestep_spacing", "arithmetic", "clip_sample",
+                               "thresholding", "dynamic_thresholding_ratio", "sample_max_value"},
                    .solver_types = {},
                    .compile = CompileDdpm};
   return sampler;

@@ -12,6 +12,7 @@
 #include "model/sampling/plan_columns.h"
 #include "model/sampling/sampler.h"
 #include "model/sampling/sigma_ladder.h"
+#include "model/sampling/timesteps.h"
 
 namespace diffusiond {
 namespace {
@@ -33,6 +34,13 @@ absl::Status Check(const SamplingOptions& options) {
     return fault("algorithm_type", absl::StrCat("\"", options.algorithm_type, "\""),
                  "dpmsolver++ or sde-dpmsolver++");
   }
+  // The third order takes differences of D's that carry each step's noise, and enlarges them: its
+  // error grows with the steps. The paper has none; the peer has.
+  if (options.algorithm_type == "sde-dpmsolver++" && options.solver_order > 2 &&
+      !AsDiffusers(options)) {
+    return fault("solver_order", options.solver_order,
+                 "1 or 2 with algorithm_type sde-dpmsolver++ (3 with arithmetic diffusers)");
+  }
   return absl::OkStatus();
 }
 
@@ -46,8 +54,8 @@ int Order(const SigmaLadder& ladder, const SamplingOptions& options, int i) {
   return order;
 }
 
-// The weighted differences of D, this one and the last two, that stand for its first and second
-// derivative times h and h^2.
+// The weighted differences of D, this one and the last two, that stand for its first derivative
+// times h and half its second times h^2.
 struct Derivatives {
   LinearExpression first, second;
 };
@@ -86,8 +94,11 @@ LinearExpression Update(const PlanColumns& columns, const SigmaLadder& ladder,
     const double first = midpoint ? (1 - decay) / 2 : 1 - (1 - decay) / h;
     next = next + alpha_next * first * derivatives.first;
     if (order == 3) {
-      const double second = 0.5 - (h - 1 + decay) / (h * h);
-      next = next + alpha_next * second * derivatives.second;
+      // The integral of e^(u - h) u^2 over 0 .. h, over h^2. The peer takes half of it, as if the
+      // difference were the whole second derivative: the order is then 2.
+      const double second = 1 - 2 * (h - 1 + decay) / (h * h);
+      const double taken = AsDiffusers(options) ? second / 2 : second;
+      next = next + alpha_next * taken * derivatives.second;
     }
   }
   if (sde) next = next + sigma_next * alpha_next * std::sqrt(1 - decay) * columns.z();
@@ -128,9 +139,10 @@ const Sampler& DpmppSampler() {
       .description =
           "DPM-Solver++ multistep, order 1 to 3, ODE or SDE (Lu et al. 2022, algorithm "
           "2)",
-      .options = {"timestep_spacing", "sigma_schedule", "final_sigmas_type", "solver_order",
-                  "solver_type", "algorithm_type", "lower_order_final", "euler_at_final",
-                  "clip_sample", "thresholding", "dynamic_thresholding_ratio", "sample_max_value"},
+      .options = {"timestep_spacing", "arithmetic", "sigma_schedule", "final_sigmas_type",
+                  "solver_order", "solver_type", "algorithm_type", "lower_order_final",
+                  "euler_at_final", "clip_sample", "thresholding", "dynamic_thresholding_ratio",
+                  "sample_max_value"},
       .solver_types = {"midpoint", "heun"},
       .compile = CompileDpmpp};
   return sampler;

@@ -73,9 +73,9 @@ const Sampler& EulerSampler() {
       .description =
           "Euler's method on the probability-flow ODE (Karras et al. 2022, equation 4), "
           "with churn noise (algorithm 2)",
-      .options = {"timestep_spacing", "sigma_schedule", "final_sigmas_type", "s_churn", "s_tmin",
-                  "s_tmax", "s_noise", "clip_sample", "thresholding", "dynamic_thresholding_ratio",
-                  "sample_max_value"},
+      .options = {"timestep_spacing", "arithmetic", "sigma_schedule", "final_sigmas_type",
+                  "s_churn", "s_tmin", "s_tmax", "s_noise", "clip_sample", "thresholding",
+                  "dynamic_thresholding_ratio", "sample_max_value"},
       .solver_types = {},
       .runs_edm = true,
       .compile = CompileEuler};

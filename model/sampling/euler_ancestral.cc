@@ -44,7 +44,7 @@ const Sampler& EulerAncestralSampler() {
   static const auto& sampler = *new Sampler{
       .name = "euler_ancestral",
       .description = "Euler's method with DDPM's share of noise (Song et al. 2021, equation 47)",
-      .options = {"timestep_spacing", "sigma_schedule", "clip_sample", "thresholding",
+      .options = {"timestep_spacing", "arithmetic", "sigma_schedule", "clip_sample", "thresholding",
                   "dynamic_thresholding_ratio", "sample_max_value"},
       .solver_types = {},
       .runs_edm = true,

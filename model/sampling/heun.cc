@@ -1,12 +1,18 @@
 // Heun's method of second order: Karras et al. 2022, algorithm 1. Two evaluations a step; the last
-// step, to sigma 0, is Euler's.
+// step, to sigma 0, is Euler's, and so is one that shrinks sigma too much, but not as diffusers.
 #include "model/sampling/network_row.h"
 #include "model/sampling/plan_columns.h"
 #include "model/sampling/sampler.h"
 #include "model/sampling/sigma_ladder.h"
+#include "model/sampling/timesteps.h"
 
 namespace diffusiond {
 namespace {
+
+// Half of the step's change of sigma multiplies the slope at its end, where an error is divided by
+// the sigma there: a step that shrinks sigma this much (the first of few timesteps may by
+// thousands) is better without.
+constexpr double kMostShrinkage = 30;
 
 absl::StatusOr<SamplingPlan> CompileHeun(const ModelSchedule& model, const SamplingOptions& asked) {
   SamplingOptions options = asked;
@@ -20,7 +26,8 @@ absl::StatusOr<SamplingPlan> CompileHeun(const ModelSchedule& model, const Sampl
   for (int i = 0; i < ladder->steps(); ++i) {
     const double sigma = ladder->sigmas[static_cast<size_t>(i)];
     const double sigma_next = ladder->sigmas[static_cast<size_t>(i) + 1];
-    const bool corrects = sigma_next > 0;
+    const bool corrects =
+        sigma_next > 0 && (AsDiffusers(options) || sigma < kMostShrinkage * sigma_next);
 
     PlanRow predict = LadderRow(model, options, *ladder, i);
     const double kept = sigma_next / sigma;
@@ -50,8 +57,8 @@ const Sampler& HeunSampler() {
                    .description =
                        "Heun's method on the probability-flow ODE, two evaluations a "
                        "step (Karras et al. 2022, algorithm 1)",
-                   .options = {"timestep_spacing", "sigma_schedule", "clip_sample", "thresholding",
-                               "dynamic_thresholding_ratio", "sample_max_value"},
+                   .options = {"timestep_spacing", "arithmetic", "sigma_schedule", "clip_sample",
+                               "thresholding", "dynamic_thresholding_ratio", "sample_max_value"},
                    .solver_types = {},
                    .runs_edm = true,
                    .compile = CompileHeun};

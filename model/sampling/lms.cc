@@ -2,9 +2,9 @@
 // dx/dsigma = (x - D) / sigma of Karras et al. 2022, equation 4: the polynomial through the last
 // slopes is integrated exactly (Hairer, Norsett and Wanner 1993, section III.5).
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
+#include "model/sampling/adams_bashforth.h"
 #include "model/sampling/network_row.h"
 #include "model/sampling/plan_columns.h"
 #include "model/sampling/sampler.h"
@@ -13,24 +13,7 @@
 namespace diffusiond {
 namespace {
 
-constexpr int kOrder = 4;
-
-// The integral from sigmas[i] to sigmas[i + 1] of the polynomial that is 1 at sigmas[i - back] and
-// 0 at the other of the last `order` sigmas. Gauss's rule with two nodes is exact for degree 3.
-double Weight(const std::vector<double>& sigmas, int i, int back, int order) {
-  const auto at = [&sigmas](int k) { return sigmas[static_cast<size_t>(k)]; };
-  const double middle = (at(i) + at(i + 1)) / 2, half = (at(i + 1) - at(i)) / 2;
-  double sum = 0;
-  for (const double node : {-1 / std::sqrt(3.0), 1 / std::sqrt(3.0)}) {
-    double value = 1;
-    for (int k = 0; k < order; ++k) {
-      if (k == back) continue;
-      value *= (middle + half * node - at(i - k)) / (at(i - back) - at(i - k));
-    }
-    sum += half * value;
-  }
-  return sum;
-}
+constexpr int kOrder = kMaxAdamsBashforthOrder;
 
 absl::StatusOr<SamplingPlan> CompileLms(const ModelSchedule& model, const SamplingOptions& asked) {
   SamplingOptions options = asked;
@@ -47,9 +30,14 @@ absl::StatusOr<SamplingPlan> CompileLms(const ModelSchedule& model, const Sampli
     const LinearExpression slope = (1 / sigma) * (columns.x() - columns.d());
     const int order = std::min(i + 1, kOrder);
     LinearExpression next[kOrder] = {columns.x(), slope};
+    std::vector<double> nodes;  // The last sigmas.
     for (int back = 0; back < order; ++back) {
-      next[0] = next[0] +
-                Weight(ladder->sigmas, i, back, order) * (back == 0 ? slope : columns.saved(back));
+      nodes.push_back(ladder->sigmas[static_cast<size_t>(i - back)]);
+    }
+    for (int back = 0; back < order; ++back) {
+      const double weight =
+          AdamsBashforthWeight(nodes, ladder->sigmas[static_cast<size_t>(i) + 1], back);
+      next[0] = next[0] + weight * (back == 0 ? slope : columns.saved(back));
     }
     for (int back = 2; back < kOrder; ++back) next[back] = columns.saved(back - 1);
     columns.SetUpdate(next, &row);
@@ -66,7 +54,7 @@ const Sampler& LmsSampler() {
       .description =
           "linear multistep of order 4 on the probability-flow ODE (Karras et al. 2022, "
           "equation 4; Hairer et al. 1993, section III.5)",
-      .options = {"timestep_spacing", "sigma_schedule", "clip_sample", "thresholding",
+      .options = {"timestep_spacing", "arithmetic", "sigma_schedule", "clip_sample", "thresholding",
                   "dynamic_thresholding_ratio", "sample_max_value"},
       .solver_types = {},
       .runs_edm = true,

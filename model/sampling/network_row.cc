@@ -8,6 +8,11 @@
 namespace diffusiond {
 namespace {
 
+// What the network is told of noise level sigma.
+double Told(const ModelSchedule& model, double timestep, double sigma) {
+  return model.tells_log_sigma ? 0.25 * std::log(sigma) : timestep;
+}
+
 // Nothing but what is done to D.
 PlanRow ClippingRow(const ModelSchedule& model, const SamplingOptions& options) {
   PlanRow row;
@@ -26,9 +31,9 @@ PlanRow VariancePreservingRow(const ModelSchedule& model, const SamplingOptions&
                               double alpha_bar, double timestep) {
   PlanRow row = ClippingRow(model, options);
   const Parameterization p = Parameterize(model.prediction_type, alpha_bar);
-  row.timestep = timestep;
   row.signal = std::sqrt(alpha_bar);
   row.noise = std::sqrt(1 - alpha_bar);
+  row.timestep = Told(model, timestep, row.noise / row.signal);
   row.d_x = p.x0_x;
   row.d_f = p.x0_f;
   return row;

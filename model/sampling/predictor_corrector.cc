@@ -62,8 +62,8 @@ const Sampler& PredictorCorrectorSampler() {
       .description =
           "reverse diffusion steps, each after Langevin steps of a fixed size (Song et al. 2021, "
           "algorithm 3)",
-      .options = {"timestep_spacing", "langevin_steps", "langevin_step_size", "clip_sample",
-                  "thresholding", "dynamic_thresholding_ratio", "sample_max_value"},
+      .options = {"timestep_spacing", "arithmetic", "langevin_steps", "langevin_step_size",
+                  "clip_sample", "thresholding", "dynamic_thresholding_ratio", "sample_max_value"},
       .solver_types = {},
       .langevin_steps = 1,
       .compile = CompilePredictorCorrector};

@@ -91,7 +91,7 @@ const Sampler& ProbabilityFlowSampler() {
       .description =
           "Euler's, Heun's or the classical Runge-Kutta method on the probability-flow ODE in t "
           "(Song et al. 2021, equation 13)",
-      .options = {"timestep_spacing", "solver_type", "clip_sample", "thresholding",
+      .options = {"timestep_spacing", "arithmetic", "solver_type", "clip_sample", "thresholding",
                   "dynamic_thresholding_ratio", "sample_max_value"},
       .solver_types = {"heun", "euler", "rk4"},
       .compile = CompileProbabilityFlow};

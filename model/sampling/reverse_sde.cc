@@ -14,6 +14,11 @@
 namespace diffusiond {
 namespace {
 
+// The largest beta dt of an Euler-Maruyama step: from 4 on it throws x further than it was, however
+// far that is (the cosine schedule's last timestep alone has 7). Longer ones are reverse diffusion
+// steps (their equation 46), which discretise the same process and stay within it.
+constexpr double kMostNoised = 1;
+
 absl::StatusOr<SamplingPlan> CompileReverseSde(const ModelSchedule& model,
                                                const SamplingOptions& options) {
   absl::StatusOr<std::vector<int64_t>> timesteps = VisitedTimesteps(model, options);
@@ -31,8 +36,14 @@ absl::StatusOr<SamplingPlan> CompileReverseSde(const ModelSchedule& model,
     if (i + 1 < timesteps->size()) {
       row.next_timestep = static_cast<double>((*timesteps)[i + 1]);
       const double noised = schedule.beta(t) * (t - row.next_timestep);
-      next = columns.x() + noised * (0.5 * columns.x() + columns.Score(alpha_bar)) +
-             std::sqrt(noised) * columns.z();
+      if (noised > kMostNoised) {
+        const double alpha = alpha_bar / schedule.alpha_bar(row.next_timestep);
+        next = (2 - std::sqrt(alpha)) * columns.x() + (1 - alpha) * columns.Score(alpha_bar) +
+               std::sqrt(1 - alpha) * columns.z();
+      } else {
+        next = columns.x() + noised * (0.5 * columns.x() + columns.Score(alpha_bar)) +
+               std::sqrt(noised) * columns.z();
+      }
     }
     columns.SetUpdate({&next, 1}, &row);
     plan.rows.push_back(std::move(row));
@@ -46,8 +57,8 @@ const Sampler& ReverseSdeSampler() {
   static const auto& sampler = *new Sampler{
       .name = "reverse_sde",
       .description = "Euler-Maruyama on the reverse-time SDE (Song et al. 2021, equation 6)",
-      .options = {"timestep_spacing", "clip_sample", "thresholding", "dynamic_thresholding_ratio",
-                  "sample_max_value"},
+      .options = {"timestep_spacing", "arithmetic", "clip_sample", "thresholding",
+                  "dynamic_thresholding_ratio", "sample_max_value"},
       .solver_types = {},
       .compile = CompileReverseSde};
   return sampler;

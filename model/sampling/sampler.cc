@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 #include <utility>
 
@@ -16,23 +17,92 @@ namespace {
 struct ClassSampler {
   const char* class_name;
   const char* sampler;
+  const char* departure = nullptr;  // Where the sampler is not the class's own.
 };
 
 // Those left open in their scheduler's configuration is how many steps to take: the peer's
-// pipelines have 1000 for the first two, and about 50 for the others.
+// pipelines have 1000 for DDPM, and 50 for the others.
 constexpr int64_t kSolverSteps = 50;
 constexpr ClassSampler kClassSamplers[] = {
     {"DDPMScheduler", "ddpm"},
+    {"DDPMParallelScheduler", "ddpm"},
     {"DDIMScheduler", "ddim"},
+    {"DDIMParallelScheduler", "ddim"},
+    {"DDIMInverseScheduler", "ddim", "turns images into noise; drawn with ddim"},
+    {"DEISMultistepScheduler", "deis"},
     {"DPMSolverMultistepScheduler", "dpmpp"},
+    {"DPMSolverSinglestepScheduler", "dpmpp",
+     "takes a step's evaluations at points between; drawn with dpmpp, which is multistep"},
+    {"DPMSolverSDEScheduler", "dpmpp",
+     "has two evaluations a step; drawn with dpmpp by sde-dpmsolver++, one a step"},
     {"EDMEulerScheduler", "euler"},
     {"EulerAncestralDiscreteScheduler", "euler_ancestral"},
     {"EulerDiscreteScheduler", "euler"},
     {"HeunDiscreteScheduler", "heun"},
+    {"KDPM2AncestralDiscreteScheduler", "euler_ancestral",
+     "has two evaluations a step; drawn with euler_ancestral"},
+    {"KDPM2DiscreteScheduler", "heun", "has its second evaluation midway; drawn with heun"},
     {"LMSDiscreteScheduler", "lms"},
     {"PNDMScheduler", "pndm"},
+    {"SASolverScheduler", "dpmpp",
+     "is a stochastic Adams method; drawn with dpmpp by "
+     "sde-dpmsolver++"},
     {"UniPCMultistepScheduler", "unipc"},
 };
+
+// Whether the class is drawn by the SDE form of dpmpp.
+bool IsSde(const std::string& class_name) {
+  return class_name == "DPMSolverSDEScheduler" || class_name == "SASolverScheduler";
+}
+
+// Replaces what dpmpp does not have.
+void AdaptDpmpp(const SchedulerConfig& config, SamplingOptions* options,
+                const std::function<void(const std::string&)>& warn) {
+  if (IsSde(config.class_name)) {
+    options->algorithm_type = "sde-dpmsolver++";
+    return;
+  }
+  const std::string asked = options->algorithm_type;
+  if (asked == "dpmsolver" || asked == "sde-dpmsolver") {
+    options->algorithm_type = asked + "++";
+    warn(absl::StrCat("algorithm_type is ", asked, ", which has no last step to the image: ",
+                      options->algorithm_type, " is taken"));
+  }
+  if (options->algorithm_type == "sde-dpmsolver++" && options->solver_order > 2) {
+    options->solver_order = 2;
+    warn(
+        "solver_order is 3 with sde-dpmsolver++, whose third order enlarges its own noise: 2 is "
+        "taken");
+  }
+}
+
+// The same of unipc, whose last step to sigma 0 is not finite otherwise.
+void AdaptUniPc(SamplingOptions* options, const std::function<void(const std::string&)>& warn) {
+  if (options->final_sigmas_type != "zero") return;
+  const auto replace = [&warn](const char* field, const char* asked, const char* taken) {
+    warn(absl::StrCat(field, " is ", asked,
+                      ", with which the last step to the image is not finite: ", taken,
+                      " is taken"));
+  };
+  if (options->solver_type == "bh1") {
+    options->solver_type = "bh2";
+    replace("solver_type", "bh1", "bh2");
+  }
+  if (!options->predict_x0) {
+    options->predict_x0 = true;
+    replace("predict_x0", "false", "true");
+  }
+  if (!options->lower_order_final) {
+    options->lower_order_final = true;
+    replace("lower_order_final", "false", "true");
+  }
+}
+
+absl::Status CheckArithmetic(const SamplingOptions& options) {
+  if (options.arithmetic == "exact" || options.arithmetic == "diffusers") return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("arithmetic is \"", options.arithmetic, "\"; it must be exact or diffusers"));
+}
 
 absl::Status CheckThresholding(const SamplingOptions& options) {
   if (!options.thresholding) return absl::OkStatus();
@@ -80,19 +150,32 @@ absl::StatusOr<ModelSchedule> MakeModelSchedule(const SchedulerConfig& config) {
                        .steps_offset = config.steps_offset,
                        .set_alpha_to_one = config.set_alpha_to_one,
                        .lambda_min_clipped = config.solver.lambda_min_clipped,
-                       .cosine = config.beta_schedule == "squaredcos_cap_v2"};
+                       .cosine = config.beta_schedule == "squaredcos_cap_v2",
+                       .sigma_min = config.solver.sigma_min,
+                       .sigma_max = config.solver.sigma_max,
+                       .log_linear = config.solver.interpolation_type == "log_linear",
+                       .tells_log_sigma = config.tells_log_sigma(),
+                       .disable_corrector = config.solver.disable_corrector};
 }
 
-SamplingOptions DefaultSamplingOptions(const SchedulerConfig& config) {
+SamplingOptions DefaultSamplingOptions(const SchedulerConfig& config,
+                                       std::vector<std::string>* warnings) {
+  const std::function<void(const std::string&)> warn = [&](const std::string& text) {
+    if (warnings != nullptr) warnings->push_back(absl::StrCat("scheduler: ", text));
+  };
   SamplingOptions options;
   options.steps = config.num_train_timesteps;
   for (const ClassSampler& entry : kClassSamplers) {
-    if (config.class_name == entry.class_name) options.sampler = entry.sampler;
+    if (config.class_name != entry.class_name) continue;
+    options.sampler = entry.sampler;
+    if (entry.departure != nullptr) warn(absl::StrCat(entry.class_name, " ", entry.departure));
   }
-  if (options.sampler != "ddpm" && options.sampler != "ddim") {
-    options.steps = std::min(options.steps, kSolverSteps);
-  }
+  if (options.sampler != "ddpm") options.steps = std::min(options.steps, kSolverSteps);
   options.variance = config.variance_type;
+  if (options.variance == "fixed_large_log") {
+    options.variance = "fixed_large";
+    warn("variance_type is fixed_large_log, with which diffusers draws NaN: fixed_large is taken");
+  }
   options.timestep_spacing = config.timestep_spacing;
   options.clip_sample = config.clip_sample;
   options.thresholding = config.thresholding;
@@ -100,6 +183,12 @@ SamplingOptions DefaultSamplingOptions(const SchedulerConfig& config) {
   options.sample_max_value = config.sample_max_value;
   const SolverConfig& solver = config.solver;
   options.sigma_schedule = solver.sigma_schedule;
+  if (solver.interpolation_type == "log_linear" && options.sigma_schedule == "timesteps") {
+    options.sigma_schedule = "exponential";
+    warn(
+        "interpolation_type is log_linear: the steps end at the image, where diffusers' stop at "
+        "the least sigma, and the network is told the timesteps of their sigmas");
+  }
   options.final_sigmas_type = solver.final_sigmas_type;
   options.solver_order = solver.solver_order;
   options.solver_type = solver.solver_type;
@@ -108,7 +197,11 @@ SamplingOptions DefaultSamplingOptions(const SchedulerConfig& config) {
   options.euler_at_final = solver.euler_at_final;
   options.predict_x0 = solver.predict_x0;
   options.skip_prk_steps = solver.skip_prk_steps;
-  return options;
+  if (options.sampler == "dpmpp") AdaptDpmpp(config, &options, warn);
+  if (options.sampler == "unipc") AdaptUniPc(&options, warn);
+  if (options.algorithm_type != "sde-dpmsolver++") options.algorithm_type = "dpmsolver++";
+  const std::string sampler = options.sampler;
+  return ForSampler(sampler, std::move(options));
 }
 
 SamplingOptions ForSampler(const std::string& sampler, SamplingOptions options) {
@@ -133,6 +226,7 @@ std::span<const Sampler> Samplers() {
   static const auto& samplers = *new std::vector<Sampler>{AnnealedLangevinSampler(),
                                                           DdimSampler(),
                                                           DdpmSampler(),
+                                                          DeisSampler(),
                                                           DpmppSampler(),
                                                           EulerSampler(),
                                                           EulerAncestralSampler(),
@@ -152,6 +246,7 @@ absl::StatusOr<SamplingPlan> CompilePlan(const Sampler& sampler, const ModelSche
     return absl::InvalidArgumentError(absl::StrCat(
         "sampler ", sampler.name, " needs a noise schedule of betas; a model of EDM has none"));
   }
+  if (absl::Status status = CheckArithmetic(asked); !status.ok()) return status;
   if (absl::Status status = CheckThresholding(asked); !status.ok()) return status;
   SamplingOptions options = asked;
   options.sampler = sampler.name;

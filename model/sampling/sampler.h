@@ -25,7 +25,10 @@ struct SamplingOptions {
   // "fixed_small", "fixed_small_log", "fixed_large", "zero", or what
   // ModelSchedule::learned_variance says.
   std::string variance = "fixed_small";
-  std::string timestep_spacing = "leading";  // See SpacedTimesteps.
+  std::string timestep_spacing = "leading";  // See FractionalTimesteps.
+  // "exact": the method of the paper. Or "diffusers": as diffusers 0.35 computes it where the two
+  // differ, for those who compare; the samplers' files and timesteps.h say where.
+  std::string arithmetic = "exact";
   // The part of the steps that is run, the last ones: of an image that starts from another. Above
   // 0, up to 1; rounded down, but at least one step must be left.
   double strength = 1;
@@ -37,7 +40,7 @@ struct SamplingOptions {
   double dynamic_thresholding_ratio = 0.995;  // The quantile, above 0, up to 1.
   double sample_max_value = 1;                // At least 1.
 
-  // See sigma_ladder.h: "timesteps", "karras" or "exponential".
+  // See sigma_ladder.h: "timesteps", "karras", "exponential" or "beta".
   std::string sigma_schedule = "timesteps";
   std::string final_sigmas_type = "zero";  // Or "sigma_min".
   // Euler's churn (Karras et al. 2022, algorithm 2). All at least 0; s_tmax may be infinite.
@@ -62,7 +65,7 @@ struct SamplingOptions {
   template <typename H>
   friend H AbslHashValue(H h, const SamplingOptions& o) {
     h = H::combine(std::move(h), o.sampler, o.steps, o.eta, o.variance, o.timestep_spacing,
-                   o.clip_sample, o.use_clipped_model_output, o.thresholding,
+                   o.arithmetic, o.clip_sample, o.use_clipped_model_output, o.thresholding,
                    o.dynamic_thresholding_ratio, o.sample_max_value);
     return H::combine(std::move(h), o.sigma_schedule, o.final_sigmas_type, o.s_churn, o.s_tmin,
                       o.s_tmax, o.s_noise, o.solver_order, o.solver_type, o.algorithm_type,
@@ -87,14 +90,21 @@ struct ModelSchedule {
   // DPM-Solver++ begins at the first timestep with log(alpha / sigma) of at least this.
   double lambda_min_clipped = -std::numeric_limits<double>::infinity();
   bool cosine = false;  // The schedule is squaredcos_cap_v2.
+  // See SolverConfig.
+  std::optional<double> sigma_min, sigma_max;
+  bool log_linear = false;
+  bool tells_log_sigma = false;  // The network is told log(sigma) / 4 in place of the timestep.
+  std::vector<int64_t> disable_corrector;
 };
 
 // INVALID_ARGUMENT: as Validate and NoiseSchedule::Create.
 absl::StatusOr<ModelSchedule> MakeModelSchedule(const SchedulerConfig& config);
 
-// The options that a checkpoint's own scheduler stands for; DDPM's if it is of a class that no
-// sampler here stands for.
-SamplingOptions DefaultSamplingOptions(const SchedulerConfig& config);
+// The options that a checkpoint's own scheduler stands for. Where no sampler here stands for its
+// class, or one does not take what it asks for, they are the nearest, and `warnings`, unless null,
+// gets a sentence that says so.
+SamplingOptions DefaultSamplingOptions(const SchedulerConfig& config,
+                                       std::vector<std::string>* warnings = nullptr);
 
 struct Sampler {
   std::string name;
@@ -129,6 +139,7 @@ absl::StatusOr<SamplingPlan> CompilePlan(const Sampler& sampler, const ModelSche
 const Sampler& AnnealedLangevinSampler();
 const Sampler& DdpmSampler();
 const Sampler& DdimSampler();
+const Sampler& DeisSampler();
 const Sampler& DpmppSampler();
 const Sampler& EulerSampler();
 const Sampler& EulerAncestralSampler();

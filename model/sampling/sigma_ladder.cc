@@ -21,7 +21,7 @@ std::vector<double> TrainingSigmas(const NoiseSchedule& schedule) {
   constexpr double kSmallestAlphaBar = 1.0 / (1 << 24);
   std::vector<double> sigmas;
   sigmas.reserve(schedule.alphas_cumprod().size());
-  for (const float alpha_bar : schedule.alphas_cumprod()) {
+  for (const double alpha_bar : schedule.alphas_cumprod()) {
     const double a = alpha_bar > 0 ? alpha_bar : kSmallestAlphaBar;
     sigmas.push_back(std::sqrt((1 - a) / a));
   }
@@ -42,17 +42,47 @@ double TimestepAt(const std::vector<double>& sigmas, double sigma) {
   return static_cast<double>(above - 1 - sigmas.begin()) + part;
 }
 
-// n values from sigma_max down to sigma_min: even in sigma^(1 / rho), or in log(sigma).
+// The regularised incomplete beta function I_x(a, a), by its hypergeometric series at x <= 1/2 and
+// its symmetry above (Abramowitz and Stegun 1964, 26.5.23).
+double IncompleteBeta(double x, double a) {
+  if (x > 0.5) return 1 - IncompleteBeta(1 - x, a);
+  double sum = 0, term = 1;
+  for (int k = 0; term > 1e-17 * sum; ++k) {
+    sum += term;
+    term *= (2 * a + k) / (a + 1 + k) * x;
+  }
+  return std::pow(x * (1 - x), a) / (a * std::beta(a, a)) * sum;
+}
+
+// The quantile of Beta(0.6, 0.6), by which Lee et al. 2024 (section 4) place noise levels: more of
+// them near both ends.
+double BetaQuantile(double part) {
+  constexpr double kShape = 0.6;
+  constexpr int kHalvings = 60;
+  double low = 0, high = 1;
+  for (int i = 0; i < kHalvings; ++i) {
+    const double middle = (low + high) / 2;
+    (IncompleteBeta(middle, kShape) < part ? low : high) = middle;
+  }
+  return (low + high) / 2;
+}
+
+// n values from sigma_max down to sigma_min: even in sigma^(1 / rho), in log(sigma), or in the
+// distribution function of Beta(0.6, 0.6) over the sigmas.
 std::vector<double> Curve(const std::string& name, double sigma_max, double sigma_min, int64_t n,
                           double rho = kRho) {
   std::vector<double> sigmas;
   for (int64_t i = 0; i < n; ++i) {
     const double part = n == 1 ? 0 : static_cast<double>(i) / static_cast<double>(n - 1);
     const auto between = [part](double from, double to) { return from + part * (to - from); };
-    sigmas.push_back(
-        name == "karras"
-            ? std::pow(between(std::pow(sigma_max, 1 / rho), std::pow(sigma_min, 1 / rho)), rho)
-            : std::exp(between(std::log(sigma_max), std::log(sigma_min))));
+    if (name == "karras") {
+      sigmas.push_back(
+          std::pow(between(std::pow(sigma_max, 1 / rho), std::pow(sigma_min, 1 / rho)), rho));
+    } else if (name == "beta") {
+      sigmas.push_back(sigma_min + BetaQuantile(1 - part) * (sigma_max - sigma_min));
+    } else {
+      sigmas.push_back(std::exp(between(std::log(sigma_max), std::log(sigma_min))));
+    }
   }
   return sigmas;
 }
@@ -61,17 +91,18 @@ absl::Status CheckNames(const ModelSchedule& model, const SamplingOptions& optio
   if (model.edm.has_value()) {
     if (options.sigma_schedule == "timesteps") {
       return absl::InvalidArgumentError(
-          "sigma_schedule is \"timesteps\"; for a model of EDM it must be karras or exponential");
+          "sigma_schedule is \"timesteps\"; for a model of EDM it must be karras, exponential or "
+          "beta");
     }
   } else if (model.schedule.num_train_timesteps() < 2) {
     return absl::InvalidArgumentError(
         absl::StrCat("num_train_timesteps is 1; sampler ", options.sampler, " needs 2"));
   }
   if (options.sigma_schedule != "timesteps" && options.sigma_schedule != "karras" &&
-      options.sigma_schedule != "exponential") {
+      options.sigma_schedule != "exponential" && options.sigma_schedule != "beta") {
     return absl::InvalidArgumentError(
         absl::StrCat("sigma_schedule is \"", options.sigma_schedule,
-                     "\"; it must be timesteps, karras or exponential"));
+                     "\"; it must be timesteps, karras, exponential or beta"));
   }
   if (options.final_sigmas_type != "zero" && options.final_sigmas_type != "sigma_min") {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -92,7 +123,6 @@ absl::Status CheckDecreasing(const SigmaLadder& ladder, const SamplingOptions& o
   return absl::OkStatus();
 }
 
-// Karras et al. 2022, equation 5 and c_noise of table 1.
 // Without the steps that are skipped.
 absl::StatusOr<SigmaLadder> Cut(SigmaLadder ladder, const SamplingOptions& options) {
   const absl::StatusOr<int64_t> skipped = SkippedSteps(options);
@@ -103,6 +133,7 @@ absl::StatusOr<SigmaLadder> Cut(SigmaLadder ladder, const SamplingOptions& optio
   return ladder;
 }
 
+// Karras et al. 2022, equation 5 and c_noise of table 1.
 absl::StatusOr<SigmaLadder> EdmLadder(const ModelSchedule& model, const SamplingOptions& options) {
   const EdmConfig& edm = *model.edm;
   if (absl::Status status = CheckSteps(model.num_train_timesteps, options.steps); !status.ok()) {
@@ -122,17 +153,17 @@ absl::StatusOr<SigmaLadder> FractionalLadder(const ModelSchedule& model,
                                              const SamplingOptions& options) {
   if (absl::Status status = CheckNames(model, options); !status.ok()) return status;
   if (model.edm.has_value()) return EdmLadder(model, options);
-  absl::StatusOr<std::vector<double>> timesteps =
-      FractionalTimesteps(model.schedule.num_train_timesteps(), options.steps,
-                          options.timestep_spacing, model.steps_offset);
+  absl::StatusOr<std::vector<double>> timesteps = FractionalTimesteps(model, options);
   if (!timesteps.ok()) return timesteps.status();
   const std::vector<double> training = TrainingSigmas(model.schedule);
   SigmaLadder ladder;
   ladder.timesteps = *std::move(timesteps);
   for (const double t : ladder.timesteps) ladder.sigmas.push_back(SigmaAt(training, t));
   if (options.sigma_schedule != "timesteps") {
-    ladder.sigmas =
-        Curve(options.sigma_schedule, ladder.sigmas.front(), ladder.sigmas.back(), options.steps);
+    const double high = model.log_linear ? training.back() : ladder.sigmas.front();
+    const double low = model.log_linear ? training.front() : ladder.sigmas.back();
+    ladder.sigmas = Curve(options.sigma_schedule, model.sigma_max.value_or(high),
+                          model.sigma_min.value_or(low), options.steps);
     for (size_t i = 0; i < ladder.sigmas.size(); ++i) {
       ladder.timesteps[i] = TimestepAt(training, ladder.sigmas[i]);
     }
@@ -160,9 +191,7 @@ absl::StatusOr<SigmaLadder> SolverLadder(const ModelSchedule& model, const Sampl
   }
   SigmaLadder ladder;
   if (options.sigma_schedule == "timesteps") {
-    absl::StatusOr<std::vector<int64_t>> timesteps =
-        SolverTimesteps(model.schedule.num_train_timesteps(), usable, options.steps,
-                        options.timestep_spacing, model.steps_offset);
+    absl::StatusOr<std::vector<int64_t>> timesteps = SolverTimesteps(model, options, usable);
     if (!timesteps.ok()) return timesteps.status();
     for (const int64_t t : *timesteps) {
       ladder.timesteps.push_back(static_cast<double>(t));
@@ -173,10 +202,15 @@ absl::StatusOr<SigmaLadder> SolverLadder(const ModelSchedule& model, const Sampl
         !status.ok()) {
       return status;
     }
-    ladder.sigmas = Curve(options.sigma_schedule, training.back(), training.front(), options.steps);
+    ladder.sigmas = Curve(options.sigma_schedule, model.sigma_max.value_or(training.back()),
+                          model.sigma_min.value_or(training.front()), options.steps);
+    const bool cuts = rounding == Rounding::kDown || options.sigma_schedule == "beta";
     for (const double sigma : ladder.sigmas) {
       const double t = TimestepAt(training, sigma);
-      ladder.timesteps.push_back(rounding == Rounding::kDown ? std::floor(t) : std::nearbyint(t));
+      // The network, too, is told the level that x has; the peer's whole timestep is near it.
+      ladder.timesteps.push_back(!AsDiffusers(options) ? t
+                                 : cuts                ? std::floor(t)
+                                                       : std::nearbyint(t));
     }
   }
   ladder.sigmas.push_back(options.final_sigmas_type == "zero" ? 0 : training.front());

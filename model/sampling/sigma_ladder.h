@@ -22,9 +22,10 @@ struct SigmaLadder {
 };
 
 // For Euler, Heun, LMS and Langevin: timesteps may be fractional, with sigma between training
-// timesteps by linear interpolation; "karras" (Karras et al. 2022, equation 5, rho 7) and
-// "exponential" run between the ends of the spaced timesteps. A model of EDM has these two alone,
-// between its sigma_max and sigma_min with its rho, and 0.25 log(sigma) for timesteps.
+// timesteps by linear interpolation; "karras" (Karras et al. 2022, equation 5, rho 7),
+// "exponential" (even in log(sigma)) and "beta" (Lee et al. 2024) run between the ends of the
+// spaced timesteps, or from the model's sigma_max to its sigma_min. A model of EDM has these three
+// alone, between its sigma_max and sigma_min with its rho, and 0.25 log(sigma) for timesteps.
 // INVALID_ARGUMENT names the option.
 absl::StatusOr<SigmaLadder> FractionalLadder(const ModelSchedule& model,
                                              const SamplingOptions& options);
@@ -35,9 +36,10 @@ double InitNoiseSigma(const ModelSchedule& model, const SigmaLadder& ladder,
 
 enum class Rounding { kNearest, kDown };
 
-// For multistep solvers in log(sigma): integer timesteps of SolverTimesteps; "karras" and
-// "exponential" run between the ends of the training timesteps, and the network is told a whole
-// one, rounded as `rounding` says. Strictly decreasing, else INVALID_ARGUMENT.
+// For multistep solvers in log(sigma): integer timesteps of SolverTimesteps; "karras",
+// "exponential" and "beta" run between the ends of the training timesteps or the model's own. As
+// diffusers the network is told a whole timestep there, rounded as `rounding` says. Strictly
+// decreasing, else INVALID_ARGUMENT.
 absl::StatusOr<SigmaLadder> SolverLadder(const ModelSchedule& model, const SamplingOptions& options,
                                          Rounding rounding);
 

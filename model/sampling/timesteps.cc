@@ -1,5 +1,6 @@
 #include "model/sampling/timesteps.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "absl/status/status.h"
@@ -16,11 +17,23 @@ absl::Status CheckSpacing(const std::string& spacing) {
                                                  "\"; it must be leading, trailing or linspace"));
 }
 
-absl::Status CheckFirst(double first, int64_t t_count, int64_t steps, int64_t steps_offset) {
-  if (first < static_cast<double>(t_count)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "steps ", steps, " with timestep_spacing leading and steps_offset ", steps_offset,
-      " starts at timestep ", first, "; the model knows 0 .. ", t_count - 1));
+absl::Status CheckRange(double timestep, const char* verb, int64_t t_count,
+                        const SamplingOptions& options, int64_t steps_offset) {
+  if (timestep >= 0 && timestep < static_cast<double>(t_count)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("steps ", options.steps, " with timestep_spacing ",
+                                                 options.timestep_spacing, " and steps_offset ",
+                                                 steps_offset, " ", verb, " at timestep ", timestep,
+                                                 "; the model knows 0 .. ", t_count - 1));
+}
+
+int64_t Round(double t) { return static_cast<int64_t>(std::nearbyint(t)); }
+
+// Timestep k of n that divide the first `count`, counted from 0: k * count / n. The peer takes
+// multiples of the whole part of count / n, which leaves out the end where n does not divide count:
+// of 1000 timesteps 700 steps begin at 699.
+int64_t Leading(int64_t count, int64_t n, int64_t k, bool as_diffusers) {
+  if (as_diffusers) return k * (count / n);
+  return Round(static_cast<double>(k) * static_cast<double>(count) / static_cast<double>(n));
 }
 
 // Entry i, from the first, of numpy.linspace(0, last, n) reversed: i * step, and the end point
@@ -31,15 +44,23 @@ double Linspace(double last, int64_t n, int64_t i) {
   return static_cast<double>(n - 1 - i) * (last / static_cast<double>(n - 1));
 }
 
-// From `top` down in steps of t_count / n, less 1.
-int64_t Trailing(int64_t top, int64_t t_count, int64_t n, int64_t i) {
-  const double ratio = static_cast<double>(t_count) / static_cast<double>(n);
-  return static_cast<int64_t>(
-             std::nearbyint(static_cast<double>(top) - static_cast<double>(i) * ratio)) -
-         1;
+// From `top` down in steps of count / n, less 1.
+int64_t Trailing(int64_t top, int64_t count, int64_t n, int64_t i) {
+  const double ratio = static_cast<double>(count) / static_cast<double>(n);
+  return Round(static_cast<double>(top) - static_cast<double>(i) * ratio) - 1;
+}
+
+// Nearly as many steps as there are timesteps, of which the solvers' spacings leave out one, would
+// visit one twice.
+void MakeDistinct(std::vector<int64_t>* timesteps) {
+  for (size_t i = 1; i < timesteps->size(); ++i) {
+    (*timesteps)[i] = std::min((*timesteps)[i], (*timesteps)[i - 1] - 1);
+  }
 }
 
 }  // namespace
+
+bool AsDiffusers(const SamplingOptions& options) { return options.arithmetic == "diffusers"; }
 
 absl::Status CheckSteps(int64_t num_train_timesteps, int64_t steps) {
   if (steps >= 1 && steps <= num_train_timesteps) return absl::OkStatus();
@@ -47,12 +68,15 @@ absl::Status CheckSteps(int64_t num_train_timesteps, int64_t steps) {
       absl::StrCat("steps is ", steps, "; it must be 1 .. ", num_train_timesteps));
 }
 
-absl::StatusOr<std::vector<double>> FractionalTimesteps(int64_t num_train_timesteps, int64_t steps,
-                                                        const std::string& spacing,
-                                                        int64_t steps_offset) {
-  const int64_t t_count = num_train_timesteps;
+absl::StatusOr<std::vector<double>> FractionalTimesteps(const ModelSchedule& model,
+                                                        const SamplingOptions& options) {
+  const int64_t t_count = model.num_train_timesteps, steps = options.steps;
+  const std::string& spacing = options.timestep_spacing;
+  const bool as_diffusers = AsDiffusers(options);
   if (absl::Status status = CheckSteps(t_count, steps); !status.ok()) return status;
   if (absl::Status status = CheckSpacing(spacing); !status.ok()) return status;
+  // One step is from noise to an image; by the formulas of all but "trailing" it would be from 0.
+  if (steps == 1 && !as_diffusers) return std::vector<double>{static_cast<double>(t_count - 1)};
   std::vector<double> timesteps;
   timesteps.reserve(static_cast<size_t>(steps));
   for (int64_t i = 0; i < steps; ++i) {
@@ -60,27 +84,15 @@ absl::StatusOr<std::vector<double>> FractionalTimesteps(int64_t num_train_timest
       timesteps.push_back(Linspace(static_cast<double>(t_count - 1), steps, i));
     } else {
       timesteps.push_back(static_cast<double>(
-          spacing == "leading" ? (steps - 1 - i) * (t_count / steps) + steps_offset
-                               : Trailing(t_count, t_count, steps, i)));
+          spacing == "leading"
+              ? Leading(t_count, steps, steps - 1 - i, as_diffusers) + model.steps_offset
+              : Trailing(t_count, t_count, steps, i)));
     }
   }
-  if (absl::Status status = CheckFirst(timesteps.front(), t_count, steps, steps_offset);
-      !status.ok()) {
-    return status;
-  }
+  absl::Status status =
+      CheckRange(timesteps.front(), "starts", t_count, options, model.steps_offset);
+  if (!status.ok()) return status;
   return timesteps;
-}
-
-absl::StatusOr<std::vector<int64_t>> SpacedTimesteps(int64_t num_train_timesteps, int64_t steps,
-                                                     const std::string& spacing,
-                                                     int64_t steps_offset) {
-  absl::StatusOr<std::vector<double>> timesteps =
-      FractionalTimesteps(num_train_timesteps, steps, spacing, steps_offset);
-  if (!timesteps.ok()) return timesteps.status();
-  std::vector<int64_t> rounded;
-  rounded.reserve(timesteps->size());
-  for (const double t : *timesteps) rounded.push_back(static_cast<int64_t>(std::nearbyint(t)));
-  return rounded;
 }
 
 absl::StatusOr<int64_t> SkippedSteps(const SamplingOptions& options) {
@@ -97,39 +109,50 @@ absl::StatusOr<int64_t> SkippedSteps(const SamplingOptions& options) {
 
 absl::StatusOr<std::vector<int64_t>> VisitedTimesteps(const ModelSchedule& model,
                                                       const SamplingOptions& options) {
-  absl::StatusOr<std::vector<int64_t>> timesteps =
-      SpacedTimesteps(model.schedule.num_train_timesteps(), options.steps, options.timestep_spacing,
-                      model.steps_offset);
-  if (!timesteps.ok()) return timesteps;
+  absl::StatusOr<std::vector<double>> timesteps = FractionalTimesteps(model, options);
+  if (!timesteps.ok()) return timesteps.status();
   const absl::StatusOr<int64_t> skipped = SkippedSteps(options);
   if (!skipped.ok()) return skipped.status();
-  timesteps->erase(timesteps->begin(), timesteps->begin() + static_cast<ptrdiff_t>(*skipped));
-  return timesteps;
+  std::vector<int64_t> rounded;
+  rounded.reserve(timesteps->size());
+  for (const double t : *timesteps) rounded.push_back(Round(t));
+  rounded.erase(rounded.begin(), rounded.begin() + static_cast<ptrdiff_t>(*skipped));
+  return rounded;
 }
 
-absl::StatusOr<std::vector<int64_t>> SolverTimesteps(int64_t num_train_timesteps, int64_t usable,
-                                                     int64_t steps, const std::string& spacing,
-                                                     int64_t steps_offset) {
-  const int64_t t_count = num_train_timesteps;
-  if (absl::Status status = CheckSteps(t_count, steps); !status.ok()) return status;
+int64_t NextTimestep(const ModelSchedule& model, const SamplingOptions& options,
+                     const std::vector<int64_t>& visited, size_t i) {
+  if (AsDiffusers(options)) return visited[i] - model.num_train_timesteps / options.steps;
+  return i + 1 < visited.size() ? visited[i + 1] : -1;
+}
+
+absl::StatusOr<std::vector<int64_t>> SolverTimesteps(const ModelSchedule& model,
+                                                     const SamplingOptions& options,
+                                                     int64_t usable) {
+  const int64_t t_count = model.num_train_timesteps, steps = options.steps;
+  const std::string& spacing = options.timestep_spacing;
+  const bool as_diffusers = AsDiffusers(options);
+  if (absl::Status status = CheckSteps(as_diffusers ? t_count : usable, steps); !status.ok()) {
+    return status;
+  }
   if (absl::Status status = CheckSpacing(spacing); !status.ok()) return status;
   std::vector<int64_t> timesteps;
   timesteps.reserve(static_cast<size_t>(steps));
   for (int64_t i = 0; i < steps; ++i) {
     if (spacing == "linspace") {
-      timesteps.push_back(static_cast<int64_t>(
-          std::nearbyint(Linspace(static_cast<double>(usable - 1), steps + 1, i))));
+      timesteps.push_back(Round(Linspace(static_cast<double>(usable - 1), steps + 1, i)));
     } else if (spacing == "leading") {
-      timesteps.push_back((steps - i) * (usable / (steps + 1)) + steps_offset);
+      timesteps.push_back(Leading(usable, steps + 1, steps - i, as_diffusers) + model.steps_offset);
     } else {
-      timesteps.push_back(Trailing(usable, t_count, steps, i));
+      timesteps.push_back(Trailing(usable, as_diffusers ? t_count : usable, steps, i));
     }
   }
-  if (absl::Status status =
-          CheckFirst(static_cast<double>(timesteps.front()), t_count, steps, steps_offset);
-      !status.ok()) {
-    return status;
-  }
+  if (!as_diffusers) MakeDistinct(&timesteps);
+  absl::Status status = CheckRange(static_cast<double>(timesteps.front()), "starts", t_count,
+                                   options, model.steps_offset);
+  status.Update(CheckRange(static_cast<double>(timesteps.back()), "ends", t_count, options,
+                           model.steps_offset));
+  if (!status.ok()) return status;
   return timesteps;
 }
 

@@ -163,7 +163,8 @@ absl::StatusOr<SamplingPlan> CompileUniPc(const ModelSchedule& model,
     std::vector<LinearExpression> past;
     for (int k = 0; k < history; ++k) past.push_back(columns.saved(2 + k));
     LinearExpression x = columns.x();
-    if (i > 0) {
+    const auto& uncorrected = model.disable_corrector;
+    if (i > 0 && std::find(uncorrected.begin(), uncorrected.end(), i - 1) == uncorrected.end()) {
       const Step step(*ladder, options, i - 1, Order(*ladder, options, i - 1));
       x = step.Correct(columns.saved(1), past, estimate);
     }
@@ -185,9 +186,9 @@ const Sampler& UniPcSampler() {
   static const auto& sampler = *new Sampler{
       .name = "unipc",
       .description = "UniPC predictor-corrector, order 1 to 3 (Zhao et al. 2023, algorithm 1)",
-      .options = {"timestep_spacing", "sigma_schedule", "final_sigmas_type", "solver_order",
-                  "solver_type", "lower_order_final", "predict_x0", "clip_sample", "thresholding",
-                  "dynamic_thresholding_ratio", "sample_max_value"},
+      .options = {"timestep_spacing", "arithmetic", "sigma_schedule", "final_sigmas_type",
+                  "solver_order", "solver_type", "lower_order_final", "predict_x0", "clip_sample",
+                  "thresholding", "dynamic_thresholding_ratio", "sample_max_value"},
       .solver_types = {"bh2", "bh1"},
       .compile = CompileUniPc};
   return sampler;

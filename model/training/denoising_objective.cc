@@ -28,8 +28,7 @@ class DenoisingObjective : public Objective {
     const auto table = [device](const std::vector<double>& values) {
       return torch::tensor(values, torch::kFloat64).to(torch::kFloat32).to(device);
     };
-    const torch::Tensor alpha_bar =
-        torch::tensor(schedule.alphas_cumprod(), torch::kFloat32).to(torch::kFloat64);
+    const torch::Tensor alpha_bar = torch::tensor(schedule.alphas_cumprod(), torch::kFloat64);
     signal_ = torch::sqrt(alpha_bar).to(torch::kFloat32).to(device);
     noise_ = torch::sqrt(1 - alpha_bar).to(torch::kFloat32).to(device);
     weights_ = table(choices_.weights);

@@ -27,6 +27,7 @@ TEST(SamplingFlagsTest, EachSetsItsField) {
                                               "--s_tmin=2",
                                               "--s_tmax=inf",
                                               "--s_noise=0.5",
+                                              "--arithmetic=diffusers",
                                               "--use_clipped_model_output",
                                               "--thresholding",
                                               "--dynamic_thresholding_ratio=0.75",
@@ -52,6 +53,7 @@ TEST(SamplingFlagsTest, EachSetsItsField) {
   EXPECT_EQ(request.s_tmin(), 2);
   EXPECT_EQ(request.s_tmax(), std::numeric_limits<float>::infinity());
   EXPECT_EQ(request.s_noise(), 0.5f);
+  EXPECT_EQ(request.arithmetic(), "diffusers");
   EXPECT_TRUE(request.use_clipped_model_output());
   EXPECT_TRUE(request.thresholding());
   EXPECT_EQ(request.dynamic_thresholding_ratio(), 0.75f);

@@ -1,15 +1,20 @@
 #include "tests/testing/plan_moments.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 
 namespace diffusiond {
 namespace {
 
+using Vector = std::array<double, kMaxRegisters>;
+using Matrix = std::array<Vector, kMaxRegisters>;
+
 // new registers = matrix * registers + offset + noise * z.
 struct AffineMap {
-  std::vector<std::vector<double>> matrix;
-  std::vector<double> offset, noise;
+  Matrix matrix;
+  Vector offset, noise;
 };
 
 AffineMap MapOf(const PlanRow& row, size_t registers, const GaussianData& data) {
@@ -22,12 +27,31 @@ AffineMap MapOf(const PlanRow& row, size_t registers, const GaussianData& data) 
   for (size_t r = 0; r < registers; ++r) {
     const double* const weights = &row.update[r * (registers + 3)];
     const double d = weights[registers], f = weights[registers + 1], z = weights[registers + 2];
-    std::vector<double>& line = map.matrix.emplace_back(weights, weights + registers);
-    line[0] += d * slope + f * (slope - row.d_x) / row.d_f;
-    map.offset.push_back(d * shift + f * shift / row.d_f);
-    map.noise.push_back(z + d * row.d_z);
+    std::copy(weights, weights + registers, map.matrix[r].begin());
+    map.matrix[r][0] += d * slope + f * (slope - row.d_x) / row.d_f;
+    map.offset[r] = d * shift + f * shift / row.d_f;
+    map.noise[r] = z + d * row.d_z;
   }
   return map;
+}
+
+// matrix * covariance * transpose(matrix) + noise * transpose(noise).
+Matrix Propagate(const AffineMap& map, const Matrix& covariance, size_t n) {
+  Matrix half, whole;
+  for (size_t r = 0; r < n; ++r) {
+    for (size_t c = 0; c < n; ++c) {
+      half[r][c] = 0;
+      for (size_t k = 0; k < n; ++k) half[r][c] += map.matrix[r][k] * covariance[k][c];
+    }
+  }
+  for (size_t r = 0; r < n; ++r) {
+    for (size_t c = r; c < n; ++c) {
+      whole[r][c] = map.noise[r] * map.noise[c];
+      for (size_t k = 0; k < n; ++k) whole[r][c] += half[r][k] * map.matrix[c][k];
+      whole[c][r] = whole[r][c];
+    }
+  }
+  return whole;
 }
 
 }  // namespace
@@ -44,27 +68,19 @@ double LevelOf(const PlanRow& row) {
 
 std::vector<Moments> PlanMoments(const SamplingPlan& plan, const GaussianData& data) {
   const size_t n = static_cast<size_t>(plan.registers);
-  std::vector<double> mean(n);
-  std::vector<std::vector<double>> covariance(n, std::vector<double>(n));
+  Vector mean{};
+  Matrix covariance{};
   covariance[0][0] = plan.init_scale * plan.init_scale;
   std::vector<Moments> after;
+  after.reserve(plan.rows.size());
   for (size_t i = 0; i < plan.rows.size(); ++i) {
     const AffineMap map = MapOf(plan.rows[i], n, data);
-    std::vector<double> new_mean = map.offset;
-    std::vector<std::vector<double>> new_covariance(n, std::vector<double>(n));
+    Vector new_mean = map.offset;
     for (size_t r = 0; r < n; ++r) {
       for (size_t k = 0; k < n; ++k) new_mean[r] += map.matrix[r][k] * mean[k];
-      for (size_t c = 0; c < n; ++c) {
-        new_covariance[r][c] = map.noise[r] * map.noise[c];
-        for (size_t k = 0; k < n; ++k) {
-          for (size_t l = 0; l < n; ++l) {
-            new_covariance[r][c] += map.matrix[r][k] * covariance[k][l] * map.matrix[c][l];
-          }
-        }
-      }
     }
     mean = new_mean;
-    covariance = new_covariance;
+    covariance = Propagate(map, covariance, n);
     const double scale = i + 1 < plan.rows.size() ? plan.rows[i + 1].c_in : 1;
     after.push_back({scale * mean[0], scale * scale * covariance[0][0]});
   }

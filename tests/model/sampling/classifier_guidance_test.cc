@@ -175,6 +175,7 @@ std::vector<Case> Cases() {
   const auto add = [&](const SchedulerConfig& scheduler, const std::string& sampler) {
     SamplingOptions options = ForSampler(sampler, DefaultSamplingOptions(scheduler));
     options.steps = 12;
+    if (sampler == "annealed_langevin") options.langevin_steps = 20;
     options.eta = 0.5;
     options.clip_sample = false;
     cases.push_back(

@@ -116,7 +116,7 @@ TEST(EdmTest, RefusesByNameWhatNeedsBetas) {
   SamplingOptions options = Options("euler", 10);
   options.sigma_schedule = "timesteps";
   EXPECT_THAT(refusal(options), HasSubstr("sigma_schedule is \"timesteps\"; for a model of EDM it "
-                                          "must be karras or exponential"));
+                                          "must be karras, exponential or beta"));
   EXPECT_THAT(refusal(Options("euler", 1001)), HasSubstr("steps is 1001; it must be 1 .. 1000"));
 }
 

@@ -23,8 +23,7 @@ namespace {
 
 absl::StatusOr<SamplingPlan> CompileToy(const ModelSchedule& model,
                                         const SamplingOptions& options) {
-  const auto timesteps = SpacedTimesteps(model.num_train_timesteps, options.steps,
-                                         options.timestep_spacing, model.steps_offset);
+  const auto timesteps = VisitedTimesteps(model, options);
   if (!timesteps.ok()) return timesteps.status();
   SamplingPlan plan;
   plan.registers = 2;
@@ -77,6 +76,7 @@ std::vector<NamedPlan> Plans() {
       options.steps = 3 + static_cast<int64_t>(plans.size()) % 6;
       options.timestep_spacing = "trailing";
       options.skip_prk_steps = true;
+      if (sampler.langevin_steps > 0) options.langevin_steps = 40;
       if (other) {
         options.steps = 8;
         options.skip_prk_steps = false;
@@ -84,9 +84,8 @@ std::vector<NamedPlan> Plans() {
         options.eta = 0.5;
         options.variance = "fixed_large";
         options.algorithm_type = "sde-dpmsolver++";
-        options.solver_order = 3;
+        options.solver_order = sampler.name == "dpmpp" ? 2 : 3;
         options.thresholding = true;
-        options.langevin_steps = 3;
         options.solver_type = sampler.solver_types.empty() ? "" : sampler.solver_types.back();
         if (sampler.name == "unipc") options.final_sigmas_type = "sigma_min";
       }

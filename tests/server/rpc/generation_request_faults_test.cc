@@ -184,7 +184,7 @@ INSTANTIATE_TEST_SUITE_P(
     Sampling, GenerationRequestFault,
     ::testing::Values(
         Fault{"UnknownSampler", [](R& r) { r.set_sampler("dddim"); }, "sampler",
-              "did you mean \"ddim\"? there are: annealed_langevin, ddim, ddpm, dpmpp"},
+              "did you mean \"ddim\"? there are: annealed_langevin, ddim, ddpm, deis, dpmpp"},
         Fault{"ZeroSteps", [](R& r) { r.set_steps(0); }, "steps", "0 is not in 1 .. 20"},
         Fault{"TooManySteps", [](R& r) { r.set_steps(21); }, "steps", "21 is not in 1 .. 20"},
         Fault{"EtaTooLarge", [](R& r) { r.set_eta(1.5f); }, "eta", "1.5 is not in 0 .. 1"},

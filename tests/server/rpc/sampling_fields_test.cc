@@ -147,7 +147,7 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"OrderZero", [](R& r) { r.set_sampler("dpmpp"), r.set_solver_order(0); },
               "solver_order", "0 is not in 1 .. 3"},
         Fault{"OrderForHeun", [](R& r) { r.set_sampler("heun"), r.set_solver_order(2); },
-              "solver_order", "no effect on sampler heun; read by: dpmpp, unipc"},
+              "solver_order", "no effect on sampler heun; read by: deis, dpmpp, unipc"},
         Fault{"AnothersSolverType", [](R& r) { r.set_sampler("dpmpp"), r.set_solver_type("bh1"); },
               "solver_type", "\"bh1\" is not one of midpoint, heun"},
         Fault{"SolverTypeForEuler", [](R& r) { r.set_sampler("euler"), r.set_solver_type("bh1"); },
