@@ -183,10 +183,18 @@ absl::StatusOr<std::shared_ptr<VersionManager::Version>> VersionManager::Load(
   absl::StatusOr<LoadedModel> model = options_.load(path, options_.devices, micro_batch);
   if (!model.ok()) return model.status();
   if (absl::Status status = CheckRecord(path, model->digest); !status.ok()) return status;
-  absl::StatusOr<ServedModel> served =
-      MakeServedModel(name, model->config, model->digest, model->num_parameters,
-                      {model->libtorch_version, model->device_kind, model->micro_batch});
+  absl::StatusOr<ServedModel> served = MakeServedModel(
+      name, model->config, model->digest, model->num_parameters,
+      {model->libtorch_version, model->device_kind, model->micro_batch}, model->warnings);
   if (!served.ok()) return served.status();
+  for (const std::string& warning : served->warnings) {
+    options_.log_line(
+        absl::StrCat("model=", name, " version=", number, " warning=\"", warning, "\""));
+  }
+  for (const UnavailableSampler& sampler : served->unavailable_samplers) {
+    options_.log_line(absl::StrCat("model=", name, " version=", number, " sampler=", sampler.name,
+                                   " state=unavailable reason=\"", sampler.reason, "\""));
+  }
 
   auto version = std::make_shared<Version>();
   version->version = served->version = number;

@@ -48,8 +48,8 @@ void PrintTable(const v1::ListModelsResponse& models, CommandContext& context) {
 
 void PrintDetails(const v1::Model& model, CommandContext& context) {
   TextTable table({});
-  const auto row = [&table](const char* what, std::string says) {
-    table.AddRow({what, std::move(says)});
+  const auto row = [&table](std::string what, std::string says) {
+    table.AddRow({std::move(what), std::move(says)});
   };
   row("model", model.name());
   row("images", Size(model));
@@ -75,6 +75,10 @@ void PrintDetails(const v1::Model& model, CommandContext& context) {
   row("limits", absl::StrCat("count 1 .. ", model.limits().max_count(), ", steps 1 .. ",
                              model.limits().max_steps(), ", guidance 0 .. ",
                              model.limits().max_guidance_scale()));
+  for (const std::string& warning : model.warnings()) row("warning", warning);
+  for (const v1::UnavailableSampler& sampler : model.unavailable_samplers()) {
+    row(absl::StrCat("not ", sampler.name()), sampler.reason());
+  }
   if (model.version() > 0) row("version", absl::StrCat(model.version()));
   row("digest", model.digest());
   row("runs on", absl::StrCat(model.numerics().device_kind(), ", LibTorch ",

@@ -40,9 +40,8 @@ class Directory {
     return MappedFile::OpenAt(fd_, name, path_ / name);
   }
 
-  template <typename T>
-  absl::Status Parse(const std::string& name, absl::StatusOr<T> (*parse)(absl::string_view),
-                     T* value) const {
+  template <typename T, typename Function>
+  absl::Status Parse(const std::string& name, const Function& parse, T* value) const {
     absl::StatusOr<MappedFile> file = Open(name);
     if (!file.ok()) return file.status();
     absl::StatusOr<T> parsed = parse(file->text());
@@ -105,18 +104,31 @@ absl::StatusOr<NetworkWeights> ReadWeights(const Directory& directory, const std
   return NetworkWeights{path, *std::move(file), *std::move(tensors)};
 }
 
-absl::StatusOr<CheckpointConfig> ReadConfig(const Directory& directory, const Layout& layout) {
+absl::StatusOr<CheckpointConfig> ReadConfig(const Directory& directory, const Layout& layout,
+                                            std::vector<std::string>* warnings) {
   CheckpointConfig config;
   ModelIndex index;
-  absl::Status status = directory.Parse(kModelIndexName, ParseModelIndex, &index);
+  absl::Status status = directory.Parse(
+      kModelIndexName,
+      [warnings](absl::string_view text) { return ParseModelIndex(text, warnings); }, &index);
   if (!status.ok()) return status;
-  status = directory.Parse(layout.unet_config, ParseUNetConfig, &config.unet);
+  const auto parse_unet = [warnings](absl::string_view text) {
+    return ParseUNetConfig(text, warnings);
+  };
+  status = directory.Parse(layout.unet_config, parse_unet, &config.unet);
   if (!status.ok()) return status;
-  status = directory.Parse(layout.scheduler_config, ParseSchedulerConfig, &config.scheduler);
+  status = directory.Parse(
+      layout.scheduler_config,
+      [&](absl::string_view text) {
+        return ParseSchedulerConfig(text, warnings, index.scheduler_class);
+      },
+      &config.scheduler);
   if (!status.ok()) return status;
   if (directory.Has(kGenerationConfigName)) {
-    status = directory.Parse(kGenerationConfigName, ParseGenerationDefaults,
-                             &config.generation.emplace());
+    status = directory.Parse(
+        kGenerationConfigName,
+        [warnings](absl::string_view text) { return ParseGenerationDefaults(text, warnings); },
+        &config.generation.emplace());
     if (!status.ok()) return status;
   }
   config.class_names = std::move(index.class_names);
@@ -126,7 +138,7 @@ absl::StatusOr<CheckpointConfig> ReadConfig(const Directory& directory, const La
     config.null_class_id = static_cast<int>(names);
   }
   if (layout.has_classifier) {
-    status = directory.Parse(kClassifierConfig, ParseUNetConfig, &config.classifier.emplace());
+    status = directory.Parse(kClassifierConfig, parse_unet, &config.classifier.emplace());
     if (!status.ok()) return status;
   }
   status = Validate(config);
@@ -180,6 +192,14 @@ int64_t NumClasses(const CheckpointConfig& config) {
   return config.null_class_id == embeds - 1 ? embeds - 1 : embeds;
 }
 
+std::string PipelineClass(const CheckpointConfig& config) {
+  const bool drawn = !config.unet.num_class_embeds.has_value() && !config.scheduler.is_edm() &&
+                     (config.scheduler.class_name == "DDPMScheduler" ||
+                      config.scheduler.class_name == "DDIMScheduler") &&
+                     config.scheduler.prediction_type != "score";
+  return drawn ? "DDPMPipeline" : "";
+}
+
 absl::Status NetworkWeights::Check(const ParameterList& expected) const {
   return InFile(path, CheckTensors(expected, tensors));
 }
@@ -219,11 +239,13 @@ absl::Status Validate(const CheckpointConfig& config) {
 }
 
 Checkpoint::Checkpoint(CheckpointConfig config, NetworkWeights weights,
-                       std::optional<NetworkWeights> classifier_weights, std::string digest)
+                       std::optional<NetworkWeights> classifier_weights, std::string digest,
+                       std::vector<std::string> warnings)
     : config_(std::move(config)),
       weights_(std::move(weights)),
       classifier_weights_(std::move(classifier_weights)),
-      digest_(std::move(digest)) {}
+      digest_(std::move(digest)),
+      warnings_(std::move(warnings)) {}
 
 absl::StatusOr<Checkpoint> Checkpoint::Open(const std::filesystem::path& directory) {
   for (int attempt = 1;; ++attempt) {
@@ -242,7 +264,8 @@ absl::StatusOr<Checkpoint> Checkpoint::OpenOnce(const std::filesystem::path& pat
   const Directory directory(directory_fd, path);
   const absl::StatusOr<Layout> layout = FindLayout(directory);
   if (!layout.ok()) return layout.status();
-  absl::StatusOr<CheckpointConfig> config = ReadConfig(directory, *layout);
+  std::vector<std::string> warnings;
+  absl::StatusOr<CheckpointConfig> config = ReadConfig(directory, *layout, &warnings);
   if (!config.ok()) return config.status();
 
   absl::StatusOr<NetworkWeights> weights = ReadWeights(directory, layout->unet);
@@ -258,7 +281,7 @@ absl::StatusOr<Checkpoint> Checkpoint::OpenOnce(const std::filesystem::path& pat
       CheckpointDigest(*config, weights->tensors, classifier ? classifier->tensors : TensorMap());
   if (!digest.ok()) return InFile(path, digest.status());
   return Checkpoint(*std::move(config), *std::move(weights), std::move(classifier),
-                    *std::move(digest));
+                    *std::move(digest), std::move(warnings));
 }
 
 }  // namespace diffusiond

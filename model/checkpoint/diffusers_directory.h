@@ -49,6 +49,11 @@ struct CheckpointConfig {
   friend bool operator==(const CheckpointConfig&, const CheckpointConfig&) = default;
 };
 
+// The class of diffusers' pipeline that draws such a model, for model_index.json: DDPMPipeline.
+// Empty if none does: it gives a network no class, scales no input as the schedulers in sigma need,
+// and its schedulers know no prediction_type "score".
+std::string PipelineClass(const CheckpointConfig& config);
+
 // OK if every part is valid and the parts fit together; else names the field, its value and the
 // range.
 absl::Status Validate(const CheckpointConfig& config);
@@ -81,6 +86,9 @@ class Checkpoint {
 
   const CheckpointConfig& config() const { return config_; }
 
+  // What of the files does not act here, or not as their author may think; a sentence each.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
   const NetworkWeights& weights() const { return weights_; }
   // Present if config().classifier is.
   const std::optional<NetworkWeights>& classifier_weights() const { return classifier_weights_; }
@@ -96,7 +104,8 @@ class Checkpoint {
 
  private:
   Checkpoint(CheckpointConfig config, NetworkWeights weights,
-             std::optional<NetworkWeights> classifier_weights, std::string digest);
+             std::optional<NetworkWeights> classifier_weights, std::string digest,
+             std::vector<std::string> warnings);
 
   static absl::StatusOr<Checkpoint> OpenOnce(const std::filesystem::path& directory,
                                              int directory_fd);
@@ -105,6 +114,7 @@ class Checkpoint {
   NetworkWeights weights_;
   std::optional<NetworkWeights> classifier_weights_;
   std::string digest_;
+  std::vector<std::string> warnings_;
 };
 
 // Writes a checkpoint in the nested layout, under the names given, in place of any checkpoint at

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "model/checkpoint/checkpoint_files.h"
 #include "model/checkpoint/file_status.h"
 #include "model/checkpoint/json_fields.h"
 
@@ -47,6 +48,12 @@ absl::Status Validate(const GenerationDefaults& defaults) {
 }
 
 absl::StatusOr<GenerationDefaults> ParseGenerationDefaults(absl::string_view json) {
+  std::vector<std::string> unheard;
+  return ParseGenerationDefaults(json, &unheard);
+}
+
+absl::StatusOr<GenerationDefaults> ParseGenerationDefaults(absl::string_view json,
+                                                           std::vector<std::string>* warnings) {
   absl::StatusOr<Json> object = ParseJsonObject(json);
   if (!object.ok()) return object.status();
   JsonFields fields(*object);
@@ -58,6 +65,15 @@ absl::StatusOr<GenerationDefaults> ParseGenerationDefaults(absl::string_view jso
   fields.Read("guidance_scale", &defaults.guidance_scale);
   fields.Read("variance_type", &defaults.variance);
   fields.Read("timestep_spacing", &defaults.timestep_spacing);
+  constexpr std::array<absl::string_view, 6> kKnown = {"sampler",       "num_inference_steps",
+                                                       "eta",           "guidance_scale",
+                                                       "variance_type", "timestep_spacing"};
+  for (const auto& [name, value] : object->items()) {
+    if (name[0] == '_' || value.is_null()) continue;
+    if (std::find(kKnown.begin(), kKnown.end(), name) != kKnown.end()) continue;
+    warnings->push_back(absl::StrCat(kGenerationConfigName, ": the field ", Quoted(name),
+                                     " is not known here and changes nothing"));
+  }
   if (absl::Status status = fields.status(); !status.ok()) return status;
   if (absl::Status status = Validate(defaults); !status.ok()) return status;
   return defaults;

@@ -3,6 +3,7 @@
 #define DIFFUSIOND_MODEL_CHECKPOINT_GENERATION_DEFAULTS_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -31,6 +32,9 @@ absl::Status Validate(const GenerationDefaults& defaults);
 // Absent and null fields keep the values above, unknown ones are ignored. The result passes
 // Validate.
 absl::StatusOr<GenerationDefaults> ParseGenerationDefaults(absl::string_view json);
+// The same; `warnings` gets a sentence for each field that is none of these.
+absl::StatusOr<GenerationDefaults> ParseGenerationDefaults(absl::string_view json,
+                                                           std::vector<std::string>* warnings);
 
 // ParseGenerationDefaults gives `defaults` back.
 absl::StatusOr<std::string> FormatGenerationDefaults(const GenerationDefaults& defaults);

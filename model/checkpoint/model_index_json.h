@@ -12,17 +12,21 @@
 namespace diffusiond {
 
 struct ModelIndex {
-  std::string scheduler_class = "DDPMScheduler";
+  std::string pipeline_class = "DDPMPipeline";    // Empty: none of diffusers' draws this model.
+  std::string scheduler_class = "DDPMScheduler";  // Empty: the file does not say.
   std::vector<std::string> class_names;
   std::optional<int> null_class_id;  // As the file says; not derived from anything.
 };
 
-// INVALID_ARGUMENT if the pipeline's network is not a UNet2DModel, or "id2label" does not name the
-// classes 0, 1, 2, ... without a gap. The scheduler's class is not read: scheduler_config.json is
-// what counts.
+// INVALID_ARGUMENT if the pipeline is one that does more than run a UNet2DModel in pixel space with
+// a scheduler, by its class or by a component beside these two, which is named; or if "id2label"
+// does not name the classes 0, 1, 2, ... without a gap. A class that diffusers does not have, and a
+// field that nobody knows, are a sentence in `warnings`.
+absl::StatusOr<ModelIndex> ParseModelIndex(absl::string_view json,
+                                           std::vector<std::string>* warnings);
 absl::StatusOr<ModelIndex> ParseModelIndex(absl::string_view json);
 
-// What diffusers writes for a DDPMPipeline, and the class names if there are any.
+// What diffusers writes for that pipeline, and the class names if there are any.
 absl::StatusOr<std::string> FormatModelIndex(const ModelIndex& index);
 
 }  // namespace diffusiond

@@ -18,6 +18,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "model/checkpoint/checkpoint_files.h"
+#include "model/checkpoint/default_sampling.h"
 #include "model/checkpoint/diffusers_directory.h"
 #include "model/checkpoint/durable_write.h"
 #include "model/checkpoint/file_status.h"
@@ -202,6 +203,9 @@ std::string Describe(const PublishedVersion& published) {
   std::string text =
       absl::StrCat(published.already_there ? "already published as " : "published as ",
                    published.directory.string(), ", digest ", published.digest, "\n");
+  for (const std::string& warning : published.warnings) {
+    absl::StrAppend(&text, "warning: ", warning, "\n");
+  }
   for (const int version : published.removed) {
     absl::StrAppend(&text, "removed ", published.directory.parent_path().string(), "/", version,
                     ", past the limit of published versions\n");
@@ -220,6 +224,9 @@ absl::StatusOr<PublishedVersion> PublishVersion(const fs::path& repository, cons
     if (!status.ok()) return status;
   }
 
+  const absl::StatusOr<DefaultSampling> defaults = ResolveDefaultSampling(checkpoint->config());
+  if (!defaults.ok()) return InFile(source, defaults.status());
+
   const fs::path model_directory = repository / options.name;
   if (absl::Status status = MakeDirectories(model_directory); !status.ok()) return status;
   if (LooksLikeCheckpoint(model_directory)) {
@@ -235,6 +242,9 @@ absl::StatusOr<PublishedVersion> PublishVersion(const fs::path& repository, cons
 
   PublishedVersion published;
   published.digest = checkpoint->digest();
+  published.warnings = checkpoint->warnings();
+  published.warnings.insert(published.warnings.end(), defaults->warnings.begin(),
+                            defaults->warnings.end());
   if (IsNewest(model_directory, *versions, *checkpoint)) {
     published.version = versions->back();
     published.already_there = true;

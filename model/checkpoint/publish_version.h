@@ -44,6 +44,8 @@ struct PublishedVersion {
   // tried again.
   bool already_there = false;
   std::vector<int> removed;  // Past the limit.
+  // Of its files and defaults, as a server that loads it would say them.
+  std::vector<std::string> warnings;
 };
 
 // Lines for people, with their ends: what was published, and what removed.
@@ -51,7 +53,8 @@ std::string Describe(const PublishedVersion& published);
 
 // Publishes the checkpoint in `source`, in any layout, under `repository`, which is made if it is
 // not there. Waits while another publisher of the same name is at work.
-// INVALID_ARGUMENT: a wrong option; `source` is damaged or holds values that are not finite.
+// INVALID_ARGUMENT: a wrong option; `source` is damaged, holds values that are not finite, or no
+// server could draw with it.
 // FAILED_PRECONDITION: the model's directory is a checkpoint itself. File errors name the file;
 // then no version was published.
 absl::StatusOr<PublishedVersion> PublishVersion(const std::filesystem::path& repository,

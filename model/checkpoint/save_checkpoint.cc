@@ -60,7 +60,8 @@ absl::Status WriteFiles(const fs::path& root, const CheckpointConfig& config,
   }
   absl::Status status = WriteWeights(unet / kSafetensorsName, tensors);
   if (!status.ok()) return status;
-  const ModelIndex index = {config.scheduler.class_name, config.class_names, config.null_class_id};
+  const ModelIndex index = {PipelineClass(config), config.scheduler.class_name, config.class_names,
+                            config.null_class_id};
   status.Update(WriteText(root / kNestedUNetConfig, FormatUNetConfig(config.unet)));
   status.Update(WriteText(root / kNestedSchedulerConfig, FormatSchedulerConfig(config.scheduler)));
   status.Update(WriteText(root / kModelIndexName, FormatModelIndex(index)));

@@ -4,9 +4,14 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "model/checkpoint/checkpoint_files.h"
+#include "model/checkpoint/file_status.h"
 #include "model/checkpoint/json_fields.h"
+#include "model/checkpoint/scheduler_fields.h"
 #include "model/checkpoint/unet_config_json.h"
 
 namespace diffusiond {
@@ -38,13 +43,26 @@ std::string WithoutInfinities(absl::string_view json) {
   return text;
 }
 
-// One name for five switches, of which the peer allows one.
-constexpr std::array<std::pair<const char*, const char*>, 5> kSigmaSwitches = {
+// One name for four switches, of which the peer allows one.
+constexpr std::array<std::pair<const char*, const char*>, 4> kSigmaSwitches = {
     {{"use_karras_sigmas", "karras"},
      {"use_exponential_sigmas", "exponential"},
      {"use_lu_lambdas", "exponential"},
-     {"use_beta_sigmas", "beta"},
-     {"use_flow_sigmas", "flow"}}};
+     {"use_beta_sigmas", "beta"}}};
+
+void ReadSigmaSwitches(JsonFields& fields, SolverConfig* solver) {
+  const char* chosen = nullptr;
+  for (const auto& [field, name] : kSigmaSwitches) {
+    bool is_on = false;
+    fields.Read(field, &is_on);
+    if (!is_on) continue;
+    if (chosen != nullptr) {
+      fields.Fault(field, absl::StrCat("false, as ", chosen, " is true"), Json(true));
+    }
+    solver->sigma_schedule = name;
+    chosen = field;
+  }
+}
 
 void ReadSolver(JsonFields& fields, SolverConfig* solver) {
   fields.Read("solver_order", &solver->solver_order);
@@ -56,11 +74,18 @@ void ReadSolver(JsonFields& fields, SolverConfig* solver) {
   fields.Read("skip_prk_steps", &solver->skip_prk_steps);
   fields.Read("final_sigmas_type", &solver->final_sigmas_type);
   fields.Read("lambda_min_clipped", &solver->lambda_min_clipped);
-  for (const auto& [field, name] : kSigmaSwitches) {
-    bool is_on = false;
-    fields.Read(field, &is_on);
-    if (is_on) solver->sigma_schedule = name;
-  }
+  fields.Read("interpolation_type", &solver->interpolation_type);
+  fields.Read("timestep_type", &solver->timestep_type);
+  fields.Read("disable_corrector", &solver->disable_corrector);
+  ReadSigmaSwitches(fields, solver);
+}
+
+// The peer's own function for this class and karras takes no notice of them.
+void ReadSigmaEnds(JsonFields& fields, const std::string& class_name, SolverConfig* solver) {
+  const bool own = class_name == "LMSDiscreteScheduler" || class_name == "DPMSolverSDEScheduler";
+  if (own && solver->sigma_schedule == "karras") return;
+  fields.Read("sigma_min", &solver->sigma_min);
+  fields.Read("sigma_max", &solver->sigma_max);
 }
 
 // Only what is not the class's default: classes without the fields stay without.
@@ -77,11 +102,56 @@ void WriteSolver(const SolverConfig& solver, const SolverConfig& defaults, Json*
   write("skip_prk_steps", solver.skip_prk_steps, defaults.skip_prk_steps);
   write("final_sigmas_type", solver.final_sigmas_type, defaults.final_sigmas_type);
   write("lambda_min_clipped", solver.lambda_min_clipped, defaults.lambda_min_clipped);
+  write("interpolation_type", solver.interpolation_type, defaults.interpolation_type);
+  write("timestep_type", solver.timestep_type, defaults.timestep_type);
+  write("disable_corrector", solver.disable_corrector, defaults.disable_corrector);
+  if (solver.sigma_min) (*object)["sigma_min"] = *solver.sigma_min;
+  if (solver.sigma_max) (*object)["sigma_max"] = *solver.sigma_max;
   for (const auto& [field, name] : kSigmaSwitches) {
     if (solver.sigma_schedule != name) continue;
     (*object)[field] = true;
     break;
   }
+}
+
+// Without what the peer's class does not read; `warnings` and `fields` hear of the rest.
+Json KnownFields(const Json& object, const std::string& class_name, JsonFields& fields,
+                 std::vector<std::string>* warnings) {
+  // Names that the peer drops before it reads the others.
+  std::vector<std::string> unset;
+  fields.Read("_use_default_values", &unset);
+  Json known = Json::object();
+  for (const auto& [name, value] : object.items()) {
+    if (name[0] == '_' || value.is_null() || absl::c_linear_search(unset, name)) continue;
+    const SchedulerField* field = FindSchedulerField(name);
+    if (field == nullptr) {
+      warnings->push_back(absl::StrCat(kSchedulerConfigName, ": no scheduler knows the field ",
+                                       Quoted(name), "; it changes nothing"));
+    } else if (!ClassHasField(class_name, *field) || field->use == FieldUse::kNothing) {
+      continue;
+    } else if (field->use == FieldUse::kDefault) {
+      // The defaults of all of them are false, or null.
+      if (value != Json(false)) {
+        fields.Fault(name, absl::StrCat("none, or false (", field->note, ")"), value);
+      }
+    } else {
+      known[name] = value;
+    }
+  }
+  return known;
+}
+
+// Of 2022, in place of prediction_type.
+void ReadPredictEpsilon(JsonFields& fields, const Json& object, SchedulerConfig* config,
+                        std::vector<std::string>* warnings) {
+  bool predicts_epsilon = true;
+  fields.Read("predict_epsilon", &predicts_epsilon);
+  if (predicts_epsilon || object.contains("prediction_type")) return;
+  config->prediction_type = "sample";
+  warnings->push_back(absl::StrCat(
+      kSchedulerConfigName,
+      ": predict_epsilon is false: the network is taken to predict the image (prediction_type "
+      "sample), though diffusers since 0.18 takes it to predict noise"));
 }
 
 // The fields of this class alone: others have a sigma_min that means something else.
@@ -109,13 +179,28 @@ Json EdmObject(const SchedulerConfig& config) {
 }  // namespace
 
 absl::StatusOr<SchedulerConfig> ParseSchedulerConfig(absl::string_view json) {
+  std::vector<std::string> unheard;
+  return ParseSchedulerConfig(json, &unheard);
+}
+
+absl::StatusOr<SchedulerConfig> ParseSchedulerConfig(absl::string_view json,
+                                                     std::vector<std::string>* warnings,
+                                                     const std::string& index_class_name) {
   absl::StatusOr<Json> object = ParseJsonObject(WithoutInfinities(json));
   if (!object.ok()) return object.status();
-  JsonFields fields(*object);
-  fields.NullIsAbsent();
+  JsonFields whole(*object);
+  whole.NullIsAbsent();
   std::string class_name = SchedulerConfig().class_name;
-  fields.Read("_class_name", &class_name);
+  whole.Read("_class_name", &class_name);
+  if (!index_class_name.empty() && index_class_name != class_name) {
+    warnings->push_back(absl::StrCat(kSchedulerConfigName, ": _class_name is ", Quoted(class_name),
+                                     "; ", kModelIndexName, " says ", Quoted(index_class_name),
+                                     ", which is taken, as in diffusers"));
+    class_name = index_class_name;
+  }
   SchedulerConfig config = SchedulerDefaults(class_name);
+  const Json known = KnownFields(*object, class_name, whole, warnings);
+  JsonFields fields(known);
   fields.Read("num_train_timesteps", &config.num_train_timesteps);
   fields.Read("beta_start", &config.beta_start);
   fields.Read("beta_end", &config.beta_end);
@@ -124,6 +209,7 @@ absl::StatusOr<SchedulerConfig> ParseSchedulerConfig(absl::string_view json) {
   fields.Read("variance_type", &config.variance_type);
   fields.Read("clip_sample", &config.clip_sample);
   fields.Read("prediction_type", &config.prediction_type);
+  ReadPredictEpsilon(fields, known, &config, warnings);
   fields.Read("thresholding", &config.thresholding);
   fields.Read("dynamic_thresholding_ratio", &config.dynamic_thresholding_ratio);
   fields.Read("clip_sample_range", &config.clip_sample_range);
@@ -133,8 +219,14 @@ absl::StatusOr<SchedulerConfig> ParseSchedulerConfig(absl::string_view json) {
   fields.Read("rescale_betas_zero_snr", &config.rescale_betas_zero_snr);
   fields.Read("set_alpha_to_one", &config.set_alpha_to_one);
   ReadSolver(fields, &config.solver);
-  if (config.is_edm()) ReadEdm(fields, &config);
-  if (absl::Status status = fields.status(); !status.ok()) return status;
+  if (config.is_edm()) {
+    ReadEdm(fields, &config);
+  } else {
+    ReadSigmaEnds(fields, class_name, &config.solver);
+  }
+  absl::Status status = whole.status();
+  status.Update(fields.status());
+  if (!status.ok()) return status;
   if (absl::Status status = Validate(config); !status.ok()) return status;
   return config;
 }
@@ -160,16 +252,19 @@ absl::StatusOr<std::string> FormatSchedulerConfig(const SchedulerConfig& config)
       {"timestep_spacing", config.timestep_spacing},
       {"trained_betas", config.trained_betas.empty() ? Json(nullptr) : Json(config.trained_betas)},
   };
-  // Each of the two classes has one field that the other does not know; diffusers warns of unknown
-  // fields, so they are written there only to keep a value that is not the default.
-  const bool is_ddim = config.class_name == "DDIMScheduler";
-  if (!is_ddim || config.variance_type != defaults.variance_type) {
+  // Of the network, so that it is kept where the class does not know it; diffusers warns of unknown
+  // fields, so only if it is not the default.
+  const bool is_ddpm = ShortClassName(config.class_name) == "ddpm";
+  if (is_ddpm || config.variance_type != defaults.variance_type) {
     object["variance_type"] = config.variance_type;
   }
-  if (is_ddim || config.set_alpha_to_one != defaults.set_alpha_to_one) {
-    object["set_alpha_to_one"] = config.set_alpha_to_one;
-  }
+  object["set_alpha_to_one"] = config.set_alpha_to_one;
   WriteSolver(config.solver, defaults.solver, &object);
+  for (auto field = object.begin(); field != object.end();) {
+    const SchedulerField* const known = FindSchedulerField(field.key());
+    const bool kept = known == nullptr || ClassHasField(config.class_name, *known);
+    field = kept ? std::next(field) : object.erase(field);
+  }
   return FormatJson(object);
 }
 

@@ -1,11 +1,14 @@
 #include "model/checkpoint/unet_config_json.h"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "model/checkpoint/file_status.h"
 #include "model/checkpoint/json_fields.h"
 
 namespace diffusiond {
@@ -60,9 +63,64 @@ void RequireDefaultEmbeddingWidth(JsonFields& fields, const UNetConfig& config) 
   }
 }
 
+// All arguments of the peer's constructor, 0.35, and what its files have besides that changes no
+// image: num_train_timesteps is of learned time embeddings, which are refused; "timestep_values"
+// and "tensor_format" are of 2022; the others are of its averaged weights.
+constexpr std::array<absl::string_view, 37> kKnown = {"sample_size",
+                                                      "in_channels",
+                                                      "out_channels",
+                                                      "center_input_sample",
+                                                      "time_embedding_type",
+                                                      "time_embedding_dim",
+                                                      "freq_shift",
+                                                      "flip_sin_to_cos",
+                                                      "down_block_types",
+                                                      "mid_block_type",
+                                                      "up_block_types",
+                                                      "block_out_channels",
+                                                      "layers_per_block",
+                                                      "mid_block_scale_factor",
+                                                      "downsample_padding",
+                                                      "downsample_type",
+                                                      "upsample_type",
+                                                      "dropout",
+                                                      "act_fn",
+                                                      "attention_head_dim",
+                                                      "norm_num_groups",
+                                                      "attn_norm_num_groups",
+                                                      "norm_eps",
+                                                      "resnet_time_scale_shift",
+                                                      "add_attention",
+                                                      "class_embed_type",
+                                                      "num_class_embeds",
+                                                      "num_train_timesteps",
+                                                      "timestep_values",
+                                                      "tensor_format",
+                                                      "decay",
+                                                      "inv_gamma",
+                                                      "min_decay",
+                                                      "optimization_step",
+                                                      "power",
+                                                      "update_after_step",
+                                                      "use_ema_warmup"};
+
+void WarnOfUnknown(const Json& object, std::vector<std::string>* warnings) {
+  for (const auto& [name, value] : object.items()) {
+    if (name[0] == '_' || value.is_null() || absl::c_linear_search(kKnown, name)) continue;
+    warnings->push_back(absl::StrCat("network configuration: UNet2DModel knows no field ",
+                                     Quoted(name), "; it changes nothing"));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<UNetConfig> ParseUNetConfig(absl::string_view json) {
+  std::vector<std::string> unheard;
+  return ParseUNetConfig(json, &unheard);
+}
+
+absl::StatusOr<UNetConfig> ParseUNetConfig(absl::string_view json,
+                                           std::vector<std::string>* warnings) {
   absl::StatusOr<Json> object = ParseJsonObject(json);
   if (!object.ok()) return object.status();
   JsonFields fields(*object);
@@ -98,6 +156,7 @@ absl::StatusOr<UNetConfig> ParseUNetConfig(absl::string_view json) {
   fields.Read("class_embed_type", &config.class_embed_type);
   fields.Read("num_class_embeds", &config.num_class_embeds);
   RequireDefaultEmbeddingWidth(fields, config);
+  WarnOfUnknown(*object, warnings);
   if (absl::Status status = fields.status(); !status.ok()) return status;
 
   DropOldPrefix(&config.down_block_types);

@@ -3,6 +3,7 @@
 #define DIFFUSIOND_MODEL_CHECKPOINT_UNET_CONFIG_JSON_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -17,6 +18,9 @@ inline constexpr char kDiffusersVersion[] = "0.35.2";
 // must be there; unknown fields are ignored. INVALID_ARGUMENT names the field, what was found and
 // what is allowed. The result passes Validate.
 absl::StatusOr<UNetConfig> ParseUNetConfig(absl::string_view json);
+// The same; `warnings` gets a sentence for each field that UNet2DModel does not know.
+absl::StatusOr<UNetConfig> ParseUNetConfig(absl::string_view json,
+                                           std::vector<std::string>* warnings);
 
 // All fields that diffusers writes. ParseUNetConfig gives `config` back.
 absl::StatusOr<std::string> FormatUNetConfig(const UNetConfig& config);

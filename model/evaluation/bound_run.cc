@@ -54,60 +54,99 @@ double LevelDecoderBits(const LevelDecoderNats& nats, std::span<const float> x0)
 }
 
 // `levels`: what decodes; null: the Gaussian decoder.
+absl::StatusOr<double> Term(const VariationalBound& bound, const NoisedImage& asked,
+                            const DenoisedImage& image, std::span<const float> x0_hat,
+                            const LevelDecoderNats* levels) {
+  const double term = levels != nullptr && asked.t == 0
+                          ? LevelDecoderBits(*levels, image.x0)
+                          : bound.TermBits(asked.t, image.x0, image.x_t, x0_hat, image.v);
+  if (std::isfinite(term)) return term;
+  return absl::InternalError(absl::StrCat("L_", asked.t, " of image ", asked.image,
+                                          " is not finite: the schedule and the prediction "
+                                          "type do not determine x0 there"));
+}
+
+// Takes the terms of a group in the order in which they were asked.
+class GroupSums {
+ public:
+  explicit GroupSums(BoundSums* sums) : sums_(*sums) {}
+
+  absl::Status Add(const VariationalBound& bound, const NoisedImage& asked,
+                   const DenoisedImage& image, std::span<const float> x0_hat,
+                   const LevelDecoderNats* levels) {
+    absl::StatusOr<double> term = Term(bound, asked, image, x0_hat, levels);
+    if (!term.ok()) return term.status();
+    TermSums& total = sums_.terms[static_cast<size_t>(asked.t)];
+    total.images += 1;
+    total.bits += *term;
+    total.squared_bits += *term * *term;
+    total.x0_mse += MeanSquare(image.x0, x0_hat);
+    bits_.push_back(*term);
+    return absl::OkStatus();
+  }
+
+  void Finish(const std::vector<ImagePlan>& group, const std::vector<double>& priors) {
+    size_t at = 0;
+    for (size_t i = 0; i < group.size(); ++i) {
+      ImageBits image;
+      image.prior = priors[i];
+      image.decoder = bits_[at++];
+      for (const WeightedTimestep& timestep : group[i].middle) {
+        image.middle += timestep.weight * bits_[at++];
+      }
+      sums_.images.push_back(image);
+    }
+  }
+
+ private:
+  BoundSums& sums_;
+  std::vector<double> bits_;
+};
+
 absl::Status EvaluateGroup(const std::vector<ImagePlan>& group, const LevelDecoderNats* levels,
-                           DataDenoiser* denoiser, BoundSums* sums) {
+                           DataDenoiser* denoiser, Bounds* bounds) {
   std::vector<NoisedImage> asked;
+  std::vector<double> priors;
+  const VariationalBound& bound = denoiser->bound();
   for (const ImagePlan& plan : group) {
     asked.push_back({plan.image, 0});
     for (const WeightedTimestep& timestep : plan.middle) asked.push_back({plan.image, timestep.t});
+    priors.push_back(bound.PriorBits(ToFrame(ImageAt(denoiser->data(), plan.image)).values));
   }
+  GroupSums network(&bounds->network), clipped(&bounds->clipped);
   // A long row of timesteps is evaluated in pieces.
-  std::vector<double> bits;
   for (size_t begin = 0; begin < asked.size(); begin += kGroupRows) {
     const auto piece = std::span(asked).subspan(begin, std::min(kGroupRows, asked.size() - begin));
     absl::StatusOr<std::vector<DenoisedImage>> denoised = denoiser->Denoise(piece);
     if (!denoised.ok()) return denoised.status();
     for (size_t i = 0; i < piece.size(); ++i) {
       const DenoisedImage& image = (*denoised)[i];
-      const double term =
-          levels != nullptr && piece[i].t == 0
-              ? LevelDecoderBits(*levels, image.x0)
-              : denoiser->bound().TermBits(piece[i].t, image.x0, image.x_t, image.x0_hat, image.v);
-      if (!std::isfinite(term)) {
-        return absl::InternalError(absl::StrCat("L_", piece[i].t, " of image ", piece[i].image,
-                                                " is not finite: the schedule and the prediction "
-                                                "type do not determine x0 there"));
+      absl::Status status = network.Add(bound, piece[i], image, image.x0_hat, levels);
+      if (denoiser->clips()) {
+        status.Update(clipped.Add(bound, piece[i], image, image.clipped, levels));
       }
-      TermSums& total = sums->terms[static_cast<size_t>(piece[i].t)];
-      total.images += 1;
-      total.bits += term;
-      total.squared_bits += term * term;
-      total.x0_mse += MeanSquare(image.x0, image.x0_hat);
-      bits.push_back(term);
+      if (!status.ok()) return status;
     }
   }
-  size_t at = 0;
-  for (const ImagePlan& plan : group) {
-    ImageBits image;
-    image.prior =
-        denoiser->bound().PriorBits(ToFrame(ImageAt(denoiser->data(), plan.image)).values);
-    image.decoder = bits[at++];
-    for (const WeightedTimestep& timestep : plan.middle) {
-      image.middle += timestep.weight * bits[at++];
-    }
-    sums->images.push_back(image);
-  }
+  network.Finish(group, priors);
+  if (denoiser->clips()) clipped.Finish(group, priors);
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<BoundSums> RunBound(const BoundRunOptions& options, DataDenoiser* denoiser,
-                                   const std::function<void(int64_t images_done)>& progress) {
-  absl::StatusOr<BoundSums> sums = LoadBoundSums(options.state, options.fingerprint);
-  if (absl::IsNotFound(sums.status())) sums = BoundSums{};
-  if (!sums.ok()) return sums.status();
-  sums->terms.resize(static_cast<size_t>(denoiser->bound().num_timesteps()));
+ByteDecoder DecoderOf(const SchedulerConfig& config) {
+  return config.trained_betas.empty() ? ByteDecoder::kGaussian : ByteDecoder::kLevels;
+}
+
+absl::StatusOr<Bounds> RunBound(const BoundRunOptions& options, DataDenoiser* denoiser,
+                                const std::function<void(int64_t images_done)>& progress) {
+  absl::StatusOr<Bounds> bounds = LoadBounds(options.state, options.fingerprint);
+  if (absl::IsNotFound(bounds.status())) bounds = Bounds{};
+  if (!bounds.ok()) return bounds.status();
+  const size_t timesteps = static_cast<size_t>(denoiser->bound().num_timesteps());
+  bounds->network.terms.resize(timesteps);
+  if (denoiser->clips()) bounds->clipped.terms.resize(timesteps);
 
   std::optional<LevelDecoderNats> levels;
   if (options.decoder == ByteDecoder::kLevels) {
@@ -117,21 +156,22 @@ absl::StatusOr<BoundSums> RunBound(const BoundRunOptions& options, DataDenoiser*
   const TimestepStrata strata(denoiser->bound(), PixelVariance(denoiser->data()),
                               options.timesteps_per_image);
   const int64_t count = denoiser->data().size();
-  progress(static_cast<int64_t>(sums->images.size()));
-  while (static_cast<int64_t>(sums->images.size()) < count) {
+  progress(static_cast<int64_t>(bounds->network.images.size()));
+  while (static_cast<int64_t>(bounds->network.images.size()) < count) {
     std::vector<ImagePlan> group;
     size_t rows = 0;
-    for (int64_t image = static_cast<int64_t>(sums->images.size()); image < count; ++image) {
+    for (int64_t image = static_cast<int64_t>(bounds->network.images.size()); image < count;
+         ++image) {
       group.push_back({image, strata.Draw(options.seed, image)});
       rows += 1 + group.back().middle.size();
       if (rows >= kGroupRows) break;
     }
-    absl::Status status = EvaluateGroup(group, levels ? &*levels : nullptr, denoiser, &*sums);
-    if (status.ok()) status = SaveBoundSums(options.state, *sums, options.fingerprint);
+    absl::Status status = EvaluateGroup(group, levels ? &*levels : nullptr, denoiser, &*bounds);
+    if (status.ok()) status = SaveBounds(options.state, *bounds, options.fingerprint);
     if (!status.ok()) return status;
-    progress(static_cast<int64_t>(sums->images.size()));
+    progress(static_cast<int64_t>(bounds->network.images.size()));
   }
-  return sums;
+  return bounds;
 }
 
 }  // namespace diffusiond

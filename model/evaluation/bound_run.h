@@ -19,6 +19,10 @@ namespace diffusiond {
 // noise schedule was learned is trained.
 enum class ByteDecoder { kGaussian, kLevels };
 
+// The one that a model was trained with: by levels where the schedule was learned. A Gaussian of
+// fixed variance makes such a model look poor.
+ByteDecoder DecoderOf(const SchedulerConfig& config);
+
 struct BoundRunOptions {
   // Beside timestep 0, which every image has; see TimestepStrata. 0: all.
   int64_t timesteps_per_image = 0;
@@ -32,8 +36,8 @@ struct BoundRunOptions {
 // the same bits whether or not the run was interrupted. `progress` hears how many images are done,
 // at the start too. FAILED_PRECONDITION: `state` is of another run. INTERNAL: a device
 // failed, or a term is not finite, as that of a network that predicts epsilon where alpha_bar is 0.
-absl::StatusOr<BoundSums> RunBound(const BoundRunOptions& options, DataDenoiser* denoiser,
-                                   const std::function<void(int64_t images_done)>& progress);
+absl::StatusOr<Bounds> RunBound(const BoundRunOptions& options, DataDenoiser* denoiser,
+                                const std::function<void(int64_t images_done)>& progress);
 
 }  // namespace diffusiond
 

@@ -8,8 +8,33 @@
 namespace diffusiond {
 namespace {
 
-constexpr char kTerms[] = "terms";
-constexpr char kImages[] = "images";
+// Tables of the network's sums, and of the clipping sampler's.
+constexpr char kTerms[] = "terms", kImages[] = "images";
+constexpr char kClippedTerms[] = "clipped_terms", kClippedImages[] = "clipped_images";
+
+void Save(const BoundSums& sums, NumberTable* terms, NumberTable* images) {
+  terms->columns = 4;
+  for (const TermSums& term : sums.terms) {
+    terms->AppendRow({term.images, term.bits, term.squared_bits, term.x0_mse});
+  }
+  images->columns = 3;
+  for (const ImageBits& image : sums.images) {
+    images->AppendRow({image.prior, image.middle, image.decoder});
+  }
+}
+
+BoundSums Load(const NumberTable& terms, const NumberTable& images) {
+  BoundSums sums;
+  for (size_t i = 0; i < terms.rows(); ++i) {
+    const auto row = terms.row(i);
+    sums.terms.push_back({row[0], row[1], row[2], row[3]});
+  }
+  for (size_t i = 0; i < images.rows(); ++i) {
+    const auto row = images.row(i);
+    sums.images.push_back({row[0], row[1], row[2]});
+  }
+  return sums;
+}
 
 }  // namespace
 
@@ -31,36 +56,21 @@ MeanAndError Summarise(std::span<const double> values) {
   return {values.empty() ? centred.mean : sum / count, centred.standard_error};
 }
 
-absl::Status SaveBoundSums(const std::filesystem::path& path, const BoundSums& sums,
-                           const std::string& fingerprint) {
+absl::Status SaveBounds(const std::filesystem::path& path, const Bounds& bounds,
+                        const std::string& fingerprint) {
   NumberTables tables;
-  for (const TermSums& term : sums.terms) {
-    tables[kTerms].AppendRow({term.images, term.bits, term.squared_bits, term.x0_mse});
-  }
-  tables[kImages].columns = 3;
-  for (const ImageBits& image : sums.images) {
-    tables[kImages].AppendRow({image.prior, image.middle, image.decoder});
-  }
+  Save(bounds.network, &tables[kTerms], &tables[kImages]);
+  Save(bounds.clipped, &tables[kClippedTerms], &tables[kClippedImages]);
   return SaveNumberTables(path, tables, fingerprint);
 }
 
-absl::StatusOr<BoundSums> LoadBoundSums(const std::filesystem::path& path,
-                                        const std::string& fingerprint) {
-  absl::StatusOr<NumberTables> tables =
-      LoadNumberTables(path, fingerprint, {{kTerms, 4}, {kImages, 3}});
+absl::StatusOr<Bounds> LoadBounds(const std::filesystem::path& path,
+                                  const std::string& fingerprint) {
+  absl::StatusOr<NumberTables> tables = LoadNumberTables(
+      path, fingerprint, {{kTerms, 4}, {kImages, 3}, {kClippedTerms, 4}, {kClippedImages, 3}});
   if (!tables.ok()) return tables.status();
-  BoundSums sums;
-  const NumberTable& terms = tables->at(kTerms);
-  for (size_t i = 0; i < terms.rows(); ++i) {
-    const auto row = terms.row(i);
-    sums.terms.push_back({row[0], row[1], row[2], row[3]});
-  }
-  const NumberTable& images = tables->at(kImages);
-  for (size_t i = 0; i < images.rows(); ++i) {
-    const auto row = images.row(i);
-    sums.images.push_back({row[0], row[1], row[2]});
-  }
-  return sums;
+  return Bounds{Load(tables->at(kTerms), tables->at(kImages)),
+                Load(tables->at(kClippedTerms), tables->at(kClippedImages))};
 }
 
 }  // namespace diffusiond

@@ -34,6 +34,15 @@ struct BoundSums {
   std::vector<ImageBits> images;  // Those that are done, in order.
 };
 
+// A network and the sampler that clips its x0-hat at every step are two models, each with a bound
+// of its own: only the first is a bound on what `ode` measures and training minimises.
+struct Bounds {
+  BoundSums network;
+  BoundSums clipped;  // No terms and no images: the sampler does not clip.
+
+  bool clips() const { return !clipped.terms.empty(); }
+};
+
 struct MeanAndError {
   double mean = 0;
   double standard_error = 0;  // NaN of fewer than two values.
@@ -42,12 +51,12 @@ MeanAndError Summarise(double count, double sum, double sum_of_squares);
 MeanAndError Summarise(std::span<const double> values);
 
 // One safetensors file, replaced atomically. `fingerprint` names what was measured on what.
-absl::Status SaveBoundSums(const std::filesystem::path& path, const BoundSums& sums,
-                           const std::string& fingerprint);
+absl::Status SaveBounds(const std::filesystem::path& path, const Bounds& bounds,
+                        const std::string& fingerprint);
 
 // NOT_FOUND: no such file. FAILED_PRECONDITION: another fingerprint. INVALID_ARGUMENT: damaged.
-absl::StatusOr<BoundSums> LoadBoundSums(const std::filesystem::path& path,
-                                        const std::string& fingerprint);
+absl::StatusOr<Bounds> LoadBounds(const std::filesystem::path& path,
+                                  const std::string& fingerprint);
 
 }  // namespace diffusiond
 

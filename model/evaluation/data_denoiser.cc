@@ -5,6 +5,7 @@
 
 #include "model/evaluation/random_streams.h"
 #include "model/sampling/network_row.h"
+#include "model/sampling/plan_update.h"
 #include "model/sampling/row_noise.h"
 
 namespace diffusiond {
@@ -17,14 +18,21 @@ DataDenoiser::DataDenoiser(const ModelSchedule& model, const SamplingOptions& sa
       labels_(std::move(labels)),
       seed_(seed),
       gives_variance_(model.learned_variance == "learned"),
+      clips_(sampling.clip_sample || sampling.thresholding),
       runner_(runner) {
+  SamplingOptions unclipped = sampling;
+  unclipped.clip_sample = unclipped.thresholding = false;
   for (int64_t t = 0; t < bound_.num_timesteps(); ++t) {
     PlanRow row =
-        VariancePreservingRow(model, sampling, bound_.alpha_bar(t), static_cast<double>(t));
+        VariancePreservingRow(model, unclipped, bound_.alpha_bar(t), static_cast<double>(t));
     row.update = {1, 0, 0, 0};
     levels_.rows.push_back(std::move(row));
   }
   levels_.steps = static_cast<int>(levels_.rows.size());
+  PlanRow& row = clip_.rows.emplace_back(VariancePreservingRow(model, sampling, 1, 0));
+  row.d_x = 1;
+  row.d_f = 0;
+  row.update = {1, 0, 0, 0};
 }
 
 absl::StatusOr<std::vector<DenoisedImage>> DataDenoiser::Denoise(
@@ -53,6 +61,11 @@ absl::StatusOr<std::vector<DenoisedImage>> DataDenoiser::Denoise(
   for (size_t i = 0; i < tasks.size(); ++i) {
     if (!tasks[i].status.ok()) return tasks[i].status;
     results[i].x0_hat = std::move(tasks[i].clean);
+    if (clips_) {
+      std::vector<float> x = results[i].x0_hat;
+      results[i].clipped.resize(n);
+      ApplyPlanRow(clip_, clip_.rows[0], eps, {}, x, results[i].clipped);
+    }
     results[i].v = std::move(tasks[i].g);
     if (gives_variance_) {
       for (float& value : results[i].v) value = std::log(value);

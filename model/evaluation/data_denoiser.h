@@ -25,7 +25,8 @@ struct DenoisedImage {
   std::vector<float> x0;      // [C, H, W] in [-1, 1].
   std::vector<float> x_t;     // sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) eps.
   std::vector<float> v;       // As VariationalBound takes it; empty unless the variance is learned.
-  std::vector<float> x0_hat;  // As a sampler would see it: clipped if the checkpoint's clips.
+  std::vector<float> x0_hat;  // The network's.
+  std::vector<float> clipped;  // As the sampler takes it; empty unless the checkpoint's clips.
 };
 
 // Thread-compatible. eps depends on (seed, image, t) alone, so results do not depend on what is
@@ -43,6 +44,7 @@ class DataDenoiser {
 
   const ImageDataset& data() const { return *data_; }
   const VariationalBound& bound() const { return bound_; }
+  bool clips() const { return clips_; }
 
  private:
   const VariationalBound bound_;
@@ -50,8 +52,10 @@ class DataDenoiser {
   const std::vector<int64_t> labels_;
   const uint64_t seed_;
   const bool gives_variance_;  // Rather than its logarithm, or a share: diffusers' "learned".
+  const bool clips_;
   PlanRunner* const runner_;
   SamplingPlan levels_;  // Row t evaluates the network at t, and leaves x as it is.
+  SamplingPlan clip_;    // One row, which takes x for x0-hat and clips it.
 };
 
 }  // namespace diffusiond

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "model/checkpoint/default_sampling.h"
 #include "model/sampling/draw_images.h"
 
 namespace diffusiond {
@@ -15,22 +16,13 @@ std::string Setting::ToString() const {
       sampling.sampler == "ddim" ? absl::StrFormat(", eta %g", sampling.eta) : "", guidance_scale);
 }
 
-Setting DefaultSetting(const CheckpointConfig& config, int samples) {
+absl::StatusOr<Setting> DefaultSetting(const CheckpointConfig& config, int samples) {
+  absl::StatusOr<DefaultSampling> defaults = ResolveDefaultSampling(config);
+  if (!defaults.ok()) return defaults.status();
   Setting setting;
-  setting.sampling = DefaultSamplingOptions(config.scheduler);
+  setting.sampling = std::move(defaults->options);
   setting.samples = samples;
-  if (config.generation.has_value()) {
-    setting.sampling = ForSampler(config.generation->sampler, setting.sampling);
-    setting.sampling.steps = config.generation->steps;
-    setting.sampling.eta = config.generation->eta;
-    if (!config.generation->variance.empty()) {
-      setting.sampling.variance = config.generation->variance;
-    }
-    if (!config.generation->timestep_spacing.empty()) {
-      setting.sampling.timestep_spacing = config.generation->timestep_spacing;
-    }
-    if (config.null_class_id) setting.guidance_scale = config.generation->guidance_scale;
-  }
+  if (config.null_class_id) setting.guidance_scale = defaults->guidance_scale;
   return setting;
 }
 

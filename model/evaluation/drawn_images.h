@@ -23,7 +23,7 @@ struct Setting {
 };
 
 // What the model is served with.
-Setting DefaultSetting(const CheckpointConfig& config, int samples);
+absl::StatusOr<Setting> DefaultSetting(const CheckpointConfig& config, int samples);
 
 struct DrawnImages {
   std::vector<Frame> frames;

@@ -58,8 +58,9 @@ absl::StatusOr<std::vector<ReportPicture>> SampleSheets(const fs::path& director
 absl::StatusOr<ReportPicture> NearestPairs(const CheckpointConfig& config,
                                            const ModelSchedule& schedule, uint64_t seed,
                                            const ImageDataset& train, PlanRunner* runner) {
-  absl::StatusOr<DrawnImages> drawn =
-      Draw(config, schedule, DefaultSetting(config, kNearestImages), seed, runner);
+  const absl::StatusOr<Setting> setting = DefaultSetting(config, kNearestImages);
+  if (!setting.ok()) return setting.status();
+  absl::StatusOr<DrawnImages> drawn = Draw(config, schedule, *setting, seed, runner);
   if (!drawn.ok()) return drawn.status();
   std::vector<Image> images;
   std::vector<std::string> distances;
@@ -76,14 +77,9 @@ absl::StatusOr<ReportPicture> NearestPairs(const CheckpointConfig& config,
   return ReportPicture{.caption = caption, .png = *std::move(png)};
 }
 
-// A learned schedule is trained by the second, and looks poor by a Gaussian of fixed variance.
-ByteDecoder DecoderOf(const CheckpointConfig& config) {
-  return config.scheduler.trained_betas.empty() ? ByteDecoder::kGaussian : ByteDecoder::kLevels;
-}
-
-absl::StatusOr<BoundSums> Bound(const MeasureTrainingOptions& options,
-                                const CheckpointConfig& config, const ModelSchedule& schedule,
-                                const ImageDataset& data, PlanRunner* runner) {
+absl::StatusOr<Bounds> Bound(const MeasureTrainingOptions& options, const CheckpointConfig& config,
+                             const ModelSchedule& schedule, const ImageDataset& data,
+                             PlanRunner* runner) {
   if (absl::Status status = CheckMeasurable(config.scheduler); !status.ok()) return status;
   absl::StatusOr<ReverseVariance> variance = ParseReverseVariance(config.scheduler.variance_type);
   if (!variance.ok()) return variance.status();
@@ -98,7 +94,7 @@ absl::StatusOr<BoundSums> Bound(const MeasureTrainingOptions& options,
     fs::remove(state, ignored);
   };
   return RunBound({.timesteps_per_image = kTimestepsPerImage,
-                   .decoder = DecoderOf(config),
+                   .decoder = DecoderOf(config.scheduler),
                    .seed = options.seed,
                    .state = state,
                    .fingerprint = ""},
@@ -162,12 +158,12 @@ absl::StatusOr<TrainingReport> MeasureTraining(const MeasureTrainingOptions& opt
     return report;
   }
   const ImageDataset data = Select(held_out, EvenlySpread(held_out.size(), options.bound_images));
-  absl::StatusOr<BoundSums> bound = Bound(options, config, *schedule, data, runner->get());
+  absl::StatusOr<Bounds> bound = Bound(options, config, *schedule, data, runner->get());
   if (bound.ok()) {
     report.bound = *std::move(bound);
-    report.bound_label =
-        absl::StrCat("Held-out images, each at t = 0 and ", kTimestepsPerImage, " other timesteps",
-                     DecoderOf(config) == ByteDecoder::kLevels ? "; L_0 by x_1 alone" : "");
+    report.bound_label = absl::StrCat(
+        "Held-out images, each at t = 0 and ", kTimestepsPerImage, " other timesteps",
+        DecoderOf(config.scheduler) == ByteDecoder::kLevels ? "; L_0 by x_1 alone" : "");
   } else {
     report.notes.push_back(absl::StrCat("bits/dim not measured: ", bound.status().message()));
   }

@@ -87,14 +87,20 @@ std::string Figure(const ReportPicture& picture) {
 }
 
 std::string BoundSection(const TrainingReport& report) {
-  const BoundSummary summary = SummariseBound(*report.bound);
-  const std::string text = absl::StrFormat(
+  const BoundSummary summary = SummariseBound(report.bound->network);
+  std::string text = absl::StrFormat(
       "<p><b>%.4f</b> bits/dim, standard error %.4f, over %d images: L_0 %.4f, L_1 to L_(T-1) "
       "%.4f, "
       "L_T %.6f. %s.</p>\n",
       summary.total.mean, summary.total.standard_error, summary.images, summary.decoder.mean,
       summary.middle.mean, summary.prior.mean, SvgEscaped(report.bound_label));
-  return Section("Bits per dimension", text + BoundPlot(*report.bound, ""));
+  if (report.bound->clips()) {
+    absl::StrAppendFormat(
+        &text,
+        "<p>Of the sampler, which clips x0-hat at every step and so is another model: %.4f.</p>\n",
+        SummariseBound(report.bound->clipped).total.mean);
+  }
+  return Section("Bits per dimension", text + BoundPlot(report.bound->network, ""));
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ struct TrainingReport {
   int64_t num_train_timesteps = 1000;  // That the points' levels divide.
   std::vector<ReportPicture> samples;  // Over time.
   std::optional<ReportPicture> nearest;
-  std::optional<BoundSums> bound;
+  std::optional<Bounds> bound;
   std::string bound_label;         // On what images.
   std::vector<std::string> notes;  // What could not be measured, and why.
 };

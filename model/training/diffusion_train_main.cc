@@ -17,13 +17,16 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "model/checkpoint/diffusers_directory.h"
 #include "model/checkpoint/durable_write.h"
 #include "model/checkpoint/publish_version.h"
+#include "model/diffusion/trained_betas.h"
 #include "model/evaluation/measure_training.h"
 #include "model/evaluation/training_report.h"
 #include "model/training/data_flags.h"
 #include "model/training/metrics/training_metrics.h"
 #include "model/training/peak_memory.h"
+#include "model/training/prior_warning.h"
 #include "model/training/tensorboard_log.h"
 #include "model/training/train_image_classifier.h"
 #include "model/training/trainer.h"
@@ -169,6 +172,14 @@ void WriteReport(const std::string& command, const ImageDataset& train,
   }
 }
 
+// The schedule as it was learned, where Python will read less of it.
+void WarnOfFloat32(const std::filesystem::path& checkpoint) {
+  const absl::StatusOr<Checkpoint> saved = Checkpoint::Open(checkpoint);
+  if (!saved.ok()) return;
+  const std::string warning = Float32Warning(saved->config().scheduler.trained_betas);
+  if (!warning.empty()) std::cerr << "diffusion-train: warning: " << warning << std::endl;
+}
+
 absl::Status Main(const std::string& command) {
   absl::StatusOr<torch::Device> device = ParseDevice(absl::GetFlag(FLAGS_device));
   if (!device.ok()) return device.status();
@@ -212,6 +223,10 @@ absl::Status Main(const std::string& command) {
                 static_cast<long long>((*trainer)->step()));
     std::fflush(stdout);
   }
+  if (first && !options->objective.learn_schedule) {
+    const absl::StatusOr<std::string> warning = PriorWarning(options->model.scheduler, data->train);
+    if (warning.ok() && !warning->empty()) parts.warn(*warning);
+  }
   std::signal(SIGINT, HandleStop);
   std::signal(SIGTERM, HandleStop);
   std::signal(SIGHUP, HandleStop);
@@ -237,6 +252,7 @@ absl::Status Main(const std::string& command) {
   std::printf("waited for data %.2f%% of the steps' time; peak memory %s\n",
               100 * (*trainer)->waiting_share(), PeakMemory(*device).c_str());
   if (!done) return status;
+  if (options->objective.learn_schedule) WarnOfFloat32(options->out / "checkpoint");
   if (!absl::GetFlag(FLAGS_publish_to).empty()) {
     status = Publish(options->out / "checkpoint", *publish);
   }

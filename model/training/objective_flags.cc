@@ -1,5 +1,8 @@
 #include "model/training/objective_flags.h"
 
+#include <algorithm>
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/flags/flag.h"
@@ -8,6 +11,15 @@ ABSL_FLAG(std::string, prediction_type, "epsilon", "epsilon, sample, v_predictio
 ABSL_FLAG(std::string, beta_schedule, "linear",
           "linear, scaled_linear, squaredcos_cap_v2 or sigmoid");
 ABSL_FLAG(int64_t, num_train_timesteps, 1000, "T");
+ABSL_FLAG(std::optional<double>, beta_start, std::nullopt,
+          "of the linear, scaled_linear and sigmoid --beta_schedule, 0 .. 1; default 0.1 / T");
+ABSL_FLAG(std::optional<double>, beta_end, std::nullopt,
+          "of the same, --beta_start .. 1; default 20 / T, so that whatever T is, no more of the "
+          "image is left at the last timestep than with the paper's T of 1000");
+ABSL_FLAG(
+    bool, rescale_betas_zero_snr, false,
+    "shift the schedule so that nothing of the image is left at the last timestep (Lin et al. "
+    "2023, algorithm 1); for --prediction_type=v_prediction or sample");
 ABSL_FLAG(std::string, variance_type, "fixed_small",
           "the reverse variance that --loss_weight=bound and the served model take: fixed_small, "
           "fixed_large, or learned_range, which the network learns besides");
@@ -36,6 +48,17 @@ ABSL_FLAG(double, sigma_min, 0.002, "with --edm: the least sigma that is drawn a
 ABSL_FLAG(double, sigma_max, 80, "with --edm: the sigma that drawing begins at");
 
 namespace diffusiond {
+namespace {
+
+// `paper` is meant for 1000 timesteps; with fewer of them each must noise more.
+double ScaledBeta(std::optional<double> asked, double paper, const SchedulerConfig& config) {
+  constexpr double kPaperTimesteps = 1000, kMostBeta = 0.999;
+  if (asked.has_value()) return *asked;
+  const double timesteps = static_cast<double>(std::max<int64_t>(1, config.num_train_timesteps));
+  return std::min(paper * (kPaperTimesteps / timesteps), kMostBeta);
+}
+
+}  // namespace
 
 SchedulerConfig SchedulerFromFlags() {
   SchedulerConfig config;
@@ -48,6 +71,9 @@ SchedulerConfig SchedulerFromFlags() {
   config.prediction_type = absl::GetFlag(FLAGS_prediction_type);
   config.beta_schedule = absl::GetFlag(FLAGS_beta_schedule);
   config.num_train_timesteps = absl::GetFlag(FLAGS_num_train_timesteps);
+  config.beta_start = ScaledBeta(absl::GetFlag(FLAGS_beta_start), config.beta_start, config);
+  config.beta_end = ScaledBeta(absl::GetFlag(FLAGS_beta_end), config.beta_end, config);
+  config.rescale_betas_zero_snr = absl::GetFlag(FLAGS_rescale_betas_zero_snr);
   config.variance_type = absl::GetFlag(FLAGS_variance_type);
   return config;
 }

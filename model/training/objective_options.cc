@@ -51,6 +51,12 @@ absl::Status ValidateEdm(const ObjectiveOptions& options, const SchedulerConfig&
 absl::Status Validate(const ObjectiveOptions& options, const SchedulerConfig& scheduler) {
   absl::Status status = Validate(options.weight);
   if (scheduler.is_edm()) status.Update(ValidateEdm(options, scheduler));
+  const std::string& prediction = scheduler.prediction_type;
+  if (scheduler.rescale_betas_zero_snr && (prediction == "epsilon" || prediction == "score")) {
+    status.Update(absl::InvalidArgumentError(absl::StrCat(
+        "rescale_betas_zero_snr is true; with prediction_type ", prediction,
+        " it must be false, as noise says nothing of an image of which nothing is left")));
+  }
   if (scheduler.variance_type == "learned") {
     status.Update(absl::InvalidArgumentError(
         "variance_type is learned, by which diffusers means the variance itself, which no network "

@@ -67,9 +67,11 @@ ABSL_FLAG(int64_t, max_skipped_steps, 100, "with --on_nan=skip: one more ends th
 ABSL_FLAG(std::string, sampler, "",
           "of sample sheets, and the served model's default; empty: ddim, with --edm euler");
 ABSL_FLAG(int64_t, sampler_steps, 50, "of sample sheets, and the served model's default");
-ABSL_FLAG(std::string, sampler_spacing, "",
-          "which timesteps the sampler takes, of sample sheets, and the served model's default: "
-          "leading, trailing or linspace; empty: the scheduler's");
+ABSL_FLAG(
+    std::string, sampler_spacing, "trailing",
+    "which timesteps the sampler takes, of sample sheets, and the served model's default: "
+    "leading, trailing or linspace; trailing alone begins with the noise of the last timestep "
+    "whatever the number of steps");
 ABSL_FLAG(double, eta, 1, "of sample sheets, and the served model's default (ddim)");
 ABSL_FLAG(double, guidance_scale, 1, "of sample sheets, and the served model's default");
 
@@ -83,6 +85,10 @@ std::string SamplerFromFlags(const SchedulerConfig& scheduler) {
 }
 
 absl::Status CheckSpacingFlag() {
+  if (absl::GetFlag(FLAGS_sampler_spacing).empty()) {
+    return absl::InvalidArgumentError(
+        "--sampler_spacing is empty; it must be leading, trailing or linspace");
+  }
   GenerationDefaults defaults;
   defaults.timestep_spacing = absl::GetFlag(FLAGS_sampler_spacing);
   const absl::Status status = Validate(defaults);
@@ -117,6 +123,9 @@ absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data)
     absl::Status status = DescribeModel(shape, data, &options.model);
     if (!status.ok()) return status;
     options.model.scheduler = SchedulerFromFlags();
+    if (!options.model.scheduler.is_edm()) {
+      options.model.scheduler.timestep_spacing = absl::GetFlag(FLAGS_sampler_spacing);
+    }
     if (options.model.scheduler.learns_variance()) options.model.unet.out_channels *= 2;
     options.model.generation =
         GenerationDefaults{.sampler = SamplerFromFlags(options.model.scheduler),
@@ -159,9 +168,7 @@ absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data)
                                 DefaultSamplingOptions(options.model.scheduler));
   options.sampling.steps = absl::GetFlag(FLAGS_sampler_steps);
   options.sampling.eta = absl::GetFlag(FLAGS_eta);
-  if (const std::string spacing = absl::GetFlag(FLAGS_sampler_spacing); !spacing.empty()) {
-    options.sampling.timestep_spacing = spacing;
-  }
+  options.sampling.timestep_spacing = absl::GetFlag(FLAGS_sampler_spacing);
   options.guidance_scale = absl::GetFlag(FLAGS_guidance_scale);
   return options;
 }

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/algorithm/container.h"
 #include "model/sampling/sampler.h"
 #include "server/rpc/guidance_fields.h"
 #include "server/rpc/sampling_fields.h"
@@ -122,12 +123,22 @@ v1::Model ToProto(const ServedModel& model, const RequestLimits& limits) {
   message.set_num_train_timesteps(static_cast<uint32_t>(model.scheduler.num_train_timesteps));
   for (const Sampler& sampler : Samplers()) {
     if (!CanRun(sampler, model.scheduler)) continue;
+    const auto unavailable = absl::c_find_if(
+        model.unavailable_samplers,
+        [&](const UnavailableSampler& entry) { return entry.name == sampler.name; });
+    if (unavailable != model.unavailable_samplers.end()) {
+      v1::UnavailableSampler* entry = message.add_unavailable_samplers();
+      entry->set_name(unavailable->name);
+      entry->set_reason(unavailable->reason);
+      continue;
+    }
     v1::SamplerInfo* info = message.add_samplers();
     info->set_name(sampler.name);
     info->set_description(sampler.description);
     for (const std::string& option : sampler.options) info->add_options(option);
   }
   *message.mutable_defaults() = DefaultsOf(model);
+  for (const std::string& warning : model.warnings) message.add_warnings(warning);
   message.mutable_limits()->set_max_count(static_cast<uint32_t>(limits.max_count));
   message.mutable_limits()->set_max_steps(message.num_train_timesteps());
   message.mutable_limits()->set_max_guidance_scale(static_cast<float>(limits.max_guidance_scale));

@@ -12,42 +12,16 @@ absl::Status ForModel(const std::string& name, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat("model ", name, ": ", status.message()));
 }
 
-ServedDefaults Defaults(const CheckpointConfig& config) {
-  ServedDefaults defaults;
-  defaults.sampling = DefaultSamplingOptions(config.scheduler);
-  if (!config.generation.has_value()) return defaults;
-  const GenerationDefaults& wanted = *config.generation;
-  defaults.guidance_scale = wanted.guidance_scale;
-  defaults.sampling = ForSampler(wanted.sampler, std::move(defaults.sampling));
-  defaults.sampling.steps = wanted.steps;
-  defaults.sampling.eta = wanted.eta;
-  if (!wanted.variance.empty()) defaults.sampling.variance = wanted.variance;
-  if (!wanted.timestep_spacing.empty()) {
-    defaults.sampling.timestep_spacing = wanted.timestep_spacing;
-  }
-  return defaults;
-}
-
-// The network must give F alone, or with it the variance that it learned.
-absl::Status CheckOutputChannels(const CheckpointConfig& config) {
-  const bool learns = config.scheduler.learns_variance();
-  const int64_t expected = config.unet.in_channels * (learns ? 2 : 1);
-  if (config.unet.out_channels == expected) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "out_channels is ", config.unet.out_channels, "; with in_channels ", config.unet.in_channels,
-      " and variance_type ", config.scheduler.variance_type, " it must be ", expected));
-}
-
 }  // namespace
 
 absl::StatusOr<ServedModel> MakeServedModel(const std::string& name, const CheckpointConfig& config,
                                             const std::string& digest, uint64_t num_parameters,
-                                            ServedNumerics numerics) {
+                                            ServedNumerics numerics,
+                                            std::vector<std::string> warnings) {
   absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(config.scheduler);
   if (!schedule.ok()) return ForModel(name, schedule.status());
-  if (absl::Status status = CheckOutputChannels(config); !status.ok()) {
-    return ForModel(name, status);
-  }
+  absl::StatusOr<DefaultSampling> defaults = ResolveDefaultSampling(config);
+  if (!defaults.ok()) return ForModel(name, defaults.status());
   ServedModel model;
   model.name = name;
   model.digest = digest;
@@ -61,14 +35,15 @@ absl::StatusOr<ServedModel> MakeServedModel(const std::string& name, const Check
   model.null_class_id = config.null_class_id;
   model.num_parameters = num_parameters;
   model.scheduler = config.scheduler;
-  model.defaults = Defaults(config);
+  model.defaults = {std::move(defaults->options), defaults->guidance_scale};
+  model.warnings = std::move(warnings);
+  model.warnings.insert(model.warnings.end(), defaults->warnings.begin(), defaults->warnings.end());
+  model.unavailable_samplers = std::move(defaults->unavailable);
   model.numerics = std::move(numerics);
   model.plans = std::make_shared<PlanCache>(
       [schedule = *std::move(schedule)](const SamplingOptions& options) {
         return CompilePlan(schedule, options);
       });
-  const auto plan = model.plans->Get(model.defaults.sampling);
-  if (!plan.ok()) return ForModel(name, plan.status());
   return model;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "model/checkpoint/default_sampling.h"
 #include "model/checkpoint/diffusers_directory.h"
 #include "model/diffusion/scheduler_config.h"
 #include "model/sampling/sampler.h"
@@ -50,17 +51,18 @@ struct ServedModel {
   uint64_t num_parameters = 0;
   SchedulerConfig scheduler;
   ServedDefaults defaults;
+  std::vector<std::string> warnings;  // See v1::Model.
+  std::vector<UnavailableSampler> unavailable_samplers;
   ServedNumerics numerics;
   std::shared_ptr<PlanCache> plans;
 };
 
-// Describes a checkpoint. Unset generation defaults are those of its scheduler; the plan they stand
-// for is compiled, so that a model whose defaults do not work is refused when it is loaded.
-// INVALID_ARGUMENT: as MakeModelSchedule and CompilePlan, or the network's output has the wrong
-// number of channels; with the model's name.
+// Describes a checkpoint, whose files gave `warnings`. INVALID_ARGUMENT: as ResolveDefaultSampling;
+// with the model's name.
 absl::StatusOr<ServedModel> MakeServedModel(const std::string& name, const CheckpointConfig& config,
                                             const std::string& digest, uint64_t num_parameters,
-                                            ServedNumerics numerics);
+                                            ServedNumerics numerics,
+                                            std::vector<std::string> warnings = {});
 
 }  // namespace diffusiond
 

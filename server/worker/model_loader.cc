@@ -110,8 +110,11 @@ absl::StatusOr<std::unique_ptr<StepExecutor>> MakeExecutor(const CheckpointConfi
 absl::Status RunOneStep(const CheckpointConfig& config, bool classify, StepExecutor* executor) {
   absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(config.scheduler);
   if (!schedule.ok()) return schedule.status();
-  SamplingOptions options;  // DDPM: any model's default may need more steps.
-  options.steps = 1;
+  // DDPM: any model's default may need more steps. The last of two, as the network may tell nothing
+  // of x_0 where the first begins (an alpha_bar of 0).
+  SamplingOptions options;
+  options.steps = std::min<int64_t>(2, schedule->num_train_timesteps);
+  options.strength = 1.0 / static_cast<double>(options.steps);
   if (schedule->edm.has_value()) {
     options.sampler = "euler";
     options.sigma_schedule = "karras";
@@ -197,6 +200,7 @@ absl::StatusOr<LoadedModel> Load(const std::filesystem::path& directory,
   auto checkpoint = std::make_shared<const Checkpoint>(*std::move(opened));
   model.config = checkpoint->config();
   model.digest = checkpoint->digest();
+  model.warnings = checkpoint->warnings();
 
   Networks networks;  // CPU workers read the same weights; a GPU has its own copy.
   for (const DeviceSpec& device : devices) {

@@ -36,6 +36,7 @@ struct MicroBatchProfile {
 struct LoadedModel {
   CheckpointConfig config;
   std::string digest;
+  std::vector<std::string> warnings;  // Checkpoint::warnings.
   uint64_t num_parameters = 0;
   std::string libtorch_version;
   std::string device_kind;  // "cpu (avx512)", "cuda".

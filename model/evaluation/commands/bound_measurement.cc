@@ -42,15 +42,15 @@ absl::StatusOr<MeasuredBound> MeasureBound(const EvaluationInput& input, const M
   measured.label = absl::StrCat(input.description, "; ", which);
   std::cout << measured.label << std::endl;
   ProgressBar bar(&std::cout, input.data.size(), {.terminal = OutputIsTerminal()});
-  absl::StatusOr<BoundSums> sums =
+  absl::StatusOr<Bounds> bounds =
       RunBound({.timesteps_per_image = timesteps_per_image,
                 .decoder = decoder,
                 .seed = absl::GetFlag(FLAGS_seed),
                 .state = input.out / state,
                 .fingerprint = absl::StrCat(input.fingerprint, ", ", which)},
                model.denoiser.get(), [&](int64_t done) { bar.Update(done); });
-  if (!sums.ok()) return sums.status();
-  measured.sums = *std::move(sums);
+  if (!bounds.ok()) return bounds.status();
+  measured.bounds = *std::move(bounds);
   return measured;
 }
 

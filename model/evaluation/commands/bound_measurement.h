@@ -24,7 +24,7 @@ absl::StatusOr<ModelOnData> PutModelOnData(const EvaluationInput& input);
 
 struct MeasuredBound {
   std::string label;  // On what: images, timesteps, seed.
-  BoundSums sums;
+  Bounds bounds;
 };
 
 // RunBound with a progress bar, its state in the file `state` of --out.

@@ -39,7 +39,8 @@ absl::StatusOr<Image> Strips(const EvaluationInput& input, const ModelOnData& mo
   std::vector<Image> cells;
   for (size_t i = 0; i < denoised->size(); ++i) {
     cells.push_back(
-        ToImage({input.data.channels, input.data.height, input.data.width, (*denoised)[i].x0_hat}));
+        ToImage({input.data.channels, input.data.height, input.data.width,
+                 model.denoiser->clips() ? (*denoised)[i].clipped : (*denoised)[i].x0_hat}));
     if (static_cast<int64_t>(i + 1) % levels == 0) {
       cells.push_back(ImageAt(input.data, asked[i].image));
     }
@@ -72,7 +73,9 @@ absl::Status RunLossyCommand() {
                                                      ByteDecoder::kGaussian, "lossy.state");
   if (!bound.ok()) return bound.status();
 
-  const std::vector<RatePoint> points = RateDistortion(bound->sums);
+  // A decoder that knows the range of pixels clips, if the sampler does.
+  const std::vector<RatePoint> points =
+      RateDistortion(bound->bounds.clips() ? bound->bounds.clipped : bound->bounds.network);
   for (const double distortion : {30.0, 20.0, 10.0, 5.0}) {
     std::cout << absl::StrFormat("%8.5f bits/dim for a root mean squared error of %g of 255\n",
                                  RateFor(points, distortion), distortion);

@@ -185,8 +185,9 @@ absl::Status RunSamplesCommand() {
   const Evaluation evaluation = {&config, *schedule, *std::move(runner), features->get()};
 
   std::vector<Frame> frames;
-  absl::StatusOr<nlohmann::json> defaults =
-      Judge(evaluation, DefaultSetting(config, absl::GetFlag(FLAGS_samples)), &frames);
+  const absl::StatusOr<Setting> setting = DefaultSetting(config, absl::GetFlag(FLAGS_samples));
+  if (!setting.ok()) return setting.status();
+  absl::StatusOr<nlohmann::json> defaults = Judge(evaluation, *setting, &frames);
   if (!defaults.ok()) return defaults.status();
   report["defaults"] = *std::move(defaults);
   if (absl::Status s = WriteSheets(*out, frames, *train, &report); !s.ok()) return s;

@@ -64,15 +64,16 @@ absl::StatusOr<Judged> ImagesToJudge(const EvaluationInput& input) {
   absl::StatusOr<std::unique_ptr<PlanRunner>> runner =
       RunnerOf(input.checkpoint, *MicroBatchFromFlags(), *DeviceFromFlags());
   if (!runner.ok()) return runner.status();
-  const Setting setting = DefaultSetting(config, absl::GetFlag(FLAGS_samples));
-  std::cout << "drawing " << setting.samples << " images: " << setting.ToString() << std::endl;
+  const absl::StatusOr<Setting> setting = DefaultSetting(config, absl::GetFlag(FLAGS_samples));
+  if (!setting.ok()) return setting.status();
+  std::cout << "drawing " << setting->samples << " images: " << setting->ToString() << std::endl;
   absl::StatusOr<DrawnImages> drawn =
-      Draw(config, input.model, setting, absl::GetFlag(FLAGS_seed), runner->get());
+      Draw(config, input.model, *setting, absl::GetFlag(FLAGS_seed), runner->get());
   if (!drawn.ok()) return drawn.status();
   judged.frames = std::move(drawn->frames);
   // What a client gets is bytes.
   for (Frame& frame : judged.frames) frame = ToFrame(ToImage(frame));
-  judged.what = absl::StrCat(judged.frames.size(), " drawn, ", setting.ToString());
+  judged.what = absl::StrCat(judged.frames.size(), " drawn, ", setting->ToString());
   return judged;
 }
 

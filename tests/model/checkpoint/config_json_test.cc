@@ -14,7 +14,9 @@
 namespace diffusiond {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using Json = nlohmann::json;
 
 struct Fault {
@@ -260,10 +262,8 @@ TEST(SchedulerConfigJsonTest, EdmHasSigmasInPlaceOfBetas) {
         "prediction_type is 'sample', allowed: epsilon, v_prediction"}});
 }
 
-TEST(SchedulerConfigJsonTest, FieldsForeignToTheClassSurviveARoundTrip) {
+TEST(SchedulerConfigJsonTest, TheVarianceThatTheNetworkGivesSurvivesInFilesOfAnyClass) {
   SchedulerConfig config;
-  config.set_alpha_to_one = false;
-  EXPECT_EQ(*ParseSchedulerConfig(*FormatSchedulerConfig(config)), config);
   config.class_name = "DDIMScheduler";
   config.variance_type = "fixed_large";
   config.num_train_timesteps = 2;
@@ -281,7 +281,7 @@ TEST(SchedulerConfigJsonTest, RefusesWhatItCannotRunAndNamesTheField) {
        {R"({"beta_start": -0.1})", "beta_start is -0.1, expected 0 to 1"},
        {R"({"beta_end": 1.5})", "beta_end is 1.5, expected 0 to 1"},
        {R"({"beta_start": 0.5})", "beta_start is 0.5, expected at most beta_end = 0.02"},
-       {R"({"beta_schedule": "laplace"})", "beta_schedule is 'laplace', allowed: linear"},
+       {R"({"beta_schedule": "cosine"})", "beta_schedule is 'cosine', allowed: linear"},
        {R"({"trained_betas": [0.1]})", "trained_betas has 1 entries, expected"},
        {R"({"trained_betas": [0.1, 2], "num_train_timesteps": 2})", "trained_betas[1] is 2"},
        {R"({"trained_betas": "none"})", "trained_betas: expected a list of numbers"},
@@ -292,10 +292,34 @@ TEST(SchedulerConfigJsonTest, RefusesWhatItCannotRunAndNamesTheField) {
        {R"({"dynamic_thresholding_ratio": 2})", "dynamic_thresholding_ratio is 2"},
        {R"({"sample_max_value": -1})", "sample_max_value is -1"},
        {R"({"timestep_spacing": "even"})", "timestep_spacing is 'even', allowed: leading"},
-       {R"({"solver_order": 4})", "solver_order is 4, expected 1 to 3"},
+       {R"({"steps_offset": -1})", "steps_offset is -1, expected 0 to 1000"}});
+  ExpectRefused<SchedulerConfig>(
+      ParseSchedulerConfig, {{"_class_name", "UniPCMultistepScheduler"}},
+      {{R"({"solver_order": 4})", "solver_order is 4, expected 1 to 3"},
        {R"({"solver_type": "rk4"})", "solver_type is 'rk4', allowed: midpoint"},
        {R"({"final_sigmas_type": "one"})", "final_sigmas_type is 'one', allowed: zero"},
-       {R"({"steps_offset": -1})", "steps_offset is -1, expected 0 to 1000"}});
+       {R"({"disable_corrector": "all"})", "disable_corrector: expected a list of"},
+       {R"({"solver_p": {"_class_name": "DDIMScheduler"}})", "solver_p: expected none, or false"},
+       {R"({"use_flow_sigmas": true})", "use_flow_sigmas: expected none, or false"},
+       {R"({"use_karras_sigmas": true, "use_beta_sigmas": true})",
+        "use_beta_sigmas: expected false, as use_karras_sigmas is true"},
+       {R"({"sigma_min": 0, "use_karras_sigmas": true})", "sigma_min is 0, expected 1e-06 to"},
+       {R"({"sigma_min": 3, "sigma_max": 2})", "sigma_max is 2, expected 3 to"}});
+  ExpectRefused<SchedulerConfig>(
+      ParseSchedulerConfig, {{"_class_name", "EulerDiscreteScheduler"}},
+      {{R"({"interpolation_type": "cubic"})", "interpolation_type is 'cubic', allowed: linear"},
+       {R"({"timestep_type": "whole"})", "timestep_type is 'whole', allowed: discrete"}});
+}
+
+TEST(UNetConfigJsonTest, AFieldThatNobodyKnowsIsWarnedOf) {
+  std::vector<std::string> warnings;
+  Json json = ValidUNet();
+  json["decay"] = 0.9999;  // Of averaged weights.
+  ASSERT_TRUE(ParseUNetConfig(json.dump(), &warnings).ok());
+  EXPECT_THAT(warnings, IsEmpty());
+  json["skip_scale"] = 0.7;
+  ASSERT_TRUE(ParseUNetConfig(json.dump(), &warnings).ok());
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("knows no field 'skip_scale'")));
 }
 
 TEST(GenerationDefaultsTest, SurviveARoundTrip) {
@@ -303,6 +327,12 @@ TEST(GenerationDefaultsTest, SurviveARoundTrip) {
   EXPECT_EQ(*ParseGenerationDefaults(*FormatGenerationDefaults(defaults)), defaults);
   EXPECT_EQ(*ParseGenerationDefaults(*FormatGenerationDefaults({})), GenerationDefaults());
   EXPECT_EQ(*ParseGenerationDefaults("{}"), GenerationDefaults());
+}
+
+TEST(GenerationDefaultsTest, WarnOfFieldsThatAreNone) {
+  std::vector<std::string> warnings;
+  ASSERT_TRUE(ParseGenerationDefaults(R"({"eta": 1, "clip_sample": true})", &warnings).ok());
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("'clip_sample'")));
 }
 
 TEST(GenerationDefaultsTest, AreRefusedOutOfRange) {
@@ -334,6 +364,38 @@ TEST(ModelIndexJsonTest, ClassNamesSurviveARoundTripInOrder) {
   EXPECT_EQ(read->null_class_id, 12);
   index.class_names[3] = "\xff";
   EXPECT_FALSE(FormatModelIndex(index).ok());
+}
+
+TEST(ModelIndexJsonTest, RefusesPipelinesThatDoNotDrawPixels) {
+  const std::string ldm = ReadWholeFile(ShippedGoldenDirectory() / "cases/01-ldm.model_index.json");
+  const std::string message(ParseModelIndex(ldm).status().message());
+  EXPECT_THAT(message, HasSubstr("component vqvae"));
+  EXPECT_THAT(message, HasSubstr("VQModel"));
+  EXPECT_THAT(message, HasSubstr("_class_name"));
+  EXPECT_THAT(message, HasSubstr("LDMPipeline"));
+  ExpectRefused<ModelIndex>(
+      ParseModelIndex, Json::parse(*FormatModelIndex({})),
+      {{R"({"vae": ["diffusers", "AutoencoderKL"]})", "component vae"},
+       {R"({"mel": ["diffusers", "Mel"]})", "component mel"},
+       {R"({"_class_name": "ConsistencyModelPipeline"})", "ConsistencyModelPipeline"}});
+}
+
+TEST(ModelIndexJsonTest, TakesPipelinesOfNetworkAndSchedulerAloneAndSaysIfItDoesNotKnowOne) {
+  const auto warnings_of = [](const char* change) {
+    Json json = Json::parse(*FormatModelIndex({}));
+    json.merge_patch(Json::parse(change));
+    std::vector<std::string> warnings;
+    const auto index = ParseModelIndex(json.dump(), &warnings);
+    EXPECT_TRUE(index.ok()) << index.status();
+    return warnings;
+  };
+  EXPECT_THAT(warnings_of(R"({"_class_name": "DDIMPipeline"})"), IsEmpty());
+  EXPECT_THAT(warnings_of(R"({"_class_name": null})"), IsEmpty());
+  EXPECT_THAT(warnings_of(R"({"safety_checker": [null, null]})"), IsEmpty());
+  EXPECT_THAT(warnings_of(R"({"_class_name": ["pipeline", "Mine"]})"),
+              ElementsAre(HasSubstr("Mine")));
+  EXPECT_THAT(warnings_of(R"({"requires_safety_checker": true})"),
+              ElementsAre(HasSubstr("'requires_safety_checker'")));
 }
 
 TEST(ModelIndexJsonTest, RefusesOtherNetworksAndGapsInTheClassNames) {

@@ -64,7 +64,7 @@ class ExactVarianceDenoiser : public Denoiser {
 class BoundRunTest : public testing::Test {
  protected:
   void Use(int64_t images, int64_t timesteps, uint64_t noise_seed = 0, bool zero_snr = false,
-           const std::string& variance_type = "fixed_large") {
+           const std::string& variance_type = "fixed_large", double clip_range = 0) {
     // The last step, down to bytes, is wide against a byte's own.
     SchedulerConfig config;
     config.num_train_timesteps = timesteps;
@@ -74,7 +74,8 @@ class BoundRunTest : public testing::Test {
     for (size_t t = 1; t < config.trained_betas.size(); ++t) {
       config.trained_betas[t] = std::min(0.3, 0.004 * std::pow(1.08, static_cast<double>(t)));
     }
-    config.clip_sample = false;
+    config.clip_sample = clip_range > 0;
+    if (config.clip_sample) config.clip_sample_range = clip_range;
     config.variance_type = variance_type;
     config.rescale_betas_zero_snr = zero_snr;
     auto model = MakeModelSchedule(config);
@@ -108,12 +109,17 @@ class BoundRunTest : public testing::Test {
             .fingerprint = "of this test"};
   }
 
-  BoundSums Run(
+  Bounds RunBoth(
       const BoundRunOptions& options,
       const std::function<void(int64_t)>& progress = [](int64_t) {}) {
     auto sums = RunBound(options, denoiser_.get(), progress);
     EXPECT_TRUE(sums.ok()) << sums.status();
     return *sums;
+  }
+  BoundSums Run(
+      const BoundRunOptions& options,
+      const std::function<void(int64_t)>& progress = [](int64_t) {}) {
+    return RunBoth(options, progress).network;
   }
 
   ScratchDirectory scratch_;
@@ -139,6 +145,25 @@ TEST_F(BoundRunTest, AllTermsOfGaussianDataAddUpToItsEntropyAndAKnownGap) {
   const double gap = (1 - std::numbers::ln2) / 2 * std::numbers::log2e;
   EXPECT_NEAR(summary.total.mean, entropy + gap, 0.08);
   EXPECT_LT(summary.total.standard_error, 0.03);
+}
+
+// Clipping far from the data changes nothing, clipping into it costs bits: of the sampler that does
+// so, not of the network.
+TEST_F(BoundRunTest, TheSamplerThatClipsHasABoundOfItsOwn) {
+  Use(/*images=*/20, /*timesteps=*/100);
+  const Bounds none = RunBoth(Options("none", 6));
+  EXPECT_FALSE(none.clips());
+  Use(20, 100, 0, false, "fixed_large", /*clip_range=*/4);
+  const Bounds wide = RunBoth(Options("wide", 6));
+  ASSERT_TRUE(wide.clips());
+  Use(20, 100, 0, false, "fixed_large", /*clip_range=*/0.2);
+  const Bounds narrow = RunBoth(Options("narrow", 6));
+  ASSERT_TRUE(narrow.clips());
+  const auto total = [](const BoundSums& sums) { return SummariseBound(sums).total.mean; };
+  EXPECT_EQ(total(wide.network), total(none.network));
+  EXPECT_EQ(total(wide.clipped), total(none.network));
+  EXPECT_EQ(total(narrow.network), total(none.network));
+  EXPECT_GT(total(narrow.clipped), total(none.network) + 0.5);
 }
 
 TEST_F(BoundRunTest, LevelsAreDecodedByTheFirstNoiseLevelAlone) {

@@ -19,16 +19,16 @@ CheckpointConfig ThreeClasses() {
 
 TEST(DrawnImagesTest, AModelWithoutNullClassIsServedWithoutGuidance) {
   CheckpointConfig config = ThreeClasses();
-  EXPECT_EQ(DefaultSetting(config, 1).guidance_scale, 1);
+  EXPECT_EQ(DefaultSetting(config, 1)->guidance_scale, 1);
   config.null_class_id = 2;
-  EXPECT_EQ(DefaultSetting(config, 1).guidance_scale, 4);
+  EXPECT_EQ(DefaultSetting(config, 1)->guidance_scale, 4);
 }
 
 TEST(DrawnImagesTest, GuidanceWithoutNullClassIsRefused) {
   const CheckpointConfig config = ThreeClasses();
   const auto schedule = MakeModelSchedule(config.scheduler);
   ASSERT_TRUE(schedule.ok()) << schedule.status();
-  Setting setting = DefaultSetting(config, 1);
+  Setting setting = *DefaultSetting(config, 1);
   setting.guidance_scale = 2;
   const auto drawn = Draw(config, *schedule, setting, /*seed=*/0, /*runner=*/nullptr);
   EXPECT_EQ(drawn.status().code(), absl::StatusCode::kInvalidArgument);

@@ -44,7 +44,8 @@ TEST(TrainingReportTest, ShowsAllThatThereIs) {
   sums.terms.resize(3);
   for (TermSums& term : sums.terms) term = {.images = 1, .bits = 0.5, .squared_bits = 0.25};
   sums.images.push_back({.prior = 0.25, .middle = 1, .decoder = 0.5});
-  report.bound = sums;
+  report.bound = {.network = sums, .clipped = sums};
+  report.bound->clipped.images[0].middle = 0.5;
   report.bound_label = "One image";
   const std::string html = TrainingReportHtml(report);
   for (const char* title :
@@ -53,6 +54,7 @@ TEST(TrainingReportTest, ShowsAllThatThereIs) {
     EXPECT_THAT(html, HasSubstr(title));
   }
   EXPECT_THAT(html, HasSubstr("<b>1.7500</b> bits/dim"));
+  EXPECT_THAT(html, HasSubstr("another model: 1.2500."));
   EXPECT_THAT(html, HasSubstr("before step 50"));
   EXPECT_THAT(html, HasSubstr("before step 20"));
   EXPECT_EQ(Count(html, "<svg"), 4u);

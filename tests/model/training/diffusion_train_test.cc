@@ -112,7 +112,8 @@ TEST_F(DiffusionTrainTest, ALearnedScheduleIsResumedAndServed) {
   EXPECT_FALSE(Samplers().empty());
   for (const Sampler& sampler : Samplers()) {
     SamplingOptions options = ForSampler(sampler.name, DefaultSamplingOptions(scheduler));
-    options.steps = 4;  // PNDM takes at least 4, of 9 timesteps no more.
+    options.steps = 4;
+    options.langevin_steps = 100;
     const auto plan = CompilePlan(*schedule, options);
     EXPECT_TRUE(plan.ok()) << sampler.name << ": " << plan.status();
   }
@@ -258,6 +259,10 @@ TEST_F(DiffusionTrainTest, OptionsThatCannotWorkAreNamed) {
         {"--channels=8,x", "--channels"},
         {"--attention_at=5", "--attention_at has 5; the levels' heights are"},
         {"--attention_at=4,auto", "--attention_at has \"auto\""},
+        {"--sampler_spacing=", "--sampler_spacing is empty"},
+        {"--rescale_betas_zero_snr", "with prediction_type epsilon it must be false"},
+        {"--beta_end=2", "beta_end is 2, expected 0 to 1"},
+        {"--beta_start=0.5 --beta_end=0.1", "beta_start is 0.5"},
         {"--sampler_spacing=even", "--sampler_spacing: timestep_spacing is"},
         {"--channels=8,16,16,16,16", "sample_size"},
         {"--prediction_type=noise", "prediction_type"},
@@ -295,18 +300,48 @@ TEST_F(DiffusionTrainTest, SamplerSpacingIsOfTheSheetsAndTheServedModel) {
     std::ifstream file(directory_ / out / "samples" / "step-0000001.png", std::ios::binary);
     return std::string(std::istreambuf_iterator<char>(file), {});
   };
-  for (const char* spacing : {"", "leading", "trailing"}) {
-    const std::string out = std::string("spacing") + spacing;
-    ChildProcess run(Command(
-        out, {"--steps=1", "--sample_every=1", std::string("--sampler_spacing=") + spacing}));
+  for (const std::string spacing : {"", "leading", "trailing"}) {
+    const std::string out = "spacing" + spacing;
+    std::vector<std::string> flags = {"--steps=1", "--sample_every=1"};
+    if (!spacing.empty()) flags.push_back("--sampler_spacing=" + spacing);
+    ChildProcess run(Command(out, flags));
     ASSERT_EQ(run.Wait(), 0) << run.output();
     const auto checkpoint = Checkpoint::Open(directory_ / out / "checkpoint");
     ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
-    EXPECT_EQ(checkpoint->config().generation->timestep_spacing, spacing);
+    const std::string expected = spacing.empty() ? "trailing" : spacing;
+    EXPECT_EQ(checkpoint->config().generation->timestep_spacing, expected);
+    EXPECT_EQ(checkpoint->config().scheduler.timestep_spacing, expected) << "Python's too";
     EXPECT_FALSE(sheet(out).empty());
   }
-  EXPECT_TRUE(sheet("spacing") == sheet("spacingleading")) << "the scheduler's";
+  EXPECT_TRUE(sheet("spacing") == sheet("spacingtrailing")) << "begins with the noise there is";
   EXPECT_FALSE(sheet("spacingleading") == sheet("spacingtrailing"));
+}
+
+TEST_F(DiffusionTrainTest, BetasAreOfTheNumberOfTimestepsUnlessTheyAreGiven) {
+  const auto scheduler = [&](const std::string& out, const std::vector<std::string>& flags,
+                             bool warns) {
+    std::vector<std::string> all = {"--steps=1", "--num_train_timesteps=100"};
+    all.insert(all.end(), flags.begin(), flags.end());
+    ChildProcess run(Command(out, all));
+    EXPECT_EQ(run.Wait(), 0) << run.output();
+    EXPECT_EQ(run.output().find("warning: L_T is 0.") != std::string::npos, warns) << run.output();
+    const auto checkpoint = Checkpoint::Open(directory_ / out / "checkpoint");
+    EXPECT_TRUE(checkpoint.ok()) << checkpoint.status();
+    return checkpoint.ok() ? checkpoint->config().scheduler : SchedulerConfig();
+  };
+  const SchedulerConfig scaled = scheduler("scaled", {}, false);
+  EXPECT_NEAR(scaled.beta_start, 0.001, 1e-12);
+  EXPECT_NEAR(scaled.beta_end, 0.2, 1e-12);
+  // A hundred of the paper's betas leave an alpha_bar of 0.36.
+  const SchedulerConfig given =
+      scheduler("given", {"--beta_start=0.0001", "--beta_end=0.02"}, true);
+  EXPECT_EQ(given.beta_start, 0.0001);
+  EXPECT_EQ(given.beta_end, 0.02);
+  EXPECT_TRUE(
+      scheduler("zero",
+                {"--beta_end=0.02", "--rescale_betas_zero_snr", "--prediction_type=v_prediction"},
+                false)
+          .rescale_betas_zero_snr);
 }
 
 TEST_F(DiffusionTrainTest, LeavesLabelsOutWhereItIsTold) {

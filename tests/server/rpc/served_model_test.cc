@@ -85,15 +85,19 @@ TEST(ServedModel, ClassesWithoutNamesAreCountedAndALastNullClassIsNot) {
   EXPECT_THAT(Make(config)->class_names, ElementsAre("bowler", "fez", "", ""));
 }
 
-TEST(ServedModel, DefaultsThatDoNotWorkAreRefusedWithTheModelsName) {
+TEST(ServedModel, DefaultsThatDoNotRunGiveWayToTheNearestThatDo) {
   CheckpointConfig config = Config();
   config.generation.emplace();
   config.generation->steps = 1001;
   const auto too_many_steps = Make(config);
-  EXPECT_EQ(too_many_steps.status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(too_many_steps.status().message()),
-              AllOf(HasSubstr("model hats: "), HasSubstr("1001")));
-  config = Config();
+  ASSERT_TRUE(too_many_steps.ok()) << too_many_steps.status();
+  EXPECT_EQ(too_many_steps->defaults.sampling.sampler, "ddim");
+  EXPECT_EQ(too_many_steps->defaults.sampling.steps, 50);
+  EXPECT_THAT(too_many_steps->warnings, ElementsAre(HasSubstr("steps is 1001")));
+}
+
+TEST(ServedModel, NetworksOfTheWrongWidthAreRefusedWithTheModelsName) {
+  CheckpointConfig config = Config();
   config.scheduler.variance_type = "learned_range";
   const auto learned = Make(config);
   EXPECT_FALSE(learned.ok());

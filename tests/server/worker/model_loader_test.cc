@@ -13,6 +13,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model/checkpoint/model_index_json.h"
 #include "model/checkpoint/scheduler_config_json.h"
 #include "model/sampling/sampler.h"
 #include "model/unet/unet_checkpoint.h"
@@ -33,6 +34,9 @@ fs::path CheckpointWith(const std::string& network, const SchedulerConfig& sched
   fs::copy(ShippedGoldenDirectory() / "unet" / network, directory, fs::copy_options::recursive);
   std::ofstream(directory / "scheduler" / "scheduler_config.json")
       << FormatSchedulerConfig(scheduler).value();
+  ModelIndex index;
+  index.scheduler_class = scheduler.class_name;
+  std::ofstream(directory / "model_index.json") << FormatModelIndex(index).value();
   return directory;
 }
 
@@ -160,7 +164,7 @@ INSTANTIATE_TEST_SUITE_P(Kinds, ModelLoaderTest, testing::ValuesIn(Kinds()),
 
 TEST(ModelLoaderTest, NamesWhatIsWrong) {
   EXPECT_EQ(LoadModel("nowhere", {DeviceSpec()}, 1).status().code(), absl::StatusCode::kNotFound);
-  const fs::path directory = CheckpointWith("mnist_noattn", SchedulerConfig());
+  const fs::path directory = CheckpointWith("mnist_noattn", SchedulerDefaults("EDMEulerScheduler"));
   std::ofstream(directory / "scheduler" / "scheduler_config.json")
       << R"({"_class_name": "EDMEulerScheduler", "sigma_data": 0})";
   const absl::Status status = LoadModel(directory, {DeviceSpec()}, 1).status();

@@ -1,0 +1,157 @@
+#include "model/checkpoint/default_sampling.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "model/checkpoint/scheduler_config_json.h"
+#include "tests/model/checkpoint/golden_directory.h"
+#include "tests/model/checkpoint/scratch_directory.h"
+#include "tests/model/checkpoint/small_checkpoint.h"
+
+namespace diffusiond {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::Field;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+CheckpointConfig With(const std::string& scheduler_json) {
+  CheckpointConfig config = SmallConfig();
+  const auto scheduler = ParseSchedulerConfig(scheduler_json);
+  EXPECT_TRUE(scheduler.ok()) << scheduler.status();
+  config.scheduler = *scheduler;
+  if (config.scheduler.learns_variance()) config.unet.out_channels *= 2;
+  return config;
+}
+
+DefaultSampling Resolved(const CheckpointConfig& config) {
+  const auto defaults = ResolveDefaultSampling(config);
+  EXPECT_TRUE(defaults.ok()) << defaults.status();
+  return defaults.ok() ? *defaults : DefaultSampling();
+}
+
+TEST(DefaultSamplingTest, IsWhatTheGenerationDefaultsSay) {
+  CheckpointConfig config = SmallConfig();
+  config.generation.emplace();
+  config.generation->sampler = "unipc";
+  config.generation->steps = 15;
+  config.generation->guidance_scale = 2;
+  config.generation->timestep_spacing = "trailing";
+  const DefaultSampling defaults = Resolved(config);
+  EXPECT_EQ(defaults.options.sampler, "unipc");
+  EXPECT_EQ(defaults.options.steps, 15);
+  EXPECT_EQ(defaults.options.timestep_spacing, "trailing");
+  EXPECT_EQ(defaults.options.arithmetic, "exact");
+  EXPECT_EQ(defaults.guidance_scale, 2);
+  EXPECT_THAT(defaults.warnings, IsEmpty());
+}
+
+// diffusers' DDIMPipeline takes 50 steps; 1000 would begin at timestep 1000.
+TEST(DefaultSamplingTest, AnOffsetOfOneLoads) {
+  const DefaultSampling defaults = Resolved(With(
+      ReadWholeFile(ShippedGoldenDirectory() / "cases/03-steps-offset-1.scheduler_config.json")));
+  EXPECT_EQ(defaults.options.sampler, "ddim");
+  EXPECT_EQ(defaults.options.steps, 50);
+  EXPECT_EQ(defaults.options.timestep_spacing, "leading");
+  EXPECT_THAT(defaults.warnings, IsEmpty());
+}
+
+struct Lacking {
+  const char* name;
+  const char* scheduler;
+  const char* warning;
+  const char* sampler;
+  std::function<bool(const SamplingOptions&)> takes = [](const SamplingOptions&) { return true; };
+};
+
+std::ostream& operator<<(std::ostream& out, const Lacking& lacking) { return out << lacking.name; }
+
+class LackingTest : public ::testing::TestWithParam<Lacking> {};
+
+TEST_P(LackingTest, FallsBackToWhatRunsAndSaysSo) {
+  const DefaultSampling defaults = Resolved(With(GetParam().scheduler));
+  EXPECT_EQ(defaults.options.sampler, GetParam().sampler);
+  EXPECT_TRUE(GetParam().takes(defaults.options));
+  EXPECT_THAT(defaults.warnings, ElementsAre(HasSubstr(GetParam().warning)));
+}
+
+using O = SamplingOptions;
+
+INSTANTIATE_TEST_SUITE_P(
+    Schedulers, LackingTest,
+    ::testing::Values(
+        Lacking{"Kdpm2", R"({"_class_name": "KDPM2DiscreteScheduler"})",
+                "KDPM2DiscreteScheduler has its second evaluation midway; drawn with heun", "heun"},
+        Lacking{"DpmSolverSde", R"({"_class_name": "DPMSolverSDEScheduler"})",
+                "drawn with dpmpp by sde-dpmsolver++", "dpmpp",
+                [](const O& o) { return o.algorithm_type == "sde-dpmsolver++"; }},
+        Lacking{"Singlestep", R"({"_class_name": "DPMSolverSinglestepScheduler"})",
+                "drawn with dpmpp, which is multistep", "dpmpp"},
+        Lacking{"FirstDpmSolver",
+                R"({"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "dpmsolver"})",
+                "algorithm_type is dpmsolver", "dpmpp",
+                [](const O& o) { return o.algorithm_type == "dpmsolver++"; }},
+        Lacking{"SdeOfThirdOrder",
+                R"({"_class_name": "DPMSolverMultistepScheduler", "solver_order": 3,
+                    "algorithm_type": "sde-dpmsolver++"})",
+                "solver_order is 3 with sde-dpmsolver++", "dpmpp",
+                [](const O& o) { return o.solver_order == 2; }},
+        Lacking{"LogarithmOfTheLargeVariance", R"({"variance_type": "fixed_large_log"})",
+                "variance_type is fixed_large_log", "ddpm",
+                [](const O& o) { return o.variance == "fixed_large"; }},
+        Lacking{"Bh1ToZero", R"({"_class_name": "UniPCMultistepScheduler", "solver_type": "bh1"})",
+                "solver_type is bh1", "unipc"},
+        Lacking{"LogLinear",
+                R"({"_class_name": "EulerDiscreteScheduler", "interpolation_type": "log_linear"})",
+                "interpolation_type is log_linear", "euler",
+                [](const O& o) { return o.sigma_schedule == "exponential"; }},
+        Lacking{"OffsetOfAllSteps", R"({"steps_offset": 1})",
+                "the default (ddpm, 1000 steps, leading spacing) cannot be drawn with: steps 1000 "
+                "with timestep_spacing leading and steps_offset 1 starts at timestep 1000",
+                "ddpm", [](const O& o) { return o.steps == 50; }},
+        Lacking{"FewTimesteps",
+                R"({"_class_name": "UniPCMultistepScheduler", "num_train_timesteps": 4,
+                    "timestep_spacing": "leading", "steps_offset": 1})",
+                "the default (unipc, 4 steps, leading spacing) cannot be drawn with", "unipc",
+                [](const O& o) { return o.timestep_spacing == "trailing"; }},
+        Lacking{"EpsilonOfNoSignal",
+                R"({"rescale_betas_zero_snr": true, "timestep_spacing": "trailing"})",
+                "has no finite step at timestep 999", "ddpm",
+                [](const O& o) { return o.timestep_spacing == "leading"; }}),
+    ::testing::PrintToStringParamName());
+
+TEST(DefaultSamplingTest, SamplersThatCannotRunSayWhy) {
+  CheckpointConfig config = SmallConfig();
+  config.generation.emplace().steps = 4;
+  config.generation->timestep_spacing = "trailing";
+  const DefaultSampling defaults = Resolved(config);
+  EXPECT_THAT(defaults.unavailable, SizeIs(1));
+  EXPECT_THAT(defaults.unavailable,
+              Contains(Field(&UnavailableSampler::name, "annealed_langevin")));
+  EXPECT_THAT(defaults.unavailable,
+              Contains(Field(&UnavailableSampler::reason, HasSubstr("leave a noise of"))));
+}
+
+TEST(DefaultSamplingTest, ASamplerThatNobodyKnowsIsAMistake) {
+  CheckpointConfig config = SmallConfig();
+  config.generation.emplace().sampler = "eular";
+  EXPECT_THAT(std::string(ResolveDefaultSampling(config).status().message()),
+              HasSubstr("sampler is \"eular\""));
+}
+
+TEST(DefaultSamplingTest, ANetworkOfTooFewChannelsIsRefused) {
+  CheckpointConfig config = SmallConfig();
+  config.scheduler.variance_type = "learned_range";
+  EXPECT_THAT(std::string(ResolveDefaultSampling(config).status().message()),
+              HasSubstr("out_channels is 3; with in_channels 3 and variance_type learned_range it "
+                        "must be 6"));
+}
+
+}  // namespace
+}  // namespace diffusiond
