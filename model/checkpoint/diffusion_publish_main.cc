@@ -45,16 +45,22 @@ absl::Status Publish(const std::string& checkpoint, const std::string& name) {
 }
 
 absl::Status List(const fs::path& directory) {
-  const absl::StatusOr<std::vector<int>> versions = ListVersions(directory);
-  if (!versions.ok()) return versions.status();
+  const absl::StatusOr<VersionFolders> folders = ListVersionFolders(directory);
+  if (!folders.ok()) return folders.status();
   const absl::StatusOr<std::optional<int>> pinned = ReadPinnedVersion(directory);
   if (!pinned.ok()) return pinned.status();
-  for (const int version : *versions) {
-    const auto record = ReadVersionRecord(directory / absl::StrCat(version));
-    const bool known = record.ok() && record->has_value();
-    std::printf(
-        "%d digest=%s published=%s%s\n", version, known ? (*record)->digest.c_str() : "unknown",
-        known ? (*record)->published.c_str() : "unknown", version == *pinned ? " pinned" : "");
+  for (const auto& [version, names] : folders->versions) {
+    for (const std::string& name : names) {
+      const auto record = ReadVersionRecord(directory / name);
+      const bool known = record.ok() && record->has_value();
+      std::printf("%s digest=%s published=%s%s\n", name.c_str(),
+                  known ? (*record)->digest.c_str() : "unknown",
+                  known ? (*record)->published.c_str() : "unknown",
+                  version == *pinned ? " pinned" : "");
+    }
+  }
+  if (!folders->others.empty()) {
+    std::fprintf(stderr, "diffusion-publish: %s\n", NoVersions(folders->others).c_str());
   }
   return absl::OkStatus();
 }

@@ -1,12 +1,12 @@
 #include "model/checkpoint/model_versions.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <system_error>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -16,6 +16,7 @@
 #include "model/checkpoint/file_status.h"
 #include "model/checkpoint/json_fields.h"
 #include "model/checkpoint/mapped_file.h"
+#include "model/checkpoint/reserved_names.h"
 
 namespace diffusiond {
 namespace {
@@ -38,6 +39,19 @@ absl::StatusOr<std::optional<std::string>> ReadOptional(const fs::path& path) {
   return std::string(file->text().substr(0, kMaxJsonBytes));
 }
 
+// "'a', 'b' and 3 more".
+std::string Listed(const std::vector<std::string>& names) {
+  constexpr size_t kMostShown = 5;
+  std::string text;
+  for (size_t i = 0; i < names.size() && i < kMostShown; ++i) {
+    const bool last = i + 1 == names.size();
+    absl::StrAppend(&text, i == 0 ? "" : last ? " and " : ", ", Quoted(names[i]));
+  }
+  if (names.size() > kMostShown)
+    absl::StrAppend(&text, " and ", names.size() - kMostShown, " more");
+  return text;
+}
+
 }  // namespace
 
 bool IsModelName(absl::string_view name) {
@@ -49,6 +63,10 @@ bool IsModelName(absl::string_view name) {
 }
 
 absl::Status CheckModelName(absl::string_view name) {
+  if (const absl::string_view owner = ReservedFor(name); !owner.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model name ", Quoted(name), " is what servers pass over: it belongs to ", owner));
+  }
   if (IsModelName(name)) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("model name ", Quoted(name), ": a model's name is 1 .. ", kMaxModelNameLength,
@@ -57,12 +75,13 @@ absl::Status CheckModelName(absl::string_view name) {
 
 std::optional<int> ParseVersion(absl::string_view name) {
   int version = 0;
-  if (name.empty() || !absl::ascii_isdigit(static_cast<unsigned char>(name[0])) || name[0] == '0' ||
-      !absl::SimpleAtoi(name, &version) || version > kMaxModelVersion) {
+  // SimpleAtoi takes signs and spaces too.
+  const bool digits = std::all_of(name.begin(), name.end(), [](char c) {
+    return absl::ascii_isdigit(static_cast<unsigned char>(c));
+  });
+  if (!digits || !absl::SimpleAtoi(name, &version) || version < 1 || version > kMaxModelVersion) {
     return std::nullopt;
   }
-  // SimpleAtoi takes spaces around.
-  if (absl::StrCat(version) != name) return std::nullopt;
   return version;
 }
 
@@ -73,18 +92,59 @@ bool LooksLikeCheckpoint(const fs::path& directory) {
          fs::exists(directory / kFlatUNetConfig, ignored);
 }
 
-absl::StatusOr<std::vector<int>> ListVersions(const fs::path& model_directory) {
+std::vector<int> VersionFolders::Numbers() const {
+  std::vector<int> numbers;
+  for (const auto& [version, names] : versions) numbers.push_back(version);
+  return numbers;
+}
+
+absl::StatusOr<std::string> VersionFolders::NameOf(int version) const {
+  const auto found = versions.find(version);
+  if (found == versions.end()) {
+    return absl::NotFoundError(absl::StrCat("has no version ", version));
+  }
+  if (found->second.size() == 1) return found->second.front();
+  return absl::InvalidArgumentError(absl::StrCat("has version ", version, " more than once, as ",
+                                                 Listed(found->second), ": keep one of them"));
+}
+
+absl::StatusOr<VersionFolders> ListVersionFolders(const fs::path& model_directory) {
   std::error_code error;
-  std::vector<int> versions;
+  VersionFolders folders;
   fs::directory_iterator entries(model_directory, error);
   for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
-    const std::optional<int> version = ParseVersion(entries->path().filename().string());
+    std::string name = entries->path().filename().string();
     std::error_code type_error;
-    if (version.has_value() && entries->is_directory(type_error)) versions.push_back(*version);
+    if (IsPassedOver(name) || !entries->is_directory(type_error)) continue;
+    const std::optional<int> version = ParseVersion(name);
+    std::vector<std::string>& names =
+        version.has_value() ? folders.versions[*version] : folders.others;
+    names.push_back(std::move(name));
   }
   if (error) return ErrnoInFile(model_directory, "cannot list", error.value());
-  std::sort(versions.begin(), versions.end());
-  return versions;
+  for (auto& [version, names] : folders.versions) std::sort(names.begin(), names.end());
+  std::sort(folders.others.begin(), folders.others.end());
+  return folders;
+}
+
+absl::StatusOr<std::vector<int>> ListVersions(const fs::path& model_directory) {
+  const absl::StatusOr<VersionFolders> folders = ListVersionFolders(model_directory);
+  if (!folders.ok()) return folders.status();
+  return folders->Numbers();
+}
+
+absl::StatusOr<fs::path> FindVersion(const fs::path& model_directory, int version) {
+  const absl::StatusOr<VersionFolders> folders = ListVersionFolders(model_directory);
+  if (!folders.ok()) return folders.status();
+  const absl::StatusOr<std::string> name = folders->NameOf(version);
+  if (!name.ok()) return InFile(model_directory, name.status());
+  return model_directory / *name;
+}
+
+std::string NoVersions(const std::vector<std::string>& names) {
+  return absl::StrCat(Listed(names), names.size() == 1 ? " is no version" : " are no versions",
+                      ": a version is named by a whole number, 1 .. ", kMaxModelVersion,
+                      ", in digits alone");
 }
 
 absl::StatusOr<std::optional<int>> ReadPinnedVersion(const fs::path& model_directory) {
@@ -100,11 +160,10 @@ absl::StatusOr<std::optional<int>> ReadPinnedVersion(const fs::path& model_direc
 }
 
 absl::Status PinVersion(const fs::path& model_directory, int version) {
-  const fs::path directory = model_directory / absl::StrCat(version);
-  struct stat info;
-  if (version < 1 || stat(directory.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
-    return InFile(model_directory,
-                  absl::NotFoundError(absl::StrCat("has no version ", version, " to pin")));
+  const absl::StatusOr<fs::path> directory = FindVersion(model_directory, version);
+  if (!directory.ok()) {
+    return absl::Status(directory.status().code(),
+                        absl::StrCat(directory.status().message(), "; nothing is pinned"));
   }
   return ReplaceFile(model_directory / kPinnedVersionName, absl::StrCat(version, "\n"));
 }

@@ -5,7 +5,13 @@
 //     version.json          {"digest": "<64 hex>", "published": "2026-11-21T17:00:00+00:00"}
 //     README.md             model card
 //   NAME/pinned_version     a number in decimal: the version to serve in place of the newest
-//   NAME/.*                 what publishers work on (publish_version.h); readers pass over it
+//   NAME/.*                 what publishers work on (publish_version.h); readers pass over it, and
+//                           over reserved names (reserved_names.h)
+//
+// A version is a directory that is named by a whole number, 1 .. kMaxModelVersion, in decimal
+// digits and nothing else: "7", and with leading zeros "007", which is version 7 too (both beside
+// each other are refused). "v7", "7.1" and "2024-01-01" are none; readers name them, and pass over
+// them. The newest version is the highest number.
 //
 // Both files of a version are optional, and so is the pin: `cp -r` under a hidden name and a rename
 // publish too.
@@ -13,6 +19,7 @@
 #define DIFFUSIOND_MODEL_CHECKPOINT_MODEL_VERSIONS_H_
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,21 +42,39 @@ bool IsModelName(absl::string_view name);
 // INVALID_ARGUMENT, naming the rule, unless IsModelName.
 absl::Status CheckModelName(absl::string_view name);
 
-// "12" -> 12. Nothing: not a version's name (1 .. kMaxModelVersion, decimal, no leading zero).
+// "12" and "012" -> 12. Nothing: not a version's name.
 std::optional<int> ParseVersion(absl::string_view name);
 
 // Whether the directory is a checkpoint by the look of its files.
 bool LooksLikeCheckpoint(const std::filesystem::path& directory);
 
-// The numbers of the directories in `model_directory` that are named like versions, ascending. The
-// directory's error if it cannot be listed.
+// What the directories in a model's directory are by their names.
+struct VersionFolders {
+  std::map<int, std::vector<std::string>>
+      versions;                     // Names, sorted; two of one version: a mistake.
+  std::vector<std::string> others;  // No versions, and not IsPassedOver. Sorted.
+
+  std::vector<int> Numbers() const;  // Ascending.
+  // NOT_FOUND: there is no such version. INVALID_ARGUMENT: several directories are named like it.
+  absl::StatusOr<std::string> NameOf(int version) const;
+};
+
+// The directory's error if it cannot be listed.
+absl::StatusOr<VersionFolders> ListVersionFolders(const std::filesystem::path& model_directory);
+// Their numbers alone.
 absl::StatusOr<std::vector<int>> ListVersions(const std::filesystem::path& model_directory);
+// The directory of a version; errors as VersionFolders::NameOf.
+absl::StatusOr<std::filesystem::path> FindVersion(const std::filesystem::path& model_directory,
+                                                  int version);
+
+// "'v1' and 'old' are no versions: those are named by ...", for messages; no more than a few names.
+std::string NoVersions(const std::vector<std::string>& names);
 
 // Nothing: not pinned. INVALID_ARGUMENT: the file says something else than a version's number.
 absl::StatusOr<std::optional<int>> ReadPinnedVersion(const std::filesystem::path& model_directory);
 
 // Makes every server that watches the repository serve this version, until it is unpinned or pinned
-// elsewhere; atomic and durable. NOT_FOUND: there is no such version.
+// elsewhere; atomic and durable. Errors as VersionFolders::NameOf.
 absl::Status PinVersion(const std::filesystem::path& model_directory, int version);
 
 // Lets servers follow the newest version again. No effect if none is pinned.

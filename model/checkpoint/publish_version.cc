@@ -101,8 +101,9 @@ void RemoveLeftOvers(const fs::path& model_directory) {
 bool IsNewest(const fs::path& model_directory, const std::vector<int>& versions,
               const Checkpoint& source) {
   if (versions.empty()) return false;
-  const absl::StatusOr<Checkpoint> newest =
-      Checkpoint::Open(model_directory / absl::StrCat(versions.back()));
+  const absl::StatusOr<fs::path> directory = FindVersion(model_directory, versions.back());
+  if (!directory.ok()) return false;
+  const absl::StatusOr<Checkpoint> newest = Checkpoint::Open(*directory);
   return newest.ok() && newest->digest() == source.digest() && newest->config() == source.config();
 }
 
@@ -166,23 +167,28 @@ absl::StatusOr<int> TakeNumber(const fs::path& unpublished, const fs::path& mode
       model_directory.string(), ": has no version number left, the last is ", kMaxModelVersion));
 }
 
-// Removes what is past the limit; what cannot be removed stays hidden, or stays.
+// Hides a directory at once, and removes it; what cannot be removed stays hidden. False: it stays.
+bool Remove(const fs::path& directory) {
+  const fs::path hidden = TemporarySibling(directory.parent_path() / kRemoved);
+  if (std::rename(directory.c_str(), hidden.c_str()) != 0) return false;
+  std::error_code ignored;
+  fs::remove_all(hidden, ignored);
+  return true;
+}
+
+// Removes what is past the limit.
 std::vector<int> Prune(const fs::path& model_directory, int keep) {
   std::vector<int> removed;
-  const absl::StatusOr<std::vector<int>> versions = ListVersions(model_directory);
+  const absl::StatusOr<VersionFolders> folders = ListVersionFolders(model_directory);
   const absl::StatusOr<std::optional<int>> pinned = ReadPinnedVersion(model_directory);
-  if (keep == 0 || !versions.ok() || !pinned.ok()) return removed;
-  const size_t kept = static_cast<size_t>(keep);
-  for (size_t i = 0; i + kept < versions->size(); ++i) {
-    const int version = (*versions)[i];
+  if (keep == 0 || !folders.ok() || !pinned.ok()) return removed;
+  size_t past = folders->versions.size() - std::min(folders->versions.size(), size_t(keep));
+  for (const auto& [version, names] : folders->versions) {
+    if (past-- == 0) break;
     if (version == *pinned) continue;
-    const fs::path hidden = TemporarySibling(model_directory / kRemoved);
-    if (std::rename((model_directory / absl::StrCat(version)).c_str(), hidden.c_str()) != 0) {
-      continue;
-    }
-    removed.push_back(version);
-    std::error_code ignored;
-    fs::remove_all(hidden, ignored);
+    bool all = true;
+    for (const std::string& name : names) all = Remove(model_directory / name) && all;
+    if (all) removed.push_back(version);
   }
   return removed;
 }
@@ -207,7 +213,8 @@ std::string Describe(const PublishedVersion& published) {
     absl::StrAppend(&text, "warning: ", warning, "\n");
   }
   for (const int version : published.removed) {
-    absl::StrAppend(&text, "removed ", published.directory.parent_path().string(), "/", version,
+    absl::StrAppend(&text, "removed version ", version, " of ",
+                    published.directory.parent_path().string(),
                     ", past the limit of published versions\n");
   }
   return text;
@@ -263,7 +270,8 @@ absl::StatusOr<PublishedVersion> PublishVersion(const fs::path& repository, cons
     if (absl::Status status = SyncDirectory(model_directory); !status.ok()) return status;
     published.version = *version;
   }
-  published.directory = model_directory / absl::StrCat(published.version);
+  const absl::StatusOr<fs::path> directory = FindVersion(model_directory, published.version);
+  published.directory = directory.value_or(model_directory / absl::StrCat(published.version));
   published.removed = Prune(model_directory, options.keep);
   return published;
 }
