@@ -47,7 +47,6 @@ absl::StatusOr<WorkerCapacity> CapacityOf(const std::string& model, const StepEx
 }
 
 absl::StatusOr<std::vector<WorkerCapacity>> Capacities(const StepExecutors& executors) {
-  if (executors.empty()) return absl::InvalidArgumentError("executors: none, expected 1 or more");
   std::vector<WorkerCapacity> capacities;
   for (const auto& [model, executor] : executors) {
     absl::StatusOr<WorkerCapacity> capacity = CapacityOf(model, executor.get());

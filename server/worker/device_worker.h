@@ -33,8 +33,9 @@ class DeviceWorker {
   };
 
   // Starts the thread, named after `device`, for example "cuda:0". `engine` must outlive the
-  // worker. INVALID_ARGUMENT: no executors, a null one, or one whose capacity is below 2 (it could
-  // never run a guided trajectory), or no multiple of its micro-batch.
+  // worker. Without executors it waits for AddModel. INVALID_ARGUMENT: a null executor, or one
+  // whose capacity is below 2 (it could never run a guided trajectory), or no multiple of its
+  // micro-batch.
   static absl::StatusOr<std::unique_ptr<DeviceWorker>> Start(const std::string& device,
                                                              Engine* engine,
                                                              StepExecutors executors,

@@ -91,8 +91,15 @@ TEST_F(DeviceWorkerTest, RefusesExecutorsThatCouldNotRunEverything) {
   EXPECT_THAT(refusal(nullptr), HasSubstr("executors[m]: null"));
   EXPECT_THAT(refusal(fake(1, 1)), HasSubstr("capacity 1 at micro-batch 1"));
   EXPECT_THAT(refusal(fake(6, 4)), HasSubstr("capacity 6 at micro-batch 4"));
-  EXPECT_THAT(std::string(DeviceWorker::Start("cpu", engine_.get(), {}, {}).status().message()),
-              HasSubstr("executors: none"));
+}
+
+TEST_F(DeviceWorkerTest, StartsWithoutAModelAndDrawsWithTheFirstThatComes) {
+  auto worker = DeviceWorker::Start("cpu", engine_.get(), {}, {});
+  ASSERT_TRUE(worker.ok()) << worker.status();
+  workers_.push_back(*std::move(worker));
+  const auto [id, listener] = Submit(Images(1, 7, HalvingPlan(3)));
+  ASSERT_TRUE(workers_[0]->AddModel("model", std::make_unique<FakeExecutor>()).ok());
+  EXPECT_TRUE(listener->AwaitFinished().ok()) << listener->status();
 }
 
 TEST_F(DeviceWorkerTest, DrawsWhatIsSubmitted) {
