@@ -29,25 +29,6 @@ std::string CpuKind() {
   return "cpu";
 }
 
-absl::Status CheckDevices(absl::Span<const DeviceSpec> devices) {
-  if (devices.empty()) return absl::InvalidArgumentError("a model needs at least one device");
-  for (const DeviceSpec& device : devices) {
-    if (device.kind != devices[0].kind) {
-      return absl::InvalidArgumentError(
-          "devices of two kinds: the same request would give other bytes on each");
-    }
-    if (device.kind == DeviceSpec::Kind::kCuda &&
-        (!torch::cuda::is_available() ||
-         device.index >= static_cast<int>(torch::cuda::device_count()))) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "device cuda:", device.index, " is not there: ",
-          torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0,
-          " CUDA devices found"));
-    }
-  }
-  return absl::OkStatus();
-}
-
 // LibTorch throws where a device has no memory left, or fails.
 template <typename Call>
 auto WithoutThrowing(const Call& call) -> decltype(call()) {
@@ -247,6 +228,25 @@ absl::StatusOr<LoadedModel> Load(const std::filesystem::path& directory,
 }
 
 }  // namespace
+
+absl::Status CheckDevices(absl::Span<const DeviceSpec> devices) {
+  if (devices.empty()) return absl::InvalidArgumentError("a model needs at least one device");
+  for (const DeviceSpec& device : devices) {
+    if (device.kind != devices[0].kind) {
+      return absl::InvalidArgumentError(
+          "devices of two kinds: the same request would give other bytes on each");
+    }
+    if (device.kind == DeviceSpec::Kind::kCuda &&
+        (!torch::cuda::is_available() ||
+         device.index >= static_cast<int>(torch::cuda::device_count()))) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "device cuda:", device.index, " is not there: ",
+          torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0,
+          " CUDA devices found"));
+    }
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory,
                                       absl::Span<const DeviceSpec> devices, int micro_batch) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "model/checkpoint/diffusers_directory.h"
@@ -48,12 +49,15 @@ struct LoadedModel {
   std::function<absl::StatusOr<std::unique_ptr<StepExecutor>>(const DeviceSpec&)> rebuild;
 };
 
+// Whether models can be loaded on these devices. INVALID_ARGUMENT: none; devices of both kinds.
+// FAILED_PRECONDITION: one that is not there.
+absl::Status CheckDevices(absl::Span<const DeviceSpec> devices);
+
 // Opens, checks and loads a checkpoint, and runs one step on every device, so that the first
 // request finds it warm. Thread-safe: other models may run meanwhile. `micro_batch`: rows of one
 // network call, 1 .. kMaxMicroBatch; 0: a short profile on the first device takes the smallest that
 // has four fifths of the fastest one's rate. INVALID_ARGUMENT, NOT_FOUND: as Checkpoint::Open and
-// LoadUNet; no devices; devices of both kinds. FAILED_PRECONDITION: a device that is not there.
-// INTERNAL: the network's output is not finite.
+// LoadUNet. As CheckDevices. INTERNAL: the network's output is not finite.
 absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory,
                                       absl::Span<const DeviceSpec> devices, int micro_batch);
 
