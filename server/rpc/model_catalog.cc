@@ -76,7 +76,9 @@ absl::StatusOr<ModelCatalog::Model> ModelCatalog::Find(const std::string& name,
 }
 
 absl::StatusOr<const ModelCatalog::Entry*> ModelCatalog::FindEntry(const std::string& name) const {
-  if (models_.empty()) return absl::NotFoundError("no model is loaded");
+  if (models_.empty()) {
+    return absl::UnavailableError("no model is loaded yet; try another replica, or later");
+  }
   if (name.empty()) {
     const auto chosen = models_.find(chosen_default_);
     if (chosen != models_.end()) return &chosen->second;

@@ -43,7 +43,7 @@ class ModelCatalog {
   // The model of that name; for "" the default one. With `digest`, the version of it that has this
   // digest. NOT_FOUND names the models that there are. INVALID_ARGUMENT (with a violation of field
   // `model`): "" while there are several and none is the default. FAILED_PRECONDITION names the
-  // versions that are loaded: none has that digest.
+  // versions that are loaded: none has that digest. UNAVAILABLE: there is no model at all yet.
   absl::StatusOr<Model> Find(const std::string& name, const std::string& digest = "") const;
 
  private:

@@ -215,8 +215,14 @@ TEST(GenerationRequest, UnaryCallsRefusePreviewOptions) {
 TEST(GenerationRequest, ModelsAreFoundByNameAndTheOnlyOneWithout) {
   ModelCatalog catalog;
   v1::GenerateRequest request;
-  EXPECT_EQ(ParseGenerateRequest(request, catalog, {}, PreviewSupport::kAllowed, 0).status().code(),
-            absl::StatusCode::kNotFound);
+  for (const char* name : {"", "cats"}) {
+    request.set_model(name);
+    const absl::Status none =
+        ParseGenerateRequest(request, catalog, {}, PreviewSupport::kAllowed, 0).status();
+    EXPECT_EQ(none.code(), absl::StatusCode::kUnavailable) << "another replica may have it";
+    EXPECT_THAT(std::string(none.message()), HasSubstr("no model is loaded yet"));
+  }
+  request.clear_model();
   catalog.Put(TestModel("cats"));
   catalog.Put(TestModel("dogs"));
   const absl::Status ambiguous =

@@ -53,6 +53,8 @@ TEST(Health, IsServingOnlyWithAModelAndAWorker) {
   server.catalog().Remove("clothes");
   server.server().OnCatalogChanged();
   ExpectServing(server, false);
+  EXPECT_EQ(HealthOf(server.server(), kLivenessService), HealthCheckResponse::SERVING)
+      << "a restart brings no model";
   server.catalog().Put(TestModel());
   server.server().OnCatalogChanged();
   ExpectServing(server, true);
