@@ -126,7 +126,10 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
       swaps_(NewCounter(registry, "diffusiond_model_swaps_total",
                         "Times that a version took the place of another.")),
       versions_refused_(NewCounter(registry, "diffusiond_model_versions_refused_total",
-                                   "Versions that could not be loaded; the old one served on.")),
+                                   "Versions that could not be loaded and directories that cannot "
+                                   "be models; what was served before is served on.")),
+      unserved_(NewGauge(registry, "diffusiond_model_unserved",
+                         "1 for a model in the repository no version of which is served.")),
       load_duration_(NewHistogram(registry, "diffusiond_model_load_seconds",
                                   "From noticing a version to having it warm on every device.")),
       requests_(NewCounter(registry, "diffusiond_requests_total",
@@ -243,10 +246,19 @@ void ServerMetrics::ModelServed(const std::string& model, int version, bool swap
   model_version_.Add({{"model", model}}).Set(version);
   swaps_.Add({{"model", model}}).Increment(swapped ? 1 : 0);
   versions_refused_.Add({{"model", model}});
+  unserved_.Add({{"model", model}}).Set(0);
 }
 
 void ServerMetrics::ModelRefused(const std::string& model) {
   versions_refused_.Add({{"model", model}}).Increment();
+}
+
+void ServerMetrics::ModelUnserved(const std::string& model) {
+  unserved_.Add({{"model", model}}).Set(1);
+}
+
+void ServerMetrics::ModelForgotten(const std::string& model) {
+  unserved_.Remove(&unserved_.Add({{"model", model}}));
 }
 
 void ServerMetrics::VersionsLoaded(const std::string& model, int count) {

@@ -36,8 +36,12 @@ class ServerMetrics : public EngineMetrics {
   void ModelLoadTook(const std::string& model, absl::Duration duration);
   // New requests get this version; `swapped`: in place of another.
   void ModelServed(const std::string& model, int version, bool swapped);
-  // A version could not be loaded.
+  // A version could not be loaded, or a directory cannot be a model.
   void ModelRefused(const std::string& model);
+  // It is in the repository, and no version of it is served; until ModelServed, or until it is
+  // there no more.
+  void ModelUnserved(const std::string& model);
+  void ModelForgotten(const std::string& model);
   // Those that serve, are kept, or wait for their last request.
   void VersionsLoaded(const std::string& model, int count);
 
@@ -76,6 +80,7 @@ class ServerMetrics : public EngineMetrics {
   Gauges& versions_loaded_;
   Counters& swaps_;
   Counters& versions_refused_;
+  Gauges& unserved_;
   Histograms& load_duration_;
 
   Counters& requests_;

@@ -66,6 +66,16 @@ TEST_F(ServerMetricsTest, FollowsTheVersionsOfAModel) {
   ExpectLine("diffusiond_device_failures_total{model=\"mine\"} 2");
 }
 
+TEST_F(ServerMetricsTest, TellsWhichModelsAreNotServed) {
+  metrics_.ModelUnserved("mine");
+  metrics_.ModelUnserved("docs");
+  ExpectLine("diffusiond_model_unserved{model=\"mine\"} 1");
+  metrics_.ModelServed("mine", 1, /*swapped=*/false);
+  ExpectLine("diffusiond_model_unserved{model=\"mine\"} 0");
+  metrics_.ModelForgotten("docs");
+  EXPECT_THAT(Text(), Not(HasSubstr("docs")));
+}
+
 TEST_F(ServerMetricsTest, HasItsSeriesBeforeTheFirstEvent) {
   metrics_.ModelLoaded("fashion", 3, "abcd", "cpu", 4);
   for (const char* line :
