@@ -79,6 +79,7 @@ void Print(const std::vector<v1::ModelVersions>& models, CommandContext& context
   TextTable table({"MODEL", "VERSION", "STATE", "DIGEST", "PUBLISHED"});
   std::string refusals;
   for (const v1::ModelVersions& model : models) {
+    if (model.versions().empty()) table.AddRow({model.model(), "-", "refused", "-", "-"});
     for (const v1::ModelVersion& version : model.versions()) {
       const std::string number = version.version() > 0 ? absl::StrCat(version.version()) : "-";
       table.AddRow({model.model(), number, StateName(model, version),
@@ -88,6 +89,9 @@ void Print(const std::vector<v1::ModelVersions>& models, CommandContext& context
         absl::StrAppend(&refusals, model.model(), " ", number, " was refused: ", version.refusal(),
                         "\n");
       }
+    }
+    if (!model.problem().empty()) {
+      absl::StrAppend(&refusals, model.model(), ": ", model.problem(), "\n");
     }
   }
   *context.out << table.ToString() << refusals;
@@ -127,7 +131,10 @@ Command VersionsCommand() {
   return {.name = "versions",
           .arguments = "[NAME]",
           .summary = "for operators: list the models' versions and what becomes of them",
-          .details = "",
+          .details =
+              "Also directories of the repository that are not served, and why not. A\n"
+              "version is a directory named by a whole number, 1 .. 999999999, in digits\n"
+              "alone (\"007\" is version 7); the highest number is the newest.\n",
           .flags = {"admin", "deadline"},
           .max_arguments = 1,
           .run = RunVersions};

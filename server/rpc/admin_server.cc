@@ -35,6 +35,7 @@ v1::ModelVersions ToProto(const ModelVersionsInfo& model) {
   message.set_model(model.name);
   message.set_pinned(static_cast<uint32_t>(model.pinned.value_or(0)));
   message.set_held(static_cast<uint32_t>(model.held.value_or(0)));
+  message.set_problem(model.problem);
   for (const VersionInfo& info : model.versions) {
     v1::ModelVersion* version = message.add_versions();
     version->set_version(static_cast<uint32_t>(info.version));

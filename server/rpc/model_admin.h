@@ -30,6 +30,8 @@ struct ModelVersionsInfo {
   std::vector<VersionInfo> versions = {};    // Ascending.
   std::optional<int> pinned = std::nullopt;  // By the repository.
   std::optional<int> held = std::nullopt;    // By LoadVersion or Rollback, of this server.
+  // What is wrong with the model beside versions that were refused; empty: nothing.
+  std::string problem = {};
 };
 
 // Thread-safe. Calls may take as long as loading a model takes.
@@ -37,7 +39,8 @@ class ModelAdmin {
  public:
   virtual ~ModelAdmin() = default;
 
-  // By name; with a name that model alone. NOT_FOUND: there is none of that name.
+  // By name, also directories that are refused as a whole; with a name that model alone. NOT_FOUND:
+  // there is none, or none of that name.
   virtual absl::StatusOr<std::vector<ModelVersionsInfo>> ListModelVersions(
       const std::string& name) = 0;
 

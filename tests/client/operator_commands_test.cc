@@ -96,6 +96,18 @@ TEST_F(OperatorCommandsTest, ListStatesAndWhyAVersionWasRefused) {
   EXPECT_EQ(service_.asked, "list mine");
 }
 
+TEST_F(OperatorCommandsTest, ListWhatIsWrongWithAModelAlsoOneThatHasNoVersions) {
+  service_.model.set_problem("'old' is no version");
+  EXPECT_EQ(Run({"versions"}), kExitOk) << err_.str();
+  EXPECT_THAT(out_.str(), AllOf(HasSubstr("mine   1        serving"),
+                                HasSubstr("mine: 'old' is no version\n")));
+  service_.model.clear_versions();
+  service_.model.set_problem("holds no model");
+  EXPECT_EQ(Run({"versions"}), kExitOk) << err_.str();
+  EXPECT_THAT(out_.str(), AllOf(HasSubstr("mine   -        refused  -       -\n"),
+                                HasSubstr("mine: holds no model\n")));
+}
+
 TEST_F(OperatorCommandsTest, SwapAndRollBack) {
   EXPECT_EQ(Run({"swap", "mine"}), kExitOk) << err_.str();
   EXPECT_EQ(service_.asked, "load mine 0");

@@ -62,6 +62,7 @@ class AdminServerTest : public ::testing::Test {
     }
     admin_.model.versions.back().refusal = "is NaN";
     admin_.model.held = 2;
+    admin_.model.problem = "'old' is no version";
     server_ = AdminServer::Start("", &admin_, [this](const std::string& line) {
                 log_.push_back(line);
               }).value();
@@ -86,6 +87,7 @@ TEST_F(AdminServerTest, ListsVersionsWithTheirStates) {
   EXPECT_EQ(model.model(), "mine");
   EXPECT_EQ(model.held(), 2u);
   EXPECT_EQ(model.pinned(), 0u);
+  EXPECT_EQ(model.problem(), "'old' is no version");
   ASSERT_EQ(model.versions_size(), 5);
   for (int i = 0; i < 5; ++i) {
     EXPECT_EQ(static_cast<int>(model.versions(i).version()), i + 1);
