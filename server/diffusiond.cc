@@ -38,8 +38,14 @@ Diffusiond::~Diffusiond() {
 }
 
 absl::Status Diffusiond::Start() {
+  if (absl::Status status = CheckDevices(options_.parsed.devices); !status.ok()) return status;
   versions_ = MakeVersions();
-  if (absl::Status status = versions_->LoadAll(); !status.ok()) return status;
+  const absl::Status models = versions_->LoadAll();  // Has logged what is wrong.
+  if (!models.ok() && options_.flags.exit_on_model_error) {
+    return absl::Status(models.code(),
+                        absl::StrCat(models.message(), " (--exit_on_model_error is set)"));
+  }
+  if (catalog_.empty()) LogThatNothingIsServed();
   const std::string& chosen = options_.flags.default_model;
   if (!chosen.empty() && catalog_.default_model() != chosen) {
     options_.log_line(
@@ -50,6 +56,16 @@ absl::Status Diffusiond::Start() {
   if (absl::Status status = StartWorkers(); !status.ok()) return status;
   versions_->Start(engine_.get(), supervisor_.get());
   return StartAdmin();
+}
+
+void Diffusiond::LogThatNothingIsServed() {
+  const absl::Duration interval = options_.flags.model_poll_interval;
+  options_.log_line(absl::StrCat(
+      "models=0 state=not_serving: nothing in ", options_.flags.model_repository,
+      " can be served yet; ",
+      interval > absl::ZeroDuration()
+          ? absl::StrCat("looking again every ", absl::FormatDuration(interval))
+          : "not looking again before `diffusionctl swap NAME` (--model_poll_interval is 0)"));
 }
 
 bool Diffusiond::Drain() { return server_->Drain(absl::Now() + options_.flags.drain_timeout); }

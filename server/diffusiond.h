@@ -39,7 +39,9 @@ class Diffusiond : private WorkerObserver {
   explicit Diffusiond(Options options);
   ~Diffusiond() override;
 
-  // Loads every model, serves, and follows the repository. Not OK: a message for the operator.
+  // Loads the models that are good, perhaps none, serves, and follows the repository. Not OK: a
+  // message for the operator; with --exit_on_model_error also that something in the repository
+  // cannot be served.
   absl::Status Start();
 
   // host:port, with the port that was taken in place of 0.
@@ -57,6 +59,7 @@ class Diffusiond : private WorkerObserver {
 
  private:
   std::unique_ptr<VersionManager> MakeVersions();
+  void LogThatNothingIsServed();
   absl::Status StartWorkers();
   absl::Status StartServing();
   absl::Status StartAdmin();

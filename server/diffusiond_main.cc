@@ -28,7 +28,8 @@ ABSL_FLAG(
     std::string, model_repository, diffusiond::ServerFlags().model_repository,
     "Directory that holds one directory a model, in the layout of Hugging Face diffusers, or with "
     "numbered versions in it (NAME/1, NAME/2, ...), of which the newest is served; the directory's "
-    "name is the model's. Required.");
+    "name is the model's. What in it is no good model is refused singly; it may be empty or not be "
+    "there yet, then health is NOT_SERVING until a model is. Required.");
 ABSL_FLAG(
     std::string, default_model, diffusiond::ServerFlags().default_model,
     "Model that requests get which name none. Without it, or while it is not in the repository, "
@@ -52,7 +53,12 @@ ABSL_FLAG(int, micro_batch, diffusiond::ServerFlags().micro_batch,
           "for one another; receipts do.");
 ABSL_FLAG(absl::Duration, model_poll_interval, diffusiond::ServerFlags().model_poll_interval,
           "How often to look for new versions of models, and for new models, in the repository. "
-          "10ms .. inf; 0: never.");
+          "10ms .. inf; 0: only at the start, and when `diffusionctl swap NAME` asks for it.");
+ABSL_FLAG(
+    bool, exit_on_model_error, diffusiond::ServerFlags().exit_on_model_error,
+    "End with exit status 1 if at the start a directory of the repository cannot be served, or "
+    "there is none; without it what is good is served, and the rest refused and looked at "
+    "again.");
 ABSL_FLAG(int, keep_versions, diffusiond::ServerFlags().keep_versions,
           "Versions of a model that stay loaded, the one that is served included: more than 1 make "
           "a rollback instant and let receipts of old versions be replayed, and take their memory. "
@@ -106,6 +112,7 @@ ServerFlags FlagsFromCommandLine() {
   flags.tenant_weights = absl::GetFlag(FLAGS_tenant_weights);
   flags.micro_batch = absl::GetFlag(FLAGS_micro_batch);
   flags.model_poll_interval = absl::GetFlag(FLAGS_model_poll_interval);
+  flags.exit_on_model_error = absl::GetFlag(FLAGS_exit_on_model_error);
   flags.keep_versions = absl::GetFlag(FLAGS_keep_versions);
   flags.max_queued_images = absl::GetFlag(FLAGS_max_queued_images);
   flags.max_resident_images = absl::GetFlag(FLAGS_max_resident_images);

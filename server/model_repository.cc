@@ -9,44 +9,80 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "model/checkpoint/checkpoint_files.h"
-#include "model/checkpoint/model_versions.h"
+#include "model/checkpoint/file_status.h"
+#include "model/checkpoint/reserved_names.h"
 
 namespace diffusiond {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Nothing but what publishers leave: a version is on its way.
+// Nothing but what publishers leave, and what belongs to the volume: a version is on its way.
 bool AwaitsItsFirstVersion(const fs::path& directory) {
   std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory, error)) {
-    const std::string name = entry.path().filename().string();
-    if (name[0] != '.' && name != kPinnedVersionName) return false;
+  fs::directory_iterator entries(directory, error);
+  for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
+    const std::string name = entries->path().filename().string();
+    if (!IsPassedOver(name) && name != kPinnedVersionName) return false;
   }
   return !error;
 }
 
-absl::StatusOr<ModelDirectory> ReadModelDirectory(std::string name, const fs::path& path) {
+absl::Status NoModel(const fs::path& path, const VersionFolders& folders) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      "model directory ", path.string(), " holds no model: neither a checkpoint (", kModelIndexName,
+      ", ", kNestedUNetConfig, " or ", kFlatUNetConfig, ") nor a version of one",
+      folders.others.empty() ? "" : absl::StrCat("; ", NoVersions(folders.others))));
+}
+
+absl::StatusOr<ModelDirectory> ReadModelDirectory(const std::string& name, const fs::path& path) {
   if (!IsModelName(name)) {
-    return absl::InvalidArgumentError(absl::StrCat("model directory ", path.string(),
-                                                   ": a model's name is 1 .. ", kMaxModelNameLength,
-                                                   " letters, digits, '.', '_' or '-'"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model directory ", (path.parent_path() / Shown(name)).string(),
+        ": a model's name is 1 .. ", kMaxModelNameLength, " letters, digits, '.', '_' or '-'"));
   }
   ModelDirectory model;
-  model.name = std::move(name);
+  model.name = name;
   model.path = path;
-  if (!LooksLikeCheckpoint(path)) {
-    absl::StatusOr<std::vector<int>> versions = ListVersions(path);
-    if (!versions.ok()) return versions.status();
-    model.versions = *std::move(versions);
-    model.numbered = !model.versions.empty();
-  }
-  if (model.numbered) {
-    model.pinned = ReadPinnedVersion(path);
-  } else {
+  if (LooksLikeCheckpoint(path)) {
     model.versions = {0};
+    return model;
   }
+  absl::StatusOr<VersionFolders> folders = ListVersionFolders(path);
+  if (!folders.ok()) return folders.status();
+  if (folders->versions.empty()) return NoModel(path, *folders);
+  model.numbered = true;
+  model.folders = *std::move(folders);
+  model.versions = model.folders.Numbers();
+  model.pinned = ReadPinnedVersion(path);
   return model;
+}
+
+// The directories to look into, by name.
+absl::StatusOr<std::vector<std::string>> DirectoriesIn(const fs::path& repository) {
+  std::error_code error;
+  std::vector<std::string> names;
+  fs::directory_iterator entries(repository, error);
+  for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
+    std::string name = entries->path().filename().string();
+    std::error_code type_error;
+    if (IsPassedOver(name) || !entries->is_directory(type_error)) continue;
+    names.push_back(std::move(name));
+  }
+  if (error) {
+    return absl::NotFoundError(absl::StrCat("model repository ", repository.string(),
+                                            " cannot be listed: ", error.message()));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void Refuse(RepositoryListing* listing, const std::string& name, absl::Status reason) {
+  if (listing->refused.size() < kMaxRefusedDirectories) {
+    listing->refused.push_back({Shown(name), std::move(reason)});
+  } else {
+    ++listing->more_refused;
+  }
 }
 
 void AddStamp(const fs::path& path, std::vector<std::string>* stamps) {
@@ -63,51 +99,57 @@ bool ModelDirectory::Has(int version) const {
   return std::binary_search(versions.begin(), versions.end(), version);
 }
 
-fs::path ModelDirectory::VersionPath(int version) const {
-  return version == 0 ? path : path / absl::StrCat(version);
+absl::StatusOr<fs::path> ModelDirectory::VersionPath(int version) const {
+  if (version == 0) return path;
+  absl::StatusOr<std::string> folder = folders.NameOf(version);
+  if (!folder.ok()) return InFile(path, folder.status());
+  return path / *folder;
 }
 
-absl::StatusOr<std::vector<ModelDirectory>> ListModelRepository(const fs::path& repository,
-                                                                std::vector<absl::Status>* faults) {
-  std::error_code error;
-  fs::directory_iterator entries(repository, error);
-  if (error) {
-    return absl::NotFoundError(absl::StrCat("model repository ", repository.string(),
-                                            " cannot be listed: ", error.message()));
+std::string ModelDirectory::Stamp(int version) const {
+  if (!Has(version)) return "";
+  if (version == 0) return CheckpointStamp(path);
+  std::string stamp;
+  for (const std::string& folder : folders.versions.at(version)) {
+    absl::StrAppend(&stamp, stamp.empty() ? "" : "\n\n", CheckpointStamp(path / folder));
   }
-  if (LooksLikeCheckpoint(repository)) {
+  return stamp;
+}
+
+absl::StatusOr<RepositoryListing> ListModelRepository(const fs::path& repository) {
+  const absl::StatusOr<std::vector<std::string>> names = DirectoriesIn(repository);
+  if (!names.ok()) return names.status();
+  const bool is_checkpoint = LooksLikeCheckpoint(repository);
+  RepositoryListing listing;
+  for (const std::string& name : *names) {
+    const fs::path path = repository / name;
+    if (is_checkpoint && IsPartOfCheckpoint(name)) {
+      Refuse(&listing, name,
+             absl::InvalidArgumentError(absl::StrCat(
+                 "model directory ", path.string(),
+                 " is part of a checkpoint that lies in the repository itself; give that a "
+                 "directory of its own")));
+      continue;
+    }
+    if (IsModelName(name) && AwaitsItsFirstVersion(path)) continue;
+    absl::StatusOr<ModelDirectory> model = ReadModelDirectory(name, path);
+    if (!model.ok()) {
+      Refuse(&listing, name, model.status());
+    } else if (listing.models.size() == kMaxModels) {
+      Refuse(&listing, name,
+             absl::ResourceExhaustedError(absl::StrCat(
+                 "model directory ", path.string(), ": the repository holds more models than the ",
+                 "limit of ", kMaxModels, ", and those before it by name are taken")));
+    } else {
+      listing.models.push_back(*std::move(model));
+    }
+  }
+  if (is_checkpoint && listing.models.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("model repository ", repository.string(),
                      " is a checkpoint itself; give the directory that holds it"));
   }
-  std::vector<ModelDirectory> models;
-  for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
-    const std::string name = entries->path().filename().string();
-    // Hidden ones are half-written checkpoints, or what Kubernetes keeps behind its volumes.
-    std::error_code type_error;
-    if (name[0] == '.' || !entries->is_directory(type_error)) continue;
-    if (IsModelName(name) && AwaitsItsFirstVersion(entries->path())) continue;
-    absl::StatusOr<ModelDirectory> model = ReadModelDirectory(name, entries->path());
-    if (model.ok()) {
-      models.push_back(*std::move(model));
-    } else if (faults != nullptr) {
-      faults->push_back(model.status());
-    } else {
-      return model.status();
-    }
-  }
-  if (models.empty()) {
-    return absl::NotFoundError(absl::StrCat("model repository ", repository.string(),
-                                            " holds no model: one directory each is expected"));
-  }
-  if (models.size() > kMaxModels) {
-    return absl::InvalidArgumentError(absl::StrCat("model repository ", repository.string(),
-                                                   " holds ", models.size(),
-                                                   " models, more than the limit of ", kMaxModels));
-  }
-  std::sort(models.begin(), models.end(),
-            [](const ModelDirectory& a, const ModelDirectory& b) { return a.name < b.name; });
-  return models;
+  return listing;
 }
 
 std::string CheckpointStamp(const fs::path& checkpoint) {

@@ -2,6 +2,7 @@
 #ifndef DIFFUSIOND_SERVER_MODEL_REPOSITORY_H_
 #define DIFFUSIOND_SERVER_MODEL_REPOSITORY_H_
 
+#include <cstddef>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "model/checkpoint/model_versions.h"
 
 namespace diffusiond {
 
@@ -18,23 +20,41 @@ struct ModelDirectory {
   std::filesystem::path path;
   bool numbered = false;
   std::vector<int> versions = {};  // Ascending; if numbered, at least one. Else {0}.
+  VersionFolders folders = {};     // If numbered.
   // The version to serve in place of the newest. Not OK: the pin cannot be read.
   absl::StatusOr<std::optional<int>> pinned = std::nullopt;
 
   bool Has(int version) const;
-  // Of the checkpoint. Version 0 is the directory itself.
-  std::filesystem::path VersionPath(int version) const;
+  // Of the checkpoint. Version 0 is the directory itself. Errors as VersionFolders::NameOf.
+  absl::StatusOr<std::filesystem::path> VersionPath(int version) const;
+  // CheckpointStamp of all directories that are named like this version; empty: there is none.
+  std::string Stamp(int version) const;
 };
 
-inline constexpr int kMaxModels = 256;
+// A directory in the repository that cannot be a model.
+struct RefusedDirectory {
+  std::string name;  // Shown in printable ASCII: anybody's bytes may be in it.
+  absl::Status reason;
+};
 
-// The models in `repository`, by name. Plain files and names that begin with a dot are passed over,
-// and so are directories that only wait for their first version.
-// NOT_FOUND: no such directory, or no model in it. INVALID_ARGUMENT: the repository is a checkpoint
-// itself, or holds more than kMaxModels; a directory's name is no model's (IsModelName). With
-// `faults`, what is wrong with one directory goes there, and the others are listed.
-absl::StatusOr<std::vector<ModelDirectory>> ListModelRepository(
-    const std::filesystem::path& repository, std::vector<absl::Status>* faults = nullptr);
+inline constexpr size_t kMaxModels = 256;
+inline constexpr size_t kMaxRefusedDirectories = 256;
+
+// What a repository holds, each by name.
+struct RepositoryListing {
+  std::vector<ModelDirectory> models;
+  // Neither checkpoint nor versions; a name that is no model's (IsModelName); what cannot be read;
+  // models past kMaxModels.
+  std::vector<RefusedDirectory> refused;
+  size_t more_refused = 0;  // Past kMaxRefusedDirectories.
+};
+
+// Plain files and names that IsPassedOver are passed over, and so are directories that only wait
+// for their first version. What is wrong with one directory takes nothing from the others; none at
+// all is no error. Of a repository that is a checkpoint itself the parts of that are refused.
+// NOT_FOUND: the directory is not there or cannot be listed. INVALID_ARGUMENT: it is a checkpoint
+// itself, and holds no model beside.
+absl::StatusOr<RepositoryListing> ListModelRepository(const std::filesystem::path& repository);
 
 // Changes whenever a file of the checkpoint, or its version.json, is written, replaced, added or
 // removed: their sizes, times and inodes. Cheap; reads no file.

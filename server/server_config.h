@@ -22,7 +22,9 @@ struct ServerFlags {
   std::string devices = "cpu";
   int cpu_cores = 0;  // 0: all.
   int micro_batch = 0;
-  absl::Duration model_poll_interval = absl::Seconds(10);  // Zero: the repository is read once.
+  absl::Duration model_poll_interval =
+      absl::Seconds(10);  // Zero: only at the start, and when told.
+  bool exit_on_model_error = false;
   int keep_versions = 1;
   int max_queued_images = 1024;
   int max_resident_images = 256;

@@ -57,40 +57,8 @@ void VersionManager::Run() {
     for (const std::string& key : unused) Unload(key);
     const bool room = waiting_for_room_ && !unused.empty();
     if (absl::Now() < next_poll && !room) continue;
-    PollOnThread();
+    (void)PollOnThread();  // Has told of everything.
     if (polls) next_poll = absl::Now() + options_.poll_interval;
-  }
-}
-
-void VersionManager::PollOnThread() {
-  waiting_for_room_ = false;
-  // A directory that is no model's must not keep the others from their versions.
-  std::vector<absl::Status> faults;
-  const absl::StatusOr<std::vector<ModelDirectory>> directories =
-      ListModelRepository(options_.repository, &faults);
-  if (!directories.ok()) faults.push_back(directories.status());
-  const std::string notice =
-      absl::StrJoin(faults, "; ", [](std::string* text, const absl::Status& fault) {
-        absl::StrAppend(text, std::string(fault.message()));
-      });
-  if (!notice.empty() && notice != repository_notice_) {
-    options_.log_line(absl::StrCat("repository error=\"", notice, "\"; serving on"));
-  }
-  repository_notice_ = notice;
-  if (!directories.ok()) return;
-  std::vector<std::string> gone;
-  {
-    absl::MutexLock lock(&mu_);
-    for (const auto& [name, roll] : rolls_) {
-      if (roll.serving != nullptr) gone.push_back(name);
-    }
-  }
-  for (const ModelDirectory& directory : *directories) {
-    std::erase(gone, directory.name);
-    (void)Follow(directory);  // Has logged what went wrong.
-  }
-  for (const std::string& name : gone) {
-    Notice(name, absl::StrCat("model=", name, " is gone from the repository; serving on"));
   }
 }
 
@@ -109,17 +77,18 @@ void VersionManager::Call(std::function<void(bool stopped)> call) {
 
 void VersionManager::Poll() {
   Call([this](bool stopped) {
-    if (!stopped) PollOnThread();
+    if (!stopped) (void)PollOnThread();
   });
 }
 
 absl::StatusOr<ModelDirectory> VersionManager::FindDirectory(const std::string& name) const {
-  std::vector<absl::Status> faults;  // Of other models.
-  absl::StatusOr<std::vector<ModelDirectory>> directories =
-      ListModelRepository(options_.repository, &faults);
-  if (!directories.ok()) return directories.status();
-  for (ModelDirectory& directory : *directories) {
+  absl::StatusOr<RepositoryListing> listing = ListModelRepository(options_.repository);
+  if (!listing.ok()) return listing.status();
+  for (ModelDirectory& directory : listing->models) {
     if (directory.name == name) return std::move(directory);
+  }
+  for (const RefusedDirectory& directory : listing->refused) {
+    if (directory.name == name) return directory.reason;
   }
   return absl::NotFoundError(
       absl::StrCat("the repository has no model of the name \"", name, "\""));
@@ -219,62 +188,6 @@ absl::Status VersionManager::RollBackOnThread(const ModelDirectory& directory, i
   }
   if (version == 0) version = 1;  // Not numbered: told so.
   return LoadOnThread(directory, version);
-}
-
-absl::StatusOr<std::vector<ModelVersionsInfo>> VersionManager::ListModelVersions(
-    const std::string& name) {
-  std::vector<absl::Status> faults;  // The poll tells of them.
-  const absl::StatusOr<std::vector<ModelDirectory>> directories =
-      ListModelRepository(options_.repository, &faults);
-  if (!directories.ok()) return directories.status();
-  std::vector<ModelVersionsInfo> models;
-  for (const ModelDirectory& directory : *directories) {
-    if (name.empty() || directory.name == name) models.push_back(Describe(directory));
-  }
-  if (models.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat("the repository has no model of the name \"", name, "\""));
-  }
-  return models;
-}
-
-ModelVersionsInfo VersionManager::Describe(const ModelDirectory& directory) const {
-  std::map<int, VersionInfo> versions;
-  for (const int version : directory.versions) {
-    VersionInfo& info = versions[version];
-    const auto record = ReadVersionRecord(directory.VersionPath(version));
-    if (record.ok() && record->has_value()) {
-      info.digest = (*record)->digest;
-      info.published = (*record)->published;
-    }
-  }
-  ModelVersionsInfo model;
-  model.name = directory.name;
-  if (directory.pinned.ok()) model.pinned = *directory.pinned;
-  {
-    absl::MutexLock lock(&mu_);
-    const auto found = rolls_.find(directory.name);
-    if (found != rolls_.end()) {
-      const Roll& roll = found->second;
-      model.held = roll.held;
-      for (const auto& [version, refusal] : roll.refused) {
-        versions[version].state = VersionInfo::State::kRefused;
-        versions[version].refusal = std::string(refusal.reason.message());
-      }
-      for (const std::shared_ptr<Version>& loaded : roll.loaded) {
-        VersionInfo& info = versions[loaded->version];
-        info.state = loaded == roll.serving      ? VersionInfo::State::kServing
-                     : loaded->served != nullptr ? VersionInfo::State::kKept
-                                                 : VersionInfo::State::kDraining;
-        info.digest = loaded->digest;
-      }
-    }
-  }
-  for (auto& [version, info] : versions) {
-    info.version = version;
-    model.versions.push_back(std::move(info));
-  }
-  return model;
 }
 
 }  // namespace diffusiond

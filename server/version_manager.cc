@@ -50,17 +50,6 @@ VersionManager::VersionManager(Options options, ModelCatalog* catalog, ServerMet
 
 VersionManager::~VersionManager() { Stop(); }
 
-absl::Status VersionManager::LoadAll() {
-  const absl::StatusOr<std::vector<ModelDirectory>> directories =
-      ListModelRepository(options_.repository);
-  if (!directories.ok()) return directories.status();
-  for (const ModelDirectory& directory : *directories) {
-    const absl::Status status = Follow(directory);
-    if (Serving(directory.name) == nullptr) return status;
-  }
-  return absl::OkStatus();
-}
-
 std::vector<StepExecutors> VersionManager::TakeExecutors() { return std::move(executors_); }
 
 absl::StatusOr<StepExecutors> VersionManager::Rebuild(const DeviceSpec& device) const {
@@ -102,10 +91,18 @@ absl::StatusOr<std::vector<int>> VersionManager::Candidates(const ModelDirectory
 }
 
 absl::Status VersionManager::Follow(const ModelDirectory& directory) {
+  noticed_ = false;
+  {
+    absl::MutexLock lock(&mu_);
+    std::erase_if(rolls_[directory.name].refused,
+                  [&](const auto& refused) { return !directory.Has(refused.first); });
+  }
   const absl::StatusOr<std::vector<int>> candidates = Candidates(directory);
   if (!candidates.ok()) {
-    Notice(directory.name, absl::StrCat("model=", directory.name, " error=\"",
-                                        candidates.status().message(), "\"; serving on"));
+    const std::string problem(candidates.status().message());
+    Notice(directory.name, problem,
+           absl::StrCat("model=", directory.name, " error=\"", problem, "\"",
+                        WhatGoesOn(directory.name)));
     return candidates.status();
   }
   absl::Status first;
@@ -115,9 +112,9 @@ absl::Status VersionManager::Follow(const ModelDirectory& directory) {
     first.Update(status);
     if (absl::IsResourceExhausted(status) && waiting_for_room_) break;
   }
-  if (first.ok()) {
+  if (!noticed_) {
     absl::MutexLock lock(&mu_);
-    rolls_[directory.name].notice.clear();
+    rolls_[directory.name].problem.clear();
   }
   return first;
 }
@@ -125,7 +122,7 @@ absl::Status VersionManager::Follow(const ModelDirectory& directory) {
 absl::Status VersionManager::Try(const ModelDirectory& directory, int version) {
   const std::string& name = directory.name;
   const bool on_disk = directory.Has(version);
-  const std::string stamp = on_disk ? CheckpointStamp(directory.VersionPath(version)) : "";
+  const std::string stamp = directory.Stamp(version);
   std::shared_ptr<Version> loaded;
   int draining = 0;
   {
@@ -149,14 +146,15 @@ absl::Status VersionManager::Try(const ModelDirectory& directory, int version) {
   }
   if (loaded == nullptr && !on_disk) {
     const std::string missing = absl::StrCat("model ", name, " has no version ", version);
-    Notice(name, absl::StrCat(Named(name, version), " error=\"", missing, "\"; serving on"));
+    Notice(name, missing,
+           absl::StrCat(Named(name, version), " error=\"", missing, "\"", WhatGoesOn(name)));
     return absl::NotFoundError(missing);
   }
   if (loaded == nullptr && draining >= kMaxDrainingVersions) {
     waiting_for_room_ = true;
     const std::string full = absl::StrCat("model ", name, ": requests still run on ", draining,
                                           " older versions, so version ", version, " waits");
-    Notice(name, absl::StrCat(Named(name, version), " waits=\"", full, "\""));
+    Notice(name, full, absl::StrCat(Named(name, version), " waits=\"", full, "\""));
     return absl::ResourceExhaustedError(full);
   }
   if (loaded == nullptr) {
@@ -175,14 +173,15 @@ absl::StatusOr<std::shared_ptr<VersionManager::Version>> VersionManager::Load(
     const ModelDirectory& directory, int number, const std::string& stamp) {
   const absl::Time start = absl::Now();
   const std::string& name = directory.name;
-  const std::filesystem::path path = directory.VersionPath(number);
+  const absl::StatusOr<std::filesystem::path> path = directory.VersionPath(number);
+  if (!path.ok()) return path.status();
   const std::shared_ptr<Version> serving = Serving(name);
   // The micro-batch is part of what receipts name; and a profile under load says little.
   const int micro_batch =
       options_.micro_batch == 0 && serving != nullptr ? serving->micro_batch : options_.micro_batch;
-  absl::StatusOr<LoadedModel> model = options_.load(path, options_.devices, micro_batch);
+  absl::StatusOr<LoadedModel> model = options_.load(*path, options_.devices, micro_batch);
   if (!model.ok()) return model.status();
-  if (absl::Status status = CheckRecord(path, model->digest); !status.ok()) return status;
+  if (absl::Status status = CheckRecord(*path, model->digest); !status.ok()) return status;
   absl::StatusOr<ServedModel> served = MakeServedModel(
       name, model->config, model->digest, model->num_parameters,
       {model->libtorch_version, model->device_kind, model->micro_batch}, model->warnings);
@@ -327,16 +326,6 @@ void VersionManager::Refuse(const std::string& name, int version, const std::str
   metrics_->ModelRefused(name);
   options_.log_line(absl::StrCat("refused ", Named(name, version), " error=\"", reason.message(),
                                  "\"; tried again when its files change"));
-}
-
-void VersionManager::Notice(const std::string& name, const std::string& line) {
-  {
-    absl::MutexLock lock(&mu_);
-    std::string& notice = rolls_[name].notice;
-    if (notice == line) return;
-    notice = line;
-  }
-  options_.log_line(line);
 }
 
 std::shared_ptr<VersionManager::Version> VersionManager::Serving(const std::string& name) const {

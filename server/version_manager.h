@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -60,11 +61,13 @@ class VersionManager : public ModelAdmin {
   VersionManager(Options options, ModelCatalog* catalog, ServerMetrics* metrics);
   ~VersionManager() override;  // Stops.
 
-  // Loads one version of each model: the pinned one, else the newest that is good. Not OK: the
-  // repository cannot be listed, or a model has no good version. To be called once, first.
+  // The first look at the repository, like every later one: serves of each model the pinned
+  // version, else the newest that is good, and refuses singly what is wrong. Not OK: the first
+  // reason why something in it is not served, or that there is nothing (NOT_FOUND); what is good is
+  // loaded all the same, perhaps nothing. To be called once, before Start.
   absl::Status LoadAll();
 
-  // By device, what LoadAll made: for WorkerSupervisor::Start.
+  // By device, what LoadAll made, perhaps nothing: for WorkerSupervisor::Start.
   std::vector<StepExecutors> TakeExecutors();
 
   // What a device runs, made again: for WorkerSupervisor::Device::rebuild.
@@ -108,7 +111,10 @@ class VersionManager : public ModelAdmin {
     std::optional<int> held;
     int before = 0;  // The version that was served before the serving one; 0: none.
     std::map<int, Refusal> refused;
-    std::string notice;  // Logged last, so that it is not again.
+    // What keeps the model from the version that it should have, beside versions that were refused.
+    // Empty: nothing. Logged when it changes.
+    std::string problem;
+    std::string passed_over;  // Its directory's NoVersions, the same.
   };
   // What other threads leave for this one's. Shared with the deleters of served models, which may
   // outlive the manager.
@@ -124,10 +130,17 @@ class VersionManager : public ModelAdmin {
   void Call(std::function<void(bool stopped)> call);
   absl::StatusOr<ModelVersionsInfo> CallForModel(
       const std::string& name, std::function<absl::Status(const ModelDirectory&)> change);
-  void PollOnThread();
+  absl::Status PollOnThread();  // As LoadAll.
   absl::Status LoadOnThread(const ModelDirectory& directory, int version);
   absl::Status RollBackOnThread(const ModelDirectory& directory, int version);
   absl::StatusOr<ModelDirectory> FindDirectory(const std::string& name) const;
+
+  // What cannot be a model: refused once for each reason.
+  void RefuseDirectory(const RefusedDirectory& directory);
+  void NotePassedOver(const ModelDirectory& directory);
+  // Of names that are not in the repository any more.
+  void NoteGone(const std::set<std::string>& there);
+  void NoteRepository(const absl::Status& status);
 
   // Brings the model to the version that it should have. OK: it has it. Else why not; then it is
   // served as before.
@@ -142,10 +155,16 @@ class VersionManager : public ModelAdmin {
   void Unload(const std::string& key);
   void Refuse(const std::string& name, int version, const std::string& stamp,
               const absl::Status& reason);
-  void Notice(const std::string& name, const std::string& line);
+  // Of a model that has not the version that it should have: logs `line` if `problem` is new. True
+  // if it is.
+  bool Notice(const std::string& name, const std::string& problem, const std::string& line);
+  // "; serving on" or "; not served".
+  std::string WhatGoesOn(const std::string& name) const;
   // Null: none.
   std::shared_ptr<Version> Serving(const std::string& name) const;
+  static void AddLoaded(const Roll& roll, std::map<int, VersionInfo>* versions);
   ModelVersionsInfo Describe(const ModelDirectory& directory) const ABSL_LOCKS_EXCLUDED(mu_);
+  ModelVersionsInfo Describe(const RefusedDirectory& directory) const ABSL_LOCKS_EXCLUDED(mu_);
 
   const Options options_;
   ModelCatalog* const catalog_;
@@ -154,7 +173,8 @@ class VersionManager : public ModelAdmin {
   WorkerSupervisor* supervisor_ = nullptr;
   std::vector<StepExecutors> executors_;  // By device, until TakeExecutors.
   bool waiting_for_room_ = false;         // A swap waits until a version is unloaded.
-  std::string repository_notice_;         // As Roll::notice.
+  bool noticed_ = false;                  // Notice was called since.
+  std::string repository_problem_;        // As Roll::problem.
 
   const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
   mutable absl::Mutex mu_;

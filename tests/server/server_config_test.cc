@@ -37,6 +37,7 @@ TEST(ServerFlags, DefaultsAreGoodAndMeanEveryCore) {
   ASSERT_EQ(parsed.devices.size(), 1u);
   EXPECT_EQ(parsed.devices[0].cores, kCores);
   EXPECT_THAT(parsed.tenant_weights, IsEmpty());
+  EXPECT_FALSE(GoodFlags().exit_on_model_error) << "one bad upload keeps nothing from being served";
 }
 
 TEST(ServerFlags, NameCoresWorkersAndWeights) {

@@ -149,12 +149,6 @@ TEST_F(VersionManagerTest, AStartServesTheNewestThatIsGood) {
   EXPECT_EQ(stage_.serving(), 2);
 }
 
-TEST_F(VersionManagerTest, AStartWithoutAGoodVersionFailsWithTheNewestsReason) {
-  for (int i = 0; i < 2; ++i) stage_.Publish();
-  for (int i = 1; i <= 2; ++i) stage_.Break(i);
-  EXPECT_THAT(std::string(stage_.Start().message()), HasSubstr(stage_.version(2).string()));
-}
-
 TEST_F(VersionManagerTest, APinIsFollowedAlsoBackwardsAndEndsWithTheFile) {
   for (int i = 0; i < 3; ++i) stage_.Publish();
   ASSERT_TRUE(PinVersion(stage_.model(), 2).ok());

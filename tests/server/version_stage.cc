@@ -149,7 +149,7 @@ absl::Status VersionStage::Start(int keep_versions) {
     watch->log.push_back(line);
   };
   manager_ = std::make_unique<VersionManager>(options, &catalog_, &metrics_);
-  if (absl::Status status = manager_->LoadAll(); !status.ok()) return status;
+  absl::Status loaded = manager_->LoadAll();
   std::vector<WorkerSupervisor::Device> devices;
   for (const DeviceSpec& device : options.devices) {
     devices.push_back(
@@ -162,7 +162,7 @@ absl::Status VersionStage::Start(int keep_versions) {
                                         manager_->TakeExecutors(), std::move(supervision))
                     .value();
   manager_->Start(engine_.get(), supervisor_.get());
-  return absl::OkStatus();
+  return loaded;
 }
 
 int VersionStage::serving() {
@@ -214,6 +214,20 @@ void VersionStage::AwaitStep(int version) {
 void VersionStage::FailNextStep() {
   absl::MutexLock lock(&watch_->mu);
   watch_->fail = true;
+}
+
+std::optional<double> VersionStage::Metric(const std::string& name, const std::string& model) {
+  for (const prometheus::MetricFamily& family : registry_->Collect()) {
+    if (family.name != name) continue;
+    for (const prometheus::ClientMetric& metric : family.metric) {
+      for (const auto& label : metric.label) {
+        if (label.name != "model" || label.value != model) continue;
+        return family.type == prometheus::MetricType::Gauge ? metric.gauge.value
+                                                            : metric.counter.value;
+      }
+    }
+  }
+  return std::nullopt;
 }
 
 int VersionStage::loads() const {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,7 +40,7 @@ class VersionStage {
   void Break(int number);
   void Mend(int number);
 
-  // Loads, and starts to serve; what LoadAll says.
+  // Loads, and starts to serve whatever LoadAll says; returns that.
   absl::Status Start(int keep_versions = 1);
   VersionManager& manager() { return *manager_; }
   ModelCatalog& catalog() { return catalog_; }
@@ -66,6 +67,9 @@ class VersionStage {
   void AwaitStep(int version);
   // The next step of any device fails.
   void FailNextStep();
+
+  // The value of a metric with the label model=`model`; nothing: there is no such series.
+  std::optional<double> Metric(const std::string& name, const std::string& model);
 
   int loads() const;
   int executors_alive(int version);
