@@ -178,6 +178,13 @@ class ManifestsTest(unittest.TestCase):
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             self.assertEqual(container[probe]["grpc"]["port"], GRPC_PORT)
 
+    def test_only_readiness_waits_for_a_model(self):
+        [deployment] = of_kind("Deployment")
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        self.assertNotIn("service", container["readinessProbe"]["grpc"])
+        for probe in ("startupProbe", "livenessProbe"):
+            self.assertEqual(container[probe]["grpc"]["service"], "liveness", probe)
+
 
 class FlagsTest(unittest.TestCase):
     def assert_flags_exist(self, where, program, flags):
