@@ -19,7 +19,7 @@ BIN = os.environ["DIFFUSIOND_BIN_DIR"]
 SOURCE = os.environ["DIFFUSIOND_SOURCE_DIR"]
 # A random 300,000-parameter U-Net for 28x28 grey pictures with 11 classes.
 TINY_MODEL = os.path.join(SOURCE, "tests/golden/unet/mnist_cond_scaleshift")
-LISTENING = re.compile(r"^diffusiond listening grpc=(\S+) metrics=(\S+)", re.MULTILINE)
+LISTENING = re.compile(r"^diffusiond listening grpc=(\S+) metrics=(\S+) admin=(\S+)", re.MULTILINE)
 START_SECONDS = 120  # Generous: a sanitizer's build on a busy machine.
 
 
@@ -33,17 +33,21 @@ def eventually(condition, what, seconds=60):
         pause.wait(0.02)
 
 
-class Diffusiond:
-    """A context manager; `address` is where it listens."""
+def with_tiny_model(repository):
+    shutil.copytree(TINY_MODEL, os.path.join(repository, "tiny"))
 
-    def __init__(self, *flags):
+
+class Diffusiond:
+    """A context manager; `address` is where it listens. `fill` makes the repository."""
+
+    def __init__(self, *flags, fill=with_tiny_model):
         self.directory = tempfile.mkdtemp(prefix="diffusiond-e2e-")
-        repository = os.path.join(self.directory, "repository")
-        shutil.copytree(TINY_MODEL, os.path.join(repository, "tiny"))
+        self.repository = os.path.join(self.directory, "repository")
+        fill(self.repository)
         self.log_path = os.path.join(self.directory, "log")
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [os.path.join(BIN, "diffusiond"), f"--model_repository={repository}",
+                [os.path.join(BIN, "diffusiond"), f"--model_repository={self.repository}",
                  "--listen=127.0.0.1:0", "--metrics_listen=127.0.0.1:0", *flags],
                 stdout=log, stderr=log)
         self.channel = None
@@ -54,7 +58,8 @@ class Diffusiond:
             if self.process.poll() is not None:
                 raise AssertionError(
                     f"diffusiond ended with {self.process.returncode}:\n{self.log()}")
-            self.address, self.metrics_address = LISTENING.search(self.log()).groups()
+            (self.address, self.metrics_address,
+             self.admin_address) = LISTENING.search(self.log()).groups()
             self.channel = grpc.insecure_channel(self.address)
         except BaseException:
             self.__exit__()
