@@ -15,7 +15,12 @@ constexpr int64_t kFallbackSteps = 50;
 
 // The files' own wish.
 SamplingOptions Wanted(const CheckpointConfig& config, DefaultSampling* result) {
-  SamplingOptions options = DefaultSamplingOptions(config.scheduler, &result->warnings);
+  std::vector<std::string> warnings;
+  SamplingOptions options = DefaultSamplingOptions(config.scheduler, &warnings);
+  // Of a class that is not drawn with by default there is nothing to warn of.
+  if (!config.generation || config.generation->sampler == options.sampler) {
+    result->warnings = std::move(warnings);
+  }
   if (!config.generation.has_value()) return options;
   const GenerationDefaults& wanted = *config.generation;
   result->guidance_scale = wanted.guidance_scale;

@@ -337,6 +337,9 @@ TEST_F(DiffusionctlTest, ModelsListsAndDescribes) {
   ASSERT_EQ(Run({"models", "tiny"}), kExitOk) << err();
   EXPECT_THAT(out(), HasSubstr("0 dot, 1 T-shirt/top"));
   EXPECT_THAT(out(), HasSubstr(TinyModel().digest()));
+  EXPECT_THAT(out(), HasSubstr("its scheduler is of another class"));
+  EXPECT_THAT(out(), HasSubstr("not annealed_langevin"));
+  EXPECT_THAT(out(), HasSubstr("takes more steps"));
   EXPECT_THAT(out(), HasSubstr("ancestral sampling"));
   EXPECT_EQ(Run({"models", "huge"}), kExitFailed);
   EXPECT_THAT(err(), HasSubstr("NOT_FOUND: no model 'huge'"));

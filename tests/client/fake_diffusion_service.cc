@@ -246,6 +246,10 @@ v1::Model TinyModel() {
   ddim->set_name("ddim");
   ddim->set_description("implicit sampling");
   for (const char* option : {"eta", "timestep_spacing", "clip_sample"}) ddim->add_options(option);
+  model.add_warnings("its scheduler is of another class");
+  v1::UnavailableSampler* langevin = model.add_unavailable_samplers();
+  langevin->set_name("annealed_langevin");
+  langevin->set_reason("takes more steps");
   model.mutable_defaults()->set_model("tiny");
   model.mutable_defaults()->set_count(1);
   model.mutable_defaults()->set_sampler("ddim");

@@ -46,8 +46,8 @@ ABSL_FLAG(std::string, features, "",
 ABSL_FLAG(std::string, out, "", "directory that receives the results; required");
 ABSL_FLAG(std::vector<std::string>, samplers,
           (std::vector<std::string>{"ddim:eta=1:spacing=leading", "ddim:eta=1", "ddim",
-                                    "euler_ancestral", "heun", "dpmpp",
-                                    "dpmpp:algorithm=sde-dpmsolver++", "unipc"}),
+                                    "euler_ancestral", "heun", "pndm:skip_prk_steps=1", "deis",
+                                    "dpmpp", "dpmpp:algorithm=sde-dpmsolver++", "unipc"}),
           "samplers, each with its options: ddim:eta=1:spacing=leading; also algorithm, order, "
           "solver, sigmas");
 ABSL_FLAG(std::string, spacing, "trailing",

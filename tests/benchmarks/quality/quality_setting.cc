@@ -13,6 +13,7 @@ namespace {
 
 bool SetOption(const std::string& name, const std::string& value, SamplingOptions* options) {
   if (name == "eta") return absl::SimpleAtod(value, &options->eta);
+  if (name == "skip_prk_steps") return absl::SimpleAtob(value, &options->skip_prk_steps);
   if (name == "order") return absl::SimpleAtoi(value, &options->solver_order);
   std::string* const text = name == "spacing"     ? &options->timestep_spacing
                             : name == "algorithm" ? &options->algorithm_type

@@ -6,9 +6,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model/checkpoint/scheduler_config_json.h"
+#include "tests/model/checkpoint/scratch_directory.h"
 
 namespace diffusiond {
 namespace {
@@ -175,6 +177,24 @@ TEST(SchedulerFieldsTest, WhatAFileAsksToLeaveUnsetIsLeftUnset) {
       ParseSchedulerConfig(R"({"_use_default_values": ["beta_end"], "beta_end": 0.5})");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->beta_end, 0.02);
+}
+
+// The guide's table, as the code has it.
+std::string MarkdownTable() {
+  std::string table = "| field | classes | here | |\n|---|---|---|---|\n";
+  for (const SchedulerField& field : SchedulerFields()) {
+    const char* const use = field.use == FieldUse::kRead      ? "acts"
+                            : field.use == FieldUse::kNothing ? "changes nothing"
+                                                              : "refused unless null or false";
+    const std::string classes = absl::string_view(field.classes) == "*" ? "all" : field.classes;
+    absl::StrAppend(&table, "| `", field.name, "` | ", classes, " | ", use, " | ", field.note,
+                    " |\n");
+  }
+  return table;
+}
+
+TEST(SchedulerFieldsTest, TheGuideHasTheTable) {
+  EXPECT_THAT(ReadWholeFile("model/checkpoint/README.md"), HasSubstr(MarkdownTable()));
 }
 
 }  // namespace

@@ -8,10 +8,12 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model/checkpoint/scheduler_config_json.h"
+#include "model/diffusion/trained_betas.h"
 #include "model/sampling/continuous_schedule.h"
 #include "model/sampling/sampler.h"
 #include "tests/model/checkpoint/golden_directory.h"
 #include "tests/model/checkpoint/scratch_directory.h"
+#include "tests/testing/plan_moments.h"
 
 namespace diffusiond {
 namespace {
@@ -194,6 +196,34 @@ TEST(NoiseScheduleTest, HasThePeersRarerBetaSchedules) {
   };
   EXPECT_THAT(ends("exp"), ElementsAre(DoubleNear(0.109874, 1e-4), DoubleNear(403.4276, 0.1)));
   EXPECT_THAT(ends("laplace"), ElementsAre(DoubleNear(0.147006, 1e-4), DoubleNear(5.533785, 1e-3)));
+}
+
+// In float32 the first of these betas are 0 or one bit.
+TEST(LearnedScheduleTest, IsDrawnWithFromTheTrainersFloorOn) {
+  std::vector<double> gammas;
+  for (int t = 0; t < 1000; ++t) {
+    gammas.push_back(kLeastGamma + (9 - kLeastGamma) * t / 999.0);
+  }
+  SchedulerConfig config;
+  config.trained_betas = BetasFromGammas(gammas);
+  const auto model = MakeModelSchedule(config);
+  ASSERT_TRUE(model.ok()) << model.status();
+  for (const Sampler& sampler : Samplers()) {
+    for (const int64_t steps : {20, 700, 1000}) {
+      SCOPED_TRACE(sampler.name + " " + std::to_string(steps));
+      SamplingOptions options = ForSampler(sampler.name, DefaultSamplingOptions(config));
+      options.timestep_spacing = "trailing";
+      options.steps = steps;
+      options.clip_sample = false;
+      const auto plan = CompilePlan(*model, options);
+      ASSERT_TRUE(plan.ok()) << plan.status();
+      ExpectToldRight(*model, options);
+      const Moments drawn = PlanMoments(*plan, {.mean = 0.25, .deviation = 0.2}).back();
+      EXPECT_NEAR(drawn.mean, 0.25, 0.01);
+      const double few = sampler.name == "annealed_langevin" ? 0.15 : 0.06;
+      EXPECT_NEAR(std::sqrt(drawn.variance), 0.2, steps == 20 ? few : 0.01);
+    }
+  }
 }
 
 // The crash of a model that leaves out timesteps: the last of many steps stood below 0.

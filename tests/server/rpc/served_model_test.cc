@@ -96,6 +96,25 @@ TEST(ServedModel, DefaultsThatDoNotRunGiveWayToTheNearestThatDo) {
   EXPECT_THAT(too_many_steps->warnings, ElementsAre(HasSubstr("steps is 1001")));
 }
 
+// What the files gave, then what the defaults gave; and the samplers that these leave out.
+TEST(ServedModel, TellsItsWarningsAndWhichSamplersItsDefaultsLeaveOut) {
+  CheckpointConfig config = Config();
+  config.scheduler.class_name = "KDPM2DiscreteScheduler";
+  config.generation.emplace().sampler = "heun";
+  config.generation->steps = 4;
+  const auto model = MakeServedModel("hats", config, "digest", 12, {"1.13", "cpu", 2}, {"a field"});
+  ASSERT_TRUE(model.ok()) << model.status();
+  const v1::Model message = ToProto(*model, RequestLimits());
+  EXPECT_THAT(message.warnings(),
+              ElementsAre("a field", HasSubstr("KDPM2DiscreteScheduler has its second")));
+  ASSERT_EQ(message.unavailable_samplers_size(), 1);
+  EXPECT_EQ(message.unavailable_samplers(0).name(), "annealed_langevin");
+  EXPECT_THAT(message.unavailable_samplers(0).reason(), HasSubstr("leave a noise of"));
+  for (const v1::SamplerInfo& sampler : message.samplers()) {
+    EXPECT_NE(sampler.name(), "annealed_langevin");
+  }
+}
+
 TEST(ServedModel, NetworksOfTheWrongWidthAreRefusedWithTheModelsName) {
   CheckpointConfig config = Config();
   config.scheduler.variance_type = "learned_range";
