@@ -48,9 +48,9 @@ absl::Status Diffusiond::Start() {
   if (catalog_.empty()) LogThatNothingIsServed();
   const std::string& chosen = options_.flags.default_model;
   if (!chosen.empty() && catalog_.default_model() != chosen) {
-    options_.log_line(
-        absl::StrCat("default_model=", chosen, " state=missing: requests that name no model get ",
-                     catalog_.default_model().empty() ? "an error" : catalog_.default_model()));
+    options_.log_line(absl::StrCat("default_model=", chosen,
+                                   " state=missing: requests that name no model get "
+                                   "UNAVAILABLE until it is loaded"));
   }
   if (absl::Status status = StartServing(); !status.ok()) return status;
   if (absl::Status status = StartWorkers(); !status.ok()) return status;

@@ -30,10 +30,10 @@ ABSL_FLAG(
     "numbered versions in it (NAME/1, NAME/2, ...), of which the newest is served; the directory's "
     "name is the model's. What in it is no good model is refused singly; it may be empty or not be "
     "there yet, then health is NOT_SERVING until a model is. Required.");
-ABSL_FLAG(
-    std::string, default_model, diffusiond::ServerFlags().default_model,
-    "Model that requests get which name none. Without it, or while it is not in the repository, "
-    "they get the only model, and where there are several, an error.");
+ABSL_FLAG(std::string, default_model, diffusiond::ServerFlags().default_model,
+          "Model that requests get which name none; UNAVAILABLE while it is not loaded. Without "
+          "this flag "
+          "they get the only model, and where there are several, an error.");
 ABSL_FLAG(std::string, listen, diffusiond::ServerFlags().listen,
           "host:port of the gRPC API, without TLS; port 0 takes a free one.");
 ABSL_FLAG(std::string, metrics_listen, diffusiond::ServerFlags().metrics_listen,

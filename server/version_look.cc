@@ -40,7 +40,8 @@ absl::Status VersionManager::PollOnThread() {
     first.Update(status);
     metrics_->ModelUnserved(directory.name);
   }
-  NoteGone(there);
+  // Of the names past the limit nothing is known.
+  if (listing->more_refused == 0) NoteGone(there);
   return first;
 }
 
@@ -80,17 +81,18 @@ void VersionManager::NoteGone(const std::set<std::string>& there) {
   std::vector<std::string> served, forgotten;
   {
     absl::MutexLock lock(&mu_);
-    for (auto& [name, roll] : rolls_) {
-      if (there.contains(name)) continue;
-      if (roll.serving != nullptr) {
-        served.push_back(name);
-        continue;
+    for (auto it = rolls_.begin(); it != rolls_.end();) {
+      const auto& [name, roll] = *it;
+      if (there.contains(name)) {
+        ++it;
+      } else if (roll.serving != nullptr || !roll.loaded.empty() || roll.held.has_value()) {
+        if (roll.serving != nullptr) served.push_back(name);
+        ++it;
+      } else {
+        // Whoever puts it there again is told again.
+        forgotten.push_back(name);
+        it = rolls_.erase(it);
       }
-      // Whoever puts it there again is told again.
-      roll.problem.clear();
-      roll.passed_over.clear();
-      roll.refused.clear();
-      forgotten.push_back(name);
     }
   }
   for (const std::string& name : served) {

@@ -40,6 +40,21 @@ absl::Status CheckRecord(const std::filesystem::path& path, const std::string& d
                                              " says that ", (*record)->digest, " was published")));
 }
 
+// Whether the same files may load another time.
+bool MayPass(const absl::Status& reason) {
+  switch (reason.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kDataLoss:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kOutOfRange:
+      return false;
+    default:
+      return true;
+  }
+}
+
 }  // namespace
 
 VersionManager::VersionManager(Options options, ModelCatalog* catalog, ServerMetrics* metrics)
@@ -140,7 +155,8 @@ absl::Status VersionManager::Try(const ModelDirectory& directory, int version) {
       if (other->served != nullptr) loaded = other;
     }
     const auto refused = roll.refused.find(version);
-    if (loaded == nullptr && refused != roll.refused.end() && refused->second.stamp == stamp) {
+    if (loaded == nullptr && refused != roll.refused.end() && refused->second.stamp == stamp &&
+        options_.now() < refused->second.retry) {
       return refused->second.reason;
     }
   }
@@ -319,13 +335,23 @@ void VersionManager::Unload(const std::string& key) {
 
 void VersionManager::Refuse(const std::string& name, int version, const std::string& stamp,
                             const absl::Status& reason) {
+  Refusal refusal{.stamp = stamp, .reason = reason};
+  bool told = false;
   {
     absl::MutexLock lock(&mu_);
-    rolls_[name].refused[version] = {stamp, reason};
+    Refusal& before = rolls_[name].refused[version];
+    told = before.stamp == stamp && before.reason == reason;
+    if (MayPass(reason)) {
+      refusal.put_off = told ? std::min(2 * before.put_off, kLongestRetry) : kFirstRetry;
+      refusal.retry = options_.now() + refusal.put_off;
+    }
+    before = refusal;
   }
+  if (told) return;
   metrics_->ModelRefused(name);
-  options_.log_line(absl::StrCat("refused ", Named(name, version), " error=\"", reason.message(),
-                                 "\"; tried again when its files change"));
+  options_.log_line(absl::StrCat(
+      "refused ", Named(name, version), " error=\"", reason.message(), "\"; tried again ",
+      refusal.retry == absl::InfiniteFuture() ? "when its files change" : "from time to time"));
 }
 
 std::shared_ptr<VersionManager::Version> VersionManager::Serving(const std::string& name) const {

@@ -23,6 +23,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "model/unet/unet_config.h"
 #include "server/engine/engine.h"
@@ -39,6 +40,10 @@ namespace diffusiond {
 // swap waits while there are more.
 inline constexpr int kMaxDrainingVersions = 3;
 
+// Between two tries of a version that was refused for what may pass; doubled from one to the next.
+inline constexpr absl::Duration kFirstRetry = absl::Seconds(30);
+inline constexpr absl::Duration kLongestRetry = absl::Minutes(10);
+
 // Thread-safe between Start and Stop. One thread of its own loads, swaps and unloads.
 class VersionManager : public ModelAdmin {
  public:
@@ -53,6 +58,7 @@ class VersionManager : public ModelAdmin {
     std::function<absl::StatusOr<LoadedModel>(const std::filesystem::path&,
                                               absl::Span<const DeviceSpec>, int micro_batch)>
         load;
+    std::function<absl::Time()> now = absl::Now;
     std::function<void()> on_catalog_changed;
     std::function<void(const std::string&)> log_line;
   };
@@ -102,6 +108,10 @@ class VersionManager : public ModelAdmin {
   struct Refusal {
     std::string stamp;
     absl::Status reason;
+    // Of what may pass without a change of files, a device out of memory or a permission: when it
+    // is tried again, and how long that was put off. Infinite: not before its files change.
+    absl::Time retry = absl::InfiniteFuture();
+    absl::Duration put_off = absl::ZeroDuration();
   };
   // One name.
   struct Roll {

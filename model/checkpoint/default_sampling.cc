@@ -15,13 +15,12 @@ constexpr int64_t kFallbackSteps = 50;
 
 // The files' own wish.
 SamplingOptions Wanted(const CheckpointConfig& config, DefaultSampling* result) {
-  std::vector<std::string> warnings;
-  SamplingOptions options = DefaultSamplingOptions(config.scheduler, &warnings);
-  // Of a class that is not drawn with by default there is nothing to warn of.
-  if (!config.generation || config.generation->sampler == options.sampler) {
-    result->warnings = std::move(warnings);
+  SamplingOptions options = DefaultSamplingOptions(config.scheduler, &result->warnings);
+  const std::string departure = ClassDeparture(config.scheduler.class_name);
+  if (!config.generation.has_value()) {
+    if (!departure.empty()) result->warnings.push_back(departure);
+    return options;
   }
-  if (!config.generation.has_value()) return options;
   const GenerationDefaults& wanted = *config.generation;
   result->guidance_scale = wanted.guidance_scale;
   options = ForSampler(wanted.sampler, std::move(options));
@@ -32,24 +31,43 @@ SamplingOptions Wanted(const CheckpointConfig& config, DefaultSampling* result) 
   return options;
 }
 
-// Nearest first.
+// What clips x0-hat, and the variance that the network gives, are the model's, whatever draws it.
+SamplingOptions Plain(const std::string& sampler, const SamplingOptions& wanted, bool is_edm) {
+  SamplingOptions options;
+  options.sampler = sampler;
+  options.steps = std::min(wanted.steps, kFallbackSteps);
+  options.timestep_spacing = "trailing";
+  options.variance = wanted.variance;
+  options.clip_sample = wanted.clip_sample;
+  options.thresholding = wanted.thresholding;
+  options.dynamic_thresholding_ratio = wanted.dynamic_thresholding_ratio;
+  options.sample_max_value = wanted.sample_max_value;
+  if (is_edm) options.sigma_schedule = "karras";
+  return ForSampler(sampler, std::move(options));
+}
+
+// Nearest first: what gives way is one thing, then two, and in the end all but the sampler, and it.
 std::vector<SamplingOptions> Fallbacks(const SamplingOptions& wanted, bool is_edm) {
-  const int64_t fewer = std::min(wanted.steps, kFallbackSteps);
-  std::vector<SamplingOptions> options(6, wanted);
-  options[0].steps = fewer;
-  options[1].timestep_spacing = "trailing";
-  options[2].timestep_spacing = "trailing";
-  options[2].steps = fewer;
-  SamplingOptions plain;  // Nothing but the sampler's own defaults.
-  plain.sampler = wanted.sampler;
-  plain.steps = fewer;
-  plain.timestep_spacing = "trailing";
-  plain.clip_sample = wanted.clip_sample;
-  if (is_edm) plain.sigma_schedule = "karras";
-  options[3] = ForSampler(plain.sampler, plain);
-  options[4] = ForSampler(is_edm ? "euler" : "ddim", plain);
-  options[5] = ForSampler(is_edm ? "euler" : "ddpm", plain);
-  options[5].timestep_spacing = "leading";
+  using Change = void (*)(SamplingOptions&);
+  constexpr Change kChanges[] = {
+      [](SamplingOptions& o) { o.steps = std::min(o.steps, kFallbackSteps); },
+      [](SamplingOptions& o) { o.timestep_spacing = "trailing"; },
+      [](SamplingOptions& o) { o.final_sigmas_type = "zero"; },
+      [](SamplingOptions& o) { o.sigma_schedule = "timesteps"; },
+  };
+  std::vector<SamplingOptions> options;
+  for (const Change change : kChanges) change(options.emplace_back(wanted));
+  for (const Change first : kChanges) {
+    for (const Change second : kChanges) {
+      SamplingOptions& both = options.emplace_back(wanted);
+      first(both);
+      second(both);
+    }
+  }
+  options.push_back(Plain(wanted.sampler, wanted, is_edm));
+  options.push_back(Plain(is_edm ? "euler" : "ddim", wanted, is_edm));
+  options.push_back(Plain(is_edm ? "euler" : "ddpm", wanted, is_edm));
+  options.back().timestep_spacing = "leading";
   return options;
 }
 
@@ -58,10 +76,40 @@ std::string Described(const SamplingOptions& options) {
                       " spacing");
 }
 
+// What of `taken` is not what was wanted, beside what Described says.
+std::string OtherChanges(const SamplingOptions& wanted, const SamplingOptions& taken) {
+  std::string changes;
+  const auto note = [&changes](const char* field, const auto& from, const auto& to) {
+    if (from != to) absl::StrAppend(&changes, ", ", field, " ", to, " (not ", from, ")");
+  };
+  note("sigma_schedule", wanted.sigma_schedule, taken.sigma_schedule);
+  note("final_sigmas_type", wanted.final_sigmas_type, taken.final_sigmas_type);
+  note("solver_order", wanted.solver_order, taken.solver_order);
+  note("solver_type", wanted.solver_type, taken.solver_type);
+  note("algorithm_type", wanted.algorithm_type, taken.algorithm_type);
+  note("eta", wanted.eta, taken.eta);
+  return changes;
+}
+
 bool IsKnown(const std::string& sampler, const SchedulerConfig& scheduler) {
   return absl::c_any_of(Samplers(), [&](const Sampler& known) {
     return known.name == sampler && CanRun(known, scheduler);
   });
+}
+
+// OK if there are steps and a spacing at which the sampler runs; else why not at the first.
+absl::Status RunsSomehow(const ModelSchedule& model, SamplingOptions options) {
+  const absl::Status status = CompilePlan(model, options).status();
+  if (status.ok()) return status;
+  const int64_t all = model.num_train_timesteps;
+  for (const int64_t steps : {all, std::max<int64_t>(1, all / 2)}) {
+    for (const char* spacing : {"trailing", "leading"}) {
+      options.steps = steps;
+      options.timestep_spacing = spacing;
+      if (CompilePlan(model, options).ok()) return absl::OkStatus();
+    }
+  }
+  return status;
 }
 
 // The network must give F alone, or with it the variance that it learned.
@@ -93,14 +141,14 @@ absl::StatusOr<DefaultSampling> ResolveDefaultSampling(const CheckpointConfig& c
       return CompilePlan(*model, options).ok();
     });
     if (found == fallbacks.end()) return status;
-    result.warnings.push_back(absl::StrCat("the default (", Described(result.options),
-                                           ") cannot be drawn with: ", status.message(), "; ",
-                                           Described(*found), " is taken"));
+    result.warnings.push_back(absl::StrCat(
+        "the default (", Described(result.options), ") cannot be drawn with: ", status.message(),
+        "; ", Described(*found), OtherChanges(result.options, *found), " is taken"));
     result.options = *found;
   }
   for (const Sampler& sampler : Samplers()) {
     if (!CanRun(sampler, config.scheduler)) continue;
-    status = CompilePlan(*model, ForSampler(sampler.name, result.options)).status();
+    status = RunsSomehow(*model, ForSampler(sampler.name, result.options));
     if (!status.ok()) result.unavailable.push_back({sampler.name, std::string(status.message())});
   }
   return result;

@@ -23,7 +23,7 @@ struct DefaultSampling {
   double guidance_scale = 1;  // Used when a class is asked for.
   // Where the options are not those that the files ask for, and why; a sentence each.
   std::vector<std::string> warnings;
-  // Samplers that take such models, but not with these options.
+  // Samplers that take such models, but not this one, whatever the steps and the spacing.
   std::vector<UnavailableSampler> unavailable;
 };
 

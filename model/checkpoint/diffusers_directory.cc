@@ -193,10 +193,11 @@ int64_t NumClasses(const CheckpointConfig& config) {
 }
 
 std::string PipelineClass(const CheckpointConfig& config) {
-  const bool drawn = !config.unet.num_class_embeds.has_value() && !config.scheduler.is_edm() &&
-                     (config.scheduler.class_name == "DDPMScheduler" ||
-                      config.scheduler.class_name == "DDIMScheduler") &&
-                     config.scheduler.prediction_type != "score";
+  const bool drawn =
+      !config.unet.num_class_embeds.has_value() && !config.scheduler.is_edm() &&
+      (config.scheduler.class_name == "DDPMScheduler" ||
+       (config.scheduler.class_name == "DDIMScheduler" && !config.scheduler.learns_variance())) &&
+      config.scheduler.prediction_type != "score";
   return drawn ? "DDPMPipeline" : "";
 }
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "model/diffusion/trained_betas.h"
@@ -19,8 +20,18 @@ int64_t Parameters(const Checkpoint& checkpoint) {
   return count;
 }
 
+// Names come from whoever made the model, and stand in a table and in a comment.
+std::string OneLine(std::string text) {
+  for (char& c : text) {
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c)) || c == '|' || c == '`') c = ' ';
+  }
+  return text;
+}
+
 std::string Classes(const CheckpointConfig& config) {
-  if (!config.class_names.empty()) return absl::StrJoin(config.class_names, ", ");
+  if (!config.class_names.empty()) {
+    return OneLine(absl::StrJoin(config.class_names, ", "));
+  }
   if (!config.unet.num_class_embeds.has_value()) return "none (unconditional)";
   return absl::StrCat(*config.unet.num_class_embeds, ", without names");
 }
@@ -54,6 +65,9 @@ std::string PythonLoop(const CheckpointConfig& config) {
   if (!config.scheduler.is_edm() && !defaults.timestep_spacing.empty()) {
     options = absl::StrCat(", timestep_spacing=\"", defaults.timestep_spacing, "\"");
   }
+  if (scheduler == "DDPMScheduler" && !defaults.variance.empty() && defaults.variance != "zero") {
+    absl::StrAppend(&options, ", variance_type=\"", defaults.variance, "\"");
+  }
   std::string loop = absl::StrCat(
       "import torch\nfrom diffusers import ", scheduler, ", UNet2DModel\n\n",
       "unet = UNet2DModel.from_pretrained(\".\", subfolder=\"unet\").eval()  # in this directory\n",
@@ -64,7 +78,7 @@ std::string PythonLoop(const CheckpointConfig& config) {
   const bool guides = classes && config.null_class_id && defaults.guidance_scale != 1;
   if (classes) {
     absl::StrAppend(&loop, "wanted = torch.full((4,), 0)  # ",
-                    config.class_names.empty() ? "a class" : config.class_names[0], "\n");
+                    config.class_names.empty() ? "a class" : OneLine(config.class_names[0]), "\n");
   }
   if (guides) {
     absl::StrAppend(&loop, "none, scale = torch.full((4,), ", *config.null_class_id, "), ",
@@ -77,6 +91,10 @@ std::string PythonLoop(const CheckpointConfig& config) {
     absl::StrAppend(&loop, "        unguided = unet(z, t, class_labels=none).sample\n",
                     "        f = unguided + scale * (f - unguided)\n");
   }
+  // All but DDPM's take the prediction alone.
+  if (config.scheduler.learns_variance() && scheduler != "DDPMScheduler") {
+    absl::StrAppend(&loop, "    f, _ = f.chunk(2, dim=1)\n");
+  }
   absl::StrAppend(&loop, "    x = scheduler.step(f, t, x",
                   scheduler == "DDIMScheduler" ? absl::StrCat(", eta=", defaults.eta) : "",
                   ").prev_sample\n", "images = (x / 2 + 0.5).clamp(0, 1)  # [4, C, H, W]\n");
@@ -84,6 +102,12 @@ std::string PythonLoop(const CheckpointConfig& config) {
 }
 
 std::string Python(const CheckpointConfig& config) {
+  if (config.scheduler.prediction_type == "score") {
+    return "from diffusers import UNet2DModel\n\n"
+           "unet = UNet2DModel.from_pretrained(\".\", subfolder=\"unet\").eval()  # in this "
+           "directory\n"
+           "# It predicts the score, which no scheduler of diffusers takes.\n";
+  }
   if (PipelineClass(config).empty()) return PythonLoop(config);
   return absl::StrCat(
       "from diffusers import ", PipelineClass(config), "\n\n", "pipeline = ", PipelineClass(config),

@@ -74,8 +74,9 @@ void CheckComponents(const Json& object, JsonFields& fields, std::vector<std::st
         name == "null_class_id" || value.is_null()) {
       continue;
     }
-    const bool component = value.is_array() && value.size() == 2;
-    if (component && value[0].is_null() && value[1].is_null()) continue;
+    const bool pair = value.is_array() && value.size() == 2;
+    if (pair && value[0].is_null() && value[1].is_null()) continue;
+    const bool component = pair && value[0].is_string() && value[1].is_string();
     if (component) {
       fields.Fault(absl::StrCat("component ", name),
                    "none beside unet and scheduler: with one the network does not draw pixels",

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
@@ -19,8 +20,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Python writes infinities as bare words, which are no JSON: lambda_min_clipped is -Infinity in
-// most files of DPMSolverMultistepScheduler. They become null.
+// Python writes infinities as bare words, which are no JSON: lambda_min_clipped is -Infinity, none,
+// in most files of DPMSolverMultistepScheduler. It becomes null.
 std::string WithoutInfinities(absl::string_view json) {
   std::string text;
   text.reserve(json.size());
@@ -30,9 +31,9 @@ std::string WithoutInfinities(absl::string_view json) {
       text += json[i++];
     } else if (json[i] == '"') {
       in_string = !in_string;
-    } else if (!in_string && (json[i] == '-' || json[i] == 'I')) {
+    } else if (!in_string && json[i] == '-') {
       absl::string_view rest = json.substr(i);
-      if (absl::ConsumePrefix(&rest, "-Infinity") || absl::ConsumePrefix(&rest, "Infinity")) {
+      if (absl::ConsumePrefix(&rest, "-Infinity")) {
         text += "null";
         i = json.size() - rest.size() - 1;
         continue;
@@ -84,6 +85,9 @@ void ReadSolver(JsonFields& fields, SolverConfig* solver) {
 void ReadSigmaEnds(JsonFields& fields, const std::string& class_name, SolverConfig* solver) {
   const bool own = class_name == "LMSDiscreteScheduler" || class_name == "DPMSolverSDEScheduler";
   if (own && solver->sigma_schedule == "karras") return;
+  bool lu = false;
+  fields.Read("use_lu_lambdas", &lu);
+  if (lu) return;
   fields.Read("sigma_min", &solver->sigma_min);
   fields.Read("sigma_max", &solver->sigma_max);
 }
@@ -192,6 +196,7 @@ absl::StatusOr<SchedulerConfig> ParseSchedulerConfig(absl::string_view json,
   whole.NullIsAbsent();
   std::string class_name = SchedulerConfig().class_name;
   whole.Read("_class_name", &class_name);
+  if (!index_class_name.empty() && !object->contains("_class_name")) class_name = index_class_name;
   if (!index_class_name.empty() && index_class_name != class_name) {
     warnings->push_back(absl::StrCat(kSchedulerConfigName, ": _class_name is ", Quoted(class_name),
                                      "; ", kModelIndexName, " says ", Quoted(index_class_name),
@@ -223,6 +228,11 @@ absl::StatusOr<SchedulerConfig> ParseSchedulerConfig(absl::string_view json,
     ReadEdm(fields, &config);
   } else {
     ReadSigmaEnds(fields, class_name, &config.solver);
+  }
+  std::string algorithm;
+  if (class_name == "DEISMultistepScheduler") whole.Read("algorithm_type", &algorithm);
+  if (absl::StartsWith(algorithm, "sde")) {
+    whole.Fault("algorithm_type", "deis, which is no SDE", Json(algorithm));
   }
   absl::Status status = whole.status();
   status.Update(fields.status());

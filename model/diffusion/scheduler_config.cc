@@ -105,10 +105,13 @@ absl::Status CheckSolver(const SolverConfig& solver) {
   status.Update(CheckName("sigma_schedule", solver.sigma_schedule, kSigmaSchedules));
   status.Update(CheckName("interpolation_type", solver.interpolation_type, kInterpolationTypes));
   status.Update(CheckName("timestep_type", solver.timestep_type, kTimestepTypes));
-  const double low = solver.sigma_min.value_or(kLeastSigma);
-  const double high = solver.sigma_max.value_or(kMaxValue);
-  status.Update(CheckRange("sigma_min", low, kLeastSigma, kMaxValue));
-  status.Update(CheckRange("sigma_max", high, low, kMaxValue));
+  // Elsewhere they change nothing.
+  if (solver.sigma_schedule != "timesteps" || solver.interpolation_type == "log_linear") {
+    const double low = solver.sigma_min.value_or(kLeastSigma);
+    const double high = solver.sigma_max.value_or(kMaxValue);
+    status.Update(CheckRange("sigma_min", low, kLeastSigma, kMaxValue));
+    status.Update(CheckRange("sigma_max", high, low, kMaxValue));
+  }
   if (solver.disable_corrector.size() > static_cast<size_t>(kMaxTrainTimesteps)) {
     status.Update(absl::InvalidArgumentError(
         absl::StrCat("disable_corrector has ", solver.disable_corrector.size(),

@@ -49,7 +49,10 @@ int Order(const SigmaLadder& ladder, const SamplingOptions& options, int i) {
   const int left = ladder.steps() - i;
   const bool few = options.lower_order_final && options.steps < kFewSteps;
   int order = std::min(static_cast<int>(options.solver_order), i + 1);
-  if (left == 1 && (few || options.euler_at_final || ladder.sigmas.back() == 0)) order = 1;
+  const double last = ladder.sigmas.back();
+  // The same level twice is the peer's: nothing moves.
+  const bool stays = last == ladder.sigmas[ladder.sigmas.size() - 2];
+  if (left == 1 && (few || options.euler_at_final || last == 0 || stays)) order = 1;
   if (left == 2 && few) order = std::min(order, 2);
   return order;
 }

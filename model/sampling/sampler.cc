@@ -168,7 +168,6 @@ SamplingOptions DefaultSamplingOptions(const SchedulerConfig& config,
   for (const ClassSampler& entry : kClassSamplers) {
     if (config.class_name != entry.class_name) continue;
     options.sampler = entry.sampler;
-    if (entry.departure != nullptr) warn(absl::StrCat(entry.class_name, " ", entry.departure));
   }
   if (options.sampler != "ddpm") options.steps = std::min(options.steps, kSolverSteps);
   options.variance = config.variance_type;
@@ -202,6 +201,14 @@ SamplingOptions DefaultSamplingOptions(const SchedulerConfig& config,
   if (options.algorithm_type != "sde-dpmsolver++") options.algorithm_type = "dpmsolver++";
   const std::string sampler = options.sampler;
   return ForSampler(sampler, std::move(options));
+}
+
+std::string ClassDeparture(const std::string& class_name) {
+  for (const ClassSampler& entry : kClassSamplers) {
+    if (class_name != entry.class_name || entry.departure == nullptr) continue;
+    return absl::StrCat("scheduler: ", class_name, " ", entry.departure);
+  }
+  return "";
 }
 
 SamplingOptions ForSampler(const std::string& sampler, SamplingOptions options) {

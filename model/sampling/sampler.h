@@ -101,10 +101,13 @@ struct ModelSchedule {
 absl::StatusOr<ModelSchedule> MakeModelSchedule(const SchedulerConfig& config);
 
 // The options that a checkpoint's own scheduler stands for. Where no sampler here stands for its
-// class, or one does not take what it asks for, they are the nearest, and `warnings`, unless null,
-// gets a sentence that says so.
+// class (ClassDeparture), or one does not take what it asks for, they are the nearest; `warnings`,
+// unless null, gets a sentence for each of the latter.
 SamplingOptions DefaultSamplingOptions(const SchedulerConfig& config,
                                        std::vector<std::string>* warnings = nullptr);
+
+// A sentence, if the sampler that draws for that scheduler class is not the class's own.
+std::string ClassDeparture(const std::string& class_name);
 
 struct Sampler {
   std::string name;

@@ -75,6 +75,10 @@ std::vector<double> Curve(const std::string& name, double sigma_max, double sigm
   for (int64_t i = 0; i < n; ++i) {
     const double part = n == 1 ? 0 : static_cast<double>(i) / static_cast<double>(n - 1);
     const auto between = [part](double from, double to) { return from + part * (to - from); };
+    if (i == 0 || i == n - 1) {  // To the bit, whatever powers and roots round to.
+      sigmas.push_back(i == 0 ? sigma_max : sigma_min);
+      continue;
+    }
     if (name == "karras") {
       sigmas.push_back(
           std::pow(between(std::pow(sigma_max, 1 / rho), std::pow(sigma_min, 1 / rho)), rho));
@@ -111,9 +115,26 @@ absl::Status CheckNames(const ModelSchedule& model, const SamplingOptions& optio
   return absl::OkStatus();
 }
 
+// Ends that a checkpoint gives may lie the wrong way round to those of the timesteps.
+absl::Status CheckEnds(const ModelSchedule& model, const SamplingOptions& options,
+                       const SigmaLadder& ladder) {
+  const double high = ladder.sigmas.front(), low = ladder.sigmas[ladder.timesteps.size() - 1];
+  const bool given = model.sigma_min.has_value() || model.sigma_max.has_value();
+  if (options.sigma_schedule == "timesteps" || !given || options.steps == 1 || high > low) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("sigma_schedule ", options.sigma_schedule,
+                                                 " goes from the model's sigma_max, or the highest "
+                                                 "training sigma, ",
+                                                 high, ", to its sigma_min, or the lowest, ", low,
+                                                 "; it must go down"));
+}
+
 absl::Status CheckDecreasing(const SigmaLadder& ladder, const SamplingOptions& options) {
   for (size_t i = 0; i + 1 < ladder.sigmas.size(); ++i) {
     if (ladder.sigmas[i] > ladder.sigmas[i + 1]) continue;
+    const bool last = i + 2 == ladder.sigmas.size();
+    if (last && AsDiffusers(options) && ladder.sigmas[i] == ladder.sigmas[i + 1]) continue;
     return absl::InvalidArgumentError(absl::StrCat(
         "steps ", options.steps, " with timestep_spacing ", options.timestep_spacing,
         ", sigma_schedule ", options.sigma_schedule, " and final_sigmas_type ",
@@ -169,6 +190,7 @@ absl::StatusOr<SigmaLadder> FractionalLadder(const ModelSchedule& model,
     }
   }
   ladder.sigmas.push_back(options.final_sigmas_type == "zero" ? 0 : training.front());
+  if (absl::Status status = CheckEnds(model, options, ladder); !status.ok()) return status;
   return Cut(std::move(ladder), options);
 }
 
@@ -202,8 +224,14 @@ absl::StatusOr<SigmaLadder> SolverLadder(const ModelSchedule& model, const Sampl
         !status.ok()) {
       return status;
     }
-    ladder.sigmas = Curve(options.sigma_schedule, model.sigma_max.value_or(training.back()),
-                          model.sigma_min.value_or(training.front()), options.steps);
+    // A curve that is to end at its least sigma has it as one more point. The peer has it twice,
+    // and a last step that does nothing.
+    const bool ends_there = options.final_sigmas_type == "sigma_min" && !AsDiffusers(options) &&
+                            !model.sigma_min.has_value();
+    const double high = model.sigma_max.value_or(training.back());
+    const double low = model.sigma_min.value_or(training.front());
+    ladder.sigmas = Curve(options.sigma_schedule, high, low, options.steps + (ends_there ? 1 : 0));
+    if (ends_there) ladder.sigmas.pop_back();
     const bool cuts = rounding == Rounding::kDown || options.sigma_schedule == "beta";
     for (const double sigma : ladder.sigmas) {
       const double t = TimestepAt(training, sigma);

@@ -31,9 +31,18 @@ int64_t Round(double t) { return static_cast<int64_t>(std::nearbyint(t)); }
 // Timestep k of n that divide the first `count`, counted from 0: k * count / n. The peer takes
 // multiples of the whole part of count / n, which leaves out the end where n does not divide count:
 // of 1000 timesteps 700 steps begin at 699.
-int64_t Leading(int64_t count, int64_t n, int64_t k, bool as_diffusers) {
+int64_t Multiple(int64_t count, int64_t n, int64_t k, bool as_diffusers) {
   if (as_diffusers) return k * (count / n);
   return Round(static_cast<double>(k) * static_cast<double>(count) / static_cast<double>(n));
+}
+
+// The same with the model's offset, which is of a step at most. Where it goes past the last
+// timestep, for which the peer has no table, that one is meant.
+int64_t Leading(const ModelSchedule& model, int64_t count, int64_t n, int64_t k,
+                bool as_diffusers) {
+  const int64_t t = Multiple(count, n, k, as_diffusers) + model.steps_offset;
+  const bool within_a_step = model.steps_offset <= (count + n - 1) / n;
+  return as_diffusers || !within_a_step ? t : std::min(t, count - 1);
 }
 
 // Entry i, from the first, of numpy.linspace(0, last, n) reversed: i * step, and the end point
@@ -50,9 +59,10 @@ int64_t Trailing(int64_t top, int64_t count, int64_t n, int64_t i) {
   return Round(static_cast<double>(top) - static_cast<double>(i) * ratio) - 1;
 }
 
-// Nearly as many steps as there are timesteps, of which the solvers' spacings leave out one, would
-// visit one twice.
-void MakeDistinct(std::vector<int64_t>* timesteps) {
+// Nearly as many steps as there are timesteps, of which the solvers' spacings leave out one and an
+// offset passes over one, would visit one twice.
+template <typename T>
+void MakeDistinct(std::vector<T>* timesteps) {
   for (size_t i = 1; i < timesteps->size(); ++i) {
     (*timesteps)[i] = std::min((*timesteps)[i], (*timesteps)[i - 1] - 1);
   }
@@ -84,11 +94,11 @@ absl::StatusOr<std::vector<double>> FractionalTimesteps(const ModelSchedule& mod
       timesteps.push_back(Linspace(static_cast<double>(t_count - 1), steps, i));
     } else {
       timesteps.push_back(static_cast<double>(
-          spacing == "leading"
-              ? Leading(t_count, steps, steps - 1 - i, as_diffusers) + model.steps_offset
-              : Trailing(t_count, t_count, steps, i)));
+          spacing == "leading" ? Leading(model, t_count, steps, steps - 1 - i, as_diffusers)
+                               : Trailing(t_count, t_count, steps, i)));
     }
   }
+  if (spacing == "leading" && !as_diffusers) MakeDistinct(&timesteps);
   absl::Status status =
       CheckRange(timesteps.front(), "starts", t_count, options, model.steps_offset);
   if (!status.ok()) return status;
@@ -136,13 +146,14 @@ absl::StatusOr<std::vector<int64_t>> SolverTimesteps(const ModelSchedule& model,
     return status;
   }
   if (absl::Status status = CheckSpacing(spacing); !status.ok()) return status;
+  if (steps == 1 && !as_diffusers) return std::vector<int64_t>{usable - 1};
   std::vector<int64_t> timesteps;
   timesteps.reserve(static_cast<size_t>(steps));
   for (int64_t i = 0; i < steps; ++i) {
     if (spacing == "linspace") {
       timesteps.push_back(Round(Linspace(static_cast<double>(usable - 1), steps + 1, i)));
     } else if (spacing == "leading") {
-      timesteps.push_back(Leading(usable, steps + 1, steps - i, as_diffusers) + model.steps_offset);
+      timesteps.push_back(Leading(model, usable, steps + 1, steps - i, as_diffusers));
     } else {
       timesteps.push_back(Trailing(usable, as_diffusers ? t_count : usable, steps, i));
     }

@@ -1,9 +1,11 @@
 #include "model/training/trainer_flags.h"
 
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "absl/flags/declare.h"
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "model/training/network_shape.h"
@@ -75,6 +77,10 @@ ABSL_FLAG(
 ABSL_FLAG(double, eta, 1, "of sample sheets, and the served model's default (ddim)");
 ABSL_FLAG(double, guidance_scale, 1, "of sample sheets, and the served model's default");
 
+ABSL_DECLARE_FLAG(std::optional<double>, beta_start);
+ABSL_DECLARE_FLAG(std::optional<double>, beta_end);
+ABSL_DECLARE_FLAG(bool, rescale_betas_zero_snr);
+
 namespace diffusiond {
 namespace {
 
@@ -94,6 +100,25 @@ absl::Status CheckSpacingFlag() {
   const absl::Status status = Validate(defaults);
   if (status.ok()) return status;
   return absl::InvalidArgumentError(absl::StrCat("--sampler_spacing: ", status.message()));
+}
+
+// A flag that would do nothing is a mistake.
+absl::Status CheckBetaFlags(const SchedulerConfig& scheduler) {
+  const bool edm = scheduler.is_edm();
+  const bool cosine = scheduler.beta_schedule == "squaredcos_cap_v2";
+  for (const auto& [flag, given] :
+       {std::pair<const char*, bool>{"--beta_start", absl::GetFlag(FLAGS_beta_start).has_value()},
+        {"--beta_end", absl::GetFlag(FLAGS_beta_end).has_value()}}) {
+    if (!given || (!edm && !cosine)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag, " is given; ",
+                     edm ? "a model of EDM" : "--beta_schedule=squaredcos_cap_v2", " has none"));
+  }
+  if (edm && absl::GetFlag(FLAGS_rescale_betas_zero_snr)) {
+    return absl::InvalidArgumentError(
+        "--rescale_betas_zero_snr is given; a model of EDM has no betas");
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -123,6 +148,8 @@ absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data)
     absl::Status status = DescribeModel(shape, data, &options.model);
     if (!status.ok()) return status;
     options.model.scheduler = SchedulerFromFlags();
+    status = CheckBetaFlags(options.model.scheduler);
+    if (!status.ok()) return status;
     if (!options.model.scheduler.is_edm()) {
       options.model.scheduler.timestep_spacing = absl::GetFlag(FLAGS_sampler_spacing);
     }

@@ -82,6 +82,12 @@ absl::StatusOr<const ModelCatalog::Entry*> ModelCatalog::FindEntry(const std::st
   if (name.empty()) {
     const auto chosen = models_.find(chosen_default_);
     if (chosen != models_.end()) return &chosen->second;
+    // Another model's images in its place would be a surprise.
+    if (!chosen_default_.empty()) {
+      return absl::UnavailableError(
+          absl::StrCat("the default model, ", QuoteValue(chosen_default_),
+                       ", is not loaded; try later, or name one of: ", Names()));
+    }
     if (models_.size() == 1) return &models_.begin()->second;
     FieldViolations violations;
     violations.Add("model", absl::StrCat("is empty while several are loaded, none of them as the "

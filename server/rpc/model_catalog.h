@@ -21,7 +21,8 @@ class ModelCatalog {
  public:
   using Model = std::shared_ptr<const ServedModel>;
 
-  // `default_model`: what a request that names none gets, where there is such a model.
+  // `default_model`: what a request that names none gets; UNAVAILABLE while it is not loaded.
+  // Empty: the only model.
   explicit ModelCatalog(std::string default_model = "")
       : chosen_default_(std::move(default_model)) {}
 

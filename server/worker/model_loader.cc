@@ -96,6 +96,7 @@ absl::Status RunOneStep(const CheckpointConfig& config, bool classify, StepExecu
   SamplingOptions options;
   options.steps = std::min<int64_t>(2, schedule->num_train_timesteps);
   options.strength = 1.0 / static_cast<double>(options.steps);
+  options.timestep_spacing = "trailing";  // The only one that knows no offset.
   if (schedule->edm.has_value()) {
     options.sampler = "euler";
     options.sigma_schedule = "karras";

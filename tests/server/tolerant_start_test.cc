@@ -229,5 +229,37 @@ TEST_F(TolerantStart, LeadingZerosAreTakenAndTwoOfOneVersionRefused) {
   EXPECT_EQ(stage_.serving(), 2);
 }
 
+// A device out of memory, a permission: the files do not change when it is over.
+TEST(TolerantStartTest, WhatMayPassIsTriedAgainLaterAndLater) {
+  VersionStage stage;
+  stage.Publish();
+  stage.FailLoads(absl::ResourceExhaustedError("no memory for the model"));
+  EXPECT_FALSE(stage.Start().ok());
+  EXPECT_EQ(stage.loads(), 1);
+  stage.manager().Poll();
+  EXPECT_EQ(stage.loads(), 1) << "at once it is not over";
+  stage.Advance(kFirstRetry);
+  stage.manager().Poll();
+  EXPECT_EQ(stage.loads(), 2);
+  stage.Advance(kFirstRetry);
+  stage.manager().Poll();
+  EXPECT_EQ(stage.loads(), 2) << "twice as long as before";
+  EXPECT_EQ(stage.Logged("no memory for the model"), 1) << "told once";
+  stage.FailLoads(absl::OkStatus());
+  stage.Advance(kFirstRetry);
+  stage.manager().Poll();
+  EXPECT_EQ(stage.serving(), 1);
+}
+
+TEST(TolerantStartTest, WhatIsWrongInTheFilesIsNotTriedAgain) {
+  VersionStage stage;
+  stage.Publish();
+  stage.FailLoads(absl::InvalidArgumentError("a field is wrong"));
+  EXPECT_FALSE(stage.Start().ok());
+  stage.Advance(absl::Hours(1000));
+  stage.manager().Poll();
+  EXPECT_EQ(stage.loads(), 1);
+}
+
 }  // namespace
 }  // namespace diffusiond

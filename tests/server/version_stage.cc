@@ -82,6 +82,7 @@ absl::StatusOr<LoadedModel> VersionStage::Load(const std::shared_ptr<Watch>& wat
   {
     absl::MutexLock lock(&watch->mu);
     ++watch->loads;
+    if (!watch->load_status.ok()) return watch->load_status;
   }
   absl::StatusOr<Checkpoint> checkpoint = Checkpoint::Open(path);
   if (!checkpoint.ok()) return checkpoint.status();
@@ -143,6 +144,10 @@ absl::Status VersionStage::Start(int keep_versions) {
   options.load = [watch = watch_](const fs::path& path, absl::Span<const DeviceSpec> devices,
                                   int micro_batch) {
     return Load(watch, path, devices, micro_batch);
+  };
+  options.now = [watch = watch_] {
+    absl::MutexLock lock(&watch->mu);
+    return watch->now;
   };
   options.log_line = [watch = watch_](const std::string& line) {
     absl::MutexLock lock(&watch->mu);
@@ -228,6 +233,16 @@ std::optional<double> VersionStage::Metric(const std::string& name, const std::s
     }
   }
   return std::nullopt;
+}
+
+void VersionStage::FailLoads(const absl::Status& status) {
+  absl::MutexLock lock(&watch_->mu);
+  watch_->load_status = status;
+}
+
+void VersionStage::Advance(absl::Duration duration) {
+  absl::MutexLock lock(&watch_->mu);
+  watch_->now += duration;
 }
 
 int VersionStage::loads() const {

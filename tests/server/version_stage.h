@@ -67,6 +67,10 @@ class VersionStage {
   void AwaitStep(int version);
   // The next step of any device fails.
   void FailNextStep();
+  // Loads end with this until it is OK again.
+  void FailLoads(const absl::Status& status);
+  // Of the manager's clock, which stands still.
+  void Advance(absl::Duration duration);
 
   // The value of a metric with the label model=`model`; nothing: there is no such series.
   std::optional<double> Metric(const std::string& name, const std::string& model);
@@ -89,6 +93,8 @@ class VersionStage {
     bool free ABSL_GUARDED_BY(mu) = false;
     bool fail ABSL_GUARDED_BY(mu) = false;
     int loads ABSL_GUARDED_BY(mu) = 0;
+    absl::Status load_status ABSL_GUARDED_BY(mu);
+    absl::Time now ABSL_GUARDED_BY(mu) = absl::UnixEpoch();
   };
 
   static absl::StatusOr<LoadedModel> Load(const std::shared_ptr<Watch>& watch,

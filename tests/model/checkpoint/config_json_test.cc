@@ -304,7 +304,8 @@ TEST(SchedulerConfigJsonTest, RefusesWhatItCannotRunAndNamesTheField) {
        {R"({"use_karras_sigmas": true, "use_beta_sigmas": true})",
         "use_beta_sigmas: expected false, as use_karras_sigmas is true"},
        {R"({"sigma_min": 0, "use_karras_sigmas": true})", "sigma_min is 0, expected 1e-06 to"},
-       {R"({"sigma_min": 3, "sigma_max": 2})", "sigma_max is 2, expected 3 to"}});
+       {R"({"sigma_min": 3, "sigma_max": 2, "use_karras_sigmas": true})",
+        "sigma_max is 2, expected 3 to"}});
   ExpectRefused<SchedulerConfig>(
       ParseSchedulerConfig, {{"_class_name", "EulerDiscreteScheduler"}},
       {{R"({"interpolation_type": "cubic"})", "interpolation_type is 'cubic', allowed: linear"},
@@ -396,6 +397,7 @@ TEST(ModelIndexJsonTest, TakesPipelinesOfNetworkAndSchedulerAloneAndSaysIfItDoes
               ElementsAre(HasSubstr("Mine")));
   EXPECT_THAT(warnings_of(R"({"requires_safety_checker": true})"),
               ElementsAre(HasSubstr("'requires_safety_checker'")));
+  EXPECT_THAT(warnings_of(R"({"resolution": [64, 64]})"), ElementsAre(HasSubstr("'resolution'")));
 }
 
 TEST(ModelIndexJsonTest, RefusesOtherNetworksAndGapsInTheClassNames) {

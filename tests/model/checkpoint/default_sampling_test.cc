@@ -14,12 +14,12 @@
 namespace diffusiond {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::SizeIs;
 
 CheckpointConfig With(const std::string& scheduler_json) {
   CheckpointConfig config = SmallConfig();
@@ -60,6 +60,18 @@ TEST(DefaultSamplingTest, AnOffsetOfOneLoads) {
   EXPECT_EQ(defaults.options.steps, 50);
   EXPECT_EQ(defaults.options.timestep_spacing, "leading");
   EXPECT_THAT(defaults.warnings, IsEmpty());
+  EXPECT_THAT(Resolved(With(R"({"steps_offset": 1})")).warnings, IsEmpty());
+}
+
+// Of the class that is not drawn with nothing is said, of an option that was replaced all the same.
+TEST(DefaultSamplingTest, WhatActsIsWarnedOfWhateverSamplerTheGenerationDefaultsChoose) {
+  CheckpointConfig config =
+      With(R"({"_class_name": "EulerDiscreteScheduler", "interpolation_type": "log_linear"})");
+  config.generation.emplace().sampler = "heun";
+  EXPECT_THAT(Resolved(config).warnings, ElementsAre(HasSubstr("log_linear")));
+  config = With(R"({"_class_name": "KDPM2DiscreteScheduler"})");
+  config.generation.emplace().sampler = "ddim";
+  EXPECT_THAT(Resolved(config).warnings, IsEmpty());
 }
 
 struct Lacking {
@@ -111,13 +123,19 @@ INSTANTIATE_TEST_SUITE_P(
                 R"({"_class_name": "EulerDiscreteScheduler", "interpolation_type": "log_linear"})",
                 "interpolation_type is log_linear", "euler",
                 [](const O& o) { return o.sigma_schedule == "exponential"; }},
-        Lacking{"OffsetOfAllSteps", R"({"steps_offset": 1})",
+        Lacking{"OffsetOfManySteps", R"({"steps_offset": 600})",
                 "the default (ddpm, 1000 steps, leading spacing) cannot be drawn with: steps 1000 "
-                "with timestep_spacing leading and steps_offset 1 starts at timestep 1000",
-                "ddpm", [](const O& o) { return o.steps == 50; }},
+                "with timestep_spacing leading and steps_offset 600 starts at timestep 1599",
+                "ddpm",
+                [](const O& o) { return o.timestep_spacing == "trailing" && o.steps == 1000; }},
+        Lacking{"NothingThatClipsIsLost",
+                R"({"_class_name": "DPMSolverMultistepScheduler", "use_karras_sigmas": true,
+                    "sigma_max": 0.001, "thresholding": true, "solver_order": 3})",
+                "sigma_schedule timesteps (not karras) is taken", "dpmpp",
+                [](const O& o) { return o.thresholding && o.solver_order == 3; }},
         Lacking{"FewTimesteps",
                 R"({"_class_name": "UniPCMultistepScheduler", "num_train_timesteps": 4,
-                    "timestep_spacing": "leading", "steps_offset": 1})",
+                    "timestep_spacing": "leading", "steps_offset": 3})",
                 "the default (unipc, 4 steps, leading spacing) cannot be drawn with", "unipc",
                 [](const O& o) { return o.timestep_spacing == "trailing"; }},
         Lacking{"EpsilonOfNoSignal",
@@ -128,14 +146,16 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(DefaultSamplingTest, SamplersThatCannotRunSayWhy) {
   CheckpointConfig config = SmallConfig();
+  EXPECT_THAT(Resolved(config).unavailable, IsEmpty());
+  // With more steps it runs.
   config.generation.emplace().steps = 4;
-  config.generation->timestep_spacing = "trailing";
-  const DefaultSampling defaults = Resolved(config);
-  EXPECT_THAT(defaults.unavailable, SizeIs(1));
-  EXPECT_THAT(defaults.unavailable,
-              Contains(Field(&UnavailableSampler::name, "annealed_langevin")));
-  EXPECT_THAT(defaults.unavailable,
-              Contains(Field(&UnavailableSampler::reason, HasSubstr("leave a noise of"))));
+  EXPECT_THAT(Resolved(config).unavailable, IsEmpty());
+  config.scheduler.num_train_timesteps = 1;
+  config.generation->steps = 1;
+  EXPECT_THAT(Resolved(config).unavailable,
+              Contains(AllOf(Field(&UnavailableSampler::name, "heun"),
+                             Field(&UnavailableSampler::reason,
+                                   HasSubstr("num_train_timesteps is 1; sampler heun needs 2")))));
 }
 
 TEST(DefaultSamplingTest, ASamplerThatNobodyKnowsIsAMistake) {

@@ -256,5 +256,42 @@ TEST_F(PublishVersionTest, ADamagedRecordIsTold) {
   EXPECT_FALSE(ReadVersionRecord(model_ / "1").value().has_value());
 }
 
+// Names come from whoever made the model; a card is for people to paste from.
+TEST_F(PublishVersionTest, ACardsPythonHoldsNoLineOfAClassName) {
+  CheckpointConfig config = SmallConfig();
+  config.class_names[0] = "shirt\nimport os";
+  const OwnedTensors tensors = SmallTensors(7);
+  const fs::path source = scratch_ / "named";
+  ASSERT_TRUE(SaveCheckpoint(source, config, tensors.views()).ok());
+  const auto published = Publish(source);
+  ASSERT_TRUE(published.ok()) << published.status();
+  const std::string card = ReadWholeFile(published->directory / "README.md");
+  EXPECT_EQ(card.find("\nimport os"), std::string::npos) << card;
+  EXPECT_NE(card.find("# shirt import os\n"), std::string::npos) << card;
+}
+
+TEST_F(PublishVersionTest, WhatNoServerCouldDrawWithIsNotPublished) {
+  CheckpointConfig config = SmallConfig();
+  config.unet.out_channels = 5;
+  const OwnedTensors tensors = SmallTensors(7);
+  const fs::path source = scratch_ / "wide";
+  ASSERT_TRUE(SaveCheckpoint(source, config, tensors.views()).ok());
+  const auto published = Publish(source);
+  EXPECT_EQ(published.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(published.status().message().find("out_channels is 5"), std::string::npos);
+}
+
+// A network with classes has no pipeline in diffusers; one without them has DDPMPipeline.
+TEST_F(PublishVersionTest, TheIndexNamesThePipelineThatDraws) {
+  CheckpointConfig config = SmallConfig();
+  EXPECT_EQ(PipelineClass(config), "");
+  config.unet.num_class_embeds.reset();
+  EXPECT_EQ(PipelineClass(config), "DDPMPipeline");
+  config.scheduler.prediction_type = "score";
+  EXPECT_EQ(PipelineClass(config), "");
+  config.scheduler = SchedulerDefaults("EDMEulerScheduler");
+  EXPECT_EQ(PipelineClass(config), "");
+}
+
 }  // namespace
 }  // namespace diffusiond

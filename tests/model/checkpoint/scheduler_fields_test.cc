@@ -49,7 +49,7 @@ const Json& UnusualValues() {
                                         {"skip_prk_steps", true},
                                         {"solver_order", 3},
                                         {"solver_type", "heun"},
-                                        {"algorithm_type", "sde-dpmsolver++"},
+                                        {"algorithm_type", "dpmsolver"},
                                         {"lower_order_final", nullptr},
                                         {"euler_at_final", true},
                                         {"final_sigmas_type", "sigma_min"},
@@ -162,6 +162,31 @@ TEST(SchedulerFieldsTest, WhatOldFilesSayOfThePredictionIsKept) {
             "epsilon");
   EXPECT_THAT(WarningsOf({{"predict_epsilon", false}}),
               ElementsAre(HasSubstr("predict_epsilon is false")));
+}
+
+TEST(SchedulerFieldsTest, WhatDiffusersRefusesOfDeisIsRefused) {
+  EXPECT_TRUE(ParseSchedulerConfig(
+                  R"({"_class_name": "DEISMultistepScheduler", "algorithm_type": "dpmsolver++"})")
+                  .ok());
+  EXPECT_THAT(std::string(ParseSchedulerConfig(R"({"_class_name": "DEISMultistepScheduler",
+                                                   "algorithm_type": "sde-dpmsolver++"})")
+                              .status()
+                              .message()),
+              HasSubstr("algorithm_type: expected deis"));
+}
+
+// By the peer's own function Lu's lambdas take no notice of them.
+TEST(SchedulerFieldsTest, LuLambdasHaveNoEndsOfTheirOwn) {
+  const auto config = ParseSchedulerConfig(
+      R"({"_class_name": "DPMSolverMultistepScheduler", "use_lu_lambdas": true, "sigma_min": 3})");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_FALSE(config->solver.sigma_min.has_value());
+}
+
+TEST(SchedulerFieldsTest, AnInfinityThatMeansSomethingIsNotTakenForNone) {
+  EXPECT_FALSE(ParseSchedulerConfig(R"({"_class_name": "DPMSolverMultistepScheduler",
+                                        "lambda_min_clipped": Infinity})")
+                   .ok());
 }
 
 TEST(SchedulerFieldsTest, ThePipelinesClassGoesBeforeTheFiles) {

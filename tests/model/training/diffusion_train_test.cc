@@ -261,6 +261,8 @@ TEST_F(DiffusionTrainTest, OptionsThatCannotWorkAreNamed) {
         {"--attention_at=4,auto", "--attention_at has \"auto\""},
         {"--sampler_spacing=", "--sampler_spacing is empty"},
         {"--rescale_betas_zero_snr", "with prediction_type epsilon it must be false"},
+        {"--beta_end=0.1 --beta_schedule=squaredcos_cap_v2", "--beta_end is given"},
+        {"--beta_start=0.1 --edm", "--beta_start is given; a model of EDM has none"},
         {"--beta_end=2", "beta_end is 2, expected 0 to 1"},
         {"--beta_start=0.5 --beta_end=0.1", "beta_start is 0.5"},
         {"--sampler_spacing=even", "--sampler_spacing: timestep_spacing is"},

@@ -11,9 +11,11 @@ namespace diffusiond {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 CheckpointConfig Config() {
   CheckpointConfig config;
@@ -96,22 +98,26 @@ TEST(ServedModel, DefaultsThatDoNotRunGiveWayToTheNearestThatDo) {
   EXPECT_THAT(too_many_steps->warnings, ElementsAre(HasSubstr("steps is 1001")));
 }
 
-// What the files gave, then what the defaults gave; and the samplers that these leave out.
-TEST(ServedModel, TellsItsWarningsAndWhichSamplersItsDefaultsLeaveOut) {
+// What the files gave, then what the defaults gave; and the samplers that take no such model.
+TEST(ServedModel, TellsItsWarningsAndWhichSamplersItLeavesOut) {
   CheckpointConfig config = Config();
   config.scheduler.class_name = "KDPM2DiscreteScheduler";
-  config.generation.emplace().sampler = "heun";
-  config.generation->steps = 4;
+  config.scheduler.num_train_timesteps = 1;
   const auto model = MakeServedModel("hats", config, "digest", 12, {"1.13", "cpu", 2}, {"a field"});
   ASSERT_TRUE(model.ok()) << model.status();
   const v1::Model message = ToProto(*model, RequestLimits());
   EXPECT_THAT(message.warnings(),
-              ElementsAre("a field", HasSubstr("KDPM2DiscreteScheduler has its second")));
-  ASSERT_EQ(message.unavailable_samplers_size(), 1);
-  EXPECT_EQ(message.unavailable_samplers(0).name(), "annealed_langevin");
-  EXPECT_THAT(message.unavailable_samplers(0).reason(), HasSubstr("leave a noise of"));
+              ElementsAre("a field", HasSubstr("KDPM2DiscreteScheduler has its second"),
+                          HasSubstr("the default (heun, 1 steps, leading spacing) cannot be drawn "
+                                    "with: num_train_timesteps is 1")));
+  std::vector<std::string> left_out;
+  for (const v1::UnavailableSampler& sampler : message.unavailable_samplers()) {
+    left_out.push_back(sampler.name());
+    EXPECT_THAT(sampler.reason(), HasSubstr("num_train_timesteps is 1"));
+  }
+  EXPECT_THAT(left_out, Contains("heun"));
   for (const v1::SamplerInfo& sampler : message.samplers()) {
-    EXPECT_NE(sampler.name(), "annealed_langevin");
+    EXPECT_THAT(left_out, Not(Contains(sampler.name())));
   }
 }
 
