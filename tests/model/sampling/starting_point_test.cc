@@ -186,17 +186,23 @@ TEST(StartingPointTest, WhatIsKeptIsTheImageAndTheRestIsDrawnToIt) {
   auto keep = std::make_shared<std::vector<float>>(kPixels, 0.0f);
   for (size_t i = 0; i < kPixels / 2; ++i) (*keep)[i] = 1;
   for (const Sampler& sampler : Samplers()) {
-    const SamplingPlan plan = CompilePlan(LinearSchedule(), Options(sampler.name, 10, 1)).value();
+    const SamplingPlan plan = CompilePlan(LinearSchedule(), Options(sampler.name, 25, 1)).value();
     const StartingPoint start = {.image = Ramp(), .keep = keep};
     const std::vector<float> image = Draw(plan, start);
+    double squares = 0;  // Of the drawn half, from the data's mean.
     for (size_t i = 0; i < kPixels; ++i) {
       if (i < kPixels / 2) {
         EXPECT_EQ(image[i], (*start.image)[i]) << sampler.name;
       } else {
         EXPECT_NE(image[i], (*start.image)[i]) << sampler.name;
-        EXPECT_NEAR(image[i], kMean, 6 * kDeviation) << sampler.name;
+        EXPECT_NEAR(image[i], kMean, 3 * kDeviation) << sampler.name;
+        squares += (image[i] - kMean) * (image[i] - kMean);
       }
     }
+    // Of data's spread, but for what few steps and few pixels make of it.
+    const double spread = std::sqrt(squares / (kPixels / 2.0));
+    EXPECT_GT(spread, 0.4 * kDeviation) << sampler.name;
+    EXPECT_LT(spread, 1.7 * kDeviation) << sampler.name;
   }
 }
 
