@@ -73,6 +73,10 @@ ABSL_FLAG(int, max_images_per_request, diffusiond::ServerFlags().max_images_per_
           "Largest count of a request, 1 .. 10000, at most --max_queued_images.");
 ABSL_FLAG(int, max_request_bytes, diffusiond::ServerFlags().max_request_bytes,
           "Largest request, which may carry init_image, mask and init_noise. 1024 .. 1073741824.");
+ABSL_FLAG(
+    bool, accept_compressed_requests, diffusiond::ServerFlags().accept_compressed_requests,
+    "Take requests that are compressed (gzip, deflate). They are expanded whole before "
+    "--max_request_bytes is looked at: 2 MB can take 2 GB, so only where every client is trusted.");
 ABSL_FLAG(int, encoder_threads, diffusiond::ServerFlags().encoder_threads,
           "Threads that write PNG, WebP and JPEG, 1 .. 256.");
 ABSL_FLAG(int, max_queued_previews, diffusiond::ServerFlags().max_queued_previews,
@@ -118,6 +122,7 @@ ServerFlags FlagsFromCommandLine() {
   flags.max_resident_images = absl::GetFlag(FLAGS_max_resident_images);
   flags.max_images_per_request = absl::GetFlag(FLAGS_max_images_per_request);
   flags.max_request_bytes = absl::GetFlag(FLAGS_max_request_bytes);
+  flags.accept_compressed_requests = absl::GetFlag(FLAGS_accept_compressed_requests);
   flags.encoder_threads = absl::GetFlag(FLAGS_encoder_threads);
   flags.max_queued_previews = absl::GetFlag(FLAGS_max_queued_previews);
   flags.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);

@@ -30,6 +30,7 @@ struct ServerFlags {
   int max_resident_images = 256;
   int max_images_per_request = 64;
   int max_request_bytes = 4 << 20;
+  bool accept_compressed_requests = false;
   int encoder_threads = 2;
   int max_queued_previews = 64;
   absl::Duration worker_watchdog = absl::Minutes(1);

@@ -39,13 +39,6 @@ void AppendTo(png_structp png, png_bytep data, png_size_t size) {
 
 void Flush(png_structp) {}
 
-void TakeFrom(png_structp png, png_bytep data, png_size_t size) {
-  auto* rest = static_cast<std::string_view*>(png_get_io_ptr(png));
-  if (rest->size() < size) png_error(png, "the file ends too early");
-  std::memcpy(data, rest->data(), size);
-  rest->remove_prefix(size);
-}
-
 struct Writer {
   ErrorText error;
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &error, OnError, OnWarning);
@@ -85,37 +78,76 @@ bool Write(const Writer& writer, const Image& image, std::string* bytes) {
   return true;
 }
 
-bool ReadHeader(const Reader& reader, std::string_view* rest) {
-  png_structp png = reader.png;
-  if (setjmp(png_jmpbuf(png)) != 0) return false;
-  png_set_read_fn(png, rest, TakeFrom);
-  // Our own check, which the caller makes next, names both sides and the limit.
-  png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
-  png_read_info(png, reader.info);
-  return true;
+// libpng reads in its push mode, which inflates no more than the rows of the picture: its pull mode
+// inflates all that follows them in IDAT, a thousand times the file's size, before it warns of it.
+struct Decoding {
+  int64_t max_side = 0;
+  bool too_large = false;
+  bool header_read = false;
+  size_t header_rest = 0;  // Bytes that follow it.
+  bool ended = false;      // IEND was read.
+  uint8_t* pixels = nullptr;
+  size_t stride = 0;
+};
+
+Decoding* DecodingOf(png_structp png) {
+  return static_cast<Decoding*>(png_get_progressive_ptr(png));
 }
 
 // Asks for 8-bit grey, grey and alpha, RGB, or RGB and alpha.
-bool ChooseLayout(const Reader& reader) {
-  png_structp png = reader.png;
-  if (setjmp(png_jmpbuf(png)) != 0) return false;
+void OnHeader(png_structp png, png_infop info) {
+  Decoding* decoding = DecodingOf(png);
+  decoding->too_large = png_get_image_width(png, info) > decoding->max_side ||
+                        png_get_image_height(png, info) > decoding->max_side;
+  if (decoding->too_large) png_error(png, "too large");  // The caller says by how much.
   png_set_expand(png);
   png_set_scale_16(png);
   png_set_interlace_handling(png);
-  png_read_update_info(png, reader.info);
-  return true;
+  png_read_update_info(png, info);
+  decoding->header_read = true;
+  // Until the caller has made room for the pixels.
+  decoding->header_rest = png_process_data_pause(png, /*save=*/0);
 }
 
-bool ReadRows(const Reader& reader, png_bytepp rows) {
+void OnRow(png_structp png, png_bytep row, png_uint_32 y, int) {
+  const Decoding* decoding = DecodingOf(png);
+  png_progressive_combine_row(png, decoding->pixels + y * decoding->stride, row);
+}
+
+void OnEnd(png_structp png, png_infop) { DecodingOf(png)->ended = true; }
+
+bool StartReading(const Reader& reader, Decoding* decoding) {
   png_structp png = reader.png;
   if (setjmp(png_jmpbuf(png)) != 0) return false;
-  png_read_image(png, rows);
-  png_read_end(png, nullptr);
+  png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // OnHeader has our own.
+  // Texts, profiles and the like change no pixel here, and may be compressed a thousandfold.
+  // "All" (-1) leaves those that do: IHDR, PLTE, tRNS, IDAT and IEND.
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+  png_set_progressive_read_fn(png, decoding, OnHeader, OnRow, OnEnd);
   return true;
 }
 
-absl::Status Refused(const Reader& reader) {
-  return absl::InvalidArgumentError(absl::StrCat("PNG is not readable: ", reader.error.text));
+bool Read(const Reader& reader, std::string_view bytes) {
+  png_structp png = reader.png;
+  if (setjmp(png_jmpbuf(png)) != 0) return false;
+  // libpng does not write to its input.
+  png_process_data(png, reader.info, reinterpret_cast<png_bytep>(const_cast<char*>(bytes.data())),
+                   bytes.size());
+  return true;
+}
+
+bool HasAllRows(const Reader& reader) {
+  constexpr int kAllPasses = 7;
+  return png_get_interlace_type(reader.png, reader.info) != PNG_INTERLACE_NONE
+             ? png_get_current_pass_number(reader.png) >= kAllPasses
+             : png_get_current_row_number(reader.png) >=
+                   png_get_image_height(reader.png, reader.info);
+}
+
+constexpr char kEndsTooEarly[] = "the file ends too early";
+
+absl::Status Refused(const char* why) {
+  return absl::InvalidArgumentError(absl::StrCat("PNG is not readable: ", why));
 }
 
 }  // namespace
@@ -134,13 +166,13 @@ absl::StatusOr<std::string> EncodePng(const Image& image) {
 absl::StatusOr<Image> DecodePng(std::string_view bytes, const DecodeLimits& limits) {
   const Reader reader;
   if (reader.info == nullptr) return absl::ResourceExhaustedError("no memory for a PNG decoder");
-  if (!ReadHeader(reader, &bytes)) return Refused(reader);
+  Decoding decoding{.max_side = limits.max_side};
+  const bool started = StartReading(reader, &decoding) && Read(reader, bytes);
   const int64_t width = png_get_image_width(reader.png, reader.info);
   const int64_t height = png_get_image_height(reader.png, reader.info);
-  if (absl::Status status = CheckDecodedSize("PNG", width, height, limits); !status.ok()) {
-    return status;
-  }
-  if (!ChooseLayout(reader)) return Refused(reader);
+  if (decoding.too_large) return CheckDecodedSize("PNG", width, height, limits);
+  if (!started) return Refused(reader.error.text);
+  if (!decoding.header_read) return Refused(kEndsTooEarly);
 
   const int samples = png_get_channels(reader.png, reader.info);
   const size_t stride = png_get_rowbytes(reader.png, reader.info);
@@ -149,9 +181,13 @@ absl::StatusOr<Image> DecodePng(std::string_view bytes, const DecodeLimits& limi
                                             " bytes, expected ", width * samples));
   }
   std::vector<uint8_t> pixels(stride * height);
-  std::vector<png_bytep> rows(height);
-  for (int64_t y = 0; y < height; ++y) rows[y] = pixels.data() + y * stride;
-  if (!ReadRows(reader, rows.data())) return Refused(reader);
+  decoding.pixels = pixels.data();
+  decoding.stride = stride;
+  if (!Read(reader, bytes.substr(bytes.size() - decoding.header_rest))) {
+    return Refused(reader.error.text);
+  }
+  if (!decoding.ended) return Refused(kEndsTooEarly);
+  if (!HasAllRows(reader)) return Refused("its pixels end before its last row");
 
   const int image_width = static_cast<int>(width);
   const int image_height = static_cast<int>(height);

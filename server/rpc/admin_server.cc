@@ -8,6 +8,7 @@
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
 #include "model/checkpoint/model_versions.h"
+#include "server/rpc/compressed_requests.h"
 #include "server/rpc/field_violations.h"
 #include "server/rpc/status_mapping.h"
 
@@ -114,6 +115,7 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   builder.RegisterService(server->service_.get());
+  RefuseCompressedRequests(&builder);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   if (!listen_address.empty()) {
     builder.AddListeningPort(listen_address, grpc::InsecureServerCredentials(), &server->port_);

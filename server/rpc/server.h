@@ -36,6 +36,8 @@ class Server {
     std::string listen_address = "127.0.0.1:50051";
     RequestLimits limits;
     int max_request_bytes = 4 << 20;  // Larger ones are refused unread, with RESOURCE_EXHAUSTED.
+    // Else RefuseCompressedRequests holds.
+    bool accept_compressed_requests = false;
     // A stream whose client takes nothing for this long is cancelled. Infinite: never.
     absl::Duration stream_stall_timeout = absl::Minutes(2);
     std::function<uint64_t()> random = RandomNumber;

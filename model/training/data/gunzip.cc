@@ -31,9 +31,8 @@ class Inflater {
   const bool ready_;
 };
 
-}  // namespace
-
-absl::StatusOr<std::string> Gunzip(std::string_view bytes, int64_t max_bytes) {
+// Expands until the end, or until there are more than `enough` bytes.
+absl::StatusOr<std::string> Expand(std::string_view bytes, int64_t enough) {
   Inflater inflater;
   if (!inflater.ready()) return absl::ResourceExhaustedError("no memory to expand gzip");
   z_stream* stream = inflater.stream();
@@ -49,11 +48,8 @@ absl::StatusOr<std::string> Gunzip(std::string_view bytes, int64_t max_bytes) {
     const int result = inflate(stream, Z_NO_FLUSH);
     bytes.remove_prefix(piece - stream->avail_in);
     const size_t produced = chunk.size() - stream->avail_out;
-    if (produced > static_cast<size_t>(max_bytes) - expanded.size()) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("gzip expands to more than ", max_bytes, " bytes"));
-    }
     expanded.append(reinterpret_cast<const char*>(chunk.data()), produced);
+    if (static_cast<int64_t>(expanded.size()) > enough) return expanded;
     if (result == Z_STREAM_END) {
       if (bytes.empty()) return expanded;
       inflateReset(stream);
@@ -66,6 +62,23 @@ absl::StatusOr<std::string> Gunzip(std::string_view bytes, int64_t max_bytes) {
           stream->msg != nullptr ? ": " : "", stream->msg != nullptr ? stream->msg : ""));
     }
   }
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> Gunzip(std::string_view bytes, int64_t max_bytes) {
+  absl::StatusOr<std::string> expanded = Expand(bytes, max_bytes);
+  if (expanded.ok() && static_cast<int64_t>(expanded->size()) > max_bytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("gzip expands to more than ", max_bytes, " bytes"));
+  }
+  return expanded;
+}
+
+absl::StatusOr<std::string> GunzipStart(std::string_view bytes, int64_t size) {
+  absl::StatusOr<std::string> expanded = Expand(bytes, size);
+  if (expanded.ok() && static_cast<int64_t>(expanded->size()) > size) expanded->resize(size);
+  return expanded;
 }
 
 }  // namespace diffusiond

@@ -15,6 +15,10 @@ namespace diffusiond {
 // memory is taken as it fills.
 absl::StatusOr<std::string> Gunzip(std::string_view bytes, int64_t max_bytes);
 
+// The first `size` expanded bytes, or all if they are fewer; what follows them is not looked at.
+// InvalidArgument as above for what comes before.
+absl::StatusOr<std::string> GunzipStart(std::string_view bytes, int64_t size);
+
 }  // namespace diffusiond
 
 #endif  // DIFFUSIOND_MODEL_TRAINING_DATA_GUNZIP_H_

@@ -25,25 +25,23 @@ uint32_t BigEndian32(std::string_view bytes, size_t offset) {
   return value;
 }
 
-// The sizes that follow the magic; the rest of the file holds exactly their product in bytes.
-struct IdxContent {
-  std::vector<int64_t> sizes;
-  std::string_view values;
+struct IdxHeader {
+  size_t bytes = 0;
+  std::vector<int64_t> sizes;  // They follow the magic.
+  int64_t values = 0;          // The sizes' product: one byte each, to the end of the file.
 };
 
-absl::StatusOr<IdxContent> ParseIdx(std::string_view bytes, uint32_t expected_magic) {
+absl::StatusOr<IdxHeader> ParseHeader(std::string_view bytes, uint32_t expected_magic) {
   const size_t dimensions = expected_magic & 0xff;
-  const size_t header_bytes = 4 + 4 * dimensions;
-  if (bytes.size() < header_bytes) {
+  IdxHeader header{.bytes = 4 + 4 * dimensions, .sizes = {}, .values = 1};
+  if (bytes.size() < header.bytes) {
     return absl::InvalidArgumentError(
-        absl::StrCat("idx file has ", bytes.size(), " bytes, its header alone has ", header_bytes));
+        absl::StrCat("idx file has ", bytes.size(), " bytes, its header alone has ", header.bytes));
   }
   if (const uint32_t magic = BigEndian32(bytes, 0); magic != expected_magic) {
     return absl::InvalidArgumentError(
         absl::StrFormat("idx file's magic is 0x%08x, expected 0x%08x", magic, expected_magic));
   }
-  IdxContent content;
-  int64_t product = 1;
   for (size_t i = 0; i < dimensions; ++i) {
     const int64_t size = BigEndian32(bytes, 4 + 4 * i);
     // The count may be large, the sides not: so the product fits.
@@ -52,56 +50,82 @@ absl::StatusOr<IdxContent> ParseIdx(std::string_view bytes, uint32_t expected_ma
           absl::StrCat("idx file's size ", i, " is ", size, ", expected 1 to ",
                        i > 0 ? int64_t{kMaxImageSide} : int64_t{0xffffffff}));
     }
-    content.sizes.push_back(size);
-    product *= size;
+    header.sizes.push_back(size);
+    header.values *= size;
   }
-  content.values = bytes.substr(header_bytes);
-  if (static_cast<int64_t>(content.values.size()) != product) {
-    return absl::InvalidArgumentError(absl::StrCat("idx file holds ", content.values.size(),
-                                                   " values, its header says ", product));
-  }
-  return content;
+  return header;
 }
 
-// An idx file, its bytes expanded if they were not plain.
+absl::Status CheckLength(std::string_view values, const IdxHeader& header) {
+  if (static_cast<int64_t>(values.size()) == header.values) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("idx file holds ", values.size(), " values, its header says ", header.values));
+}
+
+// An idx file, plain or in gzip. Its header comes first, so that it can be judged before a
+// compressed file is expanded.
 class IdxFile {
  public:
-  static absl::StatusOr<IdxFile> Open(const std::filesystem::path& path, int64_t max_bytes) {
+  static absl::StatusOr<IdxFile> Open(const std::filesystem::path& path, uint32_t magic) {
     absl::StatusOr<MappedFile> file = MappedFile::Open(path);
     if (!file.ok()) return file.status();
     IdxFile idx(*std::move(file));
-    if (TextOf(idx.file_).starts_with("\x1f\x8b")) {
-      absl::StatusOr<std::string> expanded =
-          Gunzip(TextOf(idx.file_), max_bytes + kLargestHeaderBytes);
-      if (!expanded.ok()) return InFile(path, expanded.status());
-      idx.expanded_ = *std::move(expanded);
-    }
+    if (absl::Status status = idx.ReadHeader(magic); !status.ok()) return InFile(path, status);
     return idx;
   }
 
-  std::string_view bytes() const {
-    return expanded_ ? std::string_view(*expanded_) : TextOf(file_);
+  const std::vector<int64_t>& sizes() const { return header_.sizes; }
+
+  // As many as the header says. A compressed file is expanded no further than that.
+  absl::StatusOr<std::string_view> ReadValues() {
+    if (!gzip_) return TextOf(file_).substr(header_.bytes);
+    const int64_t claimed = header_.values + static_cast<int64_t>(header_.bytes);
+    absl::StatusOr<std::string> expanded = Gunzip(TextOf(file_), claimed);
+    if (absl::IsResourceExhausted(expanded.status())) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "idx file holds more than the ", header_.values, " values that its header says"));
+    }
+    if (!expanded.ok()) return expanded.status();
+    expanded_ = *std::move(expanded);
+    const std::string_view values = std::string_view(expanded_).substr(header_.bytes);
+    if (absl::Status status = CheckLength(values, header_); !status.ok()) return status;
+    return values;
   }
 
  private:
-  explicit IdxFile(MappedFile file) : file_(std::move(file)) {}
+  explicit IdxFile(MappedFile file)
+      : file_(std::move(file)), gzip_(TextOf(file_).starts_with("\x1f\x8b")) {}
+
+  absl::Status ReadHeader(uint32_t magic) {
+    absl::StatusOr<std::string> start;
+    if (gzip_) {
+      start = GunzipStart(TextOf(file_), kLargestHeaderBytes);
+      if (!start.ok()) return start.status();
+    }
+    absl::StatusOr<IdxHeader> header = ParseHeader(gzip_ ? *start : TextOf(file_), magic);
+    if (!header.ok()) return header.status();
+    header_ = *std::move(header);
+    if (gzip_) return absl::OkStatus();
+    return CheckLength(TextOf(file_).substr(header_.bytes), header_);
+  }
 
   MappedFile file_;
-  std::optional<std::string> expanded_;
+  bool gzip_;
+  IdxHeader header_;
+  std::string expanded_;
 };
 
-absl::Status ReadLabels(const std::filesystem::path& path, int64_t max_bytes,
-                        ImageDataset* dataset) {
-  absl::StatusOr<IdxFile> file = IdxFile::Open(path, max_bytes);
+absl::Status ReadLabels(const std::filesystem::path& path, ImageDataset* dataset) {
+  absl::StatusOr<IdxFile> file = IdxFile::Open(path, kLabelsMagic);
   if (!file.ok()) return file.status();
-  absl::StatusOr<IdxContent> content = ParseIdx(file->bytes(), kLabelsMagic);
-  if (!content.ok()) return InFile(path, content.status());
-  if (content->sizes[0] != dataset->size()) {
-    return InFile(path, absl::InvalidArgumentError(absl::StrCat(content->sizes[0], " labels for ",
+  if (file->sizes()[0] != dataset->size()) {
+    return InFile(path, absl::InvalidArgumentError(absl::StrCat(file->sizes()[0], " labels for ",
                                                                 dataset->size(), " images")));
   }
-  dataset->labels.reserve(content->values.size());
-  for (const char label : content->values) dataset->labels.push_back(static_cast<uint8_t>(label));
+  const absl::StatusOr<std::string_view> values = file->ReadValues();
+  if (!values.ok()) return InFile(path, values.status());
+  dataset->labels.reserve(values->size());
+  for (const char label : *values) dataset->labels.push_back(static_cast<uint8_t>(label));
   return absl::OkStatus();
 }
 
@@ -110,26 +134,25 @@ absl::Status ReadLabels(const std::filesystem::path& path, int64_t max_bytes,
 absl::StatusOr<ImageDataset> ReadIdx(const std::filesystem::path& images,
                                      const std::optional<std::filesystem::path>& labels,
                                      int64_t max_bytes) {
-  absl::StatusOr<IdxFile> file = IdxFile::Open(images, max_bytes);
+  absl::StatusOr<IdxFile> file = IdxFile::Open(images, kImagesMagic);
   if (!file.ok()) return file.status();
-  absl::StatusOr<IdxContent> content = ParseIdx(file->bytes(), kImagesMagic);
-  if (!content.ok()) return InFile(images, content.status());
-
   ImageDataset dataset{.channels = 1,
-                       .height = static_cast<int>(content->sizes[1]),
-                       .width = static_cast<int>(content->sizes[2]),
+                       .height = static_cast<int>(file->sizes()[1]),
+                       .width = static_cast<int>(file->sizes()[2]),
                        .pixels = {},
                        .labels = {},
                        .class_names = {},
                        .digest = {}};
   if (absl::Status status =
-          CheckDatasetBytes(content->sizes[0], 1, dataset.height, dataset.width, max_bytes);
+          CheckDatasetBytes(file->sizes()[0], 1, dataset.height, dataset.width, max_bytes);
       !status.ok()) {
     return InFile(images, status);
   }
-  dataset.pixels.assign(content->values.begin(), content->values.end());
+  const absl::StatusOr<std::string_view> values = file->ReadValues();
+  if (!values.ok()) return InFile(images, values.status());
+  dataset.pixels.assign(values->begin(), values->end());
   if (labels.has_value()) {
-    if (absl::Status status = ReadLabels(*labels, max_bytes, &dataset); !status.ok()) return status;
+    if (absl::Status status = ReadLabels(*labels, &dataset); !status.ok()) return status;
   }
   return dataset;
 }

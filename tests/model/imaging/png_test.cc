@@ -5,19 +5,15 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "tests/model/imaging/codec_fixtures.h"
+#include "tests/model/imaging/png_chunks.h"
 #include "tests/model/imaging/test_image.h"
 
 namespace diffusiond {
 namespace {
 
 using ::testing::HasSubstr;
-
-std::string BigEndian(uint32_t value) {
-  std::string bytes;
-  for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(value >> shift));
-  return bytes;
-}
 
 TEST(PngTest, KeepsEveryPixel) {
   for (const int channels : {1, 3}) {
@@ -39,10 +35,10 @@ TEST(PngTest, WritesNothingButHeaderPixelsAndEnd) {
   const auto bytes = EncodePng(NoiseImage(20, 10, 3));
   ASSERT_TRUE(bytes.ok());
   EXPECT_EQ(bytes->substr(0, 8), "\x89PNG\r\n\x1a\n");
-  EXPECT_EQ(bytes->substr(8, 8), BigEndian(13) + "IHDR");
+  EXPECT_EQ(bytes->substr(8, 8), PngNumber(13) + "IHDR");
   // Width, height, depth 8, colour type RGB, then deflate, adaptive filters, not interlaced.
   EXPECT_EQ(bytes->substr(16, 13),
-            BigEndian(20) + BigEndian(10) + std::string("\x08\x02\0\0\0", 5));
+            PngNumber(20) + PngNumber(10) + std::string("\x08\x02\0\0\0", 5));
   EXPECT_EQ(bytes->substr(37, 4), "IDAT");
   EXPECT_EQ(bytes->substr(bytes->size() - 8, 4), "IEND");
   EXPECT_EQ(*bytes, *EncodePng(NoiseImage(20, 10, 3)));
@@ -93,6 +89,59 @@ TEST(PngTest, EveryTruncationIsRefused) {
   for (size_t size = 0; size < bytes.size(); ++size) {
     const auto image = DecodePng(std::string_view(bytes).substr(0, size));
     ASSERT_EQ(image.status().code(), absl::StatusCode::kInvalidArgument) << size;
+  }
+}
+
+// Seven passes over every eighth, fourth or second pixel (the standard, 8.2).
+struct Adam7Pass {
+  int x, y, across, down;
+};
+constexpr Adam7Pass kAdam7[] = {{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4},
+                                {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}};
+
+std::string InterlacedRows(const Image& image) {
+  std::string rows;
+  for (const Adam7Pass& pass : kAdam7) {
+    for (int y = pass.y; y < image.height && pass.x < image.width; y += pass.down) {
+      rows += '\0';  // No filter.
+      for (int x = pass.x; x < image.width; x += pass.across) {
+        rows += static_cast<char>(image.pixels[y * image.width + x]);
+      }
+    }
+  }
+  return rows;
+}
+
+std::string PlainRows(const Image& image) {
+  std::string rows;
+  for (int y = 0; y < image.height; ++y) {
+    rows += '\0';
+    rows.append(reinterpret_cast<const char*>(image.pixels.data()) + y * image.width, image.width);
+  }
+  return rows;
+}
+
+TEST(PngTest, EverySizeIsReadWholeOrRefused) {
+  for (int width = 1; width <= 17; ++width) {
+    for (int height = 1; height <= 17; ++height) {
+      for (const bool interlaced : {false, true}) {
+        SCOPED_TRACE(absl::StrCat(width, " x ", height, interlaced ? " interlaced" : ""));
+        const Image image = NoiseImage(width, height, 1);
+        const std::string rows = interlaced ? InterlacedRows(image) : PlainRows(image);
+        const auto file = [&](const std::string& bytes) {
+          return PngSignature() + PngHeader(width, height, 8, 0, interlaced) +
+                 PngChunk("IDAT", Zlib(bytes)) + PngChunk("IEND", "");
+        };
+        const auto whole = DecodePng(file(rows));
+        ASSERT_TRUE(whole.ok()) << whole.status();
+        EXPECT_EQ(whole->pixels, image.pixels);
+        // A well-formed stream that lacks the last byte, or everything.
+        for (const size_t bytes : {rows.size() - 1, size_t{0}}) {
+          EXPECT_EQ(DecodePng(file(rows.substr(0, bytes))).status().code(),
+                    absl::StatusCode::kInvalidArgument);
+        }
+      }
+    }
   }
 }
 

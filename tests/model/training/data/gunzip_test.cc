@@ -40,6 +40,16 @@ TEST(GunzipTest, ABombIsStoppedAtTheLimit) {
   ExpectRefused(Gunzip(bomb, 1000), absl::StatusCode::kResourceExhausted, {"1000"});
 }
 
+TEST(GunzipTest, TheStartIsGivenWhateverFollowsIt) {
+  const std::string bytes(1'000'000, '\0');
+  const std::string whole = Gzip(bytes);
+  EXPECT_EQ(*GunzipStart(whole, 16), std::string(16, '\0'));
+  EXPECT_EQ(*GunzipStart(whole.substr(0, whole.size() / 2), 16), std::string(16, '\0'));
+  EXPECT_EQ(*GunzipStart(Gzip("short"), 16), "short");
+  EXPECT_EQ(*GunzipStart(Gzip("one ") + Gzip("two"), 6), "one tw");
+  ExpectRefused(GunzipStart("plain text", 5), absl::StatusCode::kInvalidArgument, {"damaged"});
+}
+
 TEST(GunzipTest, EveryTruncationIsRefused) {
   const std::string whole = Gzip(Varied(200));
   for (size_t size = 0; size < whole.size(); ++size) {

@@ -8,6 +8,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
+std::string WithoutItsEnd(const std::string& bytes) { return bytes.substr(0, bytes.size() - 4); }
+
 class IdxTest : public DataFixture {};
 
 TEST_F(IdxTest, ReadsPlainAndGzip) {
@@ -54,6 +56,9 @@ TEST_F(IdxTest, WrongImagesAreRefusedWithTheirFileName) {
       {"sides claimed too large", claims_much, "size 1 is"},
       {"size claimed too large", claims_most, "its header says"},
       {"truncated gzip", Gzip(good).substr(0, 20), "truncated"},
+      {"gzip of too long", Gzip(good + "x"), "more than the 24 values"},
+      {"gzip of far too long", Gzip(good + std::string(10'000'000, 'x')),
+       "more than the 24 values"},
       {"gzip of truncated", Gzip(good.substr(0, good.size() - 1)), "holds 23 values"},
       {"a PNG", FlatPng(2, 2, {1}), "magic is 0x89504e47"},
   };
@@ -99,6 +104,18 @@ TEST_F(IdxTest, MemoryLimitHoldsForPlainAndGzip) {
     ExpectRefused(ReadIdx(images, std::nullopt, 9'999), absl::StatusCode::kResourceExhausted,
                   {"images"});
   }
+}
+
+// A file that says how much it holds is not expanded to find out that it does not fit: its last
+// bytes are missing, and nobody has looked.
+TEST_F(IdxTest, TheHeaderIsJudgedBeforeTheRestIsExpanded) {
+  const std::string large = WithoutItsEnd(Gzip(IdxImages(100, 10, 10)));
+  ExpectRefused(ReadIdx(Write("images", large), std::nullopt, 9'999),
+                absl::StatusCode::kResourceExhausted, {"images"});
+  const auto images = Write("images", IdxImages(3, 2, 4));
+  const std::string labels = WithoutItsEnd(Gzip(IdxLabels(std::vector<int>(5000, 1))));
+  ExpectRefused(ReadIdx(images, Write("labels", labels)), absl::StatusCode::kInvalidArgument,
+                {"5000 labels for 3 images"});
 }
 
 TEST_F(IdxTest, DamagedFilesNeverCrash) {

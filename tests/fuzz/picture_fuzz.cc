@@ -1,0 +1,20 @@
+// Any bytes: the readers of pictures refuse them, or give a picture of the size that the limit
+// allows. Memory and time are bounded by that limit, whatever the file says or holds.
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "model/imaging/decode.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace diffusiond;
+  constexpr DecodeLimits kLimits{.max_side = 64};
+  const absl::StatusOr<Image> image =
+      DecodeImage(std::string_view(reinterpret_cast<const char*>(data), size), kLimits);
+  if (image.ok() && (!CheckImage(*image).ok() || image->width > kLimits.max_side ||
+                     image->height > kLimits.max_side)) {
+    std::abort();
+  }
+  if (!image.ok() && !absl::IsInvalidArgument(image.status())) std::abort();
+  return 0;
+}
