@@ -37,6 +37,11 @@ struct ClientOptions {
   int max_message_bytes = 256 << 20;
   // Clients of one target in one process share a connection unless they ask for their own.
   bool own_connection = false;
+  // While a call runs the server is pinged so often (at least 10 s, or it hangs up), and after so
+  // long without an answer the call ends with UNAVAILABLE: a server that is stopped, or a network
+  // that is gone, tells nobody.
+  absl::Duration ping_interval = absl::Seconds(20);
+  absl::Duration ping_timeout = absl::Seconds(10);
 };
 
 // For one call.

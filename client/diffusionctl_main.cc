@@ -11,9 +11,11 @@
 #include "client/commands/commands.h"
 #include "client/interrupt.h"
 #include "client/terminal.h"
+#include "model/process/standard_streams.h"
 
 int main(int argc, char** argv) {
   using diffusiond::DetectTerminal;
+  diffusiond::OpenStandardStreams();
   const auto cancellation = diffusiond::Cancellation::Create();
   if (!cancellation.ok()) {
     std::cerr << "diffusionctl: " << cancellation.status().message() << "\n";
@@ -26,5 +28,7 @@ int main(int argc, char** argv) {
                                      .cancellation = cancellation->get(),
                                      .terminal = terminal,
                                      .now = absl::Now};
-  return diffusiond::RunDiffusionctl(std::vector<std::string>(argv + 1, argv + argc), context);
+  return diffusiond::FinishStandardOutput(
+      "diffusionctl",
+      diffusiond::RunDiffusionctl(std::vector<std::string>(argv + 1, argv + argc), context));
 }

@@ -11,6 +11,8 @@ namespace {
 
 constexpr absl::string_view kBadRequestUrl = "type.googleapis.com/google.rpc.BadRequest";
 constexpr absl::string_view kRetryInfoUrl = "type.googleapis.com/google.rpc.RetryInfo";
+// gRPC's words for a ping without an answer.
+constexpr absl::string_view kNoPong = "keepalive watchdog timeout";
 constexpr absl::string_view kUnreachableUrl = "diffusiond.v1/unreachable";
 
 // gRPC says "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Failed to
@@ -62,6 +64,9 @@ absl::Status StatusFromRpc(const grpc::Status& status, const std::string& target
   }
 
   std::string message = status.error_message();
+  if (message == kNoPong) {
+    message = absl::StrCat("the server at ", target, " answers nothing any more, pings neither");
+  }
   if (message.empty()) message = absl::StrCat("the server at ", target, " gave no reason");
   google::rpc::BadRequest bad_request;
   google::rpc::RetryInfo retry_info;

@@ -17,6 +17,10 @@ std::string WithPort(const std::string& address, int port) {
   return absl::StrCat(address.substr(0, address.rfind(':') + 1), port);
 }
 
+absl::Status OfFlag(const char* flag, const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrCat("--", flag, ": ", status.message()));
+}
+
 }  // namespace
 
 Diffusiond::Diffusiond(Options options)
@@ -128,7 +132,7 @@ absl::Status Diffusiond::StartServing() {
   if (!flags.metrics_listen.empty()) {
     absl::StatusOr<std::unique_ptr<MetricsServer>> metrics_server =
         MetricsServer::Start(flags.metrics_listen, registry_);
-    if (!metrics_server.ok()) return metrics_server.status();
+    if (!metrics_server.ok()) return OfFlag("metrics_listen", metrics_server.status());
     metrics_server_ = *std::move(metrics_server);
     metrics_address_ = WithPort(flags.metrics_listen, metrics_server_->port());
   }
@@ -142,7 +146,7 @@ absl::Status Diffusiond::StartServing() {
   options.log_line = options_.log_line;
   absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(options, engine_.get(), &catalog_, encoders_.get(), &counted_rpc_);
-  if (!server.ok()) return server.status();
+  if (!server.ok()) return OfFlag("listen", server.status());
   server_ = *std::move(server);
   grpc_address_ = WithPort(flags.listen, server_->port());
   return absl::OkStatus();
@@ -153,7 +157,7 @@ absl::Status Diffusiond::StartAdmin() {
   if (address.empty()) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<AdminServer>> server =
       AdminServer::Start(address, versions_.get(), options_.log_line);
-  if (!server.ok()) return server.status();
+  if (!server.ok()) return OfFlag("admin_listen", server.status());
   admin_server_ = *std::move(server);
   admin_address_ = WithPort(address, admin_server_->port());
   return absl::OkStatus();

@@ -19,6 +19,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "grpc/support/log.h"
+#include "model/process/standard_streams.h"
 #include "server/diffusiond.h"
 #include "server/rpc/version.h"
 #include "server/server_config.h"
@@ -139,15 +141,19 @@ int Run(const ServerFlags& flags, ShutdownSignal& shutdown) {
 
   Diffusiond diffusiond(
       {.flags = flags, .parsed = std::move(parsed), .make_policy = nullptr, .log_line = Log});
+  // What keeps it from starting is told in one line, ours, which names the flag.
+  gpr_set_log_function([](gpr_log_func_args*) {});
   if (absl::Status status = diffusiond.Start(); !status.ok()) {
     Log(absl::StrCat("diffusiond: ", status.message()));
     return kExitStartFailed;
   }
+  gpr_set_log_function(nullptr);  // gRPC's own.
+  // Whoever waits for this line may send a signal at once.
+  shutdown.Expect();
   std::printf("diffusiond listening grpc=%s metrics=%s admin=%s\n",
               diffusiond.grpc_address().c_str(), diffusiond.metrics_address().c_str(),
               diffusiond.admin_address().c_str());
   std::fflush(stdout);
-  shutdown.Expect();
   const int number = shutdown.Await();
   Log(absl::StrCat("draining signal=", number,
                    " timeout=", absl::FormatDuration(flags.drain_timeout)));
@@ -161,6 +167,7 @@ int Run(const ServerFlags& flags, ShutdownSignal& shutdown) {
 }  // namespace diffusiond
 
 int main(int argc, char** argv) {
+  diffusiond::OpenStandardStreams();  // Before there is a pipe.
   diffusiond::ShutdownSignal shutdown;
   std::signal(SIGPIPE, SIG_IGN);  // A log reader that went away is no reason to end.
   absl::FlagsUsageConfig usage;

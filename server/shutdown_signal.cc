@@ -63,6 +63,9 @@ ShutdownSignal::ShutdownSignal() : state_(std::make_shared<State>()) {
   sigemptyset(&action.sa_mask);
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
+  struct sigaction hangup = {};
+  sigaction(SIGHUP, nullptr, &hangup);
+  if (hangup.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);  // Not under nohup.
 }
 
 void ShutdownSignal::Expect() {

@@ -1,4 +1,4 @@
-// SIGTERM and SIGINT, also as process 1 of a container.
+// SIGTERM, SIGINT and, unless it is ignored (nohup), SIGHUP, also as process 1 of a container.
 #ifndef DIFFUSIOND_SERVER_SHUTDOWN_SIGNAL_H_
 #define DIFFUSIOND_SERVER_SHUTDOWN_SIGNAL_H_
 

@@ -17,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "model/checkpoint/model_versions.h"
 #include "model/checkpoint/publish_version.h"
+#include "model/process/standard_streams.h"
 
 ABSL_FLAG(std::string, publish_to, "", "the servers' --model_repository; made if it is not there");
 ABSL_FLAG(std::string, publish_name, "",
@@ -100,6 +101,7 @@ absl::Status Main(const std::vector<char*>& arguments) {
 }  // namespace diffusiond
 
 int main(int argc, char** argv) {
+  diffusiond::OpenStandardStreams();
   absl::FlagsUsageConfig usage;
   usage.contains_help_flags = [](absl::string_view file) {
     return absl::StrContains(file, "diffusion_publish_main");
@@ -110,7 +112,7 @@ int main(int argc, char** argv) {
       "  diffusion-publish runs/mine/checkpoint --publish_to=models\n"
       "  diffusion-publish --publish_to=models --publish_name=mine --pin=3");
   const absl::Status status = diffusiond::Main(absl::ParseCommandLine(argc, argv));
-  if (status.ok()) return 0;
+  if (status.ok()) return diffusiond::FinishStandardOutput("diffusion-publish", 0);
   std::cerr << "diffusion-publish: " << status.message() << "\n";
   return absl::IsInvalidArgument(status) ? 2 : 1;
 }

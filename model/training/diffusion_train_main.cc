@@ -23,6 +23,7 @@
 #include "model/diffusion/trained_betas.h"
 #include "model/evaluation/measure_training.h"
 #include "model/evaluation/training_report.h"
+#include "model/process/standard_streams.h"
 #include "model/training/data_flags.h"
 #include "model/training/metrics/training_metrics.h"
 #include "model/training/peak_memory.h"
@@ -264,6 +265,7 @@ absl::Status Main(const std::string& command) {
 }  // namespace diffusiond
 
 int main(int argc, char** argv) {
+  diffusiond::OpenStandardStreams();
   absl::SetProgramUsageMessage(
       "trains a diffusion model.\n"
       "  diffusion-train --data=images/ --out=runs/first\n"
@@ -280,7 +282,7 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {  // LibTorch's: a device that is not there, no memory.
     status = absl::InternalError(error.what());
   }
-  if (status.ok()) return 0;
+  if (status.ok()) return diffusiond::FinishStandardOutput("diffusion-train", 0);
   std::cerr << "diffusion-train: " << status.message() << "\n";
   return absl::IsInvalidArgument(status) ? 2 : 1;
 }

@@ -55,7 +55,19 @@ TEST_P(ShutdownSignalDeathTest, EndsTheProcessAtOnceBeforeItIsExpected) {
       ::testing::ExitedWithCode(128 + GetParam()), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, ShutdownSignalDeathTest, ::testing::Values(SIGTERM, SIGINT));
+TEST(ShutdownSignalHangupDeathTest, IsIgnoredWhereItWasIgnoredBefore) {
+  ::testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  EXPECT_EXIT(
+      {
+        signal(SIGHUP, SIG_IGN);
+        ShutdownSignal shutdown;
+        kill(getpid(), SIGHUP);
+        _exit(0);
+      },
+      ::testing::ExitedWithCode(0), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, ShutdownSignalDeathTest, ::testing::Values(SIGTERM, SIGINT, SIGHUP));
 
 }  // namespace
 }  // namespace diffusiond

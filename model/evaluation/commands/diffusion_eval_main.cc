@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "model/evaluation/commands/commands.h"
+#include "model/process/standard_streams.h"
 
 namespace diffusiond {
 
@@ -57,6 +58,7 @@ absl::Status RunNamed(const std::vector<char*>& words) {
 }  // namespace diffusiond
 
 int main(int argc, char** argv) {
+  diffusiond::OpenStandardStreams();
   absl::SetProgramUsageMessage(diffusiond::Usage());
   absl::FlagsUsageConfig config;
   config.contains_help_flags = [](absl::string_view file) {
@@ -69,7 +71,7 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {  // LibTorch's.
     status = absl::InternalError(error.what());
   }
-  if (status.ok()) return 0;
+  if (status.ok()) return diffusiond::FinishStandardOutput("diffusion-eval", 0);
   std::cerr << "diffusion-eval: " << status.message() << "\n";
   return absl::IsInvalidArgument(status) ? 2 : 1;
 }

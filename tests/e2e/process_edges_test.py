@@ -1,0 +1,98 @@
+"""What the programs do with signals, closed descriptors, full disks and ports that are taken."""
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import unittest
+
+from diffusiond_process import BIN, LISTENING, Diffusiond, eventually
+
+DIFFUSIOND = os.path.join(BIN, "diffusiond")
+DIFFUSIONCTL = os.path.join(BIN, "diffusionctl")
+
+
+def nothing(_repository):
+    """Nothing to load: it listens at once."""
+
+
+class SignalTest(unittest.TestCase):
+    def test_sigterm_as_soon_as_it_listens_is_an_orderly_end(self):
+        with tempfile.TemporaryDirectory() as repository:
+            for _ in range(10):
+                with subprocess.Popen(
+                        [DIFFUSIOND, f"--model_repository={repository}", "--listen=127.0.0.1:0",
+                         "--metrics_listen="], stdout=subprocess.PIPE,
+                        stderr=subprocess.DEVNULL, text=True) as process:
+                    self.assertRegex(process.stdout.readline(), LISTENING)
+                    process.send_signal(signal.SIGTERM)
+                    self.assertEqual(process.wait(timeout=60), 0)
+
+    def test_sighup_drains_too(self):
+        with Diffusiond(fill=nothing) as server:
+            server.process.send_signal(signal.SIGHUP)
+            self.assertEqual(server.wait(), 0)
+            self.assertIn("draining signal=1", server.log())
+            self.assertTrue(server.log().endswith("drained\n"), server.log())
+
+
+class ClosedDescriptorsTest(unittest.TestCase):
+    def test_a_server_without_output_serves_and_ends_in_order(self):
+        with Diffusiond(fill=nothing) as free:
+            port = free.address.rsplit(":", 1)[1]
+        with tempfile.TemporaryDirectory() as repository:
+            for closed in (">&- 2>&-", "<&- >&- 2>&-", "<&-"):
+                with subprocess.Popen(
+                        ["sh", "-c", f'exec "$@" {closed}', "sh", DIFFUSIOND,
+                         f"--model_repository={repository}", f"--listen=127.0.0.1:{port}",
+                         "--metrics_listen="], stdout=subprocess.DEVNULL,
+                        stderr=subprocess.DEVNULL) as process:
+                    eventually(lambda: self.answers(int(port)), "it listens")
+                    # Many lines of its log.
+                    for _ in range(20):
+                        subprocess.run([DIFFUSIONCTL, "models", f"--server=127.0.0.1:{port}"],
+                                       capture_output=True, timeout=60, check=False)
+                    self.assertIsNone(process.poll(), "it ended by itself")
+                    process.send_signal(signal.SIGTERM)
+                    self.assertEqual(process.wait(timeout=60), 0, closed)
+
+    @staticmethod
+    def answers(port):
+        with socket.socket() as peer:
+            return peer.connect_ex(("127.0.0.1", port)) == 0
+
+
+class FullDiskTest(unittest.TestCase):
+    def test_output_that_is_lost_is_a_failure(self):
+        with Diffusiond() as server, open("/dev/full", "w", encoding="utf-8") as full:
+            lost = subprocess.run([DIFFUSIONCTL, "models", f"--server={server.address}"],
+                                  stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+                                  check=False)
+        self.assertEqual(lost.returncode, 1)
+        self.assertIn("standard output did not take all", lost.stderr)
+
+
+class TakenPortTest(unittest.TestCase):
+    def test_one_line_names_flag_and_address(self):
+        with tempfile.TemporaryDirectory() as repository, socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            for flag in ("listen", "metrics_listen", "admin_listen"):
+                flags = {"listen": "127.0.0.1:0", "metrics_listen": "", flag: address}
+                run = subprocess.run(
+                    [DIFFUSIOND, f"--model_repository={repository}",
+                     *(f"--{name}={value}" for name, value in flags.items())],
+                    capture_output=True, text=True, timeout=60, check=False)
+                self.assertEqual(run.returncode, 1, flag)
+                self.assertEqual(run.stdout, "")
+                said = [line for line in run.stderr.splitlines()
+                        if not line.startswith(("models=0 ", "repository error="))]
+                self.assertEqual(len(said), 1, run.stderr)
+                self.assertRegex(said[0], rf"^diffusiond: --{flag}: ")
+                self.assertIn(address, said[0])
+
+
+if __name__ == "__main__":
+    unittest.main()
