@@ -142,6 +142,7 @@ absl::Status Diffusiond::StartServing() {
   options.limits.max_count = flags.max_images_per_request;
   options.max_request_bytes = flags.max_request_bytes;
   options.accept_compressed_requests = flags.accept_compressed_requests;
+  options.max_connection_age = flags.max_connection_age;
   options.stream_stall_timeout = flags.stream_stall_timeout;
   options.log_line = options_.log_line;
   absl::StatusOr<std::unique_ptr<Server>> server =

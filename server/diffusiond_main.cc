@@ -93,6 +93,9 @@ ABSL_FLAG(std::string, tenant_weights, diffusiond::ServerFlags().tenant_weights,
           "not named. 0.001 .. 1000.");
 ABSL_FLAG(absl::Duration, drain_timeout, diffusiond::ServerFlags().drain_timeout,
           "How long requests that run at SIGTERM may take to finish, 0 .. 24h.");
+ABSL_FLAG(absl::Duration, max_connection_age, diffusiond::ServerFlags().max_connection_age,
+          "A connection this old is told to go, so that clients find new replicas; what runs on it "
+          "goes on. 1s .. 24h, or inf.");
 ABSL_FLAG(absl::Duration, stream_stall_timeout, diffusiond::ServerFlags().stream_stall_timeout,
           "A stream whose client takes nothing for this long is cancelled, 1s .. inf.");
 
@@ -128,6 +131,7 @@ ServerFlags FlagsFromCommandLine() {
   flags.encoder_threads = absl::GetFlag(FLAGS_encoder_threads);
   flags.max_queued_previews = absl::GetFlag(FLAGS_max_queued_previews);
   flags.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
+  flags.max_connection_age = absl::GetFlag(FLAGS_max_connection_age);
   flags.stream_stall_timeout = absl::GetFlag(FLAGS_stream_stall_timeout);
   return flags;
 }

@@ -129,6 +129,10 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
   faults.InRange("worker_watchdog", flags.worker_watchdog, kMinWatchdog, absl::InfiniteDuration());
   faults.InRange("priority_ageing", flags.priority_ageing, kMinAgeing, absl::InfiniteDuration());
   faults.InRange("drain_timeout", flags.drain_timeout, absl::ZeroDuration(), kMaxDrainTimeout);
+  if (flags.max_connection_age != absl::InfiniteDuration()) {
+    faults.InRange("max_connection_age", flags.max_connection_age, absl::Seconds(1),
+                   absl::Hours(24));
+  }
   faults.InRange("stream_stall_timeout", flags.stream_stall_timeout, kMinStallTimeout,
                  absl::InfiniteDuration());
   return faults.Take();

@@ -37,6 +37,7 @@ struct ServerFlags {
   absl::Duration priority_ageing = absl::Seconds(30);
   std::string tenant_weights;  // "name=weight,name=weight"; 1 for those not named.
   absl::Duration drain_timeout = absl::Seconds(30);
+  absl::Duration max_connection_age = absl::Minutes(30);
   absl::Duration stream_stall_timeout = absl::Minutes(2);
 };
 

@@ -40,6 +40,9 @@ class Server {
     bool accept_compressed_requests = false;
     // A stream whose client takes nothing for this long is cancelled. Infinite: never.
     absl::Duration stream_stall_timeout = absl::Minutes(2);
+    // A connection this old is told to go (GOAWAY); its running calls go on. So clients find new
+    // replicas. Infinite: never.
+    absl::Duration max_connection_age = absl::Minutes(30);
     std::function<uint64_t()> random = RandomNumber;
     std::function<absl::Time()> now = absl::Now;
     std::function<void(const std::string&)> log_line;  // Unset: nothing is logged.

@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import socket
 import struct
@@ -217,6 +218,31 @@ class PythonPeerTest(unittest.TestCase):
             with socket.create_connection((host, int(port)), timeout=10) as peer:
                 peer.sendall(noise)
         self.assert_still_serves()
+
+    def test_a_client_that_pings_often_is_not_sent_away(self):
+        channel = grpc.insecure_channel(self.server.address, options=[
+            ("grpc.keepalive_time_ms", 2000), ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.max_pings_without_data", 0), ("grpc.use_local_subchannel_pool", 1)])
+        self.addCleanup(channel.close)
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(),
+                                                          timeout=9)
+        with self.assertRaises(grpc.RpcError) as caught:
+            list(watch)
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
+
+    def test_an_old_connection_is_replaced_and_its_stream_goes_on(self):
+        with Diffusiond("--max_connection_age=1s") as server:
+            stub = diffusion_pb2_grpc.DiffusionServiceStub(server.channel)
+
+            def ports():
+                return re.findall(r"method=GetModel .* peer=ipv4:127.0.0.1:(\d+)", server.log())
+
+            stream = stub.Generate(long_request(), timeout=100)
+            next(stream)
+            eventually(lambda: stub.GetModel(pb.GetModelRequest(), timeout=10)
+                       and len(set(ports())) > 1, "calls come on a new connection")
+            next(stream)
+            stream.cancel()
 
     def test_the_metrics_port_answers_its_one_path(self):
         connection = http.client.HTTPConnection(self.server.metrics_address, timeout=10)

@@ -123,6 +123,8 @@ INSTANTIATE_TEST_SUITE_P(
                   "is -1s, allowed: 0 .. 24h"},
         WrongFlag{"DrainForEver", [](F& f) { f.drain_timeout = absl::InfiniteDuration(); },
                   "--drain_timeout", "is inf"},
+        WrongFlag{"ConnectionAge", [](F& f) { f.max_connection_age = absl::Milliseconds(10); },
+                  "--max_connection_age", "is 10ms, allowed: 1s .. 24h"},
         WrongFlag{"Stall", [](F& f) { f.stream_stall_timeout = absl::Milliseconds(10); },
                   "--stream_stall_timeout", "is 10ms, allowed: 1s .. inf"}),
     ::testing::PrintToStringParamName());
