@@ -69,8 +69,9 @@ RULES = (
          "prometheus-cpp is server/metrics' affair", direct_only=True),
     # client/: the proto, gRPC, and what pictures need.
     Rule("client/", "server/", "a client knows the API alone"),
-    Rule("client/", "model/", "of model/, pictures and digests are enough for a client",
-         but=_any("model/imaging/", r"model/checkpoint/sha256\.h$")),
+    Rule("client/", "model/",
+         "of model/, pictures, digests and the manners of a process are enough for a client",
+         but=_any("model/imaging/", "model/process/", r"model/checkpoint/sha256\.h$")),
     Rule("client/", _any(TORCH, PROMETHEUS), "a client is small"),
 )
 

@@ -185,6 +185,14 @@ bool KilledAtCall(int call, const Publish& publish) {
   return true;
 }
 
+// Under the thread sanitizer every system call of the traced child costs twelve times as much, and
+// there is but one thread to look at.
+#ifdef __SANITIZE_THREAD__
+constexpr int kCallStride = 4;
+#else
+constexpr int kCallStride = 1;
+#endif
+
 TEST_F(PublishVersionTest, AKillAtAnySystemCallLeavesWholeVersionsAndTheNextPublisherCleansUp) {
   // Three versions, so that the killed publisher has one to remove as well.
   for (int i = 1; i <= 3; ++i) ASSERT_TRUE(Publish(Source(static_cast<float>(i))).ok());
@@ -196,7 +204,7 @@ TEST_F(PublishVersionTest, AKillAtAnySystemCallLeavesWholeVersionsAndTheNextPubl
 
   int call = 1, published = 0;
   bool killed = true;
-  for (; killed; ++call) {
+  for (; killed; call += kCallStride) {
     fs::remove_all(repository_);
     fs::copy(before, repository_, fs::copy_options::recursive);
     killed = KilledAtCall(call, [&] { (void)Publish(source, 2); });
@@ -217,7 +225,7 @@ TEST_F(PublishVersionTest, AKillAtAnySystemCallLeavesWholeVersionsAndTheNextPubl
   }
   EXPECT_GT(call, 100) << "system calls of a publisher";
   EXPECT_GT(published, 1) << "some were killed after the rename";
-  EXPECT_LT(published, call / 2);
+  EXPECT_LT(published, call / kCallStride / 2);
 }
 
 TEST(ModelVersions, AreDecimalNumbersFromOne) {
