@@ -41,7 +41,7 @@ struct ClientOptions {
   // long without an answer the call ends with UNAVAILABLE: a server that is stopped, or a network
   // that is gone, tells nobody.
   absl::Duration ping_interval = absl::Seconds(20);
-  absl::Duration ping_timeout = absl::Seconds(10);
+  absl::Duration ping_timeout = absl::Seconds(20);
 };
 
 // For one call.
