@@ -28,7 +28,7 @@ std::optional<int64_t> PushbackOf(const grpc::ClientContext& context) {
 }  // namespace
 
 LoadStream::LoadStream(Clock clock, LoadRecord* record, DoneCallback on_done)
-    : clock_(std::move(clock)), record_(record), on_done_(std::move(on_done)) {}
+    : clock_(std::move(clock)), on_done_(std::move(on_done)), record_(record) {}
 
 void LoadStream::Start(const LoadEntry& entry, uint64_t seed, absl::Duration time_left,
                        v1::DiffusionService::Stub& stub) {
@@ -40,7 +40,10 @@ void LoadStream::Start(const LoadEntry& entry, uint64_t seed, absl::Duration tim
   }
   stub.async()->Generate(&context_, &request_, this);
   StartRead(&event_);
-  record_->sent = clock_();
+  {
+    const absl::MutexLock lock(&mutex_);
+    record_->sent = clock_();
+  }
   StartCall();
 }
 
@@ -51,6 +54,7 @@ void LoadStream::OnReadDone(bool ok) {
 }
 
 void LoadStream::Count(const v1::GenerateEvent& event) {
+  const absl::MutexLock lock(&mutex_);
   if (event.has_accepted()) {
     record_->accepted = clock_();
     images_announced_ = event.accepted().parameters().count();
@@ -66,10 +70,14 @@ void LoadStream::Count(const v1::GenerateEvent& event) {
 }
 
 void LoadStream::OnDone(const grpc::Status& status) {
-  record_->finished = clock_();
-  record_->code = status.error_code();
-  record_->pushback_ms = PushbackOf(context_);
-  const bool whole = completed_ && record_->images == images_announced_;
+  bool whole = false;
+  {
+    const absl::MutexLock lock(&mutex_);
+    record_->finished = clock_();
+    record_->code = status.error_code();
+    record_->pushback_ms = PushbackOf(context_);
+    whole = completed_ && record_->images == images_announced_;
+  }
   // On the stack: the callback may destroy this, and itself with it.
   const DoneCallback on_done = std::move(on_done_);
   on_done(status, whole);
