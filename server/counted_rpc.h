@@ -26,6 +26,10 @@ class CountedRpc final : public RpcMetrics {
   void OnImageSent(const std::string& format, size_t bytes) override {
     metrics_->ImageSent(format, bytes);
   }
+  void OnOpenConnections(int open) override { metrics_->OpenConnections(open); }
+  void OnConnectionRefused(const std::string& limit) override {
+    metrics_->ConnectionRefused(limit);
+  }
 
  private:
   ServerMetrics* const metrics_;

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "server/connections/descriptor_limit.h"
 #include "server/device_list.h"
 #include "server/engine/step_policy.h"
 #include "server/rpc/version.h"
@@ -15,6 +16,20 @@ namespace {
 // The address with the port that was taken in place of 0.
 std::string WithPort(const std::string& address, int port) {
   return absl::StrCat(address.substr(0, address.rfind(':') + 1), port);
+}
+
+// As many connections as asked for, or as there are descriptors for.
+TransportLimits TransportLimitsOf(const ServerFlags& flags) {
+  TransportLimits limits;
+  limits.connections.total = MakeRoomForConnections(flags.max_connections);
+  limits.connections.per_address = flags.max_connections_per_address;
+  limits.calls_per_connection = flags.max_calls_per_connection;
+  limits.bytes = static_cast<size_t>(flags.max_transport_bytes);
+  limits.request_bytes = flags.max_request_bytes;
+  limits.accept_compressed_requests = flags.accept_compressed_requests;
+  limits.connection_age = flags.max_connection_age;
+  limits.connection_idle = flags.max_connection_idle;
+  return limits;
 }
 
 absl::Status OfFlag(const char* flag, const absl::Status& status) {
@@ -140,11 +155,14 @@ absl::Status Diffusiond::StartServing() {
   Server::Options options;
   options.listen_address = flags.listen;
   options.limits.max_count = flags.max_images_per_request;
-  options.max_request_bytes = flags.max_request_bytes;
-  options.accept_compressed_requests = flags.accept_compressed_requests;
-  options.max_connection_age = flags.max_connection_age;
-  options.stream_stall_timeout = flags.stream_stall_timeout;
+  options.transport = TransportLimitsOf(flags);
+  options.stall_timeout = flags.stall_timeout;
   options.log_line = options_.log_line;
+  if (options.transport.connections.total < flags.max_connections) {
+    options_.log_line(absl::StrCat("--max_connections is ", flags.max_connections,
+                                   ", but descriptors (ulimit -n) allow ",
+                                   options.transport.connections.total, " connections"));
+  }
   absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(options, engine_.get(), &catalog_, encoders_.get(), &counted_rpc_);
   if (!server.ok()) return OfFlag("listen", server.status());

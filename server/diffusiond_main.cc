@@ -96,8 +96,20 @@ ABSL_FLAG(absl::Duration, drain_timeout, diffusiond::ServerFlags().drain_timeout
 ABSL_FLAG(absl::Duration, max_connection_age, diffusiond::ServerFlags().max_connection_age,
           "A connection this old is told to go, so that clients find new replicas; what runs on it "
           "goes on. 1s .. 24h, or inf.");
-ABSL_FLAG(absl::Duration, stream_stall_timeout, diffusiond::ServerFlags().stream_stall_timeout,
-          "A stream whose client takes nothing for this long is cancelled, 1s .. inf.");
+ABSL_FLAG(absl::Duration, max_connection_idle, diffusiond::ServerFlags().max_connection_idle,
+          "So is one that has had no call for this long. 1s .. 24h, or inf.");
+ABSL_FLAG(int, max_connections, diffusiond::ServerFlags().max_connections,
+          "Open connections of the gRPC port; more are closed as they come. Fewer if the machine "
+          "allows fewer descriptors (ulimit -n). 1 .. 1000000.");
+ABSL_FLAG(int, max_connections_per_address, diffusiond::ServerFlags().max_connections_per_address,
+          "Those of one address, 1 .. 1000000.");
+ABSL_FLAG(int, max_calls_per_connection, diffusiond::ServerFlags().max_calls_per_connection,
+          "Calls at once on one connection; more wait in the client. 1 .. 1000000.");
+ABSL_FLAG(int64_t, max_transport_bytes, diffusiond::ServerFlags().max_transport_bytes,
+          "Memory of all connections together: requests on their way in, answers on their way out. "
+          "Near it clients are slowed down, and at last calls are ended. 16 MiB .. 1 TiB.");
+ABSL_FLAG(absl::Duration, stall_timeout, diffusiond::ServerFlags().stall_timeout,
+          "An answer of which its client takes nothing for this long is cancelled, 1s .. inf.");
 
 namespace diffusiond {
 namespace {
@@ -132,7 +144,12 @@ ServerFlags FlagsFromCommandLine() {
   flags.max_queued_previews = absl::GetFlag(FLAGS_max_queued_previews);
   flags.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
   flags.max_connection_age = absl::GetFlag(FLAGS_max_connection_age);
-  flags.stream_stall_timeout = absl::GetFlag(FLAGS_stream_stall_timeout);
+  flags.max_connection_idle = absl::GetFlag(FLAGS_max_connection_idle);
+  flags.max_connections = absl::GetFlag(FLAGS_max_connections);
+  flags.max_connections_per_address = absl::GetFlag(FLAGS_max_connections_per_address);
+  flags.max_calls_per_connection = absl::GetFlag(FLAGS_max_calls_per_connection);
+  flags.max_transport_bytes = absl::GetFlag(FLAGS_max_transport_bytes);
+  flags.stall_timeout = absl::GetFlag(FLAGS_stall_timeout);
   return flags;
 }
 

@@ -20,6 +20,11 @@ constexpr int kMaxImagesPerRequest = 10'000;
 constexpr int kMaxQueuedPreviews = 100'000;
 constexpr absl::Duration kMaxDrainTimeout = absl::Hours(24);
 constexpr absl::Duration kMinStallTimeout = absl::Seconds(1);
+constexpr int kMaxConnections = 1'000'000;
+constexpr int64_t kMinTransportBytes = int64_t{16} << 20;
+constexpr int64_t kMaxTransportBytes = int64_t{1} << 40;
+constexpr absl::Duration kMinConnectionAge = absl::Seconds(1);
+constexpr absl::Duration kMaxConnectionAge = absl::Hours(24);
 constexpr absl::Duration kMinWatchdog = absl::Seconds(1);
 constexpr absl::Duration kMinAgeing = absl::Milliseconds(1);
 constexpr int kMaxCpuCores = 1024;
@@ -50,7 +55,7 @@ absl::StatusOr<std::map<std::string, double>> ParseTenantWeights(const std::stri
 
 class Faults {
  public:
-  void InRange(absl::string_view flag, int value, int low, int high) {
+  void InRange(absl::string_view flag, int64_t value, int64_t low, int64_t high) {
     if (value >= low && value <= high) return;
     Add(absl::StrCat("--", flag, " is ", value, ", allowed: ", low, " .. ", high));
   }
@@ -60,6 +65,11 @@ class Faults {
     if (value >= low && value <= high) return;
     Add(absl::StrCat("--", flag, " is ", absl::FormatDuration(value),
                      ", allowed: ", absl::FormatDuration(low), " .. ", absl::FormatDuration(high)));
+  }
+
+  void InRangeOrInfinite(absl::string_view flag, absl::Duration value, absl::Duration low,
+                         absl::Duration high) {
+    if (value != absl::InfiniteDuration()) InRange(flag, value, low, high);
   }
 
   // host:port; an IPv6 host stands in brackets.
@@ -81,6 +91,19 @@ class Faults {
  private:
   std::vector<std::string> faults_;
 };
+
+void CheckConnections(const ServerFlags& flags, Faults& faults) {
+  faults.InRange("max_connections", flags.max_connections, 1, kMaxConnections);
+  faults.InRange("max_connections_per_address", flags.max_connections_per_address, 1,
+                 kMaxConnections);
+  faults.InRange("max_calls_per_connection", flags.max_calls_per_connection, 1, kMaxConnections);
+  faults.InRange("max_transport_bytes", flags.max_transport_bytes, kMinTransportBytes,
+                 kMaxTransportBytes);
+  faults.InRangeOrInfinite("max_connection_age", flags.max_connection_age, kMinConnectionAge,
+                           kMaxConnectionAge);
+  faults.InRangeOrInfinite("max_connection_idle", flags.max_connection_idle, kMinConnectionAge,
+                           kMaxConnectionAge);
+}
 
 }  // namespace
 
@@ -129,12 +152,8 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
   faults.InRange("worker_watchdog", flags.worker_watchdog, kMinWatchdog, absl::InfiniteDuration());
   faults.InRange("priority_ageing", flags.priority_ageing, kMinAgeing, absl::InfiniteDuration());
   faults.InRange("drain_timeout", flags.drain_timeout, absl::ZeroDuration(), kMaxDrainTimeout);
-  if (flags.max_connection_age != absl::InfiniteDuration()) {
-    faults.InRange("max_connection_age", flags.max_connection_age, absl::Seconds(1),
-                   absl::Hours(24));
-  }
-  faults.InRange("stream_stall_timeout", flags.stream_stall_timeout, kMinStallTimeout,
-                 absl::InfiniteDuration());
+  CheckConnections(flags, faults);
+  faults.InRange("stall_timeout", flags.stall_timeout, kMinStallTimeout, absl::InfiniteDuration());
   return faults.Take();
 }
 

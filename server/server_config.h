@@ -2,6 +2,7 @@
 #ifndef DIFFUSIOND_SERVER_SERVER_CONFIG_H_
 #define DIFFUSIOND_SERVER_SERVER_CONFIG_H_
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -30,6 +31,10 @@ struct ServerFlags {
   int max_resident_images = 256;
   int max_images_per_request = 64;
   int max_request_bytes = 4 << 20;
+  int max_connections = 4096;
+  int max_connections_per_address = 1024;
+  int max_calls_per_connection = 1024;
+  int64_t max_transport_bytes = int64_t{256} << 20;
   bool accept_compressed_requests = false;
   int encoder_threads = 2;
   int max_queued_previews = 64;
@@ -38,7 +43,8 @@ struct ServerFlags {
   std::string tenant_weights;  // "name=weight,name=weight"; 1 for those not named.
   absl::Duration drain_timeout = absl::Seconds(30);
   absl::Duration max_connection_age = absl::Minutes(30);
-  absl::Duration stream_stall_timeout = absl::Minutes(2);
+  absl::Duration max_connection_idle = absl::Minutes(10);
+  absl::Duration stall_timeout = absl::Minutes(2);
 };
 
 // What some flags come to.

@@ -28,7 +28,7 @@ std::optional<int64_t> PushbackOf(const grpc::ClientContext& context) {
 }  // namespace
 
 LoadStream::LoadStream(Clock clock, LoadRecord* record, DoneCallback on_done)
-    : clock_(std::move(clock)), on_done_(std::move(on_done)), record_(record) {}
+    : clock_(std::move(clock)), record_(record), on_done_(std::move(on_done)) {}
 
 void LoadStream::Start(const LoadEntry& entry, uint64_t seed, absl::Duration time_left,
                        v1::DiffusionService::Stub& stub) {
@@ -40,10 +40,7 @@ void LoadStream::Start(const LoadEntry& entry, uint64_t seed, absl::Duration tim
   }
   stub.async()->Generate(&context_, &request_, this);
   StartRead(&event_);
-  {
-    const absl::MutexLock lock(&mutex_);
-    record_->sent = clock_();
-  }
+  record_->sent = clock_();
   StartCall();
 }
 
@@ -54,7 +51,6 @@ void LoadStream::OnReadDone(bool ok) {
 }
 
 void LoadStream::Count(const v1::GenerateEvent& event) {
-  const absl::MutexLock lock(&mutex_);
   if (event.has_accepted()) {
     record_->accepted = clock_();
     images_announced_ = event.accepted().parameters().count();
@@ -70,14 +66,10 @@ void LoadStream::Count(const v1::GenerateEvent& event) {
 }
 
 void LoadStream::OnDone(const grpc::Status& status) {
-  bool whole = false;
-  {
-    const absl::MutexLock lock(&mutex_);
-    record_->finished = clock_();
-    record_->code = status.error_code();
-    record_->pushback_ms = PushbackOf(context_);
-    whole = completed_ && record_->images == images_announced_;
-  }
+  record_->finished = clock_();
+  record_->code = status.error_code();
+  record_->pushback_ms = PushbackOf(context_);
+  const bool whole = completed_ && record_->images == images_announced_;
   // On the stack: the callback may destroy this, and itself with it.
   const DoneCallback on_done = std::move(on_done_);
   on_done(status, whole);

@@ -5,8 +5,6 @@
 #include <cstdint>
 #include <functional>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "client/load/load_mix.h"
 #include "client/load/load_record.h"
@@ -41,15 +39,13 @@ class LoadStream : public grpc::ClientReadReactor<v1::GenerateEvent> {
   void Count(const v1::GenerateEvent& event);
 
   const Clock clock_;
+  LoadRecord* const record_;
   DoneCallback on_done_;
   grpc::ClientContext context_;
   v1::GenerateRequest request_;
   v1::GenerateEvent event_;
-  // Reactions come one after the other, but on any thread: what they share is handed on here.
-  absl::Mutex mutex_;
-  LoadRecord* const record_ ABSL_PT_GUARDED_BY(mutex_);
-  uint32_t images_announced_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool completed_ ABSL_GUARDED_BY(mutex_) = false;
+  uint32_t images_announced_ = 0;
+  bool completed_ = false;
 };
 
 }  // namespace diffusiond

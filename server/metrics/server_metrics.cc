@@ -174,6 +174,11 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
       migrations_(NewCounter(registry, "diffusiond_migrations_total",
                              "Times that an image went on on another worker.")
                       .Add({})),
+      connections_(NewGauge(registry, "diffusiond_connections",
+                            "Open connections of the gRPC port, about a second ago.")
+                       .Add({})),
+      connections_refused_(NewCounter(registry, "diffusiond_connections_refused_total",
+                                      "Connections closed as they came, by limit.")),
       worker_up_(NewGauge(registry, "diffusiond_worker_up", "1 while the worker takes work.")),
       worker_restarts_(NewCounter(registry, "diffusiond_worker_restarts_total",
                                   "Times that a worker was taken out and built again.")),
@@ -287,6 +292,12 @@ void ServerMetrics::PreviewDropped() { previews_dropped_.Increment(); }
 void ServerMetrics::ImageSent(const std::string& format, size_t bytes) {
   images_.Add({{"format", format}}).Increment();
   image_bytes_.Add({{"format", format}}).Increment(static_cast<double>(bytes));
+}
+
+void ServerMetrics::OpenConnections(int open) { connections_.Set(open); }
+
+void ServerMetrics::ConnectionRefused(const std::string& limit) {
+  connections_refused_.Add({{"limit", limit}}).Increment();
 }
 
 void ServerMetrics::WorkerUp(const std::string& worker, bool up) {

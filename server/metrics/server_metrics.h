@@ -56,6 +56,10 @@ class ServerMetrics : public EngineMetrics {
   // `format` as in flags, "png".
   void ImageSent(const std::string& format, size_t bytes);
 
+  void OpenConnections(int open);
+  // `limit`: "max_connections", "max_connections_per_address" or "descriptors".
+  void ConnectionRefused(const std::string& limit);
+
   // A worker of --devices runs, or does not. `device` names it; two of a kind get numbers.
   void WorkerUp(const std::string& worker, bool up);
   void WorkerRestarted(const std::string& worker);
@@ -99,6 +103,9 @@ class ServerMetrics : public EngineMetrics {
   prometheus::Histogram& release_delay_;
   prometheus::Counter& preemptions_;
   prometheus::Counter& migrations_;
+
+  prometheus::Gauge& connections_;
+  Counters& connections_refused_;
 
   Gauges& worker_up_;
   Counters& worker_restarts_;

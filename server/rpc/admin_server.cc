@@ -5,15 +5,22 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
-#include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
 #include "model/checkpoint/model_versions.h"
-#include "server/rpc/compressed_requests.h"
 #include "server/rpc/field_violations.h"
 #include "server/rpc/status_mapping.h"
+#include "server/rpc/transport_limits.h"
 
 namespace diffusiond {
 namespace {
+
+// Operators are few, and ask little.
+constexpr TransportLimits kLimits = {
+    .connections = {.total = 128, .per_address = 64},
+    .calls_per_connection = 64,
+    .bytes = size_t{64} << 20,
+    .request_bytes = 1 << 20,
+};
 
 v1::VersionState ToProto(VersionInfo::State state) {
   switch (state) {
@@ -115,22 +122,24 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   builder.RegisterService(server->service_.get());
-  RefuseCompressedRequests(&builder);
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  SetTransportLimits(kLimits, &builder);
   if (!listen_address.empty()) {
-    builder.AddListeningPort(listen_address, grpc::InsecureServerCredentials(), &server->port_);
+    Listener::Options listening;
+    listening.address = listen_address;
+    listening.limits = kLimits.connections;
+    absl::StatusOr<std::unique_ptr<ServerPort>> port = ServerPort::Bind(listening, &builder);
+    if (!port.ok()) return port.status();
+    server->port_ = *std::move(port);
   }
   server->server_ = builder.BuildAndStart();
-  if (server->server_ == nullptr) {
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", listen_address,
-                                               ": address in use, not this machine's, or not "
-                                               "permitted"));
-  }
+  if (server->server_ == nullptr) return absl::UnavailableError("gRPC cannot start");
+  if (server->port_ != nullptr) server->port_->Start();
   return server;
 }
 
 AdminServer::~AdminServer() {
   if (server_ == nullptr) return;
+  if (port_ != nullptr) port_->Close();
   server_->Shutdown();
   server_->Wait();
 }

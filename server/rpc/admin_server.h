@@ -11,6 +11,7 @@
 #include "grpcpp/channel.h"
 #include "grpcpp/server.h"
 #include "server/rpc/model_admin.h"
+#include "server/rpc/server_port.h"
 
 namespace diffusiond {
 
@@ -25,7 +26,7 @@ class AdminServer {
       std::function<void(const std::string&)> log_line);
   ~AdminServer();
 
-  int port() const { return port_; }
+  int port() const { return port_ != nullptr ? port_->port() : 0; }
   std::shared_ptr<grpc::Channel> InProcessChannel();
 
  private:
@@ -33,7 +34,7 @@ class AdminServer {
 
   const std::unique_ptr<v1::ModelAdmin::Service> service_;
   std::unique_ptr<grpc::Server> server_;
-  int port_ = 0;
+  std::unique_ptr<ServerPort> port_;  // Null: only InProcessChannel.
 };
 
 }  // namespace diffusiond

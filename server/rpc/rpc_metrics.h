@@ -6,13 +6,13 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "server/connections/listener.h"
 
 namespace diffusiond {
 
 // Calls come from any thread, also at the same time; they must not block.
-class RpcMetrics {
+class RpcMetrics : public ConnectionMetrics {
  public:
-  virtual ~RpcMetrics() = default;
   // `method` as in the proto, "Generate"; `code` as gRPC spells it, "OK", "INVALID_ARGUMENT".
   virtual void OnRequestStarted(const std::string& /*method*/) {}
   virtual void OnRequestFinished(const std::string& /*method*/, const std::string& /*code*/,

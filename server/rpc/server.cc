@@ -5,22 +5,14 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "grpc/grpc.h"
 #include "grpc/health/v1/health.pb.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
-#include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
-#include "server/rpc/compressed_requests.h"
 
 namespace diffusiond {
 namespace {
-
-// A client whose machine or network is gone without a word is noticed within a minute and a half,
-// and clients may ask in the same way: common ones do so every five or ten seconds, and one that
-// asks more often than allowed is sent away.
-constexpr int kKeepaliveTimeMs = 60'000;
-constexpr int kKeepaliveTimeoutMs = 20'000;
-constexpr int kMinClientPingIntervalMs = 1'000;
 
 // For answers that are written but not yet sent when the server goes.
 constexpr absl::Duration kFlushGrace = absl::Seconds(1);
@@ -59,9 +51,9 @@ Server::Server(Options options, Engine* engine, const ModelCatalog* catalog, Enc
     : options_(std::move(options)),
       engine_(engine),
       catalog_(catalog),
-      stalls_(options_.stream_stall_timeout),
-      service_(MakeContext(options_, engine, catalog, encoders,
-                           metrics != nullptr ? metrics : &no_metrics_, &calls_, &stalls_)) {}
+      metrics_(metrics != nullptr ? metrics : &no_metrics_),
+      stalls_(options_.stall_timeout),
+      service_(MakeContext(options_, engine, catalog, encoders, metrics_, &calls_, &stalls_)) {}
 
 absl::Status Server::Listen() {
   grpc::EnableDefaultHealthCheckService(true);
@@ -72,30 +64,19 @@ absl::Status Server::Listen() {
 
   grpc::ServerBuilder builder;
   builder.RegisterService(&service_);
-  builder.SetMaxReceiveMessageSize(options_.max_request_bytes);
-  if (!options_.accept_compressed_requests) RefuseCompressedRequests(&builder);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
-                             kMinClientPingIntervalMs);
-  if (options_.max_connection_age != absl::InfiniteDuration()) {
-    // Without a limit on the grace that calls have then: none is cut off.
-    builder.AddChannelArgument(
-        GRPC_ARG_MAX_CONNECTION_AGE_MS,
-        static_cast<int>(absl::ToInt64Milliseconds(options_.max_connection_age)));
-  }
-  // Two servers on one port would each get some of the calls, which nobody means.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  SetTransportLimits(options_.transport, &builder);
   if (!options_.listen_address.empty()) {
-    builder.AddListeningPort(options_.listen_address, grpc::InsecureServerCredentials(), &port_);
+    Listener::Options listening;
+    listening.address = options_.listen_address;
+    listening.limits = options_.transport.connections;
+    listening.metrics = metrics_;
+    absl::StatusOr<std::unique_ptr<ServerPort>> port = ServerPort::Bind(listening, &builder);
+    if (!port.ok()) return port.status();
+    port_ = *std::move(port);
   }
   server_ = builder.BuildAndStart();
-  if (server_ == nullptr) {
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", options_.listen_address,
-                                               ": address in use, not this machine's, or not "
-                                               "permitted"));
-  }
+  if (server_ == nullptr) return absl::UnavailableError("gRPC cannot start");
+  if (port_ != nullptr) port_->Start();
   absl::MutexLock lock(&mu_);
   UpdateHealth();
   return absl::OkStatus();
@@ -103,8 +84,25 @@ absl::Status Server::Listen() {
 
 Server::~Server() {
   if (server_ == nullptr) return;
-  server_->Shutdown(absl::ToChronoTime(absl::Now() + kFlushGrace));
+  SendAway();
+  {
+    absl::MutexLock lock(&mu_);
+    const bool flushed =
+        mu_.AwaitWithDeadline(absl::Condition(&shut_down_), absl::Now() + kFlushGrace);
+    if (!flushed) grpc_server_cancel_all_calls(server_->c_server());
+  }
+  shutdown_.join();
   server_->Wait();
+}
+
+void Server::SendAway() {
+  if (shutdown_.joinable()) return;
+  if (port_ != nullptr) port_->Close();
+  shutdown_ = std::thread([this] {
+    server_->Shutdown();  // GOAWAY; returns when the last call has ended.
+    absl::MutexLock lock(&mu_);
+    shut_down_ = true;
+  });
 }
 
 std::shared_ptr<grpc::Channel> Server::InProcessChannel() {
@@ -137,6 +135,8 @@ bool Server::Drain(absl::Time deadline) {
     draining_ = true;
     UpdateHealth();
   }
+  // Channels in this process know no GOAWAY.
+  if (port_ != nullptr) SendAway();
   const bool generated = engine_->Drain(deadline);
   // What the engine has given up is told to its clients in this time.
   const absl::Time flushed = std::max(deadline, options_.now() + kFlushGrace);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
@@ -20,8 +21,10 @@
 #include "server/rpc/diffusion_service.h"
 #include "server/rpc/model_catalog.h"
 #include "server/rpc/rpc_metrics.h"
+#include "server/rpc/server_port.h"
 #include "server/rpc/service_context.h"
 #include "server/rpc/stall_watch.h"
+#include "server/rpc/transport_limits.h"
 
 namespace diffusiond {
 
@@ -32,17 +35,12 @@ inline constexpr char kLivenessService[] = "liveness";
 class Server {
  public:
   struct Options {
-    // host:port, port 0 for any free one, or unix:PATH. Empty: only InProcessChannel.
+    // host:port or [IPv6]:port, port 0 for any free one. Empty: only InProcessChannel.
     std::string listen_address = "127.0.0.1:50051";
     RequestLimits limits;
-    int max_request_bytes = 4 << 20;  // Larger ones are refused unread, with RESOURCE_EXHAUSTED.
-    // Else RefuseCompressedRequests holds.
-    bool accept_compressed_requests = false;
-    // A stream whose client takes nothing for this long is cancelled. Infinite: never.
-    absl::Duration stream_stall_timeout = absl::Minutes(2);
-    // A connection this old is told to go (GOAWAY); its running calls go on. So clients find new
-    // replicas. Infinite: never.
-    absl::Duration max_connection_age = absl::Minutes(30);
+    TransportLimits transport;
+    // An answer of which the client takes nothing for this long is cancelled. Infinite: never.
+    absl::Duration stall_timeout = absl::Minutes(2);
     std::function<uint64_t()> random = RandomNumber;
     std::function<absl::Time()> now = absl::Now;
     std::function<void(const std::string&)> log_line;  // Unset: nothing is logged.
@@ -60,7 +58,7 @@ class Server {
   ~Server();
 
   // The port listened on; 0 without a TCP address.
-  int port() const { return port_; }
+  int port() const { return port_ != nullptr ? port_->port() : 0; }
 
   std::shared_ptr<grpc::Channel> InProcessChannel();
 
@@ -70,30 +68,37 @@ class Server {
   void SetWorkersRunning(bool running);
   void OnCatalogChanged();
 
-  // Health goes NOT_SERVING and new calls are refused with UNAVAILABLE; connections stay, so that
-  // clients can ask and be told. Waits until the running calls are answered or until `deadline`,
-  // then ends them with UNAVAILABLE. True if all ended by themselves.
+  // Health goes NOT_SERVING, the port is closed and connections are told to go (GOAWAY): new calls
+  // find another replica, while what runs goes on. What is called all the same is refused with
+  // UNAVAILABLE, or by gRPC with CANCELLED if it was on its way just then. Waits until the running
+  // calls are answered or until `deadline`, then ends them with UNAVAILABLE. True if all ended by
+  // themselves.
   bool Drain(absl::Time deadline);
 
  private:
   Server(Options options, Engine* engine, const ModelCatalog* catalog, EncoderPool* encoders,
          RpcMetrics* metrics);
   absl::Status Listen();
+  // Closes the port and tells connections to go. Once.
+  void SendAway();
   void UpdateHealth() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Options options_;
   Engine* const engine_;
   const ModelCatalog* const catalog_;
   RpcMetrics no_metrics_;
+  RpcMetrics* const metrics_;
   CallTracker calls_;
   StallWatch stalls_;
   DiffusionServiceImpl service_;
   std::unique_ptr<grpc::Server> server_;
-  int port_ = 0;
+  std::unique_ptr<ServerPort> port_;  // Null: only InProcessChannel.
+  std::thread shutdown_;              // Waits for the last call.
 
   absl::Mutex mu_;
   bool workers_running_ ABSL_GUARDED_BY(mu_) = false;
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
+  bool shut_down_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace diffusiond

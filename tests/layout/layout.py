@@ -55,8 +55,8 @@ RULES = (
     Rule("model/sampling/", "model/(unet|checkpoint)/",
          "a sampler is a function of schedule and options"),
     # server/: main -> rpc -> engine <- worker. Files directly in server/ wire the parts together.
-    Rule("server/(engine|rpc|imaging|metrics)/", TORCH, "only server/worker touches tensors"),
-    Rule("server/(engine|worker|imaging|metrics)/", _any(PROTOBUF, GRPC),
+    Rule("server/(connections|engine|rpc|imaging|metrics)/", TORCH, "only server/worker touches tensors"),
+    Rule("server/(connections|engine|worker|imaging|metrics)/", _any(PROTOBUF, GRPC),
          "protobuf types stop in server/rpc"),
     Rule("server/", "client/", "the server does not know its clients"),
     Rule("server/engine/", "server/(rpc|worker|imaging|metrics)/",
@@ -64,6 +64,7 @@ RULES = (
     Rule("server/worker/", "server/(rpc|metrics)/", "a worker serves the engine alone"),
     Rule("server/rpc/", "server/worker/", "rpc meets workers only through the engine"),
     Rule("server/imaging/", "server/(engine|rpc|worker|metrics)/", "encoders stand alone"),
+    Rule("server/connections/", "server/", "sockets stand alone", but="server/connections/"),
     Rule("server/metrics/", "server/(rpc|worker)/", "instruments are told, they do not ask"),
     Rule("server/(engine|worker|imaging|rpc)/", PROMETHEUS,
          "prometheus-cpp is server/metrics' affair", direct_only=True),

@@ -29,6 +29,7 @@ BROKEN = (
     ("server/worker/a.cc", "server/metrics/instruments.h"),
     ("server/rpc/a.cc", "server/worker/worker.h"),
     ("server/imaging/a.cc", "server/engine/engine.h"),
+    ("server/connections/a.cc", "server/engine/engine.h"),
     ("server/metrics/a.cc", "server/rpc/service.h"),
     ("server/rpc/a.cc", "prometheus/registry.h"),
     ("client/a.cc", "server/engine/engine.h"),

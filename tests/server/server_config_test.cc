@@ -125,8 +125,18 @@ INSTANTIATE_TEST_SUITE_P(
                   "--drain_timeout", "is inf"},
         WrongFlag{"ConnectionAge", [](F& f) { f.max_connection_age = absl::Milliseconds(10); },
                   "--max_connection_age", "is 10ms, allowed: 1s .. 24h"},
-        WrongFlag{"Stall", [](F& f) { f.stream_stall_timeout = absl::Milliseconds(10); },
-                  "--stream_stall_timeout", "is 10ms, allowed: 1s .. inf"}),
+        WrongFlag{"ConnectionIdle", [](F& f) { f.max_connection_idle = absl::Hours(25); },
+                  "--max_connection_idle", "is 25h, allowed: 1s .. 24h"},
+        WrongFlag{"Connections", [](F& f) { f.max_connections = 0; }, "--max_connections",
+                  "is 0, allowed: 1 .. 1000000"},
+        WrongFlag{"ConnectionsPerAddress", [](F& f) { f.max_connections_per_address = 0; },
+                  "--max_connections_per_address", "is 0, allowed: 1 .. 1000000"},
+        WrongFlag{"CallsPerConnection", [](F& f) { f.max_calls_per_connection = 0; },
+                  "--max_calls_per_connection", "is 0, allowed: 1 .. 1000000"},
+        WrongFlag{"TransportBytes", [](F& f) { f.max_transport_bytes = 1 << 20; },
+                  "--max_transport_bytes", "is 1048576, allowed: 16777216 .. 1099511627776"},
+        WrongFlag{"Stall", [](F& f) { f.stall_timeout = absl::Milliseconds(10); },
+                  "--stall_timeout", "is 10ms, allowed: 1s .. inf"}),
     ::testing::PrintToStringParamName());
 
 TEST(ServerFlags, AllFaultsAreNamedAtOnce) {

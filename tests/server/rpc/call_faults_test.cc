@@ -178,7 +178,7 @@ TEST(SlowReader, GetsTheNewestPreviewsAndEveryImage) {
 
 TEST(SlowReader, ThatTakesNothingIsCutOffAndItsRowsAreFreed) {
   TestServer::Options options = PuppetServer();
-  options.server.stream_stall_timeout = absl::Milliseconds(50);
+  options.server.stall_timeout = absl::Milliseconds(50);
   const auto ledger = options.executor.ledger;
   TestServer server(options);
   v1::GenerateRequest request = Images(1, 1);

@@ -26,7 +26,7 @@ std::shared_ptr<grpc::Channel> ChannelTo(int port, grpc_compression_algorithm al
 TestServer::Options Listening(bool accept_compressed_requests) {
   TestServer::Options options;
   options.server.listen_address = "127.0.0.1:0";
-  options.server.accept_compressed_requests = accept_compressed_requests;
+  options.server.transport.accept_compressed_requests = accept_compressed_requests;
   return options;
 }
 

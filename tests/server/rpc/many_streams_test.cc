@@ -159,7 +159,7 @@ TestServer::Options Crowd::ServerOptions(const Options& crowd) {
   TestServer::Options options;
   options.puppet = true;
   options.server.listen_address = "127.0.0.1:0";
-  options.server.stream_stall_timeout = crowd.stall_timeout;
+  options.server.stall_timeout = crowd.stall_timeout;
   options.encoders.max_queued_previews = crowd.max_queued_previews;
   options.engine.max_trajectories = 2 * kMany;
   options.engine.metrics = &engine_metrics_;

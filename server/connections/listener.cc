@@ -1,0 +1,156 @@
+#include "server/connections/listener.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+namespace diffusiond {
+namespace {
+
+// How long accepting rests when the machine is short of something, and how often the number of
+// open connections is told.
+constexpr int kRestMs = 100;
+constexpr int kTellEveryMs = 1'000;
+
+// The time that what was sent may stay without an answer of the other end's machine, as gRPC sets
+// it where there are keepalive pings.
+constexpr unsigned int kUserTimeoutMs = 20'000;
+
+int Accept(int listening, sockaddr_storage* peer) {
+  socklen_t size = sizeof(*peer);
+  return accept4(listening, reinterpret_cast<sockaddr*>(peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+int OpenReserve() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
+bool IsOutOfDescriptors(int fault) { return fault == EMFILE || fault == ENFILE; }
+
+// Nothing waits, or who waited has gone; not a fault of ours.
+bool IsNobody(int fault) {
+  return fault == EAGAIN || fault == EWOULDBLOCK || fault == ECONNABORTED || fault == EINTR ||
+         fault == EPROTO || fault == ENETDOWN || fault == EHOSTDOWN || fault == ENETUNREACH ||
+         fault == EHOSTUNREACH;
+}
+
+// The other end hears of it at once, and no state is kept.
+void Reset(int descriptor) {
+  const linger at_once = {.l_onoff = 1, .l_linger = 0};
+  setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  close(descriptor);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Listener>> Listener::Bind(Options options) {
+  if (options.accept == nullptr) options.accept = Accept;
+  absl::StatusOr<ListeningSockets> sockets = ListenOn(options.address);
+  if (!sockets.ok()) return sockets.status();
+  const int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  std::unique_ptr<Listener> listener(new Listener(std::move(options), *std::move(sockets), wake));
+  if (wake < 0) {
+    return absl::UnavailableError(absl::StrCat("cannot listen: eventfd: ", std::strerror(errno)));
+  }
+  return listener;
+}
+
+Listener::Listener(Options options, ListeningSockets sockets, int wake)
+    : options_(std::move(options)),
+      sockets_(std::move(sockets)),
+      wake_(wake),
+      book_(options_.limits) {}
+
+Listener::~Listener() {
+  Close();
+  if (wake_ >= 0) close(wake_);
+}
+
+void Listener::Start(std::function<void(int descriptor)> take) {
+  take_ = std::move(take);
+  thread_ = std::thread([this] { AcceptUntilClosed(); });
+}
+
+void Listener::Close() {
+  if (closed_.exchange(true)) return;
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(wake_, &one, sizeof(one));
+  if (thread_.joinable()) thread_.join();
+  for (const int descriptor : sockets_.descriptors) close(descriptor);
+}
+
+void Listener::AcceptUntilClosed() {
+  reserve_ = OpenReserve();
+  std::vector<pollfd> watched = {{.fd = wake_, .events = POLLIN, .revents = 0}};
+  for (const int descriptor : sockets_.descriptors) {
+    watched.push_back({.fd = descriptor, .events = POLLIN, .revents = 0});
+  }
+  bool rests = false;
+  while (true) {
+    // Resting, it looks at nothing but the wish to close.
+    const int ready =
+        poll(watched.data(), rests ? 1 : watched.size(), rests ? kRestMs : kTellEveryMs);
+    if (watched[0].revents != 0) break;
+    if (reserve_ < 0) reserve_ = OpenReserve();
+    const bool looks = !rests && ready > 0;
+    rests = false;
+    for (size_t i = 1; looks && i < watched.size(); ++i) {
+      if (watched[i].revents != 0 && !AcceptAll(watched[i].fd)) rests = true;
+    }
+    if (options_.metrics != nullptr) options_.metrics->OnOpenConnections(book_.CountOpen());
+  }
+  if (reserve_ >= 0) close(reserve_);
+}
+
+bool Listener::AcceptAll(int listening) {
+  while (true) {
+    sockaddr_storage peer = {};
+    const int descriptor = options_.accept(listening, &peer);
+    if (descriptor >= 0) {
+      Judge(descriptor, peer);
+      continue;
+    }
+    if (IsNobody(errno)) return true;
+    if (!IsOutOfDescriptors(errno) || reserve_ < 0) return false;
+    TurnAwayOne(listening);
+    if (reserve_ < 0) return false;
+  }
+}
+
+void Listener::Judge(int descriptor, const sockaddr_storage& peer) {
+  const ConnectionBook::Verdict verdict = book_.Take(descriptor, AddressWithoutPort(peer));
+  if (verdict == ConnectionBook::Verdict::kTaken) {
+    const int yes = 1;
+    setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+    setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUserTimeoutMs, sizeof(kUserTimeoutMs));
+    take_(descriptor);
+    return;
+  }
+  Reset(descriptor);
+  if (options_.metrics == nullptr) return;
+  options_.metrics->OnConnectionRefused(verdict == ConnectionBook::Verdict::kTooMany
+                                            ? "max_connections"
+                                            : "max_connections_per_address");
+}
+
+void Listener::TurnAwayOne(int listening) {
+  close(reserve_);
+  sockaddr_storage peer = {};
+  const int descriptor = options_.accept(listening, &peer);
+  if (descriptor >= 0) {
+    Reset(descriptor);
+    if (options_.metrics != nullptr) options_.metrics->OnConnectionRefused("descriptors");
+  }
+  reserve_ = OpenReserve();
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,30 @@
+#include "server/rpc/server_port.h"
+
+#include <utility>
+
+#include "grpcpp/security/server_credentials.h"
+
+namespace diffusiond {
+
+absl::StatusOr<std::unique_ptr<ServerPort>> ServerPort::Bind(Listener::Options options,
+                                                             grpc::ServerBuilder* builder) {
+  absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Bind(std::move(options));
+  if (!listener.ok()) return listener.status();
+  using Builder = grpc::ServerBuilder::experimental_type;
+  std::unique_ptr<Acceptor> acceptor = builder->experimental().AddExternalConnectionAcceptor(
+      Builder::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
+  return std::unique_ptr<ServerPort>(new ServerPort(*std::move(listener), std::move(acceptor)));
+}
+
+ServerPort::ServerPort(std::unique_ptr<Listener> listener, std::unique_ptr<Acceptor> acceptor)
+    : acceptor_(std::move(acceptor)), listener_(std::move(listener)) {}
+
+void ServerPort::Start() {
+  listener_->Start([acceptor = acceptor_.get()](int descriptor) {
+    Acceptor::NewConnectionParameters connection;
+    connection.fd = descriptor;
+    acceptor->HandleNewConnection(&connection);
+  });
+}
+
+}  // namespace diffusiond

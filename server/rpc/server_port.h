@@ -1,0 +1,39 @@
+// The port of a gRPC server, accepted on by our own listener.
+#ifndef DIFFUSIOND_SERVER_RPC_SERVER_PORT_H_
+#define DIFFUSIOND_SERVER_RPC_SERVER_PORT_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "grpcpp/server_builder.h"
+#include "server/connections/listener.h"
+
+namespace diffusiond {
+
+// Connections reach the server by the way that gRPC has for those accepted elsewhere. Thread-safe.
+class ServerPort {
+ public:
+  // Binds, and tells the builder of it. UNAVAILABLE: the address cannot be listened on.
+  static absl::StatusOr<std::unique_ptr<ServerPort>> Bind(Listener::Options options,
+                                                          grpc::ServerBuilder* builder);
+  ~ServerPort() { Close(); }
+
+  // Once the server is built.
+  void Start();
+  // To be called before the server shuts down.
+  void Close() { listener_->Close(); }
+
+  int port() const { return listener_->port(); }
+
+ private:
+  using Acceptor = grpc::experimental::ExternalConnectionAcceptor;
+
+  ServerPort(std::unique_ptr<Listener> listener, std::unique_ptr<Acceptor> acceptor);
+
+  const std::unique_ptr<Acceptor> acceptor_;
+  const std::unique_ptr<Listener> listener_;
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_RPC_SERVER_PORT_H_
