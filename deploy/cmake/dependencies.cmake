@@ -32,6 +32,7 @@ if(DIFFUSIOND_BUILD_SERVER)
   find_package(Protobuf REQUIRED)
   find_package(gRPC REQUIRED)
   find_package(prometheus-cpp REQUIRED)
+  pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
   find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
   # Debian's grpc-proto ships health.proto; the server links its descriptor so that reflection can
   # describe the health service.

@@ -4,14 +4,15 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
-#include "prometheus/exposer.h"
+#include "model/process/page_server.h"
 #include "prometheus/registry.h"
 
 namespace diffusiond {
 
-// An HTTP server with threads of its own, for as long as it lives.
+// A PageServer of a registry, for as long as it lives.
 class MetricsServer {
  public:
   // `listen` is "host:port", "127.0.0.1:9464" or "[::]:9464"; port 0 takes a free one.
@@ -19,14 +20,12 @@ class MetricsServer {
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(
       const std::string& listen, std::shared_ptr<prometheus::Registry> registry);
 
-  int port() const;
+  int port() const { return server_->port(); }
 
  private:
-  MetricsServer(const std::string& listen, std::shared_ptr<prometheus::Registry> registry);
+  explicit MetricsServer(std::unique_ptr<PageServer> server) : server_(std::move(server)) {}
 
-  // The exposer holds it weakly.
-  const std::shared_ptr<prometheus::Registry> registry_;
-  prometheus::Exposer exposer_;
+  const std::unique_ptr<PageServer> server_;
 };
 
 }  // namespace diffusiond

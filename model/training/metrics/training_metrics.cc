@@ -4,21 +4,22 @@
 
 #if DIFFUSIOND_WITH_PROMETHEUS
 
-#include <exception>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "model/process/page_server.h"
 #include "prometheus/counter.h"
-#include "prometheus/exposer.h"
 #include "prometheus/gauge.h"
 #include "prometheus/registry.h"
+#include "prometheus/text_serializer.h"
 
 namespace diffusiond {
 namespace {
 
 class TrainingMetrics : public ProgressSink {
  public:
-  explicit TrainingMetrics(const std::string& listen)
+  TrainingMetrics()
       : step_(Gauge("step", "Optimiser steps done, those before a restart included.")),
         total_steps_(Gauge("total_steps", "Optimiser steps of the whole run.")),
         images_(Gauge("images", "Training images seen, with repetitions.")),
@@ -35,8 +36,7 @@ class TrainingMetrics : public ProgressSink {
                            .Name("diffusion_train_save_failures_total")
                            .Help("Saves that failed, as on a full disk.")
                            .Register(*registry_)
-                           .Add({})),
-        exposer_(listen) {
+                           .Add({})) {
     auto& levels = prometheus::BuildGauge()
                        .Name("diffusion_train_loss_by_level")
                        .Help(
@@ -46,7 +46,18 @@ class TrainingMetrics : public ProgressSink {
     for (size_t level = 0; level < kLossLevels; ++level) {
       levels_.push_back(&levels.Add({{"level", absl::StrCat(level)}}));
     }
-    exposer_.RegisterCollectable(registry_);
+  }
+
+  absl::Status Serve(const std::string& listen) {
+    absl::StatusOr<std::unique_ptr<PageServer>> server =
+        PageServer::Start({.listen = listen,
+                           .path = "/metrics",
+                           .content_type = "text/plain; version=0.0.4; charset=utf-8",
+                           .page = [registry = registry_] {
+                             return prometheus::TextSerializer().Serialize(registry->Collect());
+                           }});
+    if (server.ok()) server_ = *std::move(server);
+    return server.status();
   }
 
   void OnPoint(const ProgressPoint& point) override {
@@ -79,24 +90,22 @@ class TrainingMetrics : public ProgressSink {
         .Add({});
   }
 
-  // The exposer holds it weakly.
   const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
   prometheus::Gauge &step_, &total_steps_, &images_, &images_per_second_, &waiting_share_, &loss_,
       &ema_loss_, &gradient_norm_, &learning_rate_, &skipped_steps_, &saved_step_;
   prometheus::Counter& save_failures_;
   std::vector<prometheus::Gauge*> levels_;
-  prometheus::Exposer exposer_;
+  std::unique_ptr<PageServer> server_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ProgressSink>> ServeTrainingMetrics(int port) {
-  try {
-    return std::make_unique<TrainingMetrics>(absl::StrCat("0.0.0.0:", port));
-  } catch (const std::exception& error) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot serve metrics on port ", port, ": ", error.what()));
+  auto metrics = std::make_unique<TrainingMetrics>();
+  if (absl::Status status = metrics->Serve(absl::StrCat("0.0.0.0:", port)); !status.ok()) {
+    return absl::Status(status.code(), absl::StrCat("--metrics_port: ", status.message()));
   }
+  return metrics;
 }
 
 }  // namespace diffusiond
