@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/flags/usage_config.h"
 #include "absl/status/status.h"
@@ -20,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "grpc/support/log.h"
+#include "model/process/flag_check.h"
 #include "model/process/standard_streams.h"
 #include "server/diffusiond.h"
 #include "server/rpc/version.h"
@@ -202,7 +202,7 @@ int main(int argc, char** argv) {
   absl::SetFlagsUsageConfig(usage);
   absl::SetProgramUsageMessage(
       "serves diffusion models over gRPC.\n  diffusiond --model_repository=DIR [flags]");
-  const std::vector<char*> arguments = absl::ParseCommandLine(argc, argv);
+  const std::vector<char*> arguments = diffusiond::ParseCommandLineOrExit("diffusiond", argc, argv);
   if (arguments.size() > 1) {
     diffusiond::Log(absl::StrCat("diffusiond: unexpected argument \"", arguments[1],
                                  "\"; flags begin with --"));

@@ -1,7 +1,6 @@
 #include "client/commands/command_line.h"
 
 #include <algorithm>
-#include <numeric>
 #include <optional>
 
 #include "absl/flags/commandlineflag.h"
@@ -11,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
+#include "model/process/nearest_word.h"
 
 namespace diffusiond {
 namespace {
@@ -23,22 +23,6 @@ bool Contains(std::span<const std::string> words, absl::string_view word) {
 
 bool IsSwitch(const absl::CommandLineFlag& flag) {
   return flag.IsOfType<bool>() || flag.IsOfType<std::optional<bool>>();
-}
-
-// Levenshtein's, by one row at a time.
-size_t EditDistance(absl::string_view a, absl::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row.back();
 }
 
 absl::Status UnknownFlag(absl::string_view name, std::span<const std::string> allowed) {
@@ -95,20 +79,6 @@ absl::StatusOr<std::vector<std::string>> ParseFlags(std::span<const std::string>
     if (!set.ok()) return set;
   }
   return positional;
-}
-
-std::string NearestWord(absl::string_view word, std::span<const std::string> words) {
-  std::string nearest;
-  size_t best = 3;  // More differences than two are another word.
-  for (const std::string& candidate : words) {
-    const bool prefix = word.size() >= 2 && absl::StartsWith(candidate, word);
-    const size_t distance = prefix ? 1 : EditDistance(word, candidate);
-    if (distance < best && distance < candidate.size()) {
-      best = distance;
-      nearest = candidate;
-    }
-  }
-  return nearest;
 }
 
 std::string DescribeFlags(std::span<const std::string> flags) {

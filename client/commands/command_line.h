@@ -49,9 +49,6 @@ struct Command {
 absl::StatusOr<std::vector<std::string>> ParseFlags(std::span<const std::string> arguments,
                                                     std::span<const std::string> allowed);
 
-// The word of `words` that `word` was probably meant to be; empty if none is near.
-std::string NearestWord(absl::string_view word, std::span<const std::string> words);
-
 // One line a flag with its help and, where it says something, its default.
 std::string DescribeFlags(std::span<const std::string> flags);
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "model/process/nearest_word.h"
 
 namespace diffusiond {
 namespace {

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/flags/usage_config.h"
 #include "absl/strings/match.h"
@@ -17,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "model/checkpoint/model_versions.h"
 #include "model/checkpoint/publish_version.h"
+#include "model/process/flag_check.h"
 #include "model/process/standard_streams.h"
 
 ABSL_FLAG(std::string, publish_to, "", "the servers' --model_repository; made if it is not there");
@@ -111,7 +111,8 @@ int main(int argc, char** argv) {
       "puts a checkpoint into a repository as a model's next version.\n"
       "  diffusion-publish runs/mine/checkpoint --publish_to=models\n"
       "  diffusion-publish --publish_to=models --publish_name=mine --pin=3");
-  const absl::Status status = diffusiond::Main(absl::ParseCommandLine(argc, argv));
+  const absl::Status status =
+      diffusiond::Main(diffusiond::ParseCommandLineOrExit("diffusion-publish", argc, argv));
   if (status.ok()) return diffusiond::FinishStandardOutput("diffusion-publish", 0);
   std::cerr << "diffusion-publish: " << status.message() << "\n";
   return absl::IsInvalidArgument(status) ? 2 : 1;

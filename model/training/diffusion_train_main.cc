@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -23,6 +22,7 @@
 #include "model/diffusion/trained_betas.h"
 #include "model/evaluation/measure_training.h"
 #include "model/evaluation/training_report.h"
+#include "model/process/flag_check.h"
 #include "model/process/standard_streams.h"
 #include "model/training/data_flags.h"
 #include "model/training/metrics/training_metrics.h"
@@ -275,7 +275,7 @@ int main(int argc, char** argv) {
       "diffusion-train --data=images/ --out=runs/first "
       "--resume");
   const std::string command = absl::StrJoin(argv, argv + argc, " ");
-  absl::ParseCommandLine(argc, argv);
+  diffusiond::ParseCommandLineOrExit("diffusion-train", argc, argv);
   absl::Status status;
   try {
     status = diffusiond::Main(command);

@@ -94,5 +94,22 @@ class TakenPortTest(unittest.TestCase):
                 self.assertIn(address, said[0])
 
 
+class WrongFlagsTest(unittest.TestCase):
+    # A program, what must stand before its flags, a flag of numbers and the same misspelt.
+    PROGRAMS = (("diffusiond", [], "cpu_cores"), ("diffusionctl", ["generate"], "count"),
+                ("diffusion-train", [], "batch_size"), ("diffusion-eval", ["samples"], "micro_batch"),
+                ("diffusion-publish", [], "pin"))
+
+    def test_status_2_and_one_line_that_names_the_flag(self):
+        for program, words, flag in self.PROGRAMS:
+            for wrong in (f"--{flag}=many", f"--{flag}x=1", f"-{flag}x", f"--no{flag}", f"--{flag}"):
+                run = subprocess.run([os.path.join(BIN, program), *words, wrong], timeout=60,
+                                     capture_output=True, text=True, check=False)
+                with self.subTest(program=program, wrong=wrong):
+                    self.assertEqual(run.returncode, 2, run.stderr)
+                    self.assertEqual(run.stdout, "")
+                    self.assertRegex(run.stderr, rf"\A{program}: .*-(no)?{flag}.*\n(  See: .*\n)?\Z")
+
+
 if __name__ == "__main__":
     unittest.main()

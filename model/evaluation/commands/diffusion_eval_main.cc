@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/flags/usage_config.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "model/evaluation/commands/commands.h"
+#include "model/process/flag_check.h"
 #include "model/process/standard_streams.h"
 
 namespace diffusiond {
@@ -67,7 +67,7 @@ int main(int argc, char** argv) {
   absl::SetFlagsUsageConfig(config);
   absl::Status status;
   try {
-    status = diffusiond::RunNamed(absl::ParseCommandLine(argc, argv));
+    status = diffusiond::RunNamed(diffusiond::ParseCommandLineOrExit("diffusion-eval", argc, argv));
   } catch (const std::exception& error) {  // LibTorch's.
     status = absl::InternalError(error.what());
   }

@@ -1,0 +1,125 @@
+#include "model/process/flag_check.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+ABSL_FLAG(int, test_count, 4, "how many, 1 .. 9");
+ABSL_FLAG(bool, test_verbose, false, "say more");
+ABSL_FLAG(std::string, test_name, "", "of what");
+
+namespace diffusiond {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+absl::Status Check(const std::vector<std::string>& arguments) {
+  return CheckFlagArguments(arguments);
+}
+
+class FlagCheckTest : public ::testing::Test {
+ protected:
+  ~FlagCheckTest() override { unlink(file_.c_str()); }
+  void WriteFile(const std::string& text) { std::ofstream(file_) << text; }
+
+  const std::string file_ = absl::StrCat(::testing::TempDir(), "/flags_", getpid());
+};
+
+TEST_F(FlagCheckTest, SetsWhatIsRight) {
+  EXPECT_EQ(Check({"word", "--test_count=5", "-test_verbose", "--test_name", "--odd", "-", "--",
+                   "--unknown"}),
+            absl::OkStatus());
+  EXPECT_EQ(absl::GetFlag(FLAGS_test_count), 5);
+  EXPECT_TRUE(absl::GetFlag(FLAGS_test_verbose));
+  EXPECT_EQ(absl::GetFlag(FLAGS_test_name), "--odd");
+  EXPECT_EQ(Check({"--notest_verbose", "--test_name="}), absl::OkStatus());
+  EXPECT_FALSE(absl::GetFlag(FLAGS_test_verbose));
+  EXPECT_EQ(absl::GetFlag(FLAGS_test_name), "");
+}
+
+TEST_F(FlagCheckTest, NamesWhatIsWrong) {
+  struct Case {
+    std::vector<std::string> arguments;
+    const char* says;
+  };
+  for (const Case& wrong :
+       {Case{{"--unheard_of"}, "unknown flag --unheard_of"},
+        Case{{"--unheard_of=1", "--test_count=5"}, "unknown flag --unheard_of"},
+        Case{{"-test_cuont=1"}, "unknown flag --test_cuont; did you mean --test_count?"},
+        Case{{"--notest_cuont"}, "unknown flag --notest_cuont"},
+        Case{{"---test_count=1"}, "unknown flag ---test_count"},
+        Case{{"--test_count=many"},
+             "--test_count: 'many' is not a value it takes: how many, 1 .. 9"},
+        Case{{"--test_count", "--test_verbose"}, "--test_count: '--test_verbose' is not a value"},
+        Case{{"--test_count="}, "--test_count: '' is not a value it takes"},
+        Case{{"--test_count"}, "--test_count needs a value: how many, 1 .. 9"},
+        Case{{"--notest_count"}, "--notest_count: --test_count is no switch"},
+        Case{{"--notest_verbose=true"},
+             "--notest_verbose: --test_verbose turned off takes no value"},
+        Case{{"--test_verbose=perhaps"}, "--test_verbose: 'perhaps' is not a value it takes"},
+        Case{{"--test_verbose="}, "--test_verbose: '' is not a value it takes"},
+        Case{{"--fromenv=test_missing"}, "--fromenv: FLAGS_test_missing is not in the environment"},
+        Case{{"--flagfile=/nowhere"}, "--flagfile: cannot read '/nowhere'"}}) {
+    const absl::Status status = Check(wrong.arguments);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << wrong.says;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(wrong.says));
+  }
+}
+
+TEST_F(FlagCheckTest, TheFlagsForHelpAreNotItsAffair) {
+  EXPECT_EQ(Check({"--help", "--helpfull", "--helpon=x", "--version"}), absl::OkStatus());
+}
+
+TEST_F(FlagCheckTest, FollowsFlagFiles) {
+  WriteFile("# Three.\n\n  --test_count=3  \n--test_verbose\n");
+  EXPECT_EQ(Check({"--test_count=5", "--flagfile=" + file_}), absl::OkStatus());
+  EXPECT_EQ(absl::GetFlag(FLAGS_test_count), 3);
+  EXPECT_EQ(Check({"--flagfile", file_, "--test_count=5"}), absl::OkStatus());
+  EXPECT_EQ(absl::GetFlag(FLAGS_test_count), 5);
+  for (const auto& [text, says] : std::vector<std::pair<std::string, std::string>>{
+           {"--test_count=many", "--test_count: 'many'"},
+           {"--unheard_of=1", "unknown flag --unheard_of"},
+           {"test_count=3", "has the line 'test_count=3', which is no flag"},
+           {"--flagfile=" + file_, "--flagfile: more than 100 of them"}}) {
+    WriteFile(text);
+    EXPECT_THAT(std::string(Check({"--flagfile=" + file_}).message()), HasSubstr(says));
+  }
+}
+
+TEST_F(FlagCheckTest, FollowsTheEnvironment) {
+  setenv("FLAGS_test_count", "7", 1);
+  EXPECT_EQ(Check({"--fromenv=test_count", "--tryfromenv=test_name"}), absl::OkStatus());
+  EXPECT_EQ(absl::GetFlag(FLAGS_test_count), 7);
+  setenv("FLAGS_test_count", "seven", 1);
+  EXPECT_THAT(std::string(Check({"--tryfromenv=test_count"}).message()),
+              HasSubstr("--test_count: 'seven'"));
+  unsetenv("FLAGS_test_count");
+}
+
+TEST_F(FlagCheckTest, PermitsUndefinedFlagsThatAreNamed) {
+  EXPECT_EQ(Check({"--unheard_of=1", "--undefok=other,unheard_of"}), absl::OkStatus());
+}
+
+TEST_F(FlagCheckTest, ParsingGivesTheRestAndEndsAProgramThatIsToldNonsense) {
+  std::string program = "program", word = "word", good = "--test_count=6", bad = "--test_cuont=6";
+  std::vector<char*> arguments = {program.data(), good.data(), word.data()};
+  EXPECT_THAT(ParseCommandLineOrExit("program", 3, arguments.data()),
+              ElementsAre(program.data(), word.data()));
+  EXPECT_EQ(absl::GetFlag(FLAGS_test_count), 6);
+  arguments[1] = bad.data();
+  EXPECT_EXIT(ParseCommandLineOrExit("program", 3, arguments.data()),
+              ::testing::ExitedWithCode(kExitWrongCommandLine),
+              "^program: unknown flag --test_cuont; did you mean --test_count.\n$");
+}
+
+}  // namespace
+}  // namespace diffusiond
