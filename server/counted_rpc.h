@@ -30,6 +30,7 @@ class CountedRpc final : public RpcMetrics {
   void OnConnectionRefused(const std::string& limit) override {
     metrics_->ConnectionRefused(limit);
   }
+  void OnLogLineLeftOut(const std::string& code) override { metrics_->LogLineLeftOut(code); }
 
  private:
   ServerMetrics* const metrics_;

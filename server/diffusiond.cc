@@ -163,6 +163,7 @@ absl::Status Diffusiond::StartServing() {
                                    ", but descriptors (ulimit -n) allow ",
                                    options.transport.connections.total, " connections"));
   }
+  options.refusals_logged_per_second = flags.refusals_logged_per_second;
   absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(options, engine_.get(), &catalog_, encoders_.get(), &counted_rpc_);
   if (!server.ok()) return OfFlag("listen", server.status());
@@ -175,11 +176,17 @@ absl::Status Diffusiond::StartAdmin() {
   const std::string& address = options_.flags.admin_listen;
   if (address.empty()) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<AdminServer>> server =
-      AdminServer::Start(address, versions_.get(), options_.log_line);
+      AdminServer::Start(address, versions_.get(), RefusalLogOptions());
   if (!server.ok()) return OfFlag("admin_listen", server.status());
   admin_server_ = *std::move(server);
   admin_address_ = WithPort(address, admin_server_->port());
   return absl::OkStatus();
+}
+
+CallLog::Options Diffusiond::RefusalLogOptions() {
+  return {.refusals_per_second = options_.flags.refusals_logged_per_second,
+          .log_line = options_.log_line,
+          .on_left_out = [this](const std::string& code) { metrics_.LogLineLeftOut(code); }};
 }
 
 void Diffusiond::OnWorkerUp(const std::string& worker) {

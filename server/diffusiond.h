@@ -17,6 +17,7 @@
 #include "server/metrics/metrics_server.h"
 #include "server/metrics/server_metrics.h"
 #include "server/rpc/admin_server.h"
+#include "server/rpc/call_log.h"
 #include "server/rpc/model_catalog.h"
 #include "server/rpc/server.h"
 #include "server/server_config.h"
@@ -56,6 +57,9 @@ class Diffusiond : private WorkerObserver {
   int hung_threads() { return supervisor_ == nullptr ? 0 : supervisor_->hung_threads(); }
 
   VersionManager& versions() { return *versions_; }
+
+  // For a log of what strangers can cause: by the flags, and counted in the metrics of this object.
+  CallLog::Options RefusalLogOptions();
 
  private:
   std::unique_ptr<VersionManager> MakeVersions();

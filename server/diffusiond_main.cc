@@ -22,6 +22,7 @@
 #include "model/process/flag_check.h"
 #include "model/process/standard_streams.h"
 #include "server/diffusiond.h"
+#include "server/grpc_log.h"
 #include "server/rpc/version.h"
 #include "server/server_config.h"
 #include "server/shutdown_signal.h"
@@ -111,6 +112,12 @@ ABSL_FLAG(int64_t, max_transport_bytes, diffusiond::ServerFlags().max_transport_
 ABSL_FLAG(absl::Duration, stall_timeout, diffusiond::ServerFlags().stall_timeout,
           "An answer of which its client takes nothing for this long is cancelled, 1s .. inf.");
 
+ABSL_FLAG(
+    int, refusals_logged_per_second, diffusiond::ServerFlags().refusals_logged_per_second,
+    "Log lines a second that tell of refused calls, and as many of gRPC's; one line tells how "
+    "many were left out. Calls that were admitted always have theirs. 0 .. 10000; 0: only the "
+    "counts.");
+
 namespace diffusiond {
 namespace {
 
@@ -150,6 +157,7 @@ ServerFlags FlagsFromCommandLine() {
   flags.max_calls_per_connection = absl::GetFlag(FLAGS_max_calls_per_connection);
   flags.max_transport_bytes = absl::GetFlag(FLAGS_max_transport_bytes);
   flags.stall_timeout = absl::GetFlag(FLAGS_stall_timeout);
+  flags.refusals_logged_per_second = absl::GetFlag(FLAGS_refusals_logged_per_second);
   return flags;
 }
 
@@ -168,7 +176,7 @@ int Run(const ServerFlags& flags, ShutdownSignal& shutdown) {
     Log(absl::StrCat("diffusiond: ", status.message()));
     return kExitStartFailed;
   }
-  gpr_set_log_function(nullptr);  // gRPC's own.
+  const GrpcLog grpc_log(diffusiond.RefusalLogOptions());
   // Whoever waits for this line may send a signal at once.
   shutdown.Expect();
   std::printf("diffusiond listening grpc=%s metrics=%s admin=%s\n",

@@ -30,6 +30,7 @@ constexpr absl::Duration kMinAgeing = absl::Milliseconds(1);
 constexpr int kMaxCpuCores = 1024;
 constexpr absl::Duration kMinPollInterval = absl::Milliseconds(10);
 constexpr int kMaxKeptVersions = 100;
+constexpr int kMaxRefusalsPerSecond = 10'000;
 constexpr double kMinWeight = 0.001;
 constexpr double kMaxWeight = 1000;
 
@@ -154,6 +155,8 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
   faults.InRange("drain_timeout", flags.drain_timeout, absl::ZeroDuration(), kMaxDrainTimeout);
   CheckConnections(flags, faults);
   faults.InRange("stall_timeout", flags.stall_timeout, kMinStallTimeout, absl::InfiniteDuration());
+  faults.InRange("refusals_logged_per_second", flags.refusals_logged_per_second, 0,
+                 kMaxRefusalsPerSecond);
   return faults.Take();
 }
 

@@ -45,6 +45,7 @@ struct ServerFlags {
   absl::Duration max_connection_age = absl::Minutes(30);
   absl::Duration max_connection_idle = absl::Minutes(10);
   absl::Duration stall_timeout = absl::Minutes(2);
+  int refusals_logged_per_second = 10;
 };
 
 // What some flags come to.

@@ -209,7 +209,10 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
                             .Add({})),
       images_(NewCounter(registry, "diffusiond_images_total", "Images sent, by format.")),
       image_bytes_(NewCounter(registry, "diffusiond_image_bytes_total",
-                              "Size of the images sent, by format.")) {
+                              "Size of the images sent, by format.")),
+      log_lines_left_out_(NewCounter(registry, "diffusiond_log_lines_left_out_total",
+                                     "Log lines of refused calls that were only counted, by gRPC "
+                                     "status code, and of gRPC's own.")) {
   NewGauge(registry, "diffusiond_build_info", "1; the version is its label.")
       .Add({{"version", version}})
       .Set(1);
@@ -219,6 +222,9 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
   }
   for (const char* reason : {"queue_full", "deadline", "draining", "invalid"}) {
     refusals_.Add({{"reason", reason}});
+  }
+  for (const char* code : {"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "gRPC"}) {
+    log_lines_left_out_.Add({{"code", code}});
   }
   for (const Priority priority : {Priority::kHigh, Priority::kNormal, Priority::kLow}) {
     queue_wait_.Add({{"priority", Name(priority)}}, Seconds());
@@ -298,6 +304,10 @@ void ServerMetrics::OpenConnections(int open) { connections_.Set(open); }
 
 void ServerMetrics::ConnectionRefused(const std::string& limit) {
   connections_refused_.Add({{"limit", limit}}).Increment();
+}
+
+void ServerMetrics::LogLineLeftOut(const std::string& code) {
+  log_lines_left_out_.Add({{"code", code}}).Increment();
 }
 
 void ServerMetrics::WorkerUp(const std::string& worker, bool up) {

@@ -59,6 +59,8 @@ class ServerMetrics : public EngineMetrics {
   void OpenConnections(int open);
   // `limit`: "max_connections", "max_connections_per_address" or "descriptors".
   void ConnectionRefused(const std::string& limit);
+  // A log line that was only counted; `code` as gRPC spells it, or "gRPC" for that library's own.
+  void LogLineLeftOut(const std::string& code);
 
   // A worker of --devices runs, or does not. `device` names it; two of a kind get numbers.
   void WorkerUp(const std::string& worker, bool up);
@@ -124,6 +126,7 @@ class ServerMetrics : public EngineMetrics {
   prometheus::Counter& previews_dropped_;
   Counters& images_;
   Counters& image_bytes_;
+  Counters& log_lines_left_out_;
 };
 
 }  // namespace diffusiond

@@ -63,8 +63,7 @@ absl::Status CheckVersion(uint32_t version) {
 
 class ModelAdminService final : public v1::ModelAdmin::Service {
  public:
-  ModelAdminService(ModelAdmin* admin, std::function<void(const std::string&)> log_line)
-      : admin_(admin), log_line_(std::move(log_line)) {}
+  ModelAdminService(ModelAdmin* admin, CallLog* log) : admin_(admin), log_(log) {}
 
   grpc::Status ListVersions(grpc::ServerContext*, const v1::ListVersionsRequest* request,
                             v1::ListVersionsResponse* response) override {
@@ -97,28 +96,32 @@ class ModelAdminService final : public v1::ModelAdmin::Service {
       status = changed.status();
       if (changed.ok()) *response = ToProto(*changed);
     }
-    if (log_line_) {
-      log_line_(absl::StrCat(
-          "admin method=", method, " model=", QuoteValue(request.model()),
-          " version=", request.version(), " code=", absl::StatusCodeToString(status.code()),
-          " seconds=", absl::ToDoubleSeconds(absl::Now() - start), " peer=", rpc.peer()));
+    const std::string code = absl::StatusCodeToString(status.code());
+    const std::string line =
+        absl::StrCat("admin method=", method, " model=", QuoteValue(request.model()),
+                     " version=", request.version(), " code=", code,
+                     " seconds=", absl::ToDoubleSeconds(absl::Now() - start), " peer=", rpc.peer());
+    if (absl::IsInvalidArgument(status) || absl::IsNotFound(status)) {
+      log_->WriteRefusal(code, line);
+    } else {
+      log_->Write(line);
     }
     return ToGrpcStatus(status);
   }
 
   ModelAdmin* const admin_;
-  const std::function<void(const std::string&)> log_line_;
+  CallLog* const log_;
 };
 
 }  // namespace
 
-AdminServer::AdminServer(ModelAdmin* admin, std::function<void(const std::string&)> log_line)
-    : service_(std::make_unique<ModelAdminService>(admin, std::move(log_line))) {}
+AdminServer::AdminServer(ModelAdmin* admin, CallLog::Options log)
+    : log_(std::move(log)), service_(std::make_unique<ModelAdminService>(admin, &log_)) {}
 
-absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(
-    const std::string& listen_address, ModelAdmin* admin,
-    std::function<void(const std::string&)> log_line) {
-  std::unique_ptr<AdminServer> server(new AdminServer(admin, std::move(log_line)));
+absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const std::string& listen_address,
+                                                                ModelAdmin* admin,
+                                                                CallLog::Options log) {
+  std::unique_ptr<AdminServer> server(new AdminServer(admin, std::move(log)));
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   builder.RegisterService(server->service_.get());

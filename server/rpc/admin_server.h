@@ -2,7 +2,6 @@
 #ifndef DIFFUSIOND_SERVER_RPC_ADMIN_SERVER_H_
 #define DIFFUSIOND_SERVER_RPC_ADMIN_SERVER_H_
 
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -10,6 +9,7 @@
 #include "diffusiond/v1/admin.grpc.pb.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/server.h"
+#include "server/rpc/call_log.h"
 #include "server/rpc/model_admin.h"
 #include "server/rpc/server_port.h"
 
@@ -20,18 +20,19 @@ namespace diffusiond {
 class AdminServer {
  public:
   // `listen_address` as Server's; empty: only InProcessChannel. `admin` is not owned. UNAVAILABLE:
-  // the address cannot be listened on.
-  static absl::StatusOr<std::unique_ptr<AdminServer>> Start(
-      const std::string& listen_address, ModelAdmin* admin,
-      std::function<void(const std::string&)> log_line);
+  // the address cannot be listened on. Refusals in the log are calls that name what cannot be.
+  static absl::StatusOr<std::unique_ptr<AdminServer>> Start(const std::string& listen_address,
+                                                            ModelAdmin* admin,
+                                                            CallLog::Options log);
   ~AdminServer();
 
   int port() const { return port_ != nullptr ? port_->port() : 0; }
   std::shared_ptr<grpc::Channel> InProcessChannel();
 
  private:
-  AdminServer(ModelAdmin* admin, std::function<void(const std::string&)> log_line);
+  AdminServer(ModelAdmin* admin, CallLog::Options log);
 
+  CallLog log_;
   const std::unique_ptr<v1::ModelAdmin::Service> service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<ServerPort> port_;  // Null: only InProcessChannel.

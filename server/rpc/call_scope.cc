@@ -52,11 +52,14 @@ void CallScope::End(const absl::Status& status) {
   const std::string code = absl::StatusCodeToString(status.code());
   context_->metrics->OnRequestFinished(method_, code, duration);
   if (!status.ok()) Note("error", status.message());
-  if (context_->log_line) {
-    context_->log_line(
-        absl::StrCat("time=", absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", start_, absl::UTCTimeZone()),
-                     " method=", method_, " request_id=", request_id_, " code=", code,
-                     absl::StrFormat(" seconds=%.3f", absl::ToDoubleSeconds(duration)), line_));
+  const std::string line =
+      absl::StrCat("time=", absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", start_, absl::UTCTimeZone()),
+                   " method=", method_, " request_id=", request_id_, " code=", code,
+                   absl::StrFormat(" seconds=%.3f", absl::ToDoubleSeconds(duration)), line_);
+  if (status.ok() || accepted_) {
+    context_->log->Write(line);
+  } else {
+    context_->log->WriteRefusal(code, line);
   }
   context_->calls->Leave();
 }

@@ -29,6 +29,9 @@ class CallScope {
   // Adds key=value to the log line; a value with spaces is quoted.
   void Note(absl::string_view key, absl::string_view value);
 
+  // What was asked for is being done: the line is written, whatever the call's end.
+  void Accepted() { accepted_ = true; }
+
   // The call is over, its status sent or its client gone. Once.
   void End(const absl::Status& status);
 
@@ -38,6 +41,7 @@ class CallScope {
   const absl::Time start_;
   const std::string request_id_;
   const bool admitted_;
+  bool accepted_ = false;
   bool ended_ = false;
   std::string line_;
 };

@@ -43,6 +43,7 @@ void GenerateImagesReactor::Run(const v1::GenerateRequest& request) {
   {
     absl::MutexLock lock(&mu_);
     if (!id.ok()) return FinishOnce(id.status());
+    scope_.Accepted();
     generation_ = *id;
     failed_already = outcome_.has_value() && !outcome_->ok();
   }

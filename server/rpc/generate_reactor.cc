@@ -48,6 +48,7 @@ void GenerateReactor::Open(GenerationId id) {
   absl::Status reason;
   {
     absl::MutexLock lock(&mu_);
+    scope_.Accepted();
     generation_ = id;
     open_ = true;
     if (outcome_.has_value()) reason = *outcome_;

@@ -24,6 +24,8 @@ class RpcMetrics : public ConnectionMetrics {
   virtual void OnPreviewDropped() {}
   // `format` as in flags, "png".
   virtual void OnImageSent(const std::string& /*format*/, size_t /*bytes*/) {}
+  // CallLog left out a line; `code` as above, or "gRPC" for a line of that library.
+  virtual void OnLogLineLeftOut(const std::string& /*code*/) {}
 };
 
 }  // namespace diffusiond

@@ -20,7 +20,8 @@ constexpr absl::Duration kFlushGrace = absl::Seconds(1);
 std::shared_ptr<const ServiceContext> MakeContext(const Server::Options& options, Engine* engine,
                                                   const ModelCatalog* catalog,
                                                   EncoderPool* encoders, RpcMetrics* metrics,
-                                                  CallTracker* calls, StallWatch* stalls) {
+                                                  CallLog* log, CallTracker* calls,
+                                                  StallWatch* stalls) {
   auto context = std::make_shared<ServiceContext>();
   context->engine = engine;
   context->catalog = catalog;
@@ -31,7 +32,7 @@ std::shared_ptr<const ServiceContext> MakeContext(const Server::Options& options
   context->stalls = stalls;
   context->random = options.random;
   context->now = options.now;
-  context->log_line = options.log_line;
+  context->log = log;
   return context;
 }
 
@@ -52,8 +53,13 @@ Server::Server(Options options, Engine* engine, const ModelCatalog* catalog, Enc
       engine_(engine),
       catalog_(catalog),
       metrics_(metrics != nullptr ? metrics : &no_metrics_),
+      log_({.refusals_per_second = options_.refusals_logged_per_second,
+            .now = options_.now,
+            .log_line = options_.log_line,
+            .on_left_out = [this](const std::string& code) { metrics_->OnLogLineLeftOut(code); }}),
       stalls_(options_.stall_timeout),
-      service_(MakeContext(options_, engine, catalog, encoders, metrics_, &calls_, &stalls_)) {}
+      service_(MakeContext(options_, engine, catalog, encoders, metrics_, &log_, &calls_,
+                           &stalls_)) {}
 
 absl::Status Server::Listen() {
   grpc::EnableDefaultHealthCheckService(true);

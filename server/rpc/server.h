@@ -17,6 +17,7 @@
 #include "grpcpp/server.h"
 #include "server/engine/engine.h"
 #include "server/imaging/encoder_pool.h"
+#include "server/rpc/call_log.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/diffusion_service.h"
 #include "server/rpc/model_catalog.h"
@@ -44,6 +45,8 @@ class Server {
     std::function<uint64_t()> random = RandomNumber;
     std::function<absl::Time()> now = absl::Now;
     std::function<void(const std::string&)> log_line;  // Unset: nothing is logged.
+    // Lines a second of calls that were refused, as CallLog has it; those left out are counted.
+    int refusals_logged_per_second = 10;
   };
 
   // Dependencies are not owned and outlive the server; `metrics` may be null. When the server goes,
@@ -88,6 +91,7 @@ class Server {
   const ModelCatalog* const catalog_;
   RpcMetrics no_metrics_;
   RpcMetrics* const metrics_;
+  CallLog log_;
   CallTracker calls_;
   StallWatch stalls_;
   DiffusionServiceImpl service_;

@@ -4,12 +4,12 @@
 
 #include <cstdint>
 #include <functional>
-#include <string>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/engine/engine.h"
 #include "server/imaging/encoder_pool.h"
+#include "server/rpc/call_log.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/generation_request.h"
 #include "server/rpc/model_catalog.h"
@@ -33,7 +33,7 @@ struct ServiceContext {
   RequestLimits limits;
   std::function<uint64_t()> random = RandomNumber;  // Seeds and request ids.
   std::function<absl::Time()> now = absl::Now;
-  std::function<void(const std::string&)> log_line;  // One line, without its end, a finished call.
+  CallLog* log = nullptr;  // Never null; outlives the gRPC server.
 };
 
 }  // namespace diffusiond

@@ -1,12 +1,16 @@
 """What the programs do with signals, closed descriptors, full disks and ports that are taken."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import tempfile
 import unittest
 
+import grpc
+
+from diffusiond.v1 import diffusion_pb2, diffusion_pb2_grpc
 from diffusiond_process import BIN, LISTENING, Diffusiond, eventually
 
 DIFFUSIOND = os.path.join(BIN, "diffusiond")
@@ -71,6 +75,31 @@ class FullDiskTest(unittest.TestCase):
                                   check=False)
         self.assertEqual(lost.returncode, 1)
         self.assertIn("standard output did not take all", lost.stderr)
+
+
+class FloodTest(unittest.TestCase):
+    def test_refused_calls_are_counted_and_not_written(self):
+        calls = 50
+        with Diffusiond("--refusals_logged_per_second=0", fill=nothing) as server:
+            stub = diffusion_pb2_grpc.DiffusionServiceStub(server.channel)
+            for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip):
+                for _ in range(calls):
+                    with self.assertRaises(grpc.RpcError):
+                        stub.GenerateImages(diffusion_pb2.GenerateRequest(model="m" * 1000),
+                                            compression=compression, timeout=30)
+
+            def left_out(**labels):
+                return server.metric("diffusiond_log_lines_left_out_total", **labels)
+            eventually(lambda: left_out() >= 2 * calls, "all are counted")
+            self.assertEqual(left_out(code="UNAVAILABLE"), calls)  # There is no model.
+            self.assertGreaterEqual(left_out(code="gRPC"), calls)
+            counted = left_out()
+            server.terminate()
+            self.assertEqual(server.wait(), 0)
+            log = server.log()
+        self.assertNotIn("code=UNAVAILABLE", log)
+        self.assertNotIn("ompression algorithm", log)
+        self.assertEqual(sum(map(int, re.findall(r"^left_out=(\d+) ", log, re.MULTILINE))), counted)
 
 
 class TakenPortTest(unittest.TestCase):

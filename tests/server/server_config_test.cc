@@ -125,6 +125,8 @@ INSTANTIATE_TEST_SUITE_P(
                   "--drain_timeout", "is inf"},
         WrongFlag{"ConnectionAge", [](F& f) { f.max_connection_age = absl::Milliseconds(10); },
                   "--max_connection_age", "is 10ms, allowed: 1s .. 24h"},
+        WrongFlag{"RefusalsLogged", [](F& f) { f.refusals_logged_per_second = -1; },
+                  "--refusals_logged_per_second", "is -1, allowed: 0 .. 10000"},
         WrongFlag{"ConnectionIdle", [](F& f) { f.max_connection_idle = absl::Hours(25); },
                   "--max_connection_idle", "is 25h, allowed: 1s .. 24h"},
         WrongFlag{"Connections", [](F& f) { f.max_connections = 0; }, "--max_connections",

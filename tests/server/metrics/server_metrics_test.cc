@@ -118,6 +118,14 @@ TEST_F(ServerMetricsTest, CountsWhatIsSent) {
   ExpectLine("diffusiond_images_total{format=\"webp\"} 1");
 }
 
+TEST_F(ServerMetricsTest, CountsLogLinesThatWereLeftOut) {
+  ExpectLine("diffusiond_log_lines_left_out_total{code=\"gRPC\"} 0");
+  metrics_.LogLineLeftOut("gRPC");
+  metrics_.LogLineLeftOut("NOT_FOUND");
+  ExpectLine("diffusiond_log_lines_left_out_total{code=\"gRPC\"} 1");
+  ExpectLine("diffusiond_log_lines_left_out_total{code=\"NOT_FOUND\"} 1");
+}
+
 TEST_F(ServerMetricsTest, ShowsTheQueue) {
   metrics_.OnQueueDepth(7, 3, 128);
   metrics_.OnFirstStep(

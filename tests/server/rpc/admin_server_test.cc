@@ -11,6 +11,7 @@
 #include "gtest/gtest.h"
 #include "model/checkpoint/model_versions.h"
 #include "tests/server/rpc/test_server.h"
+#include "tests/testing/fake_clock.h"
 
 namespace diffusiond {
 namespace {
@@ -63,17 +64,35 @@ class AdminServerTest : public ::testing::Test {
     admin_.model.versions.back().refusal = "is NaN";
     admin_.model.held = 2;
     admin_.model.problem = "'old' is no version";
-    server_ = AdminServer::Start("", &admin_, [this](const std::string& line) {
-                log_.push_back(line);
-              }).value();
+    server_ =
+        AdminServer::Start("", &admin_,
+                           {.refusals_per_second = 2,
+                            .now = clock_.AsFunction(),
+                            .log_line = [this](const std::string& line) { log_.push_back(line); }})
+            .value();
     stub_ = v1::ModelAdmin::NewStub(server_->InProcessChannel());
   }
 
+  FakeClock clock_;
   FakeAdmin admin_;
   std::vector<std::string> log_;
   std::unique_ptr<AdminServer> server_;
   std::unique_ptr<v1::ModelAdmin::Stub> stub_;
 };
+
+TEST_F(AdminServerTest, AFloodOfNonsenseWritesFewLines) {
+  v1::LoadVersionRequest request;
+  request.set_version(2'000'000'000);
+  for (int i = 0; i < 20; ++i) {
+    grpc::ClientContext call;
+    v1::ModelVersions response;
+    EXPECT_EQ(stub_->LoadVersion(&call, request, &response).error_code(),
+              grpc::StatusCode::INVALID_ARGUMENT);
+  }
+  server_.reset();
+  EXPECT_THAT(log_, ElementsAre(HasSubstr("code=INVALID_ARGUMENT"),
+                                HasSubstr("code=INVALID_ARGUMENT"), HasSubstr("left_out=18 ")));
+}
 
 TEST_F(AdminServerTest, ListsVersionsWithTheirStates) {
   grpc::ClientContext call;
@@ -135,10 +154,10 @@ TEST_F(AdminServerTest, RefusesNumbersThatAreNoVersions) {
 }
 
 TEST_F(AdminServerTest, AnAddressInUseIsNamed) {
-  const auto first = AdminServer::Start("127.0.0.1:0", &admin_, nullptr);
+  const auto first = AdminServer::Start("127.0.0.1:0", &admin_, {});
   ASSERT_TRUE(first.ok()) << first.status();
   const std::string address = absl::StrCat("127.0.0.1:", (*first)->port());
-  const auto second = AdminServer::Start(address, &admin_, nullptr);
+  const auto second = AdminServer::Start(address, &admin_, {});
   EXPECT_THAT(std::string(second.status().message()), HasSubstr(address));
 }
 

@@ -79,6 +79,19 @@ void CountingMetrics::OnImageSent(const std::string& format, size_t bytes) {
   ++images_sent_;
 }
 
+void CountingMetrics::OnLogLineLeftOut(const std::string& code) {
+  absl::MutexLock lock(&mu_);
+  left_out_.push_back(code);
+}
+
+std::vector<std::string> CountingMetrics::AwaitLogLinesLeftOut(size_t count) {
+  absl::MutexLock lock(&mu_);
+  const auto enough = [this, count]()
+                          ABSL_SHARED_LOCKS_REQUIRED(mu_) { return left_out_.size() >= count; };
+  mu_.Await(absl::Condition(&enough));
+  return left_out_;
+}
+
 std::vector<std::string> CountingMetrics::finished() {
   absl::MutexLock lock(&mu_);
   return finished_;

@@ -38,11 +38,14 @@ class CountingMetrics : public RpcMetrics {
   void OnPreviewSent() override;
   void OnPreviewDropped() override;
   void OnImageSent(const std::string& format, size_t bytes) override;
+  void OnLogLineLeftOut(const std::string& code) override;
 
   // "Generate OK", ... in order of their ends; the second waits until there are that many.
   std::vector<std::string> finished();
   std::vector<std::string> AwaitFinished(size_t count);
   void AwaitPreviewsDropped(int count);
+  // Their codes, as soon as there are that many.
+  std::vector<std::string> AwaitLogLinesLeftOut(size_t count);
   int started();
   int first_previews();
   int previews_sent();
@@ -52,6 +55,7 @@ class CountingMetrics : public RpcMetrics {
  private:
   absl::Mutex mu_;
   std::vector<std::string> finished_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::string> left_out_ ABSL_GUARDED_BY(mu_);
   int started_ ABSL_GUARDED_BY(mu_) = 0;
   int first_previews_ ABSL_GUARDED_BY(mu_) = 0;
   int previews_sent_ ABSL_GUARDED_BY(mu_) = 0;
