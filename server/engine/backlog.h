@@ -1,4 +1,4 @@
-// How much work is left, and how much of it in trajectories shorter than a given one.
+// How much work is left, and how much of it in the shorter trajectories.
 #ifndef DIFFUSIOND_SERVER_ENGINE_BACKLOG_H_
 #define DIFFUSIOND_SERVER_ENGINE_BACKLOG_H_
 
@@ -19,11 +19,26 @@ class Backlog {
   void Subtract(const PolicyRow& row) { Change(row, -1); }
 
   int64_t total() const { return total_; }
+  int count() const { return count_; }
+
+  // Of the `count` shortest rows, as if those of a class of length were alike.
+  PolicyWait OfShortest(int count) const {
+    PolicyWait shortest;
+    for (size_t i = 0; i < lengths_.size() && count > 0; ++i) {
+      const Length& length = lengths_[i];
+      if (length.count == 0) continue;
+      const double part = static_cast<double>(std::min(count, length.count)) / length.count;
+      shortest.network_rows += part * static_cast<double>(length.work);
+      shortest.rows = static_cast<double>(length.rows_left) / length.count;
+      count -= length.count;
+    }
+    return shortest;
+  }
 
   // Of rows with about `rows_left` left or fewer: their whole class of length counts.
   int64_t UpTo(int rows_left) const {
     int64_t sum = 0;
-    for (size_t i = 0; i <= Class(rows_left); ++i) sum += by_length_[i];
+    for (size_t i = 0; i <= Class(rows_left); ++i) sum += lengths_[i].work;
     return sum;
   }
 
@@ -33,12 +48,22 @@ class Backlog {
   }
   void Change(const PolicyRow& row, int sign) {
     const int64_t work = int64_t{sign} * row.work();
-    by_length_[Class(row.rows_left)] += work;
+    Length& length = lengths_[Class(row.rows_left)];
+    length.count += sign;
+    length.rows_left += int64_t{sign} * row.rows_left;
+    length.work += work;
+    count_ += sign;
     total_ += work;
   }
 
-  std::array<int64_t, 32> by_length_ = {};
+  struct Length {
+    int count = 0;
+    int64_t rows_left = 0;
+    int64_t work = 0;
+  };
+  std::array<Length, 32> lengths_ = {};
   int64_t total_ = 0;
+  int count_ = 0;
 };
 
 }  // namespace diffusiond

@@ -19,8 +19,11 @@ using GenerationId = uint64_t;
 enum class PreviewContent { kNone, kXt, kX0Hat, kBoth };
 
 struct GenerationSpec {
-  std::string model;   // Key of the model whose executors run this.
-  std::string tenant;  // On whose behalf; shares are by tenant.
+  std::string model;  // Key of the model whose executors run this.
+  // From where it came, without a port; all that one says in whose name it asks shares its part of
+  // the queue and of the machine. Empty: from this process.
+  std::string address;
+  std::string tenant;  // On whose behalf; the address's part is shared by tenant.
   Priority priority = Priority::kNormal;
   std::vector<TrajectorySpec> trajectories;
   // A preview after every n-th step of each image, except its last: there the image itself comes.

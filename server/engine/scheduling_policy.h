@@ -3,6 +3,7 @@
 #define DIFFUSIOND_SERVER_ENGINE_SCHEDULING_POLICY_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,10 +30,25 @@ struct PolicyRow {
 // What the order may depend on, fixed for a generation's life.
 struct PolicyGeneration {
   uint64_t id = 0;
-  std::string tenant;  // On whose behalf.
+  std::string address = {};  // From where; has a share, whatever tenants it names.
+  std::string tenant = {};   // On whose behalf; has a share of the address's.
   Priority priority = Priority::kNormal;
   absl::Time admitted;
   absl::Time deadline = absl::InfiniteFuture();
+};
+
+// Those who hold places in the queue together.
+struct Holder {
+  enum class Whose { kAll, kHigh, kAddress, kTenant };
+  Whose whose = Whose::kAll;
+  std::string address = {};  // Of kAddress and kTenant.
+  std::string tenant = {};   // Of kTenant.
+};
+
+// How long something takes: whichever is longer.
+struct PolicyWait {
+  double network_rows = 0;  // To be evaluated until then.
+  double rows = 0;          // Plan rows of one trajectory, which follow each other.
 };
 
 struct PolicyChoice {
@@ -83,6 +99,12 @@ class SchedulingPolicy {
   // if nothing else came.
   virtual double NetworkRowsUntilDone(const PolicyGeneration& generation,
                                       absl::Span<const PolicyRow> rows) const = 0;
+
+  // Until `part` (0 .. 1, at least one image) of what the holder has here is finished, if nothing
+  // else came. Nothing: it has nothing.
+  virtual std::optional<PolicyWait> UntilFree(const Holder& /*holder*/, double /*part*/) const {
+    return std::nullopt;
+  }
 
   // Whether every deadline, this generation's included, could still be met if it were admitted.
   virtual bool DeadlinesFit(const PolicyGeneration& /*generation*/,

@@ -5,33 +5,41 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
-#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "model/sampling/guidance.h"
 #include "server/engine/backlog.h"
+#include "server/engine/fair_queue.h"
 #include "server/engine/scheduling_policy.h"
 
 namespace diffusiond {
 
-// Each row of a batch is chosen by four questions:
-//  1. Class. A row of a higher class goes first. A generation moves up one class for each `ageing`
-//     since its admission, so that a lower class is served within a bounded time.
-//  2. Tenant. Inside a class, by start-time fair queueing (Goyal, Vin and Cheng 1996): the tenant
-//     that has had least, in network rows by weight. A tenant that was away gets no credit for it.
-//  3. Deadline, once the tenant's deadlines compete, that is when one has no more slack than all of
+// Each row of a batch is chosen by five questions:
+//  1. Class. A row of a higher class goes first, but HIGH has no more than `high_share` of the rows
+//     while others wait: to say that one is in a hurry costs nothing. A generation moves up one
+//     class for each `ageing` since its admission, so that a lower class is served within a bounded
+//     time.
+//  2. Address. Inside a class, the one that has had least (FairQueue): names are free, so what one
+//     address says of its tenants moves nobody else. It weighs as much as its heaviest tenant.
+//  3. Tenant. Of the address, the one that has had least, by weight.
+//  4. Deadline, once the tenant's deadlines compete, that is when one has no more slack than all of
 //     the tenant's work with deadlines takes: the earliest. Least slack first would be no better
 //     while all can be met, and lets all rows share the time until all are late when they cannot.
-//  4. Length. Else least work left first, with patience:
+//  5. Length. Else least work left first, with patience:
 //       admitted + patience * rows_left * (rows of the generation in flight + 1), lowest first.
 //     A row yields to shorter ones that came later, but for at most `patience` batches for each
 //     plan row it has left. A generation's second row in flight counts as twice as long and so on:
 //     many images of one request do not push out another's single one. Time is counted in batches,
 //     so that rows which wait age alike and keep their order.
+//
+// Residents' places are shared by address as places in the queue are (QueuePlaces): one that names
+// many tenants cannot begin so many rows that another finds no place. Up to what fills the machine
+// everybody may begin as long as there is any.
 //
 // A generation that cannot be in time any more, even if it were all that runs, falls out of its
 // class: it is stepped when nothing else waits, and ends at its deadline unless the pace picks up.
@@ -43,10 +51,11 @@ class StepPolicy : public SchedulingPolicy {
     absl::Duration ageing = absl::Seconds(30);
     // tests/benchmarks/scheduling prints what other values give.
     int patience = 8;
+    double high_share = 0.5;  // Of the rows, while other classes wait: more than 0; 1: all.
     std::map<std::string, double> tenant_weights = {};  // More than 0; 1 for those not named.
   };
 
-  explicit StepPolicy(Options options) : options_(std::move(options)) {}
+  explicit StepPolicy(Options options);
   StepPolicy() : StepPolicy(Options()) {}
 
   void Admit(const PolicyGeneration& generation, absl::Span<const PolicyRow> rows) override;
@@ -57,6 +66,7 @@ class StepPolicy : public SchedulingPolicy {
   int waiting_network_rows() const override { return waiting_network_rows_; }
   double NetworkRowsUntilDone(const PolicyGeneration& generation,
                               absl::Span<const PolicyRow> rows) const override;
+  std::optional<PolicyWait> UntilFree(const Holder& holder, double part) const override;
   // Lays the tenant's rows with deadlines out, earliest first, on its share of what the workers
   // carry side by side: what Choose will do if nothing else comes. O(those rows).
   bool DeadlinesFit(const PolicyGeneration& generation, absl::Span<const PolicyRow> rows,
@@ -74,12 +84,16 @@ class StepPolicy : public SchedulingPolicy {
     }
   };
 
-  // Generations whose first waiting row is of one kind, [resident][network_rows - 1]: rows that
-  // cannot go now cost nothing to skip.
+  // What is planned for a deadline is this much longer than what was measured: machines and mixes
+  // vary, and a row that comes late was computed for nothing.
+  static constexpr double kDeadlineMargin = 1.25;
+
+  // Kinds of rows, [resident, not][network_rows - 1]: rows that cannot go now cost nothing to skip.
   static constexpr size_t kKinds = 2 * kMaxNetworkRows;
   static size_t Kind(const PolicyRow& row) {
-    return (row.resident ? kMaxNetworkRows : 0) + static_cast<size_t>(row.network_rows - 1);
+    return (row.resident ? 0 : kMaxNetworkRows) + static_cast<size_t>(row.network_rows - 1);
   }
+  // Generations whose first waiting row is of one kind.
   struct Line {
     std::set<std::pair<int64_t, uint64_t>> by_key;
     // Those with deadlines.
@@ -88,30 +102,43 @@ class StepPolicy : public SchedulingPolicy {
   };
 
   struct Tenant {
-    double weight = 1;
-    double served = 0;  // Virtual time: network rows had, by weight.
+    FairShare share;
     int generations = 0;
-    int standing = 0;                               // Generations in `lines`.
     Backlog backlog;                                // In flight included.
     std::set<std::pair<absl::Time, uint64_t>> due;  // Generations by deadline.
     int64_t due_work = 0;                           // Network rows of theirs.
     std::array<Line, kKinds> lines;
   };
 
+  struct Address {
+    FairShare share;
+    std::map<std::string, Tenant> tenants;  // With generations.
+    FairQueue<Tenant> queue;
+    std::multiset<double> weights;  // Of the tenants.
+    double all_weights = 0;
+    int begun = 0;  // Rows that hold a resident's place.
+    Backlog backlog;
+  };
+
   // One class.
   struct Level {
-    std::map<std::string, Tenant> tenants;  // With generations.
-    // Tenants whose line of this kind is not empty, least served first.
-    std::array<std::set<std::pair<double, std::string_view>>, kKinds> ready;
+    std::map<std::string, Address> addresses;  // With generations.
+    FairQueue<Address> queue;
+    double all_weights = 0;
     std::set<std::pair<absl::Time, uint64_t>> ageing;  // When a generation moves up.
     Backlog backlog;
-    double weights = 0;
-    double virtual_now = 0;  // Where the last row chosen began.
+  };
+
+  // Class HIGH, and all others that have hope.
+  struct Side {
+    FairShare share;
   };
 
   struct Group {
     PolicyGeneration info;
     size_t level = 0;
+    Address* address = nullptr;  // In that level.
+    Tenant* tenant = nullptr;
     int64_t admitted_batch = 0;
     absl::Time moves_up;
     int64_t work = 0;  // Network rows left, in flight included.
@@ -124,10 +151,18 @@ class StepPolicy : public SchedulingPolicy {
     absl::Time hopeless_from;
   };
 
-  struct Pick {
-    Level* level = nullptr;
-    Tenant* tenant = nullptr;
-    uint64_t generation = 0;
+  // What an address and a tenant of a class get of it, and have there.
+  struct Part {
+    double of_class = 1;    // The address's.
+    double of_address = 1;  // The tenant's.
+    const Address* address = nullptr;
+    const Tenant* tenant = nullptr;
+  };
+  // Work of other classes.
+  struct Rivals {
+    double before = 0;  // Goes first.
+    double beside = 0;  // Goes at the same time while there is any, and leaves `share`.
+    double share = 1;
   };
 
   double WeightOf(const std::string& tenant) const;
@@ -137,18 +172,36 @@ class StepPolicy : public SchedulingPolicy {
   absl::Duration Needed(const Group& group) const;
   void JoinLevel(Group& group);
   void LeaveLevel(Group& group);
+  void JoinTenant(Group& group);
   // Puts the group in its tenant's line, by its first waiting row, or takes it out.
   void Enter(Group& group);
   void Leave(Group& group);
-  void SetReady(Level& level, std::string_view name, const Tenant& tenant, bool ready);
+  // Tells the queues what waits, where the group is.
+  void Refresh(const Group& group);
+  void Weigh(Level& level, Address& address);
   void Move(Group& group, size_t level);
   void Age(absl::Time now);
   void GiveUpHope(absl::Time now);
-  Pick Best(const Offer& offer);
-  uint64_t BestOf(const Level& level, const Tenant& tenant, const Offer& offer) const;
-  // What a network row of the tenant takes while all others are served their shares.
-  absl::Duration TimeOfRow(double all_weights, double weight) const;
+  // Whether an address that has begun so many rows may begin one more.
+  bool MayBegin(int begun, int free) const;
+  // Kinds of rows that there is room for, as the queue of a class's addresses sees them.
+  RowKinds Fitting(const Offer& offer) const;
+  // Whose turn it is: null if nobody's.
+  Group* Best(const Offer& offer);
+  uint64_t BestOf(const Level& level, const Address& address, const Tenant& tenant, RowKinds kinds,
+                  absl::Time now) const;
+  void Serve(const Group& group, const PolicyRow& row);
   void Count(Group& group, const PolicyRow& row, int sign);
+
+  // In step_prediction.cc.
+  Part PartOf(const Level& level, const std::string& address, const std::string& tenant) const;
+  Rivals RivalsOf(size_t level) const;
+  // Network rows until `own` of a tenant's are done, those included, if nothing else came.
+  double NetworkRowsUntil(double own, size_t level, const Part& part, Holder::Whose whose) const;
+  const Backlog* BacklogOf(size_t level, const Part& part, Holder::Whose whose) const;
+  class Layout;
+  bool FitIn(Layout layout, const Tenant* tenant, const PolicyGeneration& generation,
+             absl::Span<const PolicyRow> rows) const;
 
   const Options options_;
   Pace pace_;
@@ -158,6 +211,8 @@ class StepPolicy : public SchedulingPolicy {
   // The classes, then what cannot be in time.
   static constexpr size_t kHopeless = kPriorities;
   std::array<Level, kPriorities + 1> levels_;
+  Side high_, others_;
+  FairQueue<Side> sides_;
   std::set<std::pair<absl::Time, uint64_t>> hopeless_from_;  // Of generations that stand in line.
 };
 

@@ -126,6 +126,7 @@ absl::StatusOr<GenerationId> StepScheduler::Admit(GenerationSpec spec,
 
   const GenerationId id = last_id_ + 1;
   const PolicyGeneration line = {.id = id,
+                                 .address = spec.address,
                                  .tenant = spec.tenant,
                                  .priority = spec.priority,
                                  .admitted = now,

@@ -26,8 +26,8 @@ inline constexpr int kUnlimited = 1000;
 inline const absl::Time kStart = absl::FromUnixSeconds(1000);
 
 inline PolicyGeneration Of(uint64_t id, const std::string& tenant = "",
-                           Priority priority = Priority::kNormal) {
-  return {.id = id, .tenant = tenant, .priority = priority, .admitted = kStart};
+                           Priority priority = Priority::kNormal, const std::string& address = "") {
+  return {.id = id, .address = address, .tenant = tenant, .priority = priority, .admitted = kStart};
 }
 
 inline SchedulingPolicy::Offer Room(int capacity, int new_residents = kUnlimited,

@@ -126,13 +126,13 @@ TEST(StepPolicy, ARemovedGenerationIsForgottenWhateverItsRowsDo) {
 
 // Classes.
 
-TEST(StepPolicyClasses, AHigherClassGoesFirstWhateverItsLength) {
+TEST(StepPolicyClasses, AHigherClassGoesFirstWhateverItsLengthAndHighTakesTurns) {
   StepPolicy policy;
   policy.Admit(Of(1, "", Priority::kLow), Rows(2, 1));
   policy.Admit(Of(2, "", Priority::kNormal), Rows(2, 5));
   policy.Admit(Of(3, "", Priority::kHigh), Rows(2, 900));
   EXPECT_THAT(policy.Choose(Room(5)),
-              ElementsAre(Choice{3, 0}, Choice{3, 1}, Choice{2, 0}, Choice{2, 1}, Choice{1, 0}));
+              ElementsAre(Choice{3, 0}, Choice{2, 0}, Choice{3, 1}, Choice{2, 1}, Choice{1, 0}));
 }
 
 TEST(StepPolicyClasses, AGenerationMovesUpAClassForEachAgeing) {
@@ -346,6 +346,23 @@ TEST_F(StepPolicyFit, LaysOutOnTheTenantsShare) {
   EXPECT_FALSE(Fits(1, 5, absl::Seconds(10)));
 }
 
+TEST_F(StepPolicyFit, LaysOutOnWhatClassHighLeaves) {
+  policy_.Admit(Of(1, "", Priority::kHigh, "other"), Rows(1, 4));
+  EXPECT_TRUE(Fits(2, 6, absl::Seconds(10))) << "as if HIGH's two seconds came first";
+  EXPECT_FALSE(Fits(2, 7, absl::Seconds(10)));
+  policy_.Admit(Of(2, "", Priority::kHigh, "other"), Rows(4, 1000));
+  EXPECT_TRUE(Fits(1, 8, absl::Seconds(10))) << "one of the two places";
+  EXPECT_FALSE(Fits(2, 8, absl::Seconds(10)));
+}
+
+TEST_F(StepPolicyFit, LaysOutOnTheAddressShareWhateverTenantsOthersName) {
+  for (uint64_t id = 1; id <= 50; ++id) {
+    policy_.Admit(Of(id, std::to_string(id), Priority::kNormal, "other"), Rows(1, 1000));
+  }
+  EXPECT_TRUE(Fits(1, 8, absl::Seconds(10))) << "one of the two places";
+  EXPECT_FALSE(Fits(2, 8, absl::Seconds(10)));
+}
+
 TEST_F(StepPolicyDeadlines, AreKeptWithinATenantsShare) {
   Admit(1, 20, absl::Seconds(20), "hurried");
   Admit(2, 20, absl::Seconds(20), "hurried");
@@ -378,7 +395,7 @@ TEST(StepPolicyPrediction, CountsWhatGoesBefore) {
   // Another tenant's work goes beside it, row by row, while there is any.
   EXPECT_EQ(until_done(Of(9, "b"), 20), 20 + 20);
   EXPECT_EQ(until_done(Of(9, "b"), 5000), 5000 + 2 * 10 + 2 * 500);
-  EXPECT_EQ(until_done(Of(9, "b", Priority::kHigh), 20), 20);
+  EXPECT_EQ(until_done(Of(9, "b", Priority::kHigh), 20), 20 + 20) << "has half of the rows";
   EXPECT_EQ(until_done(Of(9, "b", Priority::kLow), 20), 20 + 2 * 10 + 2 * 500);
   // In flight or not, work is work until it is done.
   policy.Choose(Room(4));

@@ -1,0 +1,209 @@
+// The second half of StepPolicy: what it foresees.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "server/engine/step_policy.h"
+
+namespace diffusiond {
+namespace {
+
+// Of work that goes beside other work, what is done when so much of the other is, which gets
+// `share`.
+double Beside(double backlog, double other, double share) {
+  return std::min(backlog, other * (1 - share) / share);
+}
+
+double Total(const Backlog& backlog) { return static_cast<double>(backlog.total()); }
+
+}  // namespace
+
+// Rows laid out one after the other on the places that a share of the workers' capacity has, each
+// where room is first.
+class StepPolicy::Layout {
+ public:
+  Layout(absl::Time begin, double share, const Pace& pace) {
+    const double places = share * pace.side_by_side;
+    free_from_.assign(static_cast<size_t>(std::max(1.0, places)), begin);
+    // Whole places that together are as fast as the share.
+    const double slower = static_cast<double>(free_from_.size()) / places;
+    step_ = kDeadlineMargin * slower * pace.side_by_side * pace.network_row;
+  }
+
+  // When all of them are done.
+  template <typename Rows>
+  absl::Time Place(const Rows& rows) {
+    absl::Time end = absl::InfinitePast();
+    for (const PolicyRow& row : rows) end = std::max(end, PlaceOne(row));
+    return end;
+  }
+
+ private:
+  absl::Time PlaceOne(const PolicyRow& row) {
+    const auto later = std::greater<absl::Time>();
+    // A step's network rows run side by side where there are places enough.
+    const int at_once = 1 + (row.extra_left + row.rows_left - 1) / std::max(1, row.rows_left);
+    const int width = std::min(at_once, static_cast<int>(free_from_.size()));
+    const int turns = width == at_once ? row.rows_left : (row.work() + width - 1) / width;
+    absl::Time begin = absl::InfinitePast();
+    for (int i = 0; i < width; ++i) {
+      std::pop_heap(free_from_.begin(), free_from_.end() - i, later);
+      begin = std::max(begin, *(free_from_.end() - 1 - i));
+    }
+    const absl::Time end = begin + turns * step_;
+    for (int i = width; i > 0; --i) {
+      *(free_from_.end() - i) = end;
+      std::push_heap(free_from_.begin(), free_from_.end() - i + 1, later);
+    }
+    return end;
+  }
+
+  std::vector<absl::Time> free_from_;  // A heap, the first free at its top.
+  absl::Duration step_;
+};
+
+StepPolicy::Part StepPolicy::PartOf(const Level& level, const std::string& address_name,
+                                    const std::string& tenant_name) const {
+  Part part;
+  // As if it were here.
+  const double weight = WeightOf(tenant_name);
+  double in_address = weight, of_address = weight, in_level = level.all_weights + weight;
+  if (const auto address = level.addresses.find(address_name); address != level.addresses.end()) {
+    part.address = &address->second;
+    const auto tenant = part.address->tenants.find(tenant_name);
+    if (tenant != part.address->tenants.end()) part.tenant = &tenant->second;
+    in_address = part.address->all_weights + (part.tenant == nullptr ? weight : 0);
+    of_address = std::max(part.address->share.weight, weight);
+    in_level = level.all_weights - part.address->share.weight + of_address;
+  }
+  part.of_address = weight / in_address;
+  part.of_class = of_address / in_level;
+  return part;
+}
+
+StepPolicy::Rivals StepPolicy::RivalsOf(size_t level) const {
+  if (level == kHopeless) return {};
+  Rivals rivals;
+  if (level == 0) {
+    for (size_t i = 1; i < kPriorities; ++i) rivals.beside += Total(levels_[i].backlog);
+    rivals.share = high_.share.weight;
+    return rivals;
+  }
+  for (size_t i = 1; i < level; ++i) rivals.before += Total(levels_[i].backlog);
+  rivals.beside = Total(levels_[0].backlog);
+  rivals.share = others_.share.weight;
+  return rivals;
+}
+
+double StepPolicy::NetworkRowsUntil(double own, size_t level, const Part& part,
+                                    Holder::Whose whose) const {
+  // While this tenant is served its part, the others are served theirs, as long as they have work;
+  // so at each level above.
+  double done = own;
+  const double of_address = part.address == nullptr ? 0 : Total(part.address->backlog);
+  if (whose == Holder::Whose::kTenant) {
+    const double of_tenant = part.tenant == nullptr ? 0 : Total(part.tenant->backlog);
+    done += Beside(of_address - of_tenant, done, part.of_address);
+  }
+  if (whose == Holder::Whose::kTenant || whose == Holder::Whose::kAddress) {
+    done += Beside(Total(levels_[level].backlog) - of_address, done, part.of_class);
+  }
+  const Rivals rivals = RivalsOf(level);
+  done += rivals.before;
+  return done + Beside(rivals.beside, done, rivals.share);
+}
+
+double StepPolicy::NetworkRowsUntilDone(const PolicyGeneration& generation,
+                                        absl::Span<const PolicyRow> rows) const {
+  double own = 0;
+  int longest = 1;
+  for (const PolicyRow& row : rows) {
+    own += row.work();
+    longest = std::max(longest, row.rows_left);
+  }
+  const size_t level = static_cast<size_t>(generation.priority);
+  const Part part = PartOf(levels_[level], generation.address, generation.tenant);
+  if (part.tenant != nullptr) own += static_cast<double>(part.tenant->backlog.UpTo(longest));
+  return NetworkRowsUntil(own, level, part, Holder::Whose::kTenant);
+}
+
+const Backlog* StepPolicy::BacklogOf(size_t level, const Part& part, Holder::Whose whose) const {
+  switch (whose) {
+    case Holder::Whose::kAll:
+      return &levels_[level].backlog;
+    case Holder::Whose::kHigh:
+      return level == 0 ? &levels_[level].backlog : nullptr;
+    case Holder::Whose::kAddress:
+      return part.address == nullptr ? nullptr : &part.address->backlog;
+    case Holder::Whose::kTenant:
+      return part.tenant == nullptr ? nullptr : &part.tenant->backlog;
+  }
+  return nullptr;
+}
+
+std::optional<PolicyWait> StepPolicy::UntilFree(const Holder& holder, double part) const {
+  std::array<Part, kPriorities + 1> parts;
+  int count = 0;
+  for (size_t i = 0; i < levels_.size(); ++i) {
+    parts[i] = PartOf(levels_[i], holder.address, holder.tenant);
+    const Backlog* backlog = BacklogOf(i, parts[i], holder.whose);
+    if (backlog != nullptr) count += backlog->count();
+  }
+  if (count == 0) return std::nullopt;
+  int needed = std::max(1, static_cast<int>(std::ceil(part * count)));
+  PolicyWait wait;
+  for (size_t i = 0; i < levels_.size() && needed > 0; ++i) {
+    const Backlog* backlog = BacklogOf(i, parts[i], holder.whose);
+    if (backlog == nullptr || backlog->count() == 0) continue;
+    const PolicyWait own = backlog->OfShortest(needed);
+    if (holder.whose == Holder::Whose::kAll) {
+      wait.network_rows += own.network_rows;
+    } else {
+      const double until = NetworkRowsUntil(own.network_rows, i, parts[i], holder.whose);
+      wait.network_rows = std::max(wait.network_rows, until);
+    }
+    wait.rows = std::max(wait.rows, own.rows);
+    needed -= backlog->count();
+  }
+  return wait;
+}
+
+bool StepPolicy::FitIn(Layout layout, const Tenant* tenant, const PolicyGeneration& generation,
+                       absl::Span<const PolicyRow> rows) const {
+  bool is_placed = generation.deadline == absl::InfiniteFuture();
+  const auto place = [&] {
+    is_placed = true;
+    return layout.Place(rows) <= generation.deadline;
+  };
+  if (tenant == nullptr) return is_placed || place();
+  for (const auto& [deadline, id] : tenant->due) {
+    if (!is_placed && deadline > generation.deadline && !place()) return false;
+    const Group& group = groups_.at(id);
+    absl::Time end = layout.Place(group.waiting);
+    for (const auto& [image, row] : group.in_flight) {
+      end = std::max(end, layout.Place(absl::MakeSpan(&row, 1)));
+    }
+    if (is_placed && end > deadline) return false;
+  }
+  return is_placed || place();
+}
+
+bool StepPolicy::DeadlinesFit(const PolicyGeneration& generation, absl::Span<const PolicyRow> rows,
+                              absl::Time now) const {
+  const size_t level = static_cast<size_t>(generation.priority);
+  const Part part = PartOf(levels_[level], generation.address, generation.tenant);
+  const double share = part.of_class * part.of_address;
+  const Rivals rivals = RivalsOf(level);
+  // What goes beside gets its part at most as long as it lasts: as if it all went before, or never
+  // ended. Both are less than what there will be.
+  const absl::Time later = now + (rivals.before + rivals.beside) * pace_.network_row;
+  if (FitIn(Layout(later, share, pace_), part.tenant, generation, rows)) return true;
+  if (rivals.beside <= 0) return false;
+  const absl::Time sooner = now + rivals.before / rivals.share * pace_.network_row;
+  return FitIn(Layout(sooner, share * rivals.share, pace_), part.tenant, generation, rows);
+}
+
+}  // namespace diffusiond
