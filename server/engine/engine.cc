@@ -9,6 +9,11 @@
 #include "server/engine/step_scheduler.h"
 
 namespace diffusiond {
+namespace {
+
+constexpr double kLeastShare = 0.01;
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(Options options) {
   if (options.max_trajectories < 1) {
@@ -19,14 +24,27 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(Options options) {
     return absl::InvalidArgumentError(absl::StrCat(
         "max_resident_trajectories: ", options.max_resident_trajectories, ", expected 1 or more"));
   }
-  if (!options.make_policy) options.make_policy = [] { return std::make_unique<StepPolicy>(); };
+  for (const auto& [name, share] :
+       {std::pair("queue_share", options.queue_share),
+        std::pair("high_priority_share", options.high_priority_share)}) {
+    if (share >= kLeastShare && share <= 1) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": ", share, ", expected ", kLeastShare, " to 1"));
+  }
+  if (!options.make_policy) {
+    options.make_policy = [high_share = options.high_priority_share] {
+      return std::make_unique<StepPolicy>(StepPolicy::Options{.high_share = high_share});
+    };
+  }
   return std::unique_ptr<Engine>(new Engine(std::move(options)));
 }
 
 Engine::Engine(Options options)
     : options_(std::move(options)),
       scheduler_(std::make_unique<StepScheduler>(
-          StepScheduler::Limits{.max_trajectories = options_.max_trajectories,
+          StepScheduler::Limits{.places = {.places = options_.max_trajectories,
+                                           .share = options_.queue_share,
+                                           .high_share = options_.high_priority_share},
                                 .max_resident_trajectories = options_.max_resident_trajectories},
           options_.make_policy)) {
   if (!options_.report_from_own_thread) return;

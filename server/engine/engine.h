@@ -43,6 +43,12 @@ class Engine {
   struct Options {
     // Trajectories admitted and not finished; Submit refuses what would pass it. At least 1.
     int max_trajectories = 1024;
+    // Part of them that an address may have when all others have none, and a tenant of what its
+    // address has (QueuePlaces): 0.01 .. 1. 1: all.
+    double queue_share = 0.75;
+    // The same for class HIGH, and the part of the machine that StepPolicy leaves it while others
+    // wait, if make_policy is null.
+    double high_priority_share = 0.5;
     // Trajectories that may hold registers (device memory) at once, per model; the rest wait. At
     // least 1.
     int max_resident_trajectories = 256;
@@ -60,8 +66,9 @@ class Engine {
 
   // Queues a generation; never blocks. `listener` is taken only on OK.
   // INVALID_ARGUMENT: no trajectories, or more than max_trajectories, or a plan without rows.
-  // RESOURCE_EXHAUSTED: full now, or the deadline cannot be met; a Refusal (refusal.h) that says
-  // when to ask again. DEADLINE_EXCEEDED: already past. UNAVAILABLE: draining.
+  // RESOURCE_EXHAUSTED: full now, or over its share, or the deadline cannot be met; a Refusal
+  // (refusal.h) that says when to ask again. DEADLINE_EXCEEDED: already past. UNAVAILABLE:
+  // draining.
   absl::StatusOr<GenerationId> Submit(GenerationSpec spec,
                                       std::shared_ptr<GenerationListener> listener);
 

@@ -12,7 +12,8 @@ namespace diffusiond {
 
 enum class RefusalReason {
   kQueueFull,
-  kDeadline,  // It could not be met.
+  kOverShare,  // The queue has room, but not for this tenant, address or class now.
+  kDeadline,   // It could not be met.
 };
 
 // RESOURCE_EXHAUSTED. `retry_after` is clamped to 10 ms .. 1 min.

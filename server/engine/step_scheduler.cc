@@ -3,36 +3,11 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "server/engine/refusal.h"
 
 namespace diffusiond {
-namespace {
-
-// Refusals show durations to the millisecond.
-constexpr absl::Duration kShown = absl::Milliseconds(1);
-
-absl::Status ValidateSpec(const GenerationSpec& spec, int max_trajectories) {
-  const int count = static_cast<int>(spec.trajectories.size());
-  if (count < 1 || count > max_trajectories) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("trajectories: ", count, ", expected 1 to ", max_trajectories));
-  }
-  if (spec.preview_every_steps < 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "preview_every_steps: ", spec.preview_every_steps, ", expected 0 (none) or more"));
-  }
-  for (int i = 0; i < count; ++i) {
-    if (spec.trajectories[i].plan == nullptr || spec.trajectories[i].plan->rows.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat("trajectories[", i, "].plan: has no rows"));
-    }
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
 
 StepScheduler::StepScheduler(Limits limits, MakePolicy make_policy)
-    : limits_(limits), make_policy_(std::move(make_policy)) {}
+    : limits_(limits), make_policy_(std::move(make_policy)), places_(limits.places) {}
 
 StepScheduler::Model& StepScheduler::ModelOf(const std::string& name) {
   const auto [found, is_new] = models_.try_emplace(name);
@@ -82,98 +57,6 @@ Pace StepScheduler::PaceOf(const Model& model, const std::string& name) const {
   pace.step *= turns;
   pace.network_row *= turns;
   return pace;
-}
-
-absl::Status StepScheduler::CheckRoom(const Model& model, const std::string& name,
-                                      int count) const {
-  if (unfinished_trajectories_ + count <= limits_.max_trajectories) return absl::OkStatus();
-  // By then about so many of those that are queued will be finished.
-  const absl::Duration row = PaceOf(model, name).network_row;
-  const absl::Duration all = model.policy->NetworkRowsUntilDone({}, {}) * row;
-  return Refusal(
-      RefusalReason::kQueueFull,
-      absl::StrCat("the queue is full: ", unfinished_trajectories_, " of ",
-                   limits_.max_trajectories, " images are queued, no room for ", count, " more"),
-      all * count / std::max(1, unfinished_trajectories_));
-}
-
-std::optional<absl::Duration> StepScheduler::PredictTime(const Model& model,
-                                                         const std::string& name,
-                                                         const PolicyGeneration& generation,
-                                                         const std::vector<PolicyRow>& rows) const {
-  const Pace pace = PaceOf(model, name);
-  if (pace.network_row == absl::ZeroDuration()) return std::nullopt;
-  int longest = 0;
-  for (const PolicyRow& row : rows) longest = std::max(longest, row.rows_left);
-  // It joins after the step that is running.
-  return pace.step / 2 +
-         std::max(longest * pace.step,
-                  model.policy->NetworkRowsUntilDone(generation, rows) * pace.network_row);
-}
-
-absl::StatusOr<GenerationId> StepScheduler::Admit(GenerationSpec spec,
-                                                  std::shared_ptr<GenerationListener> listener,
-                                                  absl::Time now) {
-  if (absl::Status status = ValidateSpec(spec, limits_.max_trajectories); !status.ok()) {
-    return status;
-  }
-  if (spec.deadline <= now) {
-    return absl::DeadlineExceededError("the deadline passed before the request was queued");
-  }
-  const int count = static_cast<int>(spec.trajectories.size());
-  Model& model = ModelOf(spec.model);
-  if (absl::Status room = CheckRoom(model, spec.model, count); !room.ok()) return room;
-
-  const GenerationId id = last_id_ + 1;
-  const PolicyGeneration line = {.id = id,
-                                 .address = spec.address,
-                                 .tenant = spec.tenant,
-                                 .priority = spec.priority,
-                                 .admitted = now,
-                                 .deadline = spec.deadline};
-  auto generation = std::make_shared<Generation>(id, std::move(spec), std::move(listener), now);
-  generation->images_left = count;
-  generation->submitted_batch = model.batches;
-  generation->trajectories.resize(static_cast<size_t>(count));
-  std::vector<PolicyRow> rows;
-  for (int i = 0; i < count; ++i) {
-    Trajectory& trajectory = generation->trajectories[i];
-    trajectory.generation = generation.get();
-    trajectory.spec = &generation->spec.trajectories[i];
-    trajectory.image_index = i;
-    for (const PlanRow& row : trajectory.spec->plan->rows) {
-      trajectory.extra_left += NetworkRows(trajectory.spec->guidance, row) - 1;
-    }
-    rows.push_back(trajectory.policy_row());
-  }
-  generation->predicted = PredictTime(model, generation->spec.model, line, rows);
-  const absl::Duration left = line.deadline - now;
-  if (generation->predicted.has_value() && line.deadline != absl::InfiniteFuture() &&
-      *generation->predicted <= left && !model.policy->DeadlinesFit(line, rows, now)) {
-    return Refusal(
-        RefusalReason::kDeadline,
-        absl::StrCat("the deadline is in ", absl::FormatDuration(absl::Trunc(left, kShown)),
-                     ", and requests that were admitted before need the time until "
-                     "then to meet theirs; the predicted wait is ",
-                     absl::FormatDuration(absl::Trunc(*generation->predicted, kShown))),
-        *generation->predicted);
-  }
-  if (generation->predicted.has_value() && *generation->predicted > left) {
-    return Refusal(
-        RefusalReason::kDeadline,
-        absl::StrCat("the deadline is in ", absl::FormatDuration(absl::Trunc(left, kShown)),
-                     ", but behind what was admitted before the predicted finish is in ",
-                     absl::FormatDuration(absl::Trunc(*generation->predicted, kShown))),
-        *generation->predicted - left);
-  }
-
-  last_id_ = id;
-  model.policy->Admit(line, rows);
-  unfinished_trajectories_ += count;
-  waiting_trajectories_ += count;
-  if (line.deadline != absl::InfiniteFuture()) deadlines_.emplace(line.deadline, id);
-  generations_.emplace(id, std::move(generation));
-  return id;
 }
 
 void StepScheduler::End(GenerationId id, const absl::Status& reason, absl::Time now,

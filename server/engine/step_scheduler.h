@@ -19,6 +19,7 @@
 #include "server/engine/engine_metrics.h"
 #include "server/engine/generation.h"
 #include "server/engine/pace_meter.h"
+#include "server/engine/queue_places.h"
 #include "server/engine/scheduling_policy.h"
 #include "server/engine/step_batch.h"
 #include "server/engine/trajectory.h"
@@ -47,7 +48,7 @@ struct Aftermath {
 class StepScheduler {
  public:
   struct Limits {
-    int max_trajectories = 1;
+    QueuePlaces::Limits places;
     int max_resident_trajectories = 1;  // Per model.
   };
   struct Depth {
@@ -117,7 +118,12 @@ class StepScheduler {
   std::optional<absl::Duration> PredictTime(const Model& model, const std::string& name,
                                             const PolicyGeneration& generation,
                                             const std::vector<PolicyRow>& rows) const;
-  absl::Status CheckRoom(const Model& model, const std::string& name, int count) const;
+  // When the request would have the room that it lacks; nothing if no pace is known.
+  std::optional<absl::Duration> PredictFree(const QueuePlaces::Lack& lack,
+                                            const GenerationSpec& spec) const;
+  absl::Status CheckRoom(const GenerationSpec& spec) const;
+  absl::Status CheckDeadline(const Generation& generation, const PolicyGeneration& line,
+                             const std::vector<PolicyRow>& rows, absl::Time now) const;
 
   // Network rows that a worker should take now, so that the idle ones beside it get theirs.
   int Share(const WorkerCapacity& capacity, const Model& model) const;
@@ -145,8 +151,8 @@ class StepScheduler {
   const MakePolicy make_policy_;
   GenerationId last_id_ = 0;
   uint64_t turns_ = 0;
-  int unfinished_trajectories_ = 0;
-  int waiting_trajectories_ = 0;  // Of the unfinished, those that have not begun.
+  QueuePlaces places_;            // Of trajectories that are not finished.
+  int waiting_trajectories_ = 0;  // Of those, what has not begun.
   std::map<GenerationId, std::shared_ptr<Generation>> generations_;  // Not ended.
   std::set<std::pair<absl::Time, GenerationId>> deadlines_;
   std::map<std::string, Model> models_;  // All that were ever asked for.

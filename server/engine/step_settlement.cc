@@ -1,4 +1,4 @@
-// The second half of StepScheduler: what becomes of rows that come back.
+// The last part of StepScheduler: what becomes of rows that come back.
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -126,7 +126,7 @@ void StepScheduler::SettleRow(Model& model, Trajectory& trajectory, StepRow& row
   }
   model.policy->Retire(generation->id, trajectory.image_index);
   Drop(model, trajectory, aftermath);
-  --unfinished_trajectories_;
+  places_.Release(generation->spec, 1);
   if (--generation->images_left == 0) Finish(generation, absl::OkStatus(), now, aftermath);
 }
 
@@ -172,7 +172,7 @@ void StepScheduler::DropLate(Model& model, Trajectory& trajectory, Aftermath& af
 void StepScheduler::Finish(std::shared_ptr<Generation> generation, const absl::Status& status,
                            absl::Time now, Aftermath& aftermath) {
   generation->ended = true;
-  unfinished_trajectories_ -= generation->images_left;
+  places_.Release(generation->spec, generation->images_left);
   generations_.erase(generation->id);
   deadlines_.erase({generation->spec.deadline, generation->id});
   Model& model = models_.at(generation->spec.model);

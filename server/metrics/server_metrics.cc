@@ -101,6 +101,7 @@ prometheus::Labels OfModel(const std::string& key) {
 
 const char* RefusalName(const absl::Status& status) {
   if (RefusalReasonOf(status) == RefusalReason::kDeadline) return "deadline";
+  if (RefusalReasonOf(status) == RefusalReason::kOverShare) return "over_share";
   switch (status.code()) {
     case absl::StatusCode::kResourceExhausted:
       return "queue_full";
@@ -220,7 +221,7 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
   for (const char* reason : {"client", "deadline", "shutdown", "failure"}) {
     cancellations_.Add({{"reason", reason}});
   }
-  for (const char* reason : {"queue_full", "deadline", "draining", "invalid"}) {
+  for (const char* reason : {"queue_full", "over_share", "deadline", "draining", "invalid"}) {
     refusals_.Add({{"reason", reason}});
   }
   for (const char* code : {"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "gRPC"}) {

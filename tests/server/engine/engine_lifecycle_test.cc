@@ -31,6 +31,10 @@ TEST(EngineOptions, AreChecked) {
               HasSubstr("max_trajectories: 0"));
   EXPECT_THAT(Engine::Create({.max_resident_trajectories = -1}).status().message(),
               HasSubstr("max_resident_trajectories: -1"));
+  EXPECT_THAT(Engine::Create({.queue_share = 0}).status().message(),
+              HasSubstr("queue_share: 0, expected 0.01 to 1"));
+  EXPECT_THAT(Engine::Create({.high_priority_share = 1.5}).status().message(),
+              HasSubstr("high_priority_share: 1.5, expected 0.01 to 1"));
 }
 
 TEST(EngineAdmission, RefusesWhatCannotRun) {
@@ -64,7 +68,9 @@ TEST(EngineAdmission, AFullQueueRefusesAtOnceAndHasRoomAgainAfterAnImage) {
   const absl::Status status = Refusal(engine, Images(2, 2, HalvingPlan(1)));
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(status.message()), HasSubstr("3 of 4 images"));
-  engine.Submit(Images(1, 3, HalvingPlan(1)));
+  GenerationSpec other = Images(1, 3, HalvingPlan(1));
+  other.address = "other";
+  engine.Submit(other);
   engine.Step();
   engine.Submit(Images(4, 4, HalvingPlan(1)));
 }

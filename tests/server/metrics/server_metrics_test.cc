@@ -227,6 +227,8 @@ TEST_F(ServerMetricsTest, NamesWhyGenerationsWereRefused) {
   ExpectLine("diffusiond_refusals_total{reason=\"deadline\"} 1");
   metrics_.OnRefused(Refusal(RefusalReason::kQueueFull, "x", absl::Seconds(1)));
   metrics_.OnRefused(Refusal(RefusalReason::kDeadline, "x", absl::Seconds(1)));
+  metrics_.OnRefused(Refusal(RefusalReason::kOverShare, "x", absl::Seconds(1)));
+  ExpectLine("diffusiond_refusals_total{reason=\"over_share\"} 1");
   metrics_.OnRefused(absl::UnavailableError("x"));
   metrics_.OnRefused(absl::InvalidArgumentError("x"));
   for (const char* reason : {"queue_full", "deadline", "draining", "invalid"}) {

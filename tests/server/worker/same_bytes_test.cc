@@ -194,6 +194,7 @@ class Service {
 Service::Service(const Setting& setting) : setting_(setting) {
   Engine::Options engine;
   engine.max_trajectories = setting.window * kMaxCount;
+  engine.queue_share = engine.high_priority_share = 1;
   engine.max_resident_trajectories = setting.max_resident;
   engine.metrics = &metrics_;
   engine_ = Engine::Create(engine).value();

@@ -1,0 +1,177 @@
+// The first part of StepScheduler: who comes in.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/engine/refusal.h"
+#include "server/engine/step_scheduler.h"
+
+namespace diffusiond {
+namespace {
+
+// When to ask again while no pace is known.
+constexpr absl::Duration kUnknownRetry = absl::Seconds(1);
+
+// Refusals show durations to the millisecond.
+constexpr absl::Duration kShown = absl::Milliseconds(1);
+
+absl::Status ValidateSpec(const GenerationSpec& spec, int max_trajectories) {
+  const int count = static_cast<int>(spec.trajectories.size());
+  if (count < 1 || count > max_trajectories) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("trajectories: ", count, ", expected 1 to ", max_trajectories));
+  }
+  if (spec.preview_every_steps < 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "preview_every_steps: ", spec.preview_every_steps, ", expected 0 (none) or more"));
+  }
+  for (int i = 0; i < count; ++i) {
+    if (spec.trajectories[i].plan == nullptr || spec.trajectories[i].plan->rows.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("trajectories[", i, "].plan: has no rows"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::string Shown(absl::Duration duration) {
+  return absl::FormatDuration(absl::Trunc(duration, kShown));
+}
+
+// Whose share a request would pass, and how much of it is taken.
+std::string Describe(const QueuePlaces::Lack& lack, const GenerationSpec& spec, int places) {
+  const size_t count = spec.trajectories.size();
+  if (lack.whose == Holder::Whose::kAll) {
+    return absl::StrCat("the queue is full: ", lack.held, " of ", places,
+                        " images are queued, no room for ", count, " more");
+  }
+  std::string whose;
+  if (lack.whose == Holder::Whose::kHigh) whose = "priority HIGH";
+  if (lack.whose == Holder::Whose::kAddress) whose = absl::StrCat("address \"", spec.address, "\"");
+  if (lack.whose == Holder::Whose::kTenant) whose = absl::StrCat("tenant \"", spec.tenant, "\"");
+  return absl::StrCat(whose, " has ", lack.held, " of ", places, " images in the queue, and ",
+                      count, " more would pass its share while ", lack.free, " places are free");
+}
+
+}  // namespace
+
+std::optional<absl::Duration> StepScheduler::PredictFree(const QueuePlaces::Lack& lack,
+                                                         const GenerationSpec& spec) const {
+  const Holder holder = {.whose = lack.whose, .address = spec.address, .tenant = spec.tenant};
+  std::optional<absl::Duration> longest;
+  for (const auto& [name, model] : models_) {
+    const Pace pace = PaceOf(model, name);
+    if (pace.network_row == absl::ZeroDuration()) continue;
+    const std::optional<PolicyWait> wait =
+        model.policy->UntilFree(holder, static_cast<double>(lack.needed) / lack.held);
+    if (!wait.has_value()) continue;
+    const absl::Duration time =
+        std::max(wait->rows * pace.step, wait->network_rows * pace.network_row);
+    longest = std::max(longest.value_or(time), time);
+  }
+  return longest;
+}
+
+absl::Status StepScheduler::CheckRoom(const GenerationSpec& spec) const {
+  const std::optional<QueuePlaces::Lack> lack = places_.Check(spec);
+  if (!lack.has_value()) return absl::OkStatus();
+  std::string message = Describe(*lack, spec, places_.limit());
+  const std::optional<absl::Duration> free = PredictFree(*lack, spec);
+  if (free.has_value()) {
+    absl::StrAppend(&message, "; predicted to have room in ", Shown(*free));
+  }
+  return Refusal(
+      lack->whose == Holder::Whose::kAll ? RefusalReason::kQueueFull : RefusalReason::kOverShare,
+      message, free.value_or(kUnknownRetry));
+}
+
+std::optional<absl::Duration> StepScheduler::PredictTime(const Model& model,
+                                                         const std::string& name,
+                                                         const PolicyGeneration& generation,
+                                                         const std::vector<PolicyRow>& rows) const {
+  const Pace pace = PaceOf(model, name);
+  if (pace.network_row == absl::ZeroDuration()) return std::nullopt;
+  int longest = 0;
+  for (const PolicyRow& row : rows) longest = std::max(longest, row.rows_left);
+  // It joins after the step that is running.
+  return pace.step / 2 +
+         std::max(longest * pace.step,
+                  model.policy->NetworkRowsUntilDone(generation, rows) * pace.network_row);
+}
+
+absl::Status StepScheduler::CheckDeadline(const Generation& generation,
+                                          const PolicyGeneration& line,
+                                          const std::vector<PolicyRow>& rows,
+                                          absl::Time now) const {
+  if (!generation.predicted.has_value() || line.deadline == absl::InfiniteFuture()) {
+    return absl::OkStatus();
+  }
+  const absl::Duration left = line.deadline - now, predicted = *generation.predicted;
+  const SchedulingPolicy& policy = *models_.at(generation.spec.model).policy;
+  if (predicted <= left && !policy.DeadlinesFit(line, rows, now)) {
+    return Refusal(RefusalReason::kDeadline,
+                   absl::StrCat("the deadline is in ", Shown(left),
+                                ", and requests that were admitted before need the time until "
+                                "then to meet theirs; the predicted wait is ",
+                                Shown(predicted)),
+                   predicted);
+  }
+  if (predicted > left) {
+    return Refusal(RefusalReason::kDeadline,
+                   absl::StrCat("the deadline is in ", Shown(left),
+                                ", but behind what was admitted before the predicted finish is in ",
+                                Shown(predicted)),
+                   predicted - left);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<GenerationId> StepScheduler::Admit(GenerationSpec spec,
+                                                  std::shared_ptr<GenerationListener> listener,
+                                                  absl::Time now) {
+  if (absl::Status status = ValidateSpec(spec, places_.limit()); !status.ok()) {
+    return status;
+  }
+  if (spec.deadline <= now) {
+    return absl::DeadlineExceededError("the deadline passed before the request was queued");
+  }
+  const int count = static_cast<int>(spec.trajectories.size());
+  Model& model = ModelOf(spec.model);
+  if (absl::Status room = CheckRoom(spec); !room.ok()) return room;
+
+  const GenerationId id = last_id_ + 1;
+  const PolicyGeneration line = {.id = id,
+                                 .address = spec.address,
+                                 .tenant = spec.tenant,
+                                 .priority = spec.priority,
+                                 .admitted = now,
+                                 .deadline = spec.deadline};
+  auto generation = std::make_shared<Generation>(id, std::move(spec), std::move(listener), now);
+  generation->images_left = count;
+  generation->submitted_batch = model.batches;
+  generation->trajectories.resize(static_cast<size_t>(count));
+  std::vector<PolicyRow> rows;
+  for (int i = 0; i < count; ++i) {
+    Trajectory& trajectory = generation->trajectories[i];
+    trajectory.generation = generation.get();
+    trajectory.spec = &generation->spec.trajectories[i];
+    trajectory.image_index = i;
+    for (const PlanRow& row : trajectory.spec->plan->rows) {
+      trajectory.extra_left += NetworkRows(trajectory.spec->guidance, row) - 1;
+    }
+    rows.push_back(trajectory.policy_row());
+  }
+  generation->predicted = PredictTime(model, generation->spec.model, line, rows);
+  if (absl::Status in_time = CheckDeadline(*generation, line, rows, now); !in_time.ok()) {
+    return in_time;
+  }
+
+  last_id_ = id;
+  model.policy->Admit(line, rows);
+  places_.Take(generation->spec);
+  waiting_trajectories_ += count;
+  if (line.deadline != absl::InfiniteFuture()) deadlines_.emplace(line.deadline, id);
+  generations_.emplace(id, std::move(generation));
+  return id;
+}
+
+}  // namespace diffusiond
