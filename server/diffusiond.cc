@@ -123,6 +123,8 @@ absl::Status Diffusiond::StartServing() {
   const ServerFlags& flags = options_.flags;
   Engine::Options engine_options;
   engine_options.max_trajectories = flags.max_queued_images;
+  engine_options.queue_share = flags.queue_share;
+  engine_options.high_priority_share = flags.high_priority_share;
   engine_options.max_resident_trajectories = flags.max_resident_images;
   engine_options.report_from_own_thread = true;
   engine_options.metrics = &metrics_;
@@ -130,6 +132,7 @@ absl::Status Diffusiond::StartServing() {
   if (!engine_options.make_policy) {
     StepPolicy::Options policy;
     policy.ageing = flags.priority_ageing;
+    policy.high_share = flags.high_priority_share;
     policy.tenant_weights = options_.parsed.tenant_weights;
     engine_options.make_policy = [policy] { return std::make_unique<StepPolicy>(policy); };
   }

@@ -89,8 +89,16 @@ ABSL_FLAG(absl::Duration, worker_watchdog, diffusiond::ServerFlags().worker_watc
           "go on elsewhere. 1s .. inf.");
 ABSL_FLAG(absl::Duration, priority_ageing, diffusiond::ServerFlags().priority_ageing,
           "A request moves up a priority class each time that it has waited so long. 1ms .. inf.");
+ABSL_FLAG(double, queue_share, diffusiond::ServerFlags().queue_share,
+          "Part of --max_queued_images that one address may hold when nobody else holds any: with "
+          "0.75, three times what it leaves free; and so a tenant of what its address may hold. "
+          "0.01 .. 1; 1: all.");
+ABSL_FLAG(double, high_priority_share, diffusiond::ServerFlags().high_priority_share,
+          "Part of the steps that priority HIGH gets while other requests wait (all of them while "
+          "none does), and of --max_queued_images as with --queue_share. 0.01 .. 1; 1: all.");
 ABSL_FLAG(std::string, tenant_weights, diffusiond::ServerFlags().tenant_weights,
-          "Shares of tenants inside a priority class, name=weight with commas between; 1 for those "
+          "Shares of tenants of one address inside a priority class; an address weighs as much as "
+          "its heaviest tenant. name=weight with commas between; 1 for those "
           "not named. 0.001 .. 1000.");
 ABSL_FLAG(absl::Duration, drain_timeout, diffusiond::ServerFlags().drain_timeout,
           "How long requests that run at SIGTERM may take to finish, 0 .. 24h.");
@@ -137,6 +145,8 @@ ServerFlags FlagsFromCommandLine() {
   flags.cpu_cores = absl::GetFlag(FLAGS_cpu_cores);
   flags.worker_watchdog = absl::GetFlag(FLAGS_worker_watchdog);
   flags.priority_ageing = absl::GetFlag(FLAGS_priority_ageing);
+  flags.queue_share = absl::GetFlag(FLAGS_queue_share);
+  flags.high_priority_share = absl::GetFlag(FLAGS_high_priority_share);
   flags.tenant_weights = absl::GetFlag(FLAGS_tenant_weights);
   flags.micro_batch = absl::GetFlag(FLAGS_micro_batch);
   flags.model_poll_interval = absl::GetFlag(FLAGS_model_poll_interval);

@@ -33,6 +33,7 @@ constexpr int kMaxKeptVersions = 100;
 constexpr int kMaxRefusalsPerSecond = 10'000;
 constexpr double kMinWeight = 0.001;
 constexpr double kMaxWeight = 1000;
+constexpr double kMinShare = 0.01;
 
 absl::StatusOr<std::map<std::string, double>> ParseTenantWeights(const std::string& text) {
   std::map<std::string, double> weights;
@@ -71,6 +72,11 @@ class Faults {
   void InRangeOrInfinite(absl::string_view flag, absl::Duration value, absl::Duration low,
                          absl::Duration high) {
     if (value != absl::InfiniteDuration()) InRange(flag, value, low, high);
+  }
+
+  void IsShare(absl::string_view flag, double value) {
+    if (value >= kMinShare && value <= 1) return;
+    Add(absl::StrCat("--", flag, " is ", value, ", allowed: ", kMinShare, " .. 1"));
   }
 
   // host:port; an IPv6 host stands in brackets.
@@ -152,6 +158,8 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
   faults.InRange("max_queued_previews", flags.max_queued_previews, 0, kMaxQueuedPreviews);
   faults.InRange("worker_watchdog", flags.worker_watchdog, kMinWatchdog, absl::InfiniteDuration());
   faults.InRange("priority_ageing", flags.priority_ageing, kMinAgeing, absl::InfiniteDuration());
+  faults.IsShare("queue_share", flags.queue_share);
+  faults.IsShare("high_priority_share", flags.high_priority_share);
   faults.InRange("drain_timeout", flags.drain_timeout, absl::ZeroDuration(), kMaxDrainTimeout);
   CheckConnections(flags, faults);
   faults.InRange("stall_timeout", flags.stall_timeout, kMinStallTimeout, absl::InfiniteDuration());

@@ -40,7 +40,9 @@ struct ServerFlags {
   int max_queued_previews = 64;
   absl::Duration worker_watchdog = absl::Minutes(1);
   absl::Duration priority_ageing = absl::Seconds(30);
-  std::string tenant_weights;  // "name=weight,name=weight"; 1 for those not named.
+  double queue_share = 0.75;         // Of an address, and of its tenants.
+  double high_priority_share = 0.5;  // Of class HIGH, in the queue and of the machine.
+  std::string tenant_weights;        // "name=weight,name=weight"; 1 for those not named.
   absl::Duration drain_timeout = absl::Seconds(30);
   absl::Duration max_connection_age = absl::Minutes(30);
   absl::Duration max_connection_idle = absl::Minutes(10);

@@ -58,8 +58,8 @@ Server::Server(Options options, Engine* engine, const ModelCatalog* catalog, Enc
             .log_line = options_.log_line,
             .on_left_out = [this](const std::string& code) { metrics_->OnLogLineLeftOut(code); }}),
       stalls_(options_.stall_timeout),
-      service_(MakeContext(options_, engine, catalog, encoders, metrics_, &log_, &calls_,
-                           &stalls_)) {}
+      service_(
+          MakeContext(options_, engine, catalog, encoders, metrics_, &log_, &calls_, &stalls_)) {}
 
 absl::Status Server::Listen() {
   grpc::EnableDefaultHealthCheckService(true);

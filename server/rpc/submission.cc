@@ -28,18 +28,29 @@ constexpr size_t kMaxTenantBytes = 128;
 
 constexpr std::chrono::milliseconds kDeadlineSlack(100);
 
-// gRPC's name of the other end without the port: connections of one machine are one tenant.
+// gRPC's name of the other end without the port: connections of one machine share one part. All
+// clients of a Unix socket are one machine's, and of one name.
 std::string AddressOf(const std::string& peer) {
   const bool has_port = absl::StartsWith(peer, "ipv4:") || absl::StartsWith(peer, "ipv6:");
   return has_port ? peer.substr(0, peer.rfind(':')) : peer;
 }
 
-absl::StatusOr<std::string> TenantOf(const grpc::CallbackServerContext& rpc) {
+// Empty: not authenticated.
+std::string IdentityOf(const grpc::CallbackServerContext& rpc) {
   const std::shared_ptr<const grpc::AuthContext> auth = rpc.auth_context();
-  if (auth != nullptr && auth->IsPeerAuthenticated()) {
-    const std::vector<grpc::string_ref> identity = auth->GetPeerIdentity();
-    if (!identity.empty()) return std::string(identity[0].data(), identity[0].size());
-  }
+  if (auth == nullptr || !auth->IsPeerAuthenticated()) return "";
+  const std::vector<grpc::string_ref> identity = auth->GetPeerIdentity();
+  return identity.empty() ? "" : std::string(identity[0].data(), identity[0].size());
+}
+
+// Where a request counts as coming from: who is known shares nothing with others of its machine.
+std::string OriginOf(const grpc::CallbackServerContext& rpc) {
+  const std::string identity = IdentityOf(rpc);
+  return identity.empty() ? AddressOf(rpc.peer()) : absl::StrCat("identity:", identity);
+}
+
+absl::StatusOr<std::string> TenantOf(const grpc::CallbackServerContext& rpc) {
+  if (std::string identity = IdentityOf(rpc); !identity.empty()) return identity;
   const auto found = rpc.client_metadata().find(kTenantKey);
   if (found == rpc.client_metadata().end()) return AddressOf(rpc.peer());
   if (found->second.empty() || found->second.size() > kMaxTenantBytes) {
@@ -78,6 +89,7 @@ absl::StatusOr<Submission> PrepareSubmission(const ServiceContext& context,
   absl::StatusOr<GenerationSpec> spec =
       MakeGenerationSpec(*parsed, *std::move(tenant), DeadlineOf(rpc));
   if (!spec.ok()) return spec.status();
+  spec->address = OriginOf(rpc);
   return Submission{*std::move(parsed), *std::move(spec)};
 }
 

@@ -1,5 +1,6 @@
 #include "server/server_config.h"
 
+#include <cmath>
 #include <functional>
 #include <string>
 #include <vector>
@@ -96,6 +97,12 @@ INSTANTIATE_TEST_SUITE_P(
                   "--worker_watchdog", "is 0, allowed: 1s .. inf"},
         WrongFlag{"Ageing", [](F& f) { f.priority_ageing = absl::ZeroDuration(); },
                   "--priority_ageing", "is 0, allowed: 1ms .. inf"},
+        WrongFlag{"NoShare", [](F& f) { f.queue_share = 0; }, "--queue_share",
+                  "is 0, allowed: 0.01 .. 1"},
+        WrongFlag{"HighOverAll", [](F& f) { f.high_priority_share = 1.5; }, "--high_priority_share",
+                  "is 1.5, allowed: 0.01 .. 1"},
+        WrongFlag{"ShareOfNaN", [](F& f) { f.queue_share = std::nan(""); }, "--queue_share",
+                  "is nan"},
         WrongFlag{"NoWeight", [](F& f) { f.tenant_weights = "a=1,b"; }, "--tenant_weights",
                   "\"b\", allowed: name=weight"},
         WrongFlag{"WeightOfNothing", [](F& f) { f.tenant_weights = "a=0"; }, "--tenant_weights",

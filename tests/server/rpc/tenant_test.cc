@@ -49,5 +49,35 @@ TEST(Tenant, OfTooManyBytesIsRefused) {
               HasSubstr("metadata diffusiond-tenant has 129 bytes, expected 1 .. 128"));
 }
 
+TEST(Tenant, OfAnyNameSharesWhatItsAddressMayHaveOfTheQueue) {
+  TestServer::Options options;
+  options.puppet = true;
+  options.engine.max_trajectories = 4;
+  options.server.listen_address = "127.0.0.1:0";
+  TestServer server(options);
+  const auto stub = v1::DiffusionService::NewStub(grpc::CreateChannel(
+      absl::StrCat("127.0.0.1:", server.server().port()), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext first_call, second_call;
+  first_call.AddMetadata("diffusiond-tenant", "first");
+  v1::GenerateRequest request;
+  request.set_count(3);
+  const auto first = stub->Generate(&first_call, request);
+  v1::GenerateEvent event;
+  ASSERT_TRUE(first->Read(&event));
+
+  const grpc::Status refused = CallAs(*stub, "second");
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(refused.error_message(), HasSubstr("address \"ipv4:127.0.0.1\" has 3 of 4 images"));
+  const auto elsewhere = server.stub().Generate(&second_call, v1::GenerateRequest());
+  EXPECT_TRUE(elsewhere->Read(&event)) << "another address finds room";
+  server.executor().ReleaseAll();
+  while (first->Read(&event)) {
+  }
+  while (elsewhere->Read(&event)) {
+  }
+  EXPECT_TRUE(first->Finish().ok());
+  EXPECT_TRUE(elsewhere->Finish().ok());
+}
+
 }  // namespace
 }  // namespace diffusiond
