@@ -155,9 +155,12 @@ absl::Status VersionManager::LoadOnThread(const ModelDirectory& directory, int v
       return version == 0 || refused.first == version;
     });
   }
+  const std::shared_ptr<Version> before = Serving(name);
   const absl::Status status = Follow(directory);
   if (status.ok()) return status;
   const std::shared_ptr<Version> serving = Serving(name);
+  // The newest that is good: which were refused above it stands in the listing.
+  if (version == 0 && serving != before) return absl::OkStatus();
   if (version > 0) {
     absl::MutexLock lock(&mu_);
     rolls_[name].held = held;

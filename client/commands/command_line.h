@@ -20,6 +20,7 @@ namespace diffusiond {
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;         // The server, a file or a comparison failed.
 inline constexpr int kExitUsage = 2;          // The command line is wrong.
+inline constexpr int kExitNotNewest = 3;      // Swapped, but newer versions were refused.
 inline constexpr int kExitInterrupted = 130;  // Ctrl-C, as shells count it.
 
 // What a command sees of the world. All pointers not owned and not null.

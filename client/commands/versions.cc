@@ -109,7 +109,8 @@ int RunVersions(const std::vector<std::string>& arguments, CommandContext& conte
 template <typename Request>
 int RunChange(grpc::Status (v1::ModelAdmin::Stub::*method)(grpc::ClientContext*, const Request&,
                                                            v1::ModelVersions*),
-              const std::vector<std::string>& arguments, CommandContext& context) {
+              const std::vector<std::string>& arguments, CommandContext& context,
+              v1::ModelVersions* changed) {
   Request request;
   request.set_model(arguments[0]);
   uint32_t version = 0;
@@ -122,7 +123,35 @@ int RunChange(grpc::Status (v1::ModelAdmin::Stub::*method)(grpc::ClientContext*,
   const auto response = Call(method, request, context);
   if (!response.ok()) return ReportAdminError(response.status(), context);
   Print({*response}, context);
+  *changed = *response;
   return kExitOk;
+}
+
+// 0: none is served, or the versions have no numbers.
+uint32_t ServingVersion(const v1::ModelVersions& model) {
+  for (const v1::ModelVersion& version : model.versions()) {
+    if (version.state() == v1::VERSION_STATE_SERVING) return version.version();
+  }
+  return 0;
+}
+
+int RunSwap(const std::vector<std::string>& arguments, CommandContext& context) {
+  v1::ModelVersions model;
+  const int code = RunChange(&v1::ModelAdmin::Stub::LoadVersion, arguments, context, &model);
+  if (code != kExitOk || arguments.size() > 1 || model.pinned() > 0) return code;
+  const uint32_t serving = ServingVersion(model);
+  for (const v1::ModelVersion& version : model.versions()) {
+    if (version.version() <= serving || version.state() != v1::VERSION_STATE_REFUSED) continue;
+    *context.err << "diffusionctl: swapped to version " << serving
+                 << ", for newer versions were refused\n";
+    return kExitNotNewest;
+  }
+  return kExitOk;
+}
+
+int RunRollback(const std::vector<std::string>& arguments, CommandContext& context) {
+  v1::ModelVersions model;
+  return RunChange(&v1::ModelAdmin::Stub::Rollback, arguments, context, &model);
 }
 
 }  // namespace
@@ -148,13 +177,12 @@ Command SwapCommand() {
               "Without VERSION the newest (or the pinned) one, and from then on whatever is\n"
               "newer. With VERSION that one, whatever is published, until the next swap or\n"
               "the server's end. Ends when it is served, or with 1 and the reason why not;\n"
-              "then the old one is served on.\n",
+              "then the old one is served on. Without VERSION it ends with 3 if it swapped,\n"
+              "but only to the newest good one: those above it were refused.\n",
           .flags = {"admin", "deadline"},
           .min_arguments = 1,
           .max_arguments = 2,
-          .run = [](const std::vector<std::string>& arguments, CommandContext& context) {
-            return RunChange(&v1::ModelAdmin::Stub::LoadVersion, arguments, context);
-          }};
+          .run = RunSwap};
 }
 
 Command RollbackCommand() {
@@ -167,9 +195,7 @@ Command RollbackCommand() {
           .flags = {"admin", "deadline"},
           .min_arguments = 1,
           .max_arguments = 2,
-          .run = [](const std::vector<std::string>& arguments, CommandContext& context) {
-            return RunChange(&v1::ModelAdmin::Stub::Rollback, arguments, context);
-          }};
+          .run = RunRollback};
 }
 
 }  // namespace diffusiond

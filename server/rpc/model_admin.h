@@ -46,6 +46,7 @@ class ModelAdmin {
 
   // Serves this version and holds to it. 0: holds to none any more and goes to the newest (or the
   // pinned) one now; what was refused is tried again.
+  // Where the newest is refused, OK too if a newer one than before took its place.
   // NOT_FOUND: no such model or version. FAILED_PRECONDITION: the repository pins another; the
   // model has no numbered versions. RESOURCE_EXHAUSTED: too many old versions still have requests.
   // Else why it cannot be loaded; what was served before is served on.

@@ -108,7 +108,17 @@ TEST_F(OperatorCommandsTest, ListWhatIsWrongWithAModelAlsoOneThatHasNoVersions) 
                                 HasSubstr("mine: holds no model\n")));
 }
 
+TEST_F(OperatorCommandsTest, ASwapSaysByItsExitCodeThatNewerVersionsWereRefused) {
+  EXPECT_EQ(Run({"swap", "mine"}), kExitNotNewest);
+  EXPECT_THAT(err_.str(), HasSubstr("swapped to version 1, for newer versions were refused"));
+  EXPECT_THAT(out_.str(), HasSubstr("mine 3 was refused: is NaN\n"));
+  EXPECT_EQ(Run({"swap", "mine", "1"}), kExitOk) << "it was asked for";
+  service_.model.set_pinned(1);
+  EXPECT_EQ(Run({"swap", "mine"}), kExitOk) << "the repository asks for it";
+}
+
 TEST_F(OperatorCommandsTest, SwapAndRollBack) {
+  service_.model.mutable_versions(2)->set_state(v1::VERSION_STATE_ON_DISK);
   EXPECT_EQ(Run({"swap", "mine"}), kExitOk) << err_.str();
   EXPECT_EQ(service_.asked, "load mine 0");
   EXPECT_EQ(Run({"swap", "mine", "3"}), kExitOk);

@@ -94,6 +94,18 @@ TEST_F(VersionOperationsTest, ABadVersionIsNotServedAndTriedAgainWhenAskedFor) {
   EXPECT_EQ(stage_.serving(), 2);
 }
 
+TEST_F(VersionOperationsTest, ASwapToTheNewestGoodOneIsOkAndNamesTheRefused) {
+  Start(1);
+  stage_.Publish();
+  stage_.Publish();
+  stage_.Break(3);
+  const auto swapped = stage_.manager().LoadModelVersion("mine", 0);
+  ASSERT_TRUE(swapped.ok()) << swapped.status();
+  EXPECT_EQ(stage_.serving(), 2);
+  EXPECT_EQ(swapped->versions.back().state, VersionInfo::State::kRefused);
+  EXPECT_FALSE(Load(0).ok()) << "nothing was swapped";
+}
+
 TEST_F(VersionOperationsTest, APinGoesBeforeWhatOneServerIsAskedFor) {
   Start(3);
   ASSERT_TRUE(PinVersion(stage_.model(), 2).ok());
