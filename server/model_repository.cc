@@ -21,9 +21,10 @@ namespace fs = std::filesystem;
 bool AwaitsItsFirstVersion(const fs::path& directory) {
   std::error_code error;
   fs::directory_iterator entries(directory, error);
-  for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
+  for (size_t seen = 0; !error && entries != fs::directory_iterator(); entries.increment(error)) {
     const std::string name = entries->path().filename().string();
     if (!IsPassedOver(name) && name != kPinnedVersionName) return false;
+    if (++seen > kMaxModelEntries) return false;  // ListVersionFolders says so.
   }
   return !error;
 }
@@ -85,12 +86,11 @@ void Refuse(RepositoryListing* listing, const std::string& name, absl::Status re
   }
 }
 
-void AddStamp(const fs::path& path, std::vector<std::string>* stamps) {
+void AddStamp(const fs::path& checkpoint, const char* file, std::vector<std::string>* stamps) {
   struct stat info;
-  if (stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return;
-  stamps->push_back(absl::StrCat(path.filename().string(), ":", info.st_dev, ":", info.st_ino, ":",
-                                 info.st_size, ":", info.st_mtim.tv_sec, ".",
-                                 info.st_mtim.tv_nsec));
+  if (stat((checkpoint / file).c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return;
+  stamps->push_back(absl::StrCat(file, ":", info.st_dev, ":", info.st_ino, ":", info.st_size, ":",
+                                 info.st_mtim.tv_sec, ".", info.st_mtim.tv_nsec));
 }
 
 }  // namespace
@@ -154,17 +154,8 @@ absl::StatusOr<RepositoryListing> ListModelRepository(const fs::path& repository
 
 std::string CheckpointStamp(const fs::path& checkpoint) {
   std::vector<std::string> stamps;
-  std::error_code error;
-  fs::recursive_directory_iterator entry(checkpoint, fs::directory_options::skip_permission_denied,
-                                         error);
-  // A directory that goes away meanwhile ends it: the stamp is then of what was seen, and another
-  // next time.
-  for (; !error && entry != fs::end(entry); entry.increment(error)) {
-    const fs::path& path = entry->path();
-    const std::string part = path.lexically_relative(checkpoint).begin()->string();
-    if (IsPartOfCheckpoint(part) || part == kVersionRecordName) AddStamp(path, &stamps);
-  }
-  std::sort(stamps.begin(), stamps.end());
+  for (const char* file : kCheckpointFiles) AddStamp(checkpoint, file, &stamps);
+  AddStamp(checkpoint, kVersionRecordName, &stamps);
   return absl::StrJoin(stamps, "\n");
 }
 

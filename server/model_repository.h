@@ -57,7 +57,8 @@ struct RepositoryListing {
 absl::StatusOr<RepositoryListing> ListModelRepository(const std::filesystem::path& repository);
 
 // Changes whenever a file of the checkpoint, or its version.json, is written, replaced, added or
-// removed: their sizes, times and inodes. Cheap; reads no file.
+// removed: their sizes, times and inodes. Asks for those files by name, so what else lies there,
+// links to other trees included, costs nothing; reads no file.
 std::string CheckpointStamp(const std::filesystem::path& checkpoint);
 
 }  // namespace diffusiond

@@ -32,6 +32,22 @@ inline bool IsPartOfCheckpoint(const std::string& name) {
   return std::find(kParts.begin(), kParts.end(), name) != kParts.end();
 }
 
+// Every file that acts, in either layout.
+inline constexpr std::array<const char*, 13> kCheckpointFiles = {
+    kModelIndexName,
+    kGenerationConfigName,
+    kNestedUNetConfig,
+    "unet/diffusion_pytorch_model.safetensors",
+    "unet/diffusion_pytorch_model.bin",
+    kNestedSchedulerConfig,
+    kClassifierConfig,
+    "classifier/diffusion_pytorch_model.safetensors",
+    "classifier/diffusion_pytorch_model.bin",
+    kFlatUNetConfig,
+    kSchedulerConfigName,
+    kSafetensorsName,
+    kPickledName};
+
 }  // namespace diffusiond
 
 #endif  // DIFFUSIOND_MODEL_CHECKPOINT_CHECKPOINT_FILES_H_

@@ -112,7 +112,12 @@ absl::StatusOr<VersionFolders> ListVersionFolders(const fs::path& model_director
   std::error_code error;
   VersionFolders folders;
   fs::directory_iterator entries(model_directory, error);
-  for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
+  for (size_t seen = 0; !error && entries != fs::directory_iterator(); entries.increment(error)) {
+    if (++seen > kMaxModelEntries) {
+      return InFile(model_directory, absl::ResourceExhaustedError(absl::StrCat(
+                                         "holds more than the limit of ", kMaxModelEntries,
+                                         " entries, so it is not looked through for versions")));
+    }
     std::string name = entries->path().filename().string();
     std::error_code type_error;
     if (IsPassedOver(name) || !entries->is_directory(type_error)) continue;

@@ -32,6 +32,8 @@ namespace diffusiond {
 
 inline constexpr size_t kMaxModelNameLength = 64;
 inline constexpr int kMaxModelVersion = 999'999'999;
+// Files and directories side by side in a model's directory; one with more is none.
+inline constexpr size_t kMaxModelEntries = 10'000;
 inline constexpr char kVersionRecordName[] = "version.json";
 inline constexpr char kPinnedVersionName[] = "pinned_version";
 inline constexpr char kModelCardName[] = "README.md";
@@ -59,7 +61,8 @@ struct VersionFolders {
   absl::StatusOr<std::string> NameOf(int version) const;
 };
 
-// The directory's error if it cannot be listed.
+// The directory's error if it cannot be listed. RESOURCE_EXHAUSTED: it holds more than
+// kMaxModelEntries.
 absl::StatusOr<VersionFolders> ListVersionFolders(const std::filesystem::path& model_directory);
 // Their numbers alone.
 absl::StatusOr<std::vector<int>> ListVersions(const std::filesystem::path& model_directory);

@@ -220,5 +220,48 @@ TEST_F(ModelRepositoryTest, AStampChangesWithTheCheckpointAndNotWithItsCard) {
   EXPECT_NE(CheckpointStamp(version), "");
 }
 
+// A version may be a link into a tree of any size.
+TEST_F(ModelRepositoryTest, AStampLooksAtTheFilesOfACheckpointAlone) {
+  AddCheckpoint("tree");
+  for (int i = 0; i < 100; ++i) {
+    WriteWholeFile(path_ / absl::StrCat("tree/unet/below/", i, "/config.json"), "{}");
+  }
+  Add("mine");
+  const std::filesystem::path version = path_ / "mine/1";
+  std::filesystem::create_directory_symlink(path_ / "tree", version);
+  const std::string before = CheckpointStamp(version);
+  EXPECT_EQ(before, CheckpointStamp(path_ / "tree"));
+  EXPECT_EQ(std::count(before.begin(), before.end(), '\n'), 1) << before;
+  WriteWholeFile(path_ / "tree/unet/below/0/config.json", "{ }");
+  WriteWholeFile(path_ / "tree/unet/notes.txt", "mine");
+  EXPECT_EQ(CheckpointStamp(version), before);
+  WriteWholeFile(path_ / "tree/unet/config.json", "{ }");
+  EXPECT_NE(CheckpointStamp(version), before);
+}
+
+// Open follows such links.
+TEST_F(ModelRepositoryTest, AStampChangesWithFilesBehindALink) {
+  AddCheckpoint("mine/1");
+  std::filesystem::rename(path_ / "mine/1/unet", path_ / ".network");
+  std::filesystem::create_directory_symlink(path_ / ".network", path_ / "mine/1/unet");
+  const std::string before = CheckpointStamp(path_ / "mine/1");
+  WriteWholeFile(path_ / ".network/config.json", "{ }");
+  EXPECT_NE(CheckpointStamp(path_ / "mine/1"), before);
+}
+
+TEST_F(ModelRepositoryTest, ADirectoryOfTooManyEntriesIsNoModel) {
+  AddCheckpoint("good");
+  for (const char* prefix : {"crowd/", "hidden/."}) {
+    for (size_t i = 0; i <= kMaxModelEntries; ++i) {
+      WriteWholeFile(path_ / absl::StrCat(prefix, i), "");
+    }
+  }
+  EXPECT_EQ(List().models.size(), 1u);
+  for (const char* name : {"crowd", "hidden"}) {
+    EXPECT_THAT(Refusal(name), AllOf(HasSubstr((path_ / name).string()),
+                                     HasSubstr("more than the limit of 10000 entries")));
+  }
+}
+
 }  // namespace
 }  // namespace diffusiond
