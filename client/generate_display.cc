@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/progress_meter.h"
+#include "model/process/printable_text.h"
 
 namespace diffusiond {
 namespace {
@@ -81,6 +82,7 @@ std::vector<std::string> DescribeRequest(const v1::Accepted& accepted) {
     words.push_back(absl::StrCat("classifier guidance ", parameters.classifier_scale()));
   }
   words.push_back(absl::StrCat("seed ", parameters.seed()));
+  for (std::string& word : words) word = Printable(word);
   return words;
 }
 

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "google/rpc/status.pb.h"
+#include "model/process/printable_text.h"
 
 namespace diffusiond {
 namespace {
@@ -57,8 +58,9 @@ absl::Status StatusFromRpc(const grpc::Status& status, const std::string& target
   if (status.ok()) return absl::OkStatus();
   const auto code = static_cast<absl::StatusCode>(status.error_code());
   if (IsConnectFailure(status)) {
-    absl::Status unreachable(code, absl::StrCat("cannot reach a server at ", target, ": ",
-                                                ConnectFailureReason(status.error_message())));
+    absl::Status unreachable(code,
+                             absl::StrCat("cannot reach a server at ", target, ": ",
+                                          Printable(ConnectFailureReason(status.error_message()))));
     unreachable.SetPayload(kUnreachableUrl, absl::Cord());
     return unreachable;
   }
@@ -82,8 +84,10 @@ absl::Status StatusFromRpc(const grpc::Status& status, const std::string& target
     message = wrong == 1 ? "a field of the request is wrong"
                          : absl::StrCat(wrong, " fields of the request are wrong");
   }
+  message = Printable(message);
   for (const auto& violation : bad_request.field_violations()) {
-    absl::StrAppend(&message, "\n  ", violation.field(), ": ", violation.description());
+    absl::StrAppend(&message, "\n  ", Printable(violation.field()), ": ",
+                    Printable(violation.description()));
   }
   if (retry_info.has_retry_delay()) {
     absl::StrAppend(&message, "\n  try again in ",

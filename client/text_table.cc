@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "model/process/printable_text.h"
 
 namespace diffusiond {
 
@@ -12,7 +13,10 @@ TextTable::TextTable(std::vector<std::string> titles) {
   if (!titles.empty()) rows_.push_back(std::move(titles));
 }
 
-void TextTable::AddRow(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+void TextTable::AddRow(std::vector<std::string> cells) {
+  for (std::string& cell : cells) cell = Printable(cell);
+  rows_.push_back(std::move(cells));
+}
 
 std::string TextTable::ToString() const {
   std::vector<size_t> widths;

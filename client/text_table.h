@@ -12,6 +12,7 @@ class TextTable {
  public:
   // Column titles; none: no title line.
   explicit TextTable(std::vector<std::string> titles);
+  // What a terminal would act on is escaped: cells hold what servers say.
   void AddRow(std::vector<std::string> cells);
   std::string ToString() const;  // Each line ends with a newline and without blanks before it.
 

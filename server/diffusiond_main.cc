@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 #include "grpc/support/log.h"
 #include "model/process/flag_check.h"
+#include "model/process/printable_text.h"
 #include "model/process/standard_streams.h"
 #include "server/diffusiond.h"
 #include "server/grpc_log.h"
@@ -132,7 +133,8 @@ namespace {
 constexpr int kExitStartFailed = 1;
 constexpr int kExitWrongFlags = 2;
 
-void Log(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
+// Lines may hold what stands in anybody's files and requests.
+void Log(const std::string& line) { std::fprintf(stderr, "%s\n", Printable(line).c_str()); }
 
 ServerFlags FlagsFromCommandLine() {
   ServerFlags flags;

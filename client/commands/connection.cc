@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "client/rpc_error.h"
+#include "model/process/printable_text.h"
 
 ABSL_FLAG(std::string, server, "127.0.0.1:50051", "=HOST:PORT: where the server listens");
 ABSL_FLAG(diffusiond::Span, deadline, {absl::InfiniteDuration()},
@@ -57,7 +58,7 @@ int ReportError(const absl::Status& status, CommandContext& context) {
     return kExitInterrupted;
   }
   *context.err << "diffusionctl: " << absl::StatusCodeToString(status.code()) << ": "
-               << status.message() << "\n";
+               << PrintableLines(status.message()) << "\n";
   if (IsUnreachable(status)) {
     *context.err << "  Is it running? Start one with\n"
                     "    diffusiond --model_repository=DIR --listen="

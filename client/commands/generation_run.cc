@@ -13,6 +13,7 @@
 #include "client/progress_meter.h"
 #include "client/receipt_file.h"
 #include "model/imaging/png.h"
+#include "model/process/printable_text.h"
 
 namespace diffusiond {
 namespace {
@@ -150,7 +151,7 @@ class GenerationRun {
   void PrintLine(absl::string_view what, absl::string_view says) const {
     if (outputs_.quiet) return;
     *context_.out << absl::StrFormat("%s%-9s%s\n", context_.terminal().interactive ? "  " : "",
-                                     what, says);
+                                     what, Printable(says));
   }
 
   const GenerationOutputs& outputs_;

@@ -11,6 +11,7 @@
 #include "client/commands/generation_run.h"
 #include "client/commands/starting_flags.h"
 #include "client/receipt_file.h"
+#include "model/process/printable_text.h"
 
 ABSL_DECLARE_FLAG(std::string, out);
 ABSL_DECLARE_FLAG(bool, quiet);
@@ -32,7 +33,7 @@ std::vector<std::string> DifferingGround(const v1::Receipt& receipt, const v1::M
 }
 
 void PrintLines(const std::vector<std::string>& lines, CommandContext& context) {
-  for (const std::string& line : lines) *context.out << "  " << line << "\n";
+  for (const std::string& line : lines) *context.out << "  " << Printable(line) << "\n";
 }
 
 int Run(const std::vector<std::string>& arguments, CommandContext& context) {

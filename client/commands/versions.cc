@@ -12,6 +12,7 @@
 #include "client/text_table.h"
 #include "diffusiond/v1/admin.grpc.pb.h"
 #include "grpcpp/client_context.h"
+#include "model/process/printable_text.h"
 
 ABSL_FLAG(std::string, admin, "127.0.0.1:50052",
           "=HOST:PORT: where the server listens for operators (its --admin_listen)");
@@ -24,7 +25,8 @@ int ReportAdminError(const absl::Status& status, CommandContext& context) {
     return ReportError(status, context);
   }
   *context.err << "diffusionctl: " << absl::StatusCodeToString(status.code()) << ": "
-               << status.message() << "\n  The server listens for operators only if it was "
+               << PrintableLines(status.message())
+               << "\n  The server listens for operators only if it was "
                << "started with --admin_listen=HOST:PORT;\n  name that with --admin=HOST:PORT.\n";
   return kExitFailed;
 }
@@ -86,12 +88,12 @@ void Print(const std::vector<v1::ModelVersions>& models, CommandContext& context
                     version.digest().empty() ? "-" : version.digest().substr(0, kDigestShown),
                     version.published().empty() ? "-" : version.published()});
       if (!version.refusal().empty()) {
-        absl::StrAppend(&refusals, model.model(), " ", number, " was refused: ", version.refusal(),
-                        "\n");
+        absl::StrAppend(&refusals, Printable(model.model()), " ", number,
+                        " was refused: ", Printable(version.refusal()), "\n");
       }
     }
     if (!model.problem().empty()) {
-      absl::StrAppend(&refusals, model.model(), ": ", model.problem(), "\n");
+      absl::StrAppend(&refusals, Printable(model.model()), ": ", Printable(model.problem()), "\n");
     }
   }
   *context.out << table.ToString() << refusals;

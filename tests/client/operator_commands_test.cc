@@ -19,6 +19,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class FakeAdminService final : public v1::ModelAdmin::Service {
  public:
@@ -115,6 +116,19 @@ TEST_F(OperatorCommandsTest, ASwapSaysByItsExitCodeThatNewerVersionsWereRefused)
   EXPECT_EQ(Run({"swap", "mine", "1"}), kExitOk) << "it was asked for";
   service_.model.set_pinned(1);
   EXPECT_EQ(Run({"swap", "mine"}), kExitOk) << "the repository asks for it";
+}
+
+TEST_F(OperatorCommandsTest, EscapeWhatTheServerSays) {
+  service_.model.mutable_versions(2)->set_refusal("\x1b]0;owned\x07");
+  service_.model.mutable_versions(1)->set_published("\x1b[2J");
+  service_.model.set_problem("\x1b[31m");
+  EXPECT_EQ(Run({"versions"}), kExitOk);
+  EXPECT_THAT(out_.str(),
+              AllOf(HasSubstr("mine 3 was refused: \\x1b]0;owned\\x07\n"), HasSubstr("\\x1b[2J"),
+                    HasSubstr("mine: \\x1b[31m\n"), Not(HasSubstr("\x1b"))));
+  service_.status = grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "\x1b[31m");
+  EXPECT_EQ(Run({"versions"}), kExitFailed);
+  EXPECT_THAT(err_.str(), AllOf(HasSubstr("\\x1b[31m"), Not(HasSubstr("\x1b"))));
 }
 
 TEST_F(OperatorCommandsTest, SwapAndRollBack) {

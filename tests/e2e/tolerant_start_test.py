@@ -1,5 +1,6 @@
 """The real server starts with what is good, or with nothing, and goes on looking."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -24,6 +25,14 @@ def messy(repository):
         file.write("How to use these models\n")
     shutil.copytree(TINY_MODEL, os.path.join(repository, "truncated"))
     os.truncate(os.path.join(repository, "truncated", WEIGHTS), 1000)
+    # CSI as one character, which terminals act on.
+    shutil.copytree(TINY_MODEL, os.path.join(repository, "escapes"))
+    with open(os.path.join(repository, "escapes", "unet", "config.json"), "r+",
+              encoding="utf-8") as file:
+        config = json.load(file) | {"mid_block_type": "\x9b31m"}
+        file.seek(0)
+        json.dump(config, file)
+        file.truncate()
 
 
 def nothing(_repository):
@@ -63,6 +72,10 @@ class MessyRepositoryTest(unittest.TestCase):
         self.assertEqual(log.count("refused model=docs error="), 1, log)
         self.assertEqual(log.count("refused model=truncated error="), 1, log)
         self.assertNotIn("lost+found", log)
+
+    def test_nothing_in_a_file_acts_on_the_terminal_that_shows_the_log(self):
+        self.assertIn("mid_block_type is '\\xc2\\x9b31m'", self.server.log())
+        self.assertIn("mid_block_type is '\\xc2\\x9b31m'", versions(self.server).stdout)
 
     def test_operators_see_it_with_the_reasons(self):
         reply = versions(self.server)
