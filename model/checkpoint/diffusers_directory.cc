@@ -19,6 +19,7 @@
 #include "model/checkpoint/scheduler_config_json.h"
 #include "model/checkpoint/torch_pickle.h"
 #include "model/checkpoint/unet_config_json.h"
+#include "model/process/printable_text.h"
 
 namespace diffusiond {
 namespace {
@@ -184,6 +185,19 @@ absl::Status CheckClassifier(const CheckpointConfig& config) {
   return absl::OkStatus();
 }
 
+// Clients print it, and ask by it.
+absl::Status CheckClassName(size_t id, const std::string& name) {
+  if (name.size() > kMaxClassNameLength) {
+    return absl::InvalidArgumentError(absl::StrCat("id2label: the name of class ", id, " has ",
+                                                   name.size(), " bytes, expected at most ",
+                                                   kMaxClassNameLength));
+  }
+  if (IsPrintable(name)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("id2label: the name of class ", id, " is ", Quoted(name),
+                   ", expected UTF-8 text without control characters"));
+}
+
 }  // namespace
 
 int64_t NumClasses(const CheckpointConfig& config) {
@@ -225,6 +239,9 @@ absl::Status Validate(const CheckpointConfig& config) {
         "id2label names ", names, " classes, ",
         classes == 0 && config.classifier ? "the classifier has " : "num_class_embeds allows ",
         most));
+  }
+  for (size_t id = 0; id < config.class_names.size(); ++id) {
+    if (status = CheckClassName(id, config.class_names[id]); !status.ok()) return status;
   }
   if (config.null_class_id && (*config.null_class_id < 0 || *config.null_class_id >= classes)) {
     return absl::InvalidArgumentError(

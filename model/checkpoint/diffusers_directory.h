@@ -15,6 +15,7 @@
 #ifndef DIFFUSIOND_MODEL_CHECKPOINT_DIFFUSERS_DIRECTORY_H_
 #define DIFFUSIOND_MODEL_CHECKPOINT_DIFFUSERS_DIRECTORY_H_
 
+#include <cstddef>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -31,6 +32,9 @@
 #include "model/unet/unet_config.h"
 
 namespace diffusiond {
+
+// Bytes of a class name.
+inline constexpr size_t kMaxClassNameLength = 1024;
 
 struct CheckpointConfig {
   UNetConfig unet;

@@ -55,12 +55,12 @@ Json AsPythonWrote(double value) {
 void RequireDefaultEmbeddingWidth(JsonFields& fields, const UNetConfig& config) {
   std::optional<int64_t> width;
   fields.Read("time_embedding_dim", &width);
-  if (width && !config.block_out_channels.empty() && *width != 4 * config.block_out_channels[0]) {
-    fields.Fault(
-        "time_embedding_dim",
-        absl::StrCat("null or 4 * block_out_channels[0] = ", 4 * config.block_out_channels[0]),
-        Json(*width));
-  }
+  if (!width || config.block_out_channels.empty()) return;
+  // Not yet in range, so nothing is multiplied.
+  const int64_t channels = config.block_out_channels[0];
+  if (*width % 4 == 0 && *width / 4 == channels) return;
+  fields.Fault("time_embedding_dim",
+               absl::StrCat("null or 4 * block_out_channels[0] = 4 * ", channels), Json(*width));
 }
 
 // All arguments of the peer's constructor, 0.35, and what its files have besides that changes no

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
+#include <limits>
 #include <span>
 
 #include "absl/strings/escaping.h"
@@ -15,7 +15,12 @@ namespace {
 
 constexpr int64_t kMaxTrainTimesteps = 100000;
 constexpr double kMaxValue = 1e6;  // Of pixels in any scaling, and of noise.
+constexpr double kLeastClipRange = 1e-6;
 constexpr double kLeastSigma = 1e-6;
+constexpr double kMaxLambda = 20;  // log(alpha / sigma): sigma of 2e-9.
+// Of Karras' schedule, which takes sigma to the power of 1 / rho; files have 7.
+constexpr double kLeastRho = 0.1;
+constexpr double kMaxRho = 1000;
 
 using Names = std::span<const absl::string_view>;
 
@@ -99,9 +104,8 @@ absl::Status CheckSolver(const SolverConfig& solver) {
     status.Update(CheckName("solver_type", solver.solver_type, kSolverTypes));
   }
   status.Update(CheckName("final_sigmas_type", solver.final_sigmas_type, kFinalSigmasTypes));
-  if (std::isnan(solver.lambda_min_clipped)) {
-    status.Update(absl::InvalidArgumentError("lambda_min_clipped is nan"));
-  }
+  status.Update(CheckRange("lambda_min_clipped", solver.lambda_min_clipped,
+                           -std::numeric_limits<double>::infinity(), kMaxLambda));
   status.Update(CheckName("sigma_schedule", solver.sigma_schedule, kSigmaSchedules));
   status.Update(CheckName("interpolation_type", solver.interpolation_type, kInterpolationTypes));
   status.Update(CheckName("timestep_type", solver.timestep_type, kTimestepTypes));
@@ -123,15 +127,15 @@ absl::Status CheckSolver(const SolverConfig& solver) {
 absl::Status CheckEdm(const SchedulerConfig& config) {
   constexpr std::array<absl::string_view, 2> kSigmaSchedules = {"karras", "exponential"};
   constexpr std::array<absl::string_view, 2> kPredictions = {"epsilon", "v_prediction"};
-  const auto check_above = [](const char* field, double value, double low) {
-    if (value > low && value <= kMaxValue) return absl::OkStatus();  // Not so for NaN.
-    return absl::InvalidArgumentError(
-        absl::StrCat(field, " is ", value, ", expected above ", low, ", up to ", kMaxValue));
-  };
-  absl::Status status = check_above("sigma_min", config.edm.sigma_min, 0);
-  status.Update(check_above("sigma_max", config.edm.sigma_max, config.edm.sigma_min));
-  status.Update(check_above("sigma_data", config.edm.sigma_data, 0));
-  status.Update(check_above("rho", config.edm.rho, 0));
+  absl::Status status = CheckRange("sigma_min", config.edm.sigma_min, kLeastSigma, kMaxValue);
+  if (status.ok() && !(config.edm.sigma_max > config.edm.sigma_min)) {
+    status.Update(absl::InvalidArgumentError(
+        absl::StrCat("sigma_max is ", config.edm.sigma_max,
+                     ", expected above sigma_min = ", config.edm.sigma_min)));
+  }
+  status.Update(CheckRange("sigma_max", config.edm.sigma_max, kLeastSigma, kMaxValue));
+  status.Update(CheckRange("sigma_data", config.edm.sigma_data, kLeastSigma, kMaxValue));
+  status.Update(CheckRange("rho", config.edm.rho, kLeastRho, kMaxRho));
   status.Update(CheckName("sigma_schedule", config.solver.sigma_schedule, kSigmaSchedules));
   status.Update(CheckName("prediction_type", config.prediction_type, kPredictions));
   return status;
@@ -193,11 +197,11 @@ absl::Status Validate(const SchedulerConfig& config) {
   status.Update(CheckName("variance_type", config.variance_type, kVarianceTypes));
   status.Update(CheckName("prediction_type", config.prediction_type, kPredictionTypes));
   status.Update(CheckRange("dynamic_thresholding_ratio", config.dynamic_thresholding_ratio, 0, 1));
-  if (config.clip_sample_range == 0) {
-    status.Update(absl::InvalidArgumentError("clip_sample_range is 0, expected above 0"));
-  }
-  status.Update(CheckRange("clip_sample_range", config.clip_sample_range, 0, kMaxValue));
-  status.Update(CheckRange("sample_max_value", config.sample_max_value, 0, kMaxValue));
+  status.Update(
+      CheckRange("clip_sample_range", config.clip_sample_range, kLeastClipRange, kMaxValue));
+  // Thresholds are 1 and up to this.
+  status.Update(CheckRange("sample_max_value", config.sample_max_value, config.thresholding ? 1 : 0,
+                           kMaxValue));
   status.Update(CheckName("timestep_spacing", config.timestep_spacing, kSpacings));
   status.Update(CheckRange("steps_offset", static_cast<double>(config.steps_offset), 0,
                            static_cast<double>(config.num_train_timesteps)));

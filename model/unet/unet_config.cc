@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <span>
 
 #include "absl/strings/escaping.h"
@@ -20,6 +19,12 @@ constexpr int64_t kMaxLevels = 10;
 constexpr int64_t kMaxBlockChannels = 8192;
 constexpr int64_t kMaxLayersPerBlock = 32;
 constexpr int64_t kMaxClassEmbeds = 1 << 20;
+// Files have 1e-5 or 1e-6. Less is lost in float32, and more than values of variance 1 drowns them.
+constexpr double kLeastNormEps = 1e-12;
+constexpr double kMaxNormEps = 1;
+// Files have 1 or the square root of 2.
+constexpr double kLeastScaleFactor = 1e-3;
+constexpr double kMaxScaleFactor = 1e3;
 
 using Names = std::span<const absl::string_view>;
 constexpr std::array<absl::string_view, 3> kDownBlocks = {"DownBlock2D", "AttnDownBlock2D",
@@ -142,9 +147,9 @@ absl::Status CheckSample(const UNetConfig& config) {
   return status;
 }
 
-absl::Status CheckPositive(absl::string_view field, double value) {
-  if (std::isfinite(value) && value > 0) return absl::OkStatus();
-  return Wrong(field, absl::StrCat(value), "expected a finite number above 0");
+absl::Status CheckNumber(absl::string_view field, double value, double low, double high) {
+  if (value >= low && value <= high) return absl::OkStatus();  // Not so for NaN.
+  return Wrong(field, absl::StrCat(value), absl::StrCat("expected ", low, " to ", high));
 }
 
 }  // namespace
@@ -154,12 +159,13 @@ absl::Status Validate(const UNetConfig& config) {
   if (!status.ok()) return status;  // The checks below index blocks by level.
   status.Update(CheckSample(config));
   status.Update(CheckName("time_embedding_type", config.time_embedding_type, kTimeEmbeddings));
-  status.Update(CheckPositive("mid_block_scale_factor", config.mid_block_scale_factor));
+  status.Update(CheckNumber("mid_block_scale_factor", config.mid_block_scale_factor,
+                            kLeastScaleFactor, kMaxScaleFactor));
   status.Update(CheckRange("downsample_padding", config.downsample_padding, 0, 1));
   status.Update(CheckName("downsample_type", config.downsample_type, kResamplers));
   status.Update(CheckName("upsample_type", config.upsample_type, kResamplers));
   status.Update(CheckName("act_fn", config.act_fn, kActivations));
-  status.Update(CheckPositive("norm_eps", config.norm_eps));
+  status.Update(CheckNumber("norm_eps", config.norm_eps, kLeastNormEps, kMaxNormEps));
   status.Update(CheckName("resnet_time_scale_shift", config.resnet_time_scale_shift, kScaleShifts));
   if (!(config.dropout >= 0 && config.dropout < 1)) {
     status.Update(Wrong("dropout", absl::StrCat(config.dropout), "expected 0 to below 1"));

@@ -151,7 +151,9 @@ TEST(UNetConfigJsonTest, RefusesWhatItCannotBuildAndNamesTheField) {
        {R"({"block_out_channels": [224, 448, 672, 1099511627776]})",
         "block_out_channels[3] is 1099511627776, expected 1 to"},
        {R"({"layers_per_block": 1000000})", "layers_per_block is 1000000, expected 1 to"},
-       {R"({"mid_block_scale_factor": 0})", "mid_block_scale_factor is 0, expected a finite"},
+       {R"({"mid_block_scale_factor": 0})", "mid_block_scale_factor is 0, expected 0.001 to"},
+       {R"({"mid_block_scale_factor": 1e300})",
+        "mid_block_scale_factor is 1e+300, expected 0.001 to 1000"},
        {R"({"downsample_padding": 2})", "downsample_padding is 2, expected 0 to 1"},
        {R"({"downsample_type": "fir"})", "downsample_type is 'fir', allowed: conv, resnet"},
        {R"({"upsample_type": "fir"})", "upsample_type is 'fir', allowed: conv, resnet"},
@@ -161,7 +163,11 @@ TEST(UNetConfigJsonTest, RefusesWhatItCannotBuildAndNamesTheField) {
        {R"({"attention_head_dim": 9})", "expected a multiple of attention_head_dim = 9"},
        {R"({"norm_num_groups": 0})", "norm_num_groups is 0, expected 1 to"},
        {R"({"attn_norm_num_groups": 5})", "expected a multiple of attn_norm_num_groups = 5"},
-       {R"({"norm_eps": -1e-5})", "norm_eps is -1e-05, expected a finite number above 0"},
+       {R"({"norm_eps": -1e-5})", "norm_eps is -1e-05, expected 1e-12 to 1"},
+       {R"({"norm_eps": 1e308})", "norm_eps is 1e+308, expected 1e-12 to 1"},
+       {R"({"norm_eps": 1e-300})", "norm_eps is 1e-300, expected 1e-12 to 1"},
+       {R"({"time_embedding_dim": 4, "block_out_channels": [4611686018427387905]})",
+        "time_embedding_dim: expected null or 4 * block_out_channels[0] = 4 * 4611686018427387905"},
        {R"({"resnet_time_scale_shift": "spatial"})", "resnet_time_scale_shift is 'spatial'"},
        {R"({"class_embed_type": "timestep"})", "class_embed_type is 'timestep', expected null"},
        {R"({"num_class_embeds": 0})", "num_class_embeds is 0, expected 1 to"},
@@ -253,10 +259,13 @@ TEST(SchedulerConfigJsonTest, EdmHasSigmasInPlaceOfBetas) {
 
   ExpectRefused<SchedulerConfig>(
       ParseSchedulerConfig, Json::parse(*FormatSchedulerConfig(*config)),
-      {{R"({"sigma_min": 0})", "sigma_min is 0, expected above 0"},
-       {R"({"sigma_max": 0.01})", "sigma_max is 0.01, expected above 0.01"},
+      {{R"({"sigma_min": 0})", "sigma_min is 0, expected 1e-06 to 1e+06"},
+       {R"({"sigma_max": 0.01})", "sigma_max is 0.01, expected above sigma_min = 0.01"},
+       {R"({"sigma_max": 1e308})", "sigma_max is 1e+308, expected 1e-06 to 1e+06"},
        {R"({"sigma_data": -1})", "sigma_data is -1"},
-       {R"({"rho": 0})", "rho is 0"},
+       {R"({"sigma_data": 1e-300})", "sigma_data is 1e-300, expected 1e-06 to 1e+06"},
+       {R"({"rho": 0})", "rho is 0, expected 0.1 to 1000"},
+       {R"({"rho": 1e-300})", "rho is 1e-300, expected 0.1 to 1000"},
        {R"({"sigma_schedule": "beta"})", "sigma_schedule is 'beta', allowed: karras, exponential"},
        {R"({"prediction_type": "sample"})",
         "prediction_type is 'sample', allowed: epsilon, v_prediction"}});
@@ -288,7 +297,11 @@ TEST(SchedulerConfigJsonTest, RefusesWhatItCannotRunAndNamesTheField) {
        {R"({"variance_type": "fixed"})", "variance_type is 'fixed', allowed: fixed_small"},
        {R"({"prediction_type": "flow"})", "prediction_type is 'flow', allowed: epsilon"},
        {R"({"clip_sample": "yes"})", "clip_sample: expected true or false"},
-       {R"({"clip_sample_range": 0})", "clip_sample_range is 0, expected above 0"},
+       {R"({"clip_sample_range": 0})", "clip_sample_range is 0, expected 1e-06 to 1e+06"},
+       {R"({"clip_sample_range": 1e-300})", "clip_sample_range is 1e-300, expected 1e-06 to"},
+       {R"({"clip_sample_range": 1e308})", "clip_sample_range is 1e+308, expected 1e-06 to"},
+       {R"({"sample_max_value": 0.5, "thresholding": true})",
+        "sample_max_value is 0.5, expected 1 to 1e+06"},
        {R"({"dynamic_thresholding_ratio": 2})", "dynamic_thresholding_ratio is 2"},
        {R"({"sample_max_value": -1})", "sample_max_value is -1"},
        {R"({"timestep_spacing": "even"})", "timestep_spacing is 'even', allowed: leading"},
@@ -306,6 +319,9 @@ TEST(SchedulerConfigJsonTest, RefusesWhatItCannotRunAndNamesTheField) {
        {R"({"sigma_min": 0, "use_karras_sigmas": true})", "sigma_min is 0, expected 1e-06 to"},
        {R"({"sigma_min": 3, "sigma_max": 2, "use_karras_sigmas": true})",
         "sigma_max is 2, expected 3 to"}});
+  ExpectRefused<SchedulerConfig>(
+      ParseSchedulerConfig, {{"_class_name", "DPMSolverMultistepScheduler"}},
+      {{R"({"lambda_min_clipped": 1e308})", "lambda_min_clipped is 1e+308, expected -inf to 20"}});
   ExpectRefused<SchedulerConfig>(
       ParseSchedulerConfig, {{"_class_name", "EulerDiscreteScheduler"}},
       {{R"({"interpolation_type": "cubic"})", "interpolation_type is 'cubic', allowed: linear"},

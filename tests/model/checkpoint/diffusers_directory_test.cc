@@ -181,6 +181,35 @@ TEST_F(CheckpointOnDiskTest, ANullClassIsAssumedWhereOneClassHasNoName) {
   EXPECT_EQ(Open()->config().null_class_id, std::nullopt);
 }
 
+// They reach the terminals of those who ask for the model.
+TEST_F(CheckpointOnDiskTest, ClassNamesHoldNothingThatATerminalActsOn) {
+  struct Refused {
+    const char* change;
+    const char* says;
+  };
+  for (const auto& [change, says] : {
+           Refused{R"({"id2label": {"0": "a", "1": "\u001b]0;owned\u0007"}})",
+                   "the name of class 1 is '\\x1b]0;owned\\x07', expected UTF-8 text without"},
+           {R"({"id2label": {"0": "a\nb", "1": "b"}})", "the name of class 0 is 'a\\x0ab'"},
+           {R"({"id2label": {"0": "\u009b31m", "1": "b"}})", "the name of class 0 is"},
+           {R"({"id2label": {"0": "\u202eb", "1": "b"}})", "the name of class 0 is"},
+       }) {
+    Change("model_index.json", change);
+    const absl::Status status = Checkpoint::Open(root_).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << change;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(says));
+  }
+  const std::string longest(kMaxClassNameLength, 'a');
+  CheckpointConfig config = SmallConfig();
+  config.class_names[0] = longest;
+  EXPECT_TRUE(Validate(config).ok());
+  config.class_names[0] += "a";
+  EXPECT_THAT(std::string(Validate(config).message()),
+              HasSubstr("the name of class 0 has 1025 bytes, expected at most 1024"));
+  Change("model_index.json", R"({"id2label": {"0": "Größe 短袖", "1": "b"}})");
+  EXPECT_TRUE(Checkpoint::Open(root_).ok());
+}
+
 TEST_F(CheckpointOnDiskTest, NamesEveryMissingFile) {
   const std::pair<const char*, const char*> cases[] = {
       {"model_index.json", "model_index.json: cannot open"},

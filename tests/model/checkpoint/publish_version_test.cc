@@ -265,17 +265,17 @@ TEST_F(PublishVersionTest, ADamagedRecordIsTold) {
 }
 
 // Names come from whoever made the model; a card is for people to paste from.
-TEST_F(PublishVersionTest, ACardsPythonHoldsNoLineOfAClassName) {
-  CheckpointConfig config = SmallConfig();
-  config.class_names[0] = "shirt\nimport os";
-  const OwnedTensors tensors = SmallTensors(7);
-  const fs::path source = scratch_ / "named";
-  ASSERT_TRUE(SaveCheckpoint(source, config, tensors.views()).ok());
+TEST_F(PublishVersionTest, AClassNameOfTwoLinesIsNotPublished) {
+  const fs::path source = Source(7);
+  std::string index = ReadWholeFile(source / "model_index.json");
+  const size_t at = index.find("shirt");
+  ASSERT_NE(at, std::string::npos);
+  WriteWholeFile(source / "model_index.json", index.insert(at, "x\\nimport os "));
   const auto published = Publish(source);
-  ASSERT_TRUE(published.ok()) << published.status();
-  const std::string card = ReadWholeFile(published->directory / "README.md");
-  EXPECT_EQ(card.find("\nimport os"), std::string::npos) << card;
-  EXPECT_NE(card.find("# shirt import os\n"), std::string::npos) << card;
+  EXPECT_EQ(published.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(published.status().message().find("the name of class 0 is 'x\\x0aimport os shirt'"),
+            std::string::npos)
+      << published.status();
 }
 
 TEST_F(PublishVersionTest, WhatNoServerCouldDrawWithIsNotPublished) {

@@ -169,7 +169,7 @@ TEST(ModelLoaderTest, NamesWhatIsWrong) {
       << R"({"_class_name": "EDMEulerScheduler", "sigma_data": 0})";
   const absl::Status status = LoadModel(directory, {DeviceSpec()}, 1).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("sigma_data is 0, expected above 0"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("sigma_data is 0, expected 1e-06 to"));
 }
 
 }  // namespace
