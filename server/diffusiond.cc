@@ -96,7 +96,9 @@ std::unique_ptr<VersionManager> Diffusiond::MakeVersions() {
   options.micro_batch = options_.flags.micro_batch;
   options.poll_interval = options_.flags.model_poll_interval;
   options.keep_versions = options_.flags.keep_versions;
-  options.load = LoadModel;
+  options.load = [most = options_.flags.max_model_memory](
+                     const std::filesystem::path& directory, absl::Span<const DeviceSpec> devices,
+                     int micro_batch) { return LoadModel(directory, devices, micro_batch, most); };
   options.on_catalog_changed = [this] {
     if (server_ != nullptr) server_->OnCatalogChanged();
   };

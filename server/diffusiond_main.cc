@@ -67,6 +67,10 @@ ABSL_FLAG(int, keep_versions, diffusiond::ServerFlags().keep_versions,
           "Versions of a model that stay loaded, the one that is served included: more than 1 make "
           "a rollback instant and let receipts of old versions be replayed, and take their memory. "
           "1 .. 100.");
+ABSL_FLAG(int64_t, max_model_memory, diffusiond::ServerFlags().max_model_memory,
+          "Bytes that a model's weights and one step of it may take, as far as its configuration "
+          "tells; one that would take more is refused before it is loaded. 1048576 .. "
+          "1125899906842624; 0: half of the machine's memory, or of the control group's limit.");
 ABSL_FLAG(int, max_queued_images, diffusiond::ServerFlags().max_queued_images,
           "Images asked for and not finished; a request that would pass it is refused with "
           "RESOURCE_EXHAUSTED. 1 .. 1000000.");
@@ -154,6 +158,7 @@ ServerFlags FlagsFromCommandLine() {
   flags.model_poll_interval = absl::GetFlag(FLAGS_model_poll_interval);
   flags.exit_on_model_error = absl::GetFlag(FLAGS_exit_on_model_error);
   flags.keep_versions = absl::GetFlag(FLAGS_keep_versions);
+  flags.max_model_memory = absl::GetFlag(FLAGS_max_model_memory);
   flags.max_queued_images = absl::GetFlag(FLAGS_max_queued_images);
   flags.max_resident_images = absl::GetFlag(FLAGS_max_resident_images);
   flags.max_images_per_request = absl::GetFlag(FLAGS_max_images_per_request);

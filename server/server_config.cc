@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "model/unet/step_memory.h"
 #include "server/device_list.h"
 #include "server/imaging/encoder_pool.h"
 
@@ -146,6 +147,9 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
                      ", allowed: 0 (off), or ", absl::FormatDuration(kMinPollInterval), " .. inf"));
   }
   faults.InRange("keep_versions", flags.keep_versions, 1, kMaxKeptVersions);
+  if (absl::Status status = CheckMaxModelMemory(flags.max_model_memory); !status.ok()) {
+    faults.Add(std::string(status.message()));
+  }
   faults.InRange("max_queued_images", flags.max_queued_images, 1, kMaxQueuedImages);
   faults.InRange("max_resident_images", flags.max_resident_images, 1, kMaxQueuedImages);
   faults.InRange("max_images_per_request", flags.max_images_per_request, 1, kMaxImagesPerRequest);

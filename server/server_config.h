@@ -27,6 +27,7 @@ struct ServerFlags {
       absl::Seconds(10);  // Zero: only at the start, and when told.
   bool exit_on_model_error = false;
   int keep_versions = 1;
+  int64_t max_model_memory = 0;  // Bytes; 0: half of the machine's.
   int max_queued_images = 1024;
   int max_resident_images = 256;
   int max_images_per_request = 64;

@@ -17,7 +17,10 @@
 #include "model/checkpoint/model_versions.h"
 #include "model/checkpoint/publish_version.h"
 #include "model/process/flag_check.h"
+#include "model/process/printable_text.h"
 #include "model/process/standard_streams.h"
+#include "model/unet/servable.h"
+#include "model/unet/step_memory.h"
 
 ABSL_FLAG(std::string, publish_to, "", "the servers' --model_repository; made if it is not there");
 ABSL_FLAG(std::string, publish_name, "",
@@ -26,6 +29,10 @@ ABSL_FLAG(std::string, publish_name, "",
 ABSL_FLAG(int, keep_published_versions, diffusiond::kDefaultPublishedVersions,
           "versions that stay on disk, the newest so many and the pinned one; 0: all, else 2 or "
           "more");
+ABSL_FLAG(
+    int64_t, max_model_memory, 0,
+    "bytes that the model's weights and one step of it may take, as of diffusiond; 0: half of "
+    "this machine's memory, or of the control group's limit");
 ABSL_FLAG(int, pin, 0, "publish nothing; have servers serve this version, also after a restart");
 ABSL_FLAG(bool, unpin, false, "publish nothing; have servers follow the newest version again");
 ABSL_FLAG(bool, list, false, "publish nothing; list the model's versions");
@@ -39,9 +46,19 @@ absl::Status Publish(const std::string& checkpoint, const std::string& name) {
   PublishOptions options;
   options.name = name;
   options.keep = absl::GetFlag(FLAGS_keep_published_versions);
+  const int64_t max_model_memory = absl::GetFlag(FLAGS_max_model_memory);
+  if (absl::Status status = CheckMaxModelMemory(max_model_memory); !status.ok()) return status;
+  options.judge = [max_model_memory](const Checkpoint& source) {
+    return CheckServable(source, max_model_memory);
+  };
+  if (absl::Status status = CheckPublishOptions(options); !status.ok()) return status;
   const absl::StatusOr<PublishedVersion> published =
       PublishVersion(absl::GetFlag(FLAGS_publish_to), checkpoint, options);
   if (published.ok()) std::printf("%s", Describe(*published).c_str());
+  // What is wrong with a checkpoint is not wrong with the command line.
+  if (absl::IsInvalidArgument(published.status())) {
+    return absl::FailedPreconditionError(published.status().message());
+  }
   return published.status();
 }
 
@@ -56,7 +73,7 @@ absl::Status List(const fs::path& directory) {
       const bool known = record.ok() && record->has_value();
       std::printf("%s digest=%s published=%s%s\n", name.c_str(),
                   known ? (*record)->digest.c_str() : "unknown",
-                  known ? (*record)->published.c_str() : "unknown",
+                  known ? Printable((*record)->published).c_str() : "unknown",
                   version == *pinned ? " pinned" : "");
     }
   }
@@ -114,6 +131,6 @@ int main(int argc, char** argv) {
   const absl::Status status =
       diffusiond::Main(diffusiond::ParseCommandLineOrExit("diffusion-publish", argc, argv));
   if (status.ok()) return diffusiond::FinishStandardOutput("diffusion-publish", 0);
-  std::cerr << "diffusion-publish: " << status.message() << "\n";
+  std::cerr << "diffusion-publish: " << diffusiond::Printable(status.message()) << "\n";
   return absl::IsInvalidArgument(status) ? 2 : 1;
 }

@@ -26,6 +26,7 @@
 #include "model/checkpoint/model_card.h"
 #include "model/checkpoint/model_versions.h"
 #include "model/checkpoint/tensor_view.h"
+#include "model/process/printable_text.h"
 
 namespace diffusiond {
 namespace {
@@ -210,7 +211,7 @@ std::string Describe(const PublishedVersion& published) {
       absl::StrCat(published.already_there ? "already published as " : "published as ",
                    published.directory.string(), ", digest ", published.digest, "\n");
   for (const std::string& warning : published.warnings) {
-    absl::StrAppend(&text, "warning: ", warning, "\n");
+    absl::StrAppend(&text, "warning: ", Printable(warning), "\n");
   }
   for (const int version : published.removed) {
     absl::StrAppend(&text, "removed version ", version, " of ",
@@ -233,6 +234,12 @@ absl::StatusOr<PublishedVersion> PublishVersion(const fs::path& repository, cons
 
   const absl::StatusOr<DefaultSampling> defaults = ResolveDefaultSampling(checkpoint->config());
   if (!defaults.ok()) return InFile(source, defaults.status());
+  if (options.judge) {
+    if (absl::Status status = options.judge(*checkpoint); !status.ok()) {
+      return InFile(source,
+                    absl::Status(status.code(), absl::StrCat("not published: ", status.message())));
+    }
+  }
 
   const fs::path model_directory = repository / options.name;
   if (absl::Status status = MakeDirectories(model_directory); !status.ok()) return status;

@@ -14,11 +14,13 @@
 #define DIFFUSIOND_MODEL_CHECKPOINT_PUBLISH_VERSION_H_
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "model/checkpoint/diffusers_directory.h"
 
 namespace diffusiond {
 
@@ -31,6 +33,9 @@ struct PublishOptions {
   int keep = kDefaultPublishedVersions;
   // How the model was made, for the generated card: Markdown. May be empty.
   std::string training;
+  // Whether servers can serve it, beyond what PublishVersion looks at by itself: its networks
+  // (model/unet/servable.h). Empty: they are not looked at.
+  std::function<absl::Status(const Checkpoint&)> judge = {};
 };
 
 // INVALID_ARGUMENT names the field, its value and the range: to be told before hours of training.
@@ -54,7 +59,7 @@ std::string Describe(const PublishedVersion& published);
 // Publishes the checkpoint in `source`, in any layout, under `repository`, which is made if it is
 // not there. Waits while another publisher of the same name is at work.
 // INVALID_ARGUMENT: a wrong option; `source` is damaged, holds values that are not finite, or no
-// server could draw with it.
+// server could draw with it. What `judge` says.
 // FAILED_PRECONDITION: the model's directory is a checkpoint itself. File errors name the file;
 // then no version was published.
 absl::StatusOr<PublishedVersion> PublishVersion(const std::filesystem::path& repository,

@@ -35,6 +35,7 @@
 #include "model/training/worker_environment.h"
 #include "model/training/worker_group.h"
 #include "model/unet/device_option.h"
+#include "model/unet/servable.h"
 
 ABSL_FLAG(bool, resume, false,
           "go on from the newest whole state in --out; begins where there is none");
@@ -77,6 +78,9 @@ absl::StatusOr<PublishOptions> PublishOptionsFromFlags(const std::string& comman
     options.name = (out / "").lexically_normal().parent_path().filename();
   }
   options.keep = absl::GetFlag(FLAGS_keep_published_versions);
+  options.judge = [](const Checkpoint& source) {
+    return CheckServable(source, /*max_model_memory=*/0);
+  };
   options.training = absl::StrCat("```sh\n", command, "\n```\n");
   const bool wanted =
       !absl::GetFlag(FLAGS_publish_to).empty() || !absl::GetFlag(FLAGS_publish_name).empty();

@@ -8,10 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "model/checkpoint/file_status.h"
 #include "model/sampling/plan_runner.h"
-#include "model/sampling/sampler.h"
 #include "model/unet/device_option.h"
-#include "model/unet/unet_checkpoint.h"
+#include "model/unet/servable.h"
 #include "model/unet/unet_classifier.h"
 #include "model/unet/unet_denoiser.h"
 #include "model/unet/winograd.h"
@@ -44,24 +44,8 @@ auto WithoutThrowing(const Call& call) -> decltype(call()) {
   }
 }
 
-// A model's weights on one device, or on all CPU workers'.
-struct Networks {
-  std::shared_ptr<UNet> unet;
-  std::shared_ptr<UNet> classifier;  // Null: none.
-};
-
-absl::StatusOr<Networks> LoadNetworks(const Checkpoint& checkpoint) {
-  absl::StatusOr<std::shared_ptr<UNet>> unet = LoadUNet(checkpoint);
-  if (!unet.ok()) return unet.status();
-  absl::StatusOr<std::shared_ptr<UNet>> classifier = LoadClassifier(checkpoint);
-  if (!classifier.ok()) return classifier.status();
-  return Networks{*std::move(unet), *std::move(classifier)};
-}
-
-absl::StatusOr<std::unique_ptr<StepExecutor>> MakeExecutor(const CheckpointConfig& config,
-                                                           const Networks& networks,
-                                                           const DeviceSpec& device,
-                                                           int micro_batch) {
+absl::StatusOr<std::unique_ptr<PlanRunner>> MakeRunner(const Networks& networks,
+                                                       const DeviceSpec& device, int micro_batch) {
   torch::Device where = torch::kCPU;
   int lanes = 1;
   if (device.kind == DeviceSpec::Kind::kCuda) {
@@ -81,40 +65,21 @@ absl::StatusOr<std::unique_ptr<StepExecutor>> MakeExecutor(const CheckpointConfi
     classifiers.push_back(std::make_unique<UNetClassifier>(
         networks.classifier, UNetClassifier::Options{.rows = micro_batch, .device = where}));
   }
-  absl::StatusOr<std::unique_ptr<PlanRunner>> runner =
-      PlanRunner::Create(std::move(denoisers), std::move(classifiers));
-  if (!runner.ok()) return runner.status();
-  return std::make_unique<PlanStepExecutor>(*std::move(runner), config.null_class_id.value_or(0));
+  return PlanRunner::Create(std::move(denoisers), std::move(classifiers));
 }
 
-// One step of the shortest plan on every lane, with the classifier at its side or without.
-absl::Status RunOneStep(const CheckpointConfig& config, bool classify, StepExecutor* executor) {
-  absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(config.scheduler);
-  if (!schedule.ok()) return schedule.status();
-  // DDPM: any model's default may need more steps. The last of two, as the network may tell nothing
-  // of x_0 where the first begins (an alpha_bar of 0).
-  SamplingOptions options;
-  options.steps = std::min<int64_t>(2, schedule->num_train_timesteps);
-  options.strength = 1.0 / static_cast<double>(options.steps);
-  options.timestep_spacing = "trailing";  // The only one that knows no offset.
-  if (schedule->edm.has_value()) {
-    options.sampler = "euler";
-    options.sigma_schedule = "karras";
-  }
-  absl::StatusOr<SamplingPlan> plan = CompilePlan(*schedule, options);
-  if (!plan.ok()) return plan.status();
-  TrajectorySpec spec;
-  spec.plan = std::make_shared<const SamplingPlan>(*std::move(plan));
-  if (classify) {
-    spec.class_id = 0;
-    spec.guidance.classifier_scale = 1;
-  }
-  const int network_rows = NetworkRows(spec.guidance, spec.plan->rows[0]);
-  std::vector<StepRow> rows(static_cast<size_t>(executor->capacity() / network_rows));
-  for (StepRow& row : rows) row.spec = &spec;
-  absl::Status status = executor->Step(absl::MakeSpan(rows));
-  for (const StepRow& row : rows) status.Update(row.status);
-  return status;
+std::unique_ptr<StepExecutor> MakeExecutor(const CheckpointConfig& config,
+                                           std::unique_ptr<PlanRunner> runner) {
+  return std::make_unique<PlanStepExecutor>(std::move(runner), config.null_class_id.value_or(0));
+}
+
+absl::StatusOr<std::unique_ptr<StepExecutor>> MakeExecutor(const CheckpointConfig& config,
+                                                           const Networks& networks,
+                                                           const DeviceSpec& device,
+                                                           int micro_batch) {
+  absl::StatusOr<std::unique_ptr<PlanRunner>> runner = MakeRunner(networks, device, micro_batch);
+  if (!runner.ok()) return runner.status();
+  return MakeExecutor(config, *std::move(runner));
 }
 
 // Sizes doubled until that gains little, or the profile has taken this long.
@@ -126,26 +91,28 @@ constexpr double kLittleGain = 1.05;
 // micro-batch at every step, so smaller ones are quicker where the server is not full.
 constexpr double kAsGood = 0.8;
 
+// `fits`: whether a size's memory may be taken.
 absl::StatusOr<std::vector<MicroBatchProfile>> Profile(const CheckpointConfig& config,
                                                        const Networks& networks,
-                                                       const DeviceSpec& device) {
+                                                       const DeviceSpec& device,
+                                                       const std::function<bool(int)>& fits) {
   std::vector<MicroBatchProfile> profile;
   double best = 0;
   const absl::Time begin = absl::Now();
   for (int size = 1; size <= kLargestProfiled && absl::Now() - begin < kProfileTime; size *= 2) {
-    absl::StatusOr<std::unique_ptr<StepExecutor>> executor =
-        MakeExecutor(config, networks, device, size);
-    if (!executor.ok()) return executor.status();
+    if (!profile.empty() && !fits(size)) break;
+    absl::StatusOr<std::unique_ptr<PlanRunner>> runner = MakeRunner(networks, device, size);
+    if (!runner.ok()) return runner.status();
     absl::Duration shortest = absl::InfiniteDuration();
     for (int step = 0; step <= kProfiledSteps; ++step) {
       const absl::Time start = absl::Now();
-      absl::Status status = RunOneStep(config, /*classify=*/false, executor->get());
+      absl::Status status = RunFirstStep(config, /*classify=*/false, runner->get());
       // A size that does not fit the device ends the profile, if a smaller one did.
       if (absl::IsResourceExhausted(status) && !profile.empty()) return profile;
       if (!status.ok()) return status;
       if (step > 0) shortest = std::min(shortest, absl::Now() - start);
     }
-    const double rate = (*executor)->capacity() / absl::ToDoubleSeconds(shortest);
+    const double rate = (*runner)->capacity() / absl::ToDoubleSeconds(shortest);
     profile.push_back({size, rate});
     if (rate < kLittleGain * best) break;
     best = std::max(best, rate);
@@ -164,8 +131,35 @@ int ChooseMicroBatch(const std::vector<MicroBatchProfile>& profile) {
   return 1;
 }
 
+// Micro-batches that run side by side in one memory.
+int64_t LanesOf(absl::Span<const DeviceSpec> devices) {
+  if (devices[0].kind == DeviceSpec::Kind::kCuda) return 1;
+  int64_t lanes = 0;
+  for (const DeviceSpec& device : devices) lanes += device.cores;
+  return lanes;
+}
+
+void AddRebuild(std::shared_ptr<const Checkpoint> checkpoint, const Networks& networks, bool cuda,
+                LoadedModel* model) {
+  if (cuda) {
+    model->rebuild = [checkpoint, micro_batch = model->micro_batch](const DeviceSpec& device) {
+      return WithoutThrowing([&]() -> absl::StatusOr<std::unique_ptr<StepExecutor>> {
+        const absl::StatusOr<Networks> again = LoadNetworks(*checkpoint);
+        if (!again.ok()) return again.status();
+        return MakeExecutor(checkpoint->config(), *again, device, micro_batch);
+      });
+    };
+  } else {
+    model->rebuild = [config = model->config, networks,
+                      micro_batch = model->micro_batch](const DeviceSpec& device) {
+      return WithoutThrowing([&] { return MakeExecutor(config, networks, device, micro_batch); });
+    };
+  }
+}
+
 absl::StatusOr<LoadedModel> Load(const std::filesystem::path& directory,
-                                 absl::Span<const DeviceSpec> devices, int micro_batch) {
+                                 absl::Span<const DeviceSpec> devices, int micro_batch,
+                                 int64_t max_model_memory) {
   if (absl::Status status = CheckDevices(devices); !status.ok()) return status;
   if (micro_batch < 0 || micro_batch > kMaxMicroBatch) {
     return absl::InvalidArgumentError(
@@ -183,6 +177,16 @@ absl::StatusOr<LoadedModel> Load(const std::filesystem::path& directory,
   model.config = checkpoint->config();
   model.digest = checkpoint->digest();
   model.warnings = checkpoint->warnings();
+  const auto in_directory = [&directory](const absl::Status& status) {
+    return InFile(directory, status);
+  };
+  // Before anything is allocated.
+  const auto check_memory = [&, lanes = LanesOf(devices)](int rows) {
+    return CheckModelMemory(*checkpoint, rows, lanes, max_model_memory);
+  };
+  if (absl::Status status = check_memory(std::max(1, micro_batch)); !status.ok()) {
+    return in_directory(status);
+  }
 
   Networks networks;  // CPU workers read the same weights; a GPU has its own copy.
   for (const DeviceSpec& device : devices) {
@@ -192,38 +196,25 @@ absl::StatusOr<LoadedModel> Load(const std::filesystem::path& directory,
       networks = *std::move(loaded);
     }
     if (model.micro_batch == 0) {
-      absl::StatusOr<std::vector<MicroBatchProfile>> profile =
-          Profile(model.config, networks, device);
-      if (!profile.ok()) return profile.status();
+      absl::StatusOr<std::vector<MicroBatchProfile>> profile = Profile(
+          model.config, networks, device, [&](int size) { return check_memory(size).ok(); });
+      if (!profile.ok()) return in_directory(profile.status());
       model.profile = *std::move(profile);
       model.micro_batch = ChooseMicroBatch(model.profile);
     }
-    absl::StatusOr<std::unique_ptr<StepExecutor>> executor =
-        MakeExecutor(model.config, networks, device, model.micro_batch);
-    if (!executor.ok()) return executor.status();
+    absl::StatusOr<std::unique_ptr<PlanRunner>> runner =
+        MakeRunner(networks, device, model.micro_batch);
+    if (!runner.ok()) return runner.status();
     // The first call of a network sets up its kernels.
     const bool classify = networks.classifier != nullptr;
-    if (absl::Status status = RunOneStep(model.config, classify, executor->get()); !status.ok()) {
-      return absl::Status(status.code(), absl::StrCat(directory.string(), ": ", status.message()));
+    if (absl::Status status = RunFirstStep(model.config, classify, runner->get()); !status.ok()) {
+      return in_directory(status);
     }
-    model.executors.push_back(*std::move(executor));
+    model.executors.push_back(MakeExecutor(model.config, *std::move(runner)));
   }
+  AddRebuild(std::move(checkpoint), networks, cuda, &model);
   for (const torch::Tensor& parameter : networks.unet->parameters()) {
     model.num_parameters += static_cast<uint64_t>(parameter.numel());
-  }
-  if (cuda) {
-    model.rebuild = [checkpoint, micro_batch = model.micro_batch](const DeviceSpec& device) {
-      return WithoutThrowing([&]() -> absl::StatusOr<std::unique_ptr<StepExecutor>> {
-        const absl::StatusOr<Networks> again = LoadNetworks(*checkpoint);
-        if (!again.ok()) return again.status();
-        return MakeExecutor(checkpoint->config(), *again, device, micro_batch);
-      });
-    };
-  } else {
-    model.rebuild = [config = model.config, networks,
-                     micro_batch = model.micro_batch](const DeviceSpec& device) {
-      return WithoutThrowing([&] { return MakeExecutor(config, networks, device, micro_batch); });
-    };
   }
   return model;
 }
@@ -250,8 +241,9 @@ absl::Status CheckDevices(absl::Span<const DeviceSpec> devices) {
 }
 
 absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory,
-                                      absl::Span<const DeviceSpec> devices, int micro_batch) {
-  return WithoutThrowing([&] { return Load(directory, devices, micro_batch); });
+                                      absl::Span<const DeviceSpec> devices, int micro_batch,
+                                      int64_t max_model_memory) {
+  return WithoutThrowing([&] { return Load(directory, devices, micro_batch, max_model_memory); });
 }
 
 }  // namespace diffusiond

@@ -56,10 +56,13 @@ absl::Status CheckDevices(absl::Span<const DeviceSpec> devices);
 // Opens, checks and loads a checkpoint, and runs one step on every device, so that the first
 // request finds it warm. Thread-safe: other models may run meanwhile. `micro_batch`: rows of one
 // network call, 1 .. kMaxMicroBatch; 0: a short profile on the first device takes the smallest that
-// has four fifths of the fastest one's rate. INVALID_ARGUMENT, NOT_FOUND: as Checkpoint::Open and
-// LoadUNet. As CheckDevices. INTERNAL: the network's output is not finite.
+// has four fifths of the fastest one's rate. `max_model_memory`: see ModelMemoryLimit.
+// INVALID_ARGUMENT, NOT_FOUND: as Checkpoint::Open and LoadUNet; the network's first output is not
+// finite. FAILED_PRECONDITION, before anything is allocated: as CheckModelMemory, with all lanes of
+// the devices at work. As CheckDevices.
 absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory,
-                                      absl::Span<const DeviceSpec> devices, int micro_batch);
+                                      absl::Span<const DeviceSpec> devices, int micro_batch,
+                                      int64_t max_model_memory = 0);
 
 }  // namespace diffusiond
 

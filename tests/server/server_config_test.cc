@@ -113,6 +113,8 @@ INSTANTIATE_TEST_SUITE_P(
                   "--model_poll_interval", "is 1us, allowed: 0 (off), or 10ms .. inf"},
         WrongFlag{"KeepsNone", [](F& f) { f.keep_versions = 0; }, "--keep_versions",
                   "is 0, allowed: 1 .. 100"},
+        WrongFlag{"ModelMemory", [](F& f) { f.max_model_memory = 1000; }, "--max_model_memory",
+                  "is 1000, allowed: 0 (half of the machine's memory), or 1048576 .. "},
         WrongFlag{"MicroBatch", [](F& f) { f.micro_batch = -1; }, "--micro_batch",
                   "is -1, allowed: 0 .. 1024"},
         WrongFlag{"Resident", [](F& f) { f.max_resident_images = 0; }, "--max_resident_images",

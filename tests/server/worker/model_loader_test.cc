@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "model/checkpoint/model_index_json.h"
 #include "model/checkpoint/scheduler_config_json.h"
 #include "model/sampling/sampler.h"
+#include "model/unet/step_memory.h"
 #include "model/unet/unet_checkpoint.h"
 #include "tests/model/checkpoint/golden_directory.h"
 
@@ -23,6 +25,7 @@ namespace diffusiond {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 // A shipped golden checkpoint under another scheduler.
@@ -170,6 +173,63 @@ TEST(ModelLoaderTest, NamesWhatIsWrong) {
   const absl::Status status = LoadModel(directory, {DeviceSpec()}, 1).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("sigma_data is 0, expected 1e-06 to"));
+}
+
+TEST(ModelLoaderTest, RefusesWhatWouldTakeTooMuchMemoryBeforeItIsLoaded) {
+  const fs::path golden = ShippedGoldenDirectory() / "unet" / "mnist_noattn";
+  // Its tensors are another network's, but the memory comes first.
+  CheckpointConfig config = Checkpoint::Open(golden)->config();
+  config.unet.sample_height = config.unet.sample_width = 4096;
+  const fs::path directory = fs::path(testing::TempDir()) / "large";
+  ASSERT_TRUE(SaveCheckpoint(directory, config, {}).ok());
+  for (const int micro_batch : {0, 1}) {
+    const absl::Status status =
+        LoadModel(directory, {DeviceSpec()}, micro_batch, 1'000'000'000).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(status.message()),
+                AllOf(HasSubstr(directory.string()), HasSubstr("for a step of 1 x 1 rows"),
+                      HasSubstr("most of all for sample_size 4096 x 4096"),
+                      HasSubstr("the limit is 1 GB (--max_model_memory=1000000000)")));
+  }
+}
+
+TEST(ModelLoaderTest, MemoryIsThatOfAllLanesAndRows) {
+  const fs::path golden = ShippedGoldenDirectory() / "unet" / "mnist_noattn";
+  constexpr int64_t kMegabytes = 40'000'000;
+  EXPECT_TRUE(LoadModel(golden, {DeviceSpec()}, 1, kMegabytes).ok());
+  EXPECT_FALSE(LoadModel(golden, {DeviceSpec()}, 256, kMegabytes).ok());
+  EXPECT_FALSE(LoadModel(golden, {DeviceSpec{.cores = 256}}, 1, kMegabytes).ok());
+}
+
+TEST(ModelLoaderTest, AProfileTakesNoMoreThanTheLimit) {
+  const fs::path golden = ShippedGoldenDirectory() / "unet" / "mnist_noattn";
+  const Checkpoint checkpoint = Checkpoint::Open(golden).value();
+  double parameters = 0;
+  for (const auto& [name, tensor] : checkpoint.tensors()) {
+    parameters += static_cast<double>(NumElements(tensor.shape).value());
+  }
+  // Enough for one row, and not for two.
+  const auto one_row = static_cast<int64_t>(
+      EstimateStepMemory(checkpoint.config().unet, parameters, {.rows = 1}).total() + 1);
+  const auto model = LoadModel(golden, {DeviceSpec()}, 0, one_row);
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ(model->profile.size(), 1u);
+  EXPECT_EQ(model->micro_batch, 1);
+}
+
+TEST(ModelLoaderTest, RefusesANetworkWhoseFirstOutputIsNotFinite) {
+  const fs::path golden = ShippedGoldenDirectory() / "unet" / "mnist_noattn";
+  const Checkpoint base = Checkpoint::Open(golden).value();
+  TensorMap tensors = base.tensors();
+  const std::vector<float> huge(tensors.at("conv_in.weight").data.size() / sizeof(float), 3e38F);
+  tensors.at("conv_in.weight").data = std::as_bytes(std::span(huge));
+  const fs::path directory = fs::path(testing::TempDir()) / "overflows";
+  ASSERT_TRUE(SaveCheckpoint(directory, base.config(), tensors).ok());
+  const absl::Status status = LoadModel(directory, {DeviceSpec()}, 1).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << "its files alone mend that";
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr(directory.string()),
+                    HasSubstr("cannot be drawn with: the network's output is not finite")));
 }
 
 }  // namespace
