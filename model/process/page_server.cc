@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
-#include "model/process/listening_socket.h"
+#include "model/process/listening_sockets.h"
 
 namespace diffusiond {
 namespace {
@@ -79,8 +79,13 @@ struct PageServer::Daemon {
 };
 
 absl::StatusOr<std::unique_ptr<PageServer>> PageServer::Start(Options options) {
-  const absl::StatusOr<ListeningSocket> socket = ListenOn(options.listen);
-  if (!socket.ok()) return socket.status();
+  const absl::StatusOr<ListeningSockets> sockets = ListenOn(options.listen);
+  if (!sockets.ok()) return sockets.status();
+  // The library takes one. A name with several addresses is served at its first.
+  const int socket = sockets->descriptors.front();
+  for (const int other : sockets->descriptors) {
+    if (other != socket) close(other);
+  }
   auto daemon = std::make_unique<Daemon>(std::move(options));
   const MHD_AccessHandlerCallback answer = [](void* self, MHD_Connection* connection,
                                               const char* url, const char* method, const char*,
@@ -95,16 +100,16 @@ absl::StatusOr<std::unique_ptr<PageServer>> PageServer::Start(Options options) {
   };
   daemon->library = MHD_start_daemon(
       MHD_USE_AUTO_INTERNAL_THREAD, 0, nullptr, nullptr, answer, daemon.get(),
-      MHD_OPTION_LISTEN_SOCKET, socket->descriptor, MHD_OPTION_CONNECTION_LIMIT,
+      MHD_OPTION_LISTEN_SOCKET, socket, MHD_OPTION_CONNECTION_LIMIT,
       static_cast<unsigned>(daemon->options.max_connections + kMaxClosingConnections),
       MHD_OPTION_CONNECTION_MEMORY_LIMIT, kMaxRequestBytes, MHD_OPTION_CONNECTION_TIMEOUT,
       static_cast<unsigned>(absl::ToInt64Seconds(daemon->options.idle_timeout)),
       MHD_OPTION_NOTIFY_CONNECTION, notify, daemon.get(), MHD_OPTION_END);
   if (daemon->library == nullptr) {
-    close(socket->descriptor);
+    close(socket);
     return absl::UnavailableError("cannot start a thread for '" + daemon->options.listen + "'");
   }
-  return std::unique_ptr<PageServer>(new PageServer(std::move(daemon), socket->port));
+  return std::unique_ptr<PageServer>(new PageServer(std::move(daemon), sockets->port));
 }
 
 PageServer::PageServer(std::unique_ptr<Daemon> daemon, int port)

@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "absl/status/statusor.h"
+#include "model/process/listening_sockets.h"
 #include "server/connections/connection_book.h"
-#include "server/connections/listening_sockets.h"
 
 namespace diffusiond {
 

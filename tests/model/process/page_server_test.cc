@@ -158,11 +158,11 @@ TEST(PageServerTest, ListensOnIpv6) {
 TEST(PageServerTest, SaysWhyItCannotListen) {
   const auto first = StartServer();
   const std::string taken = absl::StrCat("127.0.0.1:", first->port());
-  EXPECT_EQ(StatusOfStart(taken), absl::UnavailableError(absl::StrCat(
-                                      "cannot listen on '", taken, "': Address already in use")));
+  EXPECT_EQ(StatusOfStart(taken), absl::UnavailableError(absl::StrCat("cannot listen on ", taken,
+                                                                      ": Address already in use")));
   EXPECT_EQ(
       StatusOfStart("192.0.2.1:9464"),
-      absl::UnavailableError("cannot listen on '192.0.2.1:9464': Cannot assign requested address"));
+      absl::UnavailableError("cannot listen on 192.0.2.1:9464: Cannot assign requested address"));
 }
 
 TEST(PageServerTest, RefusesWhatIsNoAddress) {

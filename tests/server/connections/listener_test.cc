@@ -14,8 +14,8 @@
 #include "absl/synchronization/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/server/connections/loopback.h"
 #include "tests/testing/in_child.h"
+#include "tests/testing/loopback.h"
 
 namespace diffusiond {
 namespace {

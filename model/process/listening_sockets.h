@@ -1,6 +1,6 @@
 // The TCP sockets of one address to listen on.
-#ifndef DIFFUSIOND_SERVER_CONNECTIONS_LISTENING_SOCKETS_H_
-#define DIFFUSIOND_SERVER_CONNECTIONS_LISTENING_SOCKETS_H_
+#ifndef DIFFUSIOND_MODEL_PROCESS_LISTENING_SOCKETS_H_
+#define DIFFUSIOND_MODEL_PROCESS_LISTENING_SOCKETS_H_
 
 #include <sys/socket.h>
 
@@ -19,7 +19,8 @@ struct ListeningSockets {
 
 // `address`: host:port or [IPv6]:port; port 0 takes a free one. A name is listened on at all of its
 // addresses. 0.0.0.0 and [::] both mean IPv4 and IPv6, where the machine has both.
-// UNAVAILABLE: the address is in use, not this machine's, or not permitted.
+// INVALID_ARGUMENT: not of that form. UNAVAILABLE: the address is in use, not this machine's, or
+// not permitted.
 absl::StatusOr<ListeningSockets> ListenOn(const std::string& address);
 
 // The other end's address without its port, "ipv4:192.0.2.1" or "ipv6:[2001:db8::1]"; IPv4 on an
@@ -28,4 +29,4 @@ std::string AddressWithoutPort(const sockaddr_storage& address);
 
 }  // namespace diffusiond
 
-#endif  // DIFFUSIOND_SERVER_CONNECTIONS_LISTENING_SOCKETS_H_
+#endif  // DIFFUSIOND_MODEL_PROCESS_LISTENING_SOCKETS_H_

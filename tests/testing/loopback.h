@@ -1,6 +1,6 @@
 // Connections to this machine, for tests of who is let in.
-#ifndef DIFFUSIOND_TESTS_SERVER_CONNECTIONS_LOOPBACK_H_
-#define DIFFUSIOND_TESTS_SERVER_CONNECTIONS_LOOPBACK_H_
+#ifndef DIFFUSIOND_TESTS_TESTING_LOOPBACK_H_
+#define DIFFUSIOND_TESTS_TESTING_LOOPBACK_H_
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -50,4 +50,4 @@ inline bool IsTurnedAway(const Socket& client) {
 
 }  // namespace diffusiond
 
-#endif  // DIFFUSIOND_TESTS_SERVER_CONNECTIONS_LOOPBACK_H_
+#endif  // DIFFUSIOND_TESTS_TESTING_LOOPBACK_H_

@@ -1,24 +1,28 @@
-#include "server/connections/listening_sockets.h"
+#include "model/process/listening_sockets.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
+#include "absl/strings/string_view.h"
 
 namespace diffusiond {
 namespace {
 
 // Connections that wait to be accepted; Linux allows 4096 by default.
 constexpr int kBacklog = 4096;
+
+constexpr int kMaxPort = 65535;
 
 struct HostAndPort {
   std::string host;
@@ -35,16 +39,20 @@ absl::Status CannotListen(const std::string& address, const std::string& why) {
 }
 
 absl::StatusOr<HostAndPort> Split(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  HostAndPort split;
-  if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &split.port)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("address is '", address, "', expected host:port"));
-  }
-  absl::string_view host(address.data(), colon);
-  if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");
-  split.host = std::string(host);
-  return split;
+  const size_t colon = std::min(address.rfind(':'), address.size());
+  const absl::string_view all(address);
+  absl::string_view host = all.substr(0, colon);
+  const absl::string_view port = colon < all.size() ? all.substr(colon + 1) : "";
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  const bool is_host = !host.empty() && absl::StrContains(host, ':') == bracketed &&
+                       host.find_first_of("[] ") == absl::string_view::npos;
+  HostAndPort split{.host = std::string(host)};
+  const bool is_port = port.find_first_not_of("0123456789") == absl::string_view::npos &&
+                       absl::SimpleAtoi(port, &split.port) && split.port <= kMaxPort;
+  if (is_host && is_port) return split;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "address '", address, "', expected host:port or [IPv6]:port, port 0 .. ", kMaxPort));
 }
 
 absl::StatusOr<Addresses> Resolve(const std::string& host) {

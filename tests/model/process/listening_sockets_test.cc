@@ -1,4 +1,4 @@
-#include "server/connections/listening_sockets.h"
+#include "model/process/listening_sockets.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/server/connections/loopback.h"
+#include "tests/testing/loopback.h"
 
 namespace diffusiond {
 namespace {
