@@ -1,5 +1,6 @@
 // Who gets how much of the machine, and what is foretold of it.
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,20 +31,25 @@ class Machine {
     images_left_[generation.id] = count;
   }
 
-  // One batch, which takes a second; false if there was nothing to do.
+  // One batch, which takes a second, with so many residents at most; false if there was nothing to
+  // do.
   bool Step(SchedulingPolicy::Offer offer) {
     offer.now = now_;
+    offer.new_residents -= static_cast<int>(begun_.size());
     const std::vector<PolicyChoice> chosen = policy_.Choose(offer);
     now_ += absl::Seconds(1);
     for (const PolicyChoice& choice : chosen) {
       const std::string& name = names_[choice.generation - 1];
       ++rows_[name];
-      int& left = left_.at({choice.generation, choice.image_index});
+      const std::pair image(choice.generation, choice.image_index);
+      begun_.insert(image);
+      int& left = left_.at(image);
       if (--left > 0) {
         policy_.PutBack(choice.generation,
                         {.image_index = choice.image_index, .rows_left = left, .resident = true});
         continue;
       }
+      begun_.erase(image);
       policy_.Retire(choice.generation, choice.image_index);
       if (--images_left_.at(choice.generation) > 0) continue;
       policy_.Remove(choice.generation);
@@ -72,6 +78,7 @@ class Machine {
   std::vector<std::string> names_;
   std::map<std::pair<uint64_t, int>, int> left_;
   std::map<uint64_t, int> images_left_;
+  std::set<std::pair<uint64_t, int>> begun_;
   std::map<std::string, int> rows_;
   std::map<std::string, absl::Time> finished_;
 };
@@ -124,10 +131,9 @@ TEST(StepPolicyAddresses, ThatLeaveAndComeBackGetNoCreditAndKeepNoWeight) {
 TEST(StepPolicyAddresses, WithNothingBegunFindAPlaceBesideOneThatBeginsEverything) {
   Machine machine;
   for (int i = 0; i < 300; ++i) machine.Admit("many", From("a", absl::StrCat(i)), 1, kLong);
-  // 64 residents in all, and what has begun stays.
-  SchedulingPolicy::Offer offer = Room(4, 64);
-  for (; offer.new_residents > 16; offer.new_residents -= 4) machine.Step(offer);
-  machine.Admit("newcomer", From("b"), 1, 20);
+  const SchedulingPolicy::Offer offer = Room(4, 64);
+  for (int i = 0; i < 300; ++i) machine.Step(offer);
+  machine.Admit("newcomer", From("b"), 2, 20);
   EXPECT_LE(machine.RowsUntilFinished("newcomer", offer), 21 * 4) << "in every batch but one";
 }
 
