@@ -28,9 +28,10 @@ constexpr size_t kMaxTenantBytes = 128;
 
 constexpr std::chrono::milliseconds kDeadlineSlack(100);
 
-// gRPC's name of the other end without the port: connections of one machine share one part. All
-// clients of a Unix socket are one machine's, and of one name.
+// gRPC's name of the other end without the port: connections of one machine share one part. Those
+// of a Unix socket are all of this machine, whatever names they bind.
 std::string AddressOf(const std::string& peer) {
+  if (absl::StartsWith(peer, "unix")) return "unix:";
   const bool has_port = absl::StartsWith(peer, "ipv4:") || absl::StartsWith(peer, "ipv6:");
   return has_port ? peer.substr(0, peer.rfind(':')) : peer;
 }
