@@ -20,6 +20,7 @@ class CountedRpc final : public RpcMetrics {
                          absl::Duration duration) override {
     metrics_->RequestFinished(method, code, duration);
   }
+  void OnRefused(const absl::Status& status) override { metrics_->OnRefused(status); }
   void OnFirstPreview(absl::Duration wait) override { metrics_->FirstPreview(wait); }
   void OnPreviewSent() override { metrics_->PreviewSent(); }
   void OnPreviewDropped() override { metrics_->PreviewDropped(); }

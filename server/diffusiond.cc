@@ -162,6 +162,10 @@ absl::Status Diffusiond::StartServing() {
   options.limits.max_count = flags.max_images_per_request;
   options.transport = TransportLimitsOf(flags);
   options.stall_timeout = flags.stall_timeout;
+  options.decoders.threads = flags.decoder_threads;
+  options.decoders.max_queued = flags.max_queued_pictures;
+  options.decoders.max_queued_per_address = (flags.max_queued_pictures + 3) / 4;
+  options.max_waiting_bytes = static_cast<size_t>(flags.max_waiting_bytes);
   options.log_line = options_.log_line;
   if (options.transport.connections.total < flags.max_connections) {
     options_.log_line(absl::StrCat("--max_connections is ", flags.max_connections,

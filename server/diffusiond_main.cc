@@ -85,6 +85,15 @@ ABSL_FLAG(
     bool, accept_compressed_requests, diffusiond::ServerFlags().accept_compressed_requests,
     "Take requests that are compressed (gzip, deflate). They are expanded whole before "
     "--max_request_bytes is looked at: 2 MB can take 2 GB, so only where every client is trusted.");
+ABSL_FLAG(int, decoder_threads, diffusiond::ServerFlags().decoder_threads,
+          "Threads that read init_image and mask, 1 .. 256.");
+ABSL_FLAG(
+    int, max_queued_pictures, diffusiond::ServerFlags().max_queued_pictures,
+    "Requests with pictures that wait to be read, a quarter of them from one address; more are "
+    "refused. 1 .. 100000.");
+ABSL_FLAG(int64_t, max_waiting_bytes, diffusiond::ServerFlags().max_waiting_bytes,
+          "Memory that requests hold together while they wait and run: start pictures, masks, "
+          "noise, plans. One address may hold three quarters; more is refused. 16 MiB .. 1 TiB.");
 ABSL_FLAG(int, encoder_threads, diffusiond::ServerFlags().encoder_threads,
           "Threads that write PNG, WebP and JPEG, 1 .. 256.");
 ABSL_FLAG(int, max_queued_previews, diffusiond::ServerFlags().max_queued_previews,
@@ -164,6 +173,9 @@ ServerFlags FlagsFromCommandLine() {
   flags.max_images_per_request = absl::GetFlag(FLAGS_max_images_per_request);
   flags.max_request_bytes = absl::GetFlag(FLAGS_max_request_bytes);
   flags.accept_compressed_requests = absl::GetFlag(FLAGS_accept_compressed_requests);
+  flags.decoder_threads = absl::GetFlag(FLAGS_decoder_threads);
+  flags.max_queued_pictures = absl::GetFlag(FLAGS_max_queued_pictures);
+  flags.max_waiting_bytes = absl::GetFlag(FLAGS_max_waiting_bytes);
   flags.encoder_threads = absl::GetFlag(FLAGS_encoder_threads);
   flags.max_queued_previews = absl::GetFlag(FLAGS_max_queued_previews);
   flags.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);

@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "model/unet/step_memory.h"
 #include "server/device_list.h"
+#include "server/imaging/decoder_pool.h"
 #include "server/imaging/encoder_pool.h"
 
 namespace diffusiond {
@@ -22,8 +23,8 @@ constexpr int kMaxQueuedPreviews = 100'000;
 constexpr absl::Duration kMaxDrainTimeout = absl::Hours(24);
 constexpr absl::Duration kMinStallTimeout = absl::Seconds(1);
 constexpr int kMaxConnections = 1'000'000;
-constexpr int64_t kMinTransportBytes = int64_t{16} << 20;
-constexpr int64_t kMaxTransportBytes = int64_t{1} << 40;
+constexpr int64_t kMinMemory = int64_t{16} << 20;
+constexpr int64_t kMaxMemory = int64_t{1} << 40;
 constexpr absl::Duration kMinConnectionAge = absl::Seconds(1);
 constexpr absl::Duration kMaxConnectionAge = absl::Hours(24);
 constexpr absl::Duration kMinWatchdog = absl::Seconds(1);
@@ -105,8 +106,7 @@ void CheckConnections(const ServerFlags& flags, Faults& faults) {
   faults.InRange("max_connections_per_address", flags.max_connections_per_address, 1,
                  kMaxConnections);
   faults.InRange("max_calls_per_connection", flags.max_calls_per_connection, 1, kMaxConnections);
-  faults.InRange("max_transport_bytes", flags.max_transport_bytes, kMinTransportBytes,
-                 kMaxTransportBytes);
+  faults.InRange("max_transport_bytes", flags.max_transport_bytes, kMinMemory, kMaxMemory);
   faults.InRangeOrInfinite("max_connection_age", flags.max_connection_age, kMinConnectionAge,
                            kMaxConnectionAge);
   faults.InRangeOrInfinite("max_connection_idle", flags.max_connection_idle, kMinConnectionAge,
@@ -158,6 +158,9 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
                             ", allowed: at most --max_queued_images, ", flags.max_queued_images));
   }
   faults.InRange("max_request_bytes", flags.max_request_bytes, kMinRequestBytes, kMaxRequestBytes);
+  faults.InRange("decoder_threads", flags.decoder_threads, 1, DecoderPool::kMaxThreads);
+  faults.InRange("max_queued_pictures", flags.max_queued_pictures, 1, kMaxQueuedPreviews);
+  faults.InRange("max_waiting_bytes", flags.max_waiting_bytes, kMinMemory, kMaxMemory);
   faults.InRange("encoder_threads", flags.encoder_threads, 1, EncoderPool::kMaxThreads);
   faults.InRange("max_queued_previews", flags.max_queued_previews, 0, kMaxQueuedPreviews);
   faults.InRange("worker_watchdog", flags.worker_watchdog, kMinWatchdog, absl::InfiniteDuration());

@@ -38,6 +38,9 @@ struct ServerFlags {
   int64_t max_transport_bytes = int64_t{256} << 20;
   bool accept_compressed_requests = false;
   int encoder_threads = 2;
+  int decoder_threads = 1;
+  int max_queued_pictures = 64;
+  int64_t max_waiting_bytes = int64_t{256} << 20;
   int max_queued_previews = 64;
   absl::Duration worker_watchdog = absl::Minutes(1);
   absl::Duration priority_ageing = absl::Seconds(30);

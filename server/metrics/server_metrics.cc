@@ -102,6 +102,8 @@ prometheus::Labels OfModel(const std::string& key) {
 const char* RefusalName(const absl::Status& status) {
   if (RefusalReasonOf(status) == RefusalReason::kDeadline) return "deadline";
   if (RefusalReasonOf(status) == RefusalReason::kOverShare) return "over_share";
+  if (RefusalReasonOf(status) == RefusalReason::kMemory) return "memory";
+  if (RefusalReasonOf(status) == RefusalReason::kPictures) return "pictures";
   switch (status.code()) {
     case absl::StatusCode::kResourceExhausted:
       return "queue_full";
@@ -221,8 +223,12 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
   for (const char* reason : {"client", "deadline", "shutdown", "failure"}) {
     cancellations_.Add({{"reason", reason}});
   }
-  for (const char* reason : {"queue_full", "over_share", "deadline", "draining", "invalid"}) {
+  for (const char* reason :
+       {"queue_full", "over_share", "deadline", "memory", "pictures", "draining", "invalid"}) {
     refusals_.Add({{"reason", reason}});
+  }
+  for (const char* limit : {"max_connections", "max_connections_per_address", "descriptors"}) {
+    connections_refused_.Add({{"limit", limit}});
   }
   for (const char* code : {"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "gRPC"}) {
     log_lines_left_out_.Add({{"code", code}});

@@ -12,10 +12,10 @@ namespace diffusiond {
 
 grpc::ServerUnaryReactor* GenerateImagesReactor::Start(
     std::shared_ptr<const ServiceContext> context, grpc::CallbackServerContext* rpc,
-    const v1::GenerateRequest& request, v1::GenerateImagesResponse* response) {
+    v1::GenerateRequest request, v1::GenerateImagesResponse* response) {
   std::shared_ptr<GenerateImagesReactor> reactor(
       new GenerateImagesReactor(std::move(context), rpc, response));
-  reactor->Run(request);
+  reactor->Run(std::move(request));
   return reactor.get();
 }
 
@@ -27,15 +27,36 @@ GenerateImagesReactor::GenerateImagesReactor(std::shared_ptr<const ServiceContex
       scope_(context_, "GenerateImages", rpc->peer()),
       response_(response) {}
 
-void GenerateImagesReactor::Run(const v1::GenerateRequest& request) {
-  absl::StatusOr<Submission> submission;
-  std::string request_id;
+void GenerateImagesReactor::Run(v1::GenerateRequest request) {
   {
     absl::MutexLock lock(&mu_);
     self_ = shared_from_this();
-    submission = PrepareSubmission(*context_, *rpc_, request, PreviewSupport::kNotAllowed, scope_);
-    request_id = scope_.request_id();
+    if (absl::Status admission = scope_.Admission(); !admission.ok()) return FinishOnce(admission);
+  }
+  const absl::StatusOr<Caller> caller = CallerOf(*rpc_);
+  absl::Status status = caller.status();
+  if (status.ok()) {
+    status =
+        PrepareInTurn(*context_, *caller, std::move(request),
+                      [self = shared_from_this(), caller = *caller](
+                          const v1::GenerateRequest& in_turn) { self->Prepare(caller, in_turn); });
+  }
+  if (status.ok()) return;
+  absl::MutexLock lock(&mu_);
+  FinishOnce(std::move(status));
+}
+
+void GenerateImagesReactor::Prepare(const Caller& caller, const v1::GenerateRequest& request) {
+  if (has_outcome()) return;  // Its client went away meanwhile.
+  absl::StatusOr<Submission> submission =
+      PrepareSubmission(*context_, caller, request, PreviewSupport::kNotAllowed);
+  std::string request_id;
+  {
+    absl::MutexLock lock(&mu_);
     if (!submission.ok()) return FinishOnce(submission.status());
+    if (outcome_.has_value()) return;
+    NoteSubmission(*submission, scope_);
+    request_id = scope_.request_id();
   }
   const absl::StatusOr<GenerationId> id =
       Submit(*context_, *std::move(submission), request_id, shared_from_this());
@@ -50,14 +71,20 @@ void GenerateImagesReactor::Run(const v1::GenerateRequest& request) {
   if (failed_already) context_->engine->Cancel(*id, absl::CancelledError("the call failed"));
 }
 
+bool GenerateImagesReactor::has_outcome() {
+  absl::MutexLock lock(&mu_);
+  return outcome_.has_value();
+}
+
 void GenerateImagesReactor::FinishOnce(absl::Status status) {
   if (outcome_.has_value()) return;
   outcome_ = std::move(status);
+  finish_started_ = absl::Now();
+  context_->stalls->Add(weak_from_this());
   Finish(EndOfCall(*outcome_, rpc_));
 }
 
 void GenerateImagesReactor::OnCancel() {
-  // gRPC reacts only after Start returned, so the id is there if there ever is one.
   std::optional<GenerationId> id;
   const absl::Status reason = CancellationReason(*rpc_);
   {
@@ -71,6 +98,7 @@ void GenerateImagesReactor::OnCancel() {
 void GenerateImagesReactor::OnDone() {
   std::shared_ptr<GenerateImagesReactor> self;
   absl::MutexLock lock(&mu_);
+  done_ = true;
   scope_.End(outcome_.value_or(absl::UnknownError("the call ended before it was answered")));
   self = std::move(self_);
 }
@@ -101,6 +129,13 @@ void GenerateImagesReactor::OnEnd(absl::Status status, v1::Completed completed) 
     FinishOnce(status);
   }
   if (to_cancel.has_value()) context_->engine->Cancel(*to_cancel, status);
+}
+
+void GenerateImagesReactor::EndIfStalledSince(absl::Time limit) {
+  absl::MutexLock lock(&mu_);
+  if (done_ || !outcome_.has_value() || finish_started_ > limit) return;
+  outcome_ = StalledSince(finish_started_);
+  rpc_->TryCancel();
 }
 
 }  // namespace diffusiond

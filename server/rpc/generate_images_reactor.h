@@ -17,18 +17,20 @@
 #include "server/rpc/call_scope.h"
 #include "server/rpc/generation_run.h"
 #include "server/rpc/service_context.h"
+#include "server/rpc/stall_watch.h"
 
 namespace diffusiond {
 
 // Collects images and answers when the generation is over. Owned and locked as GenerateReactor.
 class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
                                     public GenerationSink,
+                                    public StallWatch::Stream,
                                     public std::enable_shared_from_this<GenerateImagesReactor> {
  public:
   // Starts the call.
   static grpc::ServerUnaryReactor* Start(std::shared_ptr<const ServiceContext> context,
                                          grpc::CallbackServerContext* rpc,
-                                         const v1::GenerateRequest& request,
+                                         v1::GenerateRequest request,
                                          v1::GenerateImagesResponse* response);
 
   // grpc::ServerUnaryReactor:
@@ -42,11 +44,17 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
   void OnImage(v1::Image image) override;
   void OnEnd(absl::Status status, v1::Completed completed) override;
 
+  // StallWatch::Stream:
+  void EndIfStalledSince(absl::Time limit) override;
+
  private:
   GenerateImagesReactor(std::shared_ptr<const ServiceContext> context,
                         grpc::CallbackServerContext* rpc, v1::GenerateImagesResponse* response);
 
-  void Run(const v1::GenerateRequest& request);
+  void Run(v1::GenerateRequest request);
+  // On one of gRPC's threads, or on a decoder's.
+  void Prepare(const Caller& caller, const v1::GenerateRequest& request);
+  bool has_outcome() ABSL_LOCKS_EXCLUDED(mu_);
   void FinishOnce(absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::shared_ptr<const ServiceContext> context_;
@@ -58,6 +66,8 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
   std::optional<GenerationId> generation_ ABSL_GUARDED_BY(mu_);
   std::map<uint32_t, v1::Image> images_ ABSL_GUARDED_BY(mu_);  // By index: they come in any order.
   std::optional<absl::Status> outcome_ ABSL_GUARDED_BY(mu_);   // Set: Finish was called.
+  absl::Time finish_started_ ABSL_GUARDED_BY(mu_);             // Real time.
+  bool done_ ABSL_GUARDED_BY(mu_) = false;                     // gRPC has let go.
   v1::GenerateImagesResponse* const response_ ABSL_PT_GUARDED_BY(mu_);  // gRPC's after Finish.
 };
 

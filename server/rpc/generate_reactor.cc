@@ -14,10 +14,10 @@ namespace diffusiond {
 
 grpc::ServerWriteReactor<v1::GenerateEvent>* GenerateReactor::Start(
     std::shared_ptr<const ServiceContext> context, grpc::CallbackServerContext* rpc,
-    const v1::GenerateRequest& request) {
+    v1::GenerateRequest request) {
   // Lives at least as long as this function, which gRPC's OnDone cannot precede.
   std::shared_ptr<GenerateReactor> reactor(new GenerateReactor(std::move(context), rpc));
-  reactor->Run(request);
+  reactor->Run(std::move(request));
   return reactor.get();
 }
 
@@ -25,23 +25,47 @@ GenerateReactor::GenerateReactor(std::shared_ptr<const ServiceContext> context,
                                  grpc::CallbackServerContext* rpc)
     : context_(std::move(context)), rpc_(rpc), scope_(context_, "Generate", rpc->peer()) {}
 
-void GenerateReactor::Run(const v1::GenerateRequest& request) {
-  absl::StatusOr<Submission> submission;
-  std::string request_id;
+void GenerateReactor::Run(v1::GenerateRequest request) {
+  absl::Status admission;
   {
     absl::MutexLock lock(&mu_);
     self_ = shared_from_this();
-    submission = PrepareSubmission(*context_, *rpc_, request, PreviewSupport::kAllowed, scope_);
+    admission = scope_.Admission();
+  }
+  if (!admission.ok()) return Abort(admission);
+  const absl::StatusOr<Caller> caller = CallerOf(*rpc_);
+  if (!caller.ok()) return Abort(caller.status());
+  const absl::Status status =
+      PrepareInTurn(*context_, *caller, std::move(request),
+                    [self = shared_from_this(), caller = *caller](
+                        const v1::GenerateRequest& in_turn) { self->Prepare(caller, in_turn); });
+  if (!status.ok()) Abort(status);
+}
+
+void GenerateReactor::Prepare(const Caller& caller, const v1::GenerateRequest& request) {
+  if (has_outcome()) return;  // Its client went away meanwhile.
+  absl::StatusOr<Submission> submission =
+      PrepareSubmission(*context_, caller, request, PreviewSupport::kAllowed);
+  if (!submission.ok()) return Abort(submission.status());
+  std::string request_id;
+  {
+    absl::MutexLock lock(&mu_);
+    if (outcome_.has_value()) return;
+    NoteSubmission(*submission, scope_);
     request_id = scope_.request_id();
     // Before the engine knows of the generation: Accepted is the first event.
-    if (submission.ok()) events_.Push(MakeAccepted(request_id, submission->request));
+    events_.Push(MakeAccepted(request_id, submission->request));
   }
-  if (!submission.ok()) return Abort(submission.status());
   const absl::StatusOr<GenerationId> id =
       Submit(*context_, *std::move(submission), request_id, shared_from_this());
   if (!id.ok()) return Abort(id.status());
   context_->stalls->Add(weak_from_this());
   Open(*id);
+}
+
+bool GenerateReactor::has_outcome() {
+  absl::MutexLock lock(&mu_);
+  return outcome_.has_value();
 }
 
 void GenerateReactor::Open(GenerationId id) {
@@ -80,6 +104,7 @@ void GenerateReactor::Advance() {
   }
   if (!outcome_.has_value()) return;
   finished_ = true;
+  write_started_ = absl::Now();
   Finish(EndOfCall(*outcome_, rpc_));
 }
 
@@ -171,10 +196,9 @@ void GenerateReactor::CountSent(const v1::GenerateEvent& event) {
 
 void GenerateReactor::EndIfStalledSince(absl::Time limit) {
   absl::MutexLock lock(&mu_);
-  if (done_ || finished_ || !writing_ || write_started_ > limit) return;
-  const absl::Duration stalled = absl::Trunc(absl::Now() - write_started_, absl::Milliseconds(1));
-  AbortLocked(absl::CancelledError(
-      absl::StrCat("the client took nothing for ", absl::FormatDuration(stalled))));
+  if (done_ || !(writing_ || finished_) || write_started_ > limit) return;
+  if (finished_) outcome_ = StalledSince(write_started_);
+  AbortLocked(StalledSince(write_started_));
   // Ends the pending write; OnCancel frees the generation's rows.
   rpc_->TryCancel();
 }

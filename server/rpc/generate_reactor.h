@@ -36,7 +36,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateEvent>
   // Starts the call: what a CallbackService method returns.
   static grpc::ServerWriteReactor<v1::GenerateEvent>* Start(
       std::shared_ptr<const ServiceContext> context, grpc::CallbackServerContext* rpc,
-      const v1::GenerateRequest& request);
+      v1::GenerateRequest request);
 
   // grpc::ServerWriteReactor:
   void OnWriteDone(bool ok) override;
@@ -56,7 +56,10 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateEvent>
  private:
   GenerateReactor(std::shared_ptr<const ServiceContext> context, grpc::CallbackServerContext* rpc);
 
-  void Run(const v1::GenerateRequest& request);
+  void Run(v1::GenerateRequest request);
+  // On one of gRPC's threads, or on a decoder's.
+  void Prepare(const Caller& caller, const v1::GenerateRequest& request);
+  bool has_outcome() ABSL_LOCKS_EXCLUDED(mu_);
   // The engine took the generation: what waits may be sent.
   void Open(GenerationId id);
   // Ends the call without the generation: it was never there, or its client is gone.
@@ -85,7 +88,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateEvent>
   int previews_sent_ ABSL_GUARDED_BY(mu_) = 0;
   int previews_dropped_ ABSL_GUARDED_BY(mu_) = 0;
   v1::GenerateEvent current_ ABSL_GUARDED_BY(mu_);
-  absl::Time write_started_ ABSL_GUARDED_BY(mu_);  // Real time.
+  absl::Time write_started_ ABSL_GUARDED_BY(mu_);  // Or the finish; real time.
 };
 
 }  // namespace diffusiond

@@ -225,10 +225,13 @@ absl::StatusOr<GenerationRequest> ParseGenerateRequest(const v1::GenerateRequest
   return Resolver(request, *std::move(model), limits, previews).Resolve(seed_if_absent);
 }
 
-absl::StatusOr<GenerationSpec> MakeGenerationSpec(const GenerationRequest& request,
-                                                  std::string tenant, absl::Time deadline) {
+absl::StatusOr<GenerationSpec> MakeGenerationSpec(GenerationRequest& request, const Caller& caller,
+                                                  MemoryBudget& budget) {
+  absl::StatusOr<MemoryBudget::Hold> memory = budget.Take(caller.address, BytesOf(request.start));
+  if (!memory.ok()) return memory.status();
+  request.memory = *std::move(memory);
   absl::StatusOr<std::shared_ptr<const SamplingPlan>> plan =
-      request.model->plans->Get(request.sampling);
+      request.model->plans->Borrow(request.sampling, budget, caller.address);
   if (!plan.ok()) {
     if (!absl::IsInvalidArgument(plan.status())) return plan.status();
     FieldViolations violations;
@@ -237,12 +240,13 @@ absl::StatusOr<GenerationSpec> MakeGenerationSpec(const GenerationRequest& reque
   }
   GenerationSpec spec;
   spec.model = request.model->engine_key();
-  spec.tenant = std::move(tenant);
+  spec.tenant = caller.tenant;
+  spec.address = caller.address;
   spec.priority = request.priority;
   spec.preview_every_steps = request.preview.every_steps;
   spec.preview_content =
       request.preview.every_steps > 0 ? request.preview.content : PreviewContent::kNone;
-  spec.deadline = deadline;
+  spec.deadline = caller.deadline;
   for (int i = 0; i < request.count; ++i) {
     TrajectorySpec& trajectory = spec.trajectories.emplace_back();
     trajectory.plan = *plan;

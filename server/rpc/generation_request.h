@@ -14,6 +14,7 @@
 #include "model/sampling/sampler.h"
 #include "server/engine/engine.h"
 #include "server/imaging/frame_encoder.h"
+#include "server/rpc/memory_budget.h"
 #include "server/rpc/model_catalog.h"
 #include "server/rpc/served_model.h"
 #include "server/rpc/start_fields.h"
@@ -44,6 +45,14 @@ struct GenerationRequest {
   PreviewRequest preview;
   ImageEncoding encoding = ImageEncoding::kPng;
   Priority priority = Priority::kNormal;
+  MemoryBudget::Hold memory = nullptr;  // Of what `start` holds.
+};
+
+// Who asks.
+struct Caller {
+  std::string tenant;   // On whose behalf.
+  std::string address;  // Where from, or whose identity: what GenerationSpec::address says.
+  absl::Time deadline = absl::InfiniteFuture();
 };
 
 enum class PreviewSupport { kAllowed, kNotAllowed };
@@ -56,9 +65,11 @@ absl::StatusOr<GenerationRequest> ParseGenerateRequest(const v1::GenerateRequest
                                                        PreviewSupport previews,
                                                        uint64_t seed_if_absent);
 
-// One trajectory for each image. INVALID_ARGUMENT: no plan can be compiled from the parameters.
-absl::StatusOr<GenerationSpec> MakeGenerationSpec(const GenerationRequest& request,
-                                                  std::string tenant, absl::Time deadline);
+// One trajectory for each image. What plan and pictures take is held of `budget`, on behalf of
+// `caller.address`, until all is drawn; its refusal if there is no room. INVALID_ARGUMENT: no plan
+// can be compiled from the parameters.
+absl::StatusOr<GenerationSpec> MakeGenerationSpec(GenerationRequest& request, const Caller& caller,
+                                                  MemoryBudget& budget);
 
 }  // namespace diffusiond
 

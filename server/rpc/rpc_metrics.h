@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/connections/listener.h"
 
@@ -17,6 +18,8 @@ class RpcMetrics : public ConnectionMetrics {
   virtual void OnRequestStarted(const std::string& /*method*/) {}
   virtual void OnRequestFinished(const std::string& /*method*/, const std::string& /*code*/,
                                  absl::Duration /*duration*/) {}
+  // Before the engine was asked; `status` is a Refusal.
+  virtual void OnRefused(const absl::Status& /*status*/) {}
   // Since the request arrived.
   virtual void OnFirstPreview(absl::Duration /*wait*/) {}
   virtual void OnPreviewSent() {}

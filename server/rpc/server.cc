@@ -17,38 +17,21 @@ namespace {
 // For answers that are written but not yet sent when the server goes.
 constexpr absl::Duration kFlushGrace = absl::Seconds(1);
 
-std::shared_ptr<const ServiceContext> MakeContext(const Server::Options& options, Engine* engine,
-                                                  const ModelCatalog* catalog,
-                                                  EncoderPool* encoders, RpcMetrics* metrics,
-                                                  CallLog* log, CallTracker* calls,
-                                                  StallWatch* stalls) {
-  auto context = std::make_shared<ServiceContext>();
-  context->engine = engine;
-  context->catalog = catalog;
-  context->encoders = encoders;
-  context->calls = calls;
-  context->metrics = metrics;
-  context->limits = options.limits;
-  context->stalls = stalls;
-  context->random = options.random;
-  context->now = options.now;
-  context->log = log;
-  return context;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options, Engine* engine,
                                                       const ModelCatalog* catalog,
                                                       EncoderPool* encoders, RpcMetrics* metrics) {
+  absl::StatusOr<std::unique_ptr<DecoderPool>> decoders = DecoderPool::Create(options.decoders);
+  if (!decoders.ok()) return decoders.status();
   std::unique_ptr<Server> server(
-      new Server(std::move(options), engine, catalog, encoders, metrics));
+      new Server(std::move(options), engine, catalog, encoders, *std::move(decoders), metrics));
   if (absl::Status status = server->Listen(); !status.ok()) return status;
   return server;
 }
 
 Server::Server(Options options, Engine* engine, const ModelCatalog* catalog, EncoderPool* encoders,
-               RpcMetrics* metrics)
+               std::unique_ptr<DecoderPool> decoders, RpcMetrics* metrics)
     : options_(std::move(options)),
       engine_(engine),
       catalog_(catalog),
@@ -57,9 +40,27 @@ Server::Server(Options options, Engine* engine, const ModelCatalog* catalog, Enc
             .now = options_.now,
             .log_line = options_.log_line,
             .on_left_out = [this](const std::string& code) { metrics_->OnLogLineLeftOut(code); }}),
+      memory_(options_.max_waiting_bytes),
+      decoders_(std::move(decoders)),
       stalls_(options_.stall_timeout),
-      service_(
-          MakeContext(options_, engine, catalog, encoders, metrics_, &log_, &calls_, &stalls_)) {}
+      service_(MakeContext(encoders)) {}
+
+std::shared_ptr<const ServiceContext> Server::MakeContext(EncoderPool* encoders) {
+  auto context = std::make_shared<ServiceContext>();
+  context->engine = engine_;
+  context->catalog = catalog_;
+  context->encoders = encoders;
+  context->decoders = decoders_.get();
+  context->memory = &memory_;
+  context->calls = &calls_;
+  context->stalls = &stalls_;
+  context->metrics = metrics_;
+  context->limits = options_.limits;
+  context->random = options_.random;
+  context->now = options_.now;
+  context->log = &log_;
+  return context;
+}
 
 absl::Status Server::Listen() {
   grpc::EnableDefaultHealthCheckService(true);

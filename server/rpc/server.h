@@ -42,6 +42,9 @@ class Server {
     TransportLimits transport;
     // An answer of which the client takes nothing for this long is cancelled. Infinite: never.
     absl::Duration stall_timeout = absl::Minutes(2);
+    DecoderPool::Options decoders;
+    // What requests may hold while they wait and run: start pictures, masks, noise, plans.
+    size_t max_waiting_bytes = size_t{256} << 20;
     std::function<uint64_t()> random = RandomNumber;
     std::function<absl::Time()> now = absl::Now;
     std::function<void(const std::string&)> log_line;  // Unset: nothing is logged.
@@ -80,7 +83,8 @@ class Server {
 
  private:
   Server(Options options, Engine* engine, const ModelCatalog* catalog, EncoderPool* encoders,
-         RpcMetrics* metrics);
+         std::unique_ptr<DecoderPool> decoders, RpcMetrics* metrics);
+  std::shared_ptr<const ServiceContext> MakeContext(EncoderPool* encoders);
   absl::Status Listen();
   // Closes the port and tells connections to go. Once.
   void SendAway();
@@ -92,6 +96,8 @@ class Server {
   RpcMetrics no_metrics_;
   RpcMetrics* const metrics_;
   CallLog log_;
+  MemoryBudget memory_;
+  std::unique_ptr<DecoderPool> decoders_;
   CallTracker calls_;
   StallWatch stalls_;
   DiffusionServiceImpl service_;

@@ -8,10 +8,12 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/engine/engine.h"
+#include "server/imaging/decoder_pool.h"
 #include "server/imaging/encoder_pool.h"
 #include "server/rpc/call_log.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/generation_request.h"
+#include "server/rpc/memory_budget.h"
 #include "server/rpc/model_catalog.h"
 #include "server/rpc/rpc_metrics.h"
 #include "server/rpc/stall_watch.h"
@@ -27,6 +29,8 @@ struct ServiceContext {
   Engine* engine = nullptr;
   const ModelCatalog* catalog = nullptr;
   EncoderPool* encoders = nullptr;
+  DecoderPool* decoders = nullptr;
+  MemoryBudget* memory = nullptr;
   CallTracker* calls = nullptr;
   StallWatch* stalls = nullptr;
   RpcMetrics* metrics = nullptr;  // Never null.

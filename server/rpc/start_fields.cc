@@ -101,6 +101,14 @@ double ReadStrength(const v1::GenerateRequest& request, FieldViolations* violati
 
 }  // namespace
 
+size_t BytesOf(const RequestedStart& start) {
+  size_t bytes = 0;
+  for (const StartingPoint::Values* values : {&start.image, &start.keep, &start.noise}) {
+    if (*values != nullptr) bytes += (*values)->capacity() * sizeof(float);
+  }
+  return bytes;
+}
+
 RequestedStart ReadStart(const v1::GenerateRequest& request, const ServedModel& model, int count,
                          FieldViolations* violations) {
   RequestedStart start;

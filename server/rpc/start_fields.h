@@ -2,6 +2,7 @@
 #ifndef DIFFUSIOND_SERVER_RPC_START_FIELDS_H_
 #define DIFFUSIOND_SERVER_RPC_START_FIELDS_H_
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,9 @@ struct RequestedStart {
   // Of the bytes that came, lower-case hexadecimal; empty: none came.
   std::string image_sha256, mask_sha256, noise_sha256;
 };
+
+// Of the values.
+size_t BytesOf(const RequestedStart& start);
 
 // Notes each fault: bytes that are no image of the model's size, a value out of range, one that has
 // no effect.

@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/engine/refusal.h"
 #include "server/rpc/proto_conversion.h"
 
 namespace diffusiond {
@@ -62,7 +63,71 @@ absl::StatusOr<std::string> TenantOf(const grpc::CallbackServerContext& rpc) {
   return std::string(found->second.data(), found->second.size());
 }
 
-void NoteParameters(const GenerationRequest& request, CallScope& scope) {
+// How long reading one picture takes, generously.
+constexpr absl::Duration kPictureRetry = absl::Milliseconds(100);
+
+size_t BytesOf(const v1::GenerateRequest& request) {
+  return request.init_image().size() + request.mask().size() + request.init_noise().size();
+}
+
+absl::Status Counted(const ServiceContext& context, const absl::Status& status) {
+  if (RefusalReasonOf(status).has_value()) context.metrics->OnRefused(status);
+  return status;
+}
+
+bool HasPictures(const v1::GenerateRequest& request) {
+  return !request.init_image().empty() || !request.mask().empty();
+}
+
+}  // namespace
+
+v1::GenerateRequest TakeMessage(const v1::GenerateRequest& message) {
+  v1::GenerateRequest taken;
+  // gRPC made it for this call alone, and looks at it no more.
+  taken.Swap(const_cast<v1::GenerateRequest*>(&message));
+  return taken;
+}
+
+absl::StatusOr<Caller> CallerOf(const grpc::CallbackServerContext& rpc) {
+  absl::StatusOr<std::string> tenant = TenantOf(rpc);
+  if (!tenant.ok()) return tenant.status();
+  return Caller{
+      .tenant = *std::move(tenant), .address = OriginOf(rpc), .deadline = DeadlineOf(rpc)};
+}
+
+absl::Status PrepareInTurn(const ServiceContext& context, const Caller& caller,
+                           v1::GenerateRequest request,
+                           std::function<void(const v1::GenerateRequest&)> prepare) {
+  if (!HasPictures(request)) {
+    prepare(request);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<MemoryBudget::Hold> hold = context.memory->Take(caller.address, BytesOf(request));
+  if (!hold.ok()) return Counted(context, hold.status());
+  const auto kept = std::make_shared<const v1::GenerateRequest>(std::move(request));
+  const bool scheduled = context.decoders->Schedule(
+      caller.address,
+      [kept, hold = *std::move(hold), prepare = std::move(prepare)] { prepare(*kept); });
+  if (scheduled) return absl::OkStatus();
+  return Counted(context, Refusal(RefusalReason::kPictures,
+                                  "too many start pictures wait to be read "
+                                  "(--max_queued_pictures)",
+                                  kPictureRetry));
+}
+
+absl::StatusOr<Submission> PrepareSubmission(const ServiceContext& context, const Caller& caller,
+                                             const v1::GenerateRequest& request,
+                                             PreviewSupport previews) {
+  absl::StatusOr<GenerationRequest> parsed = ParseGenerateRequest(
+      request, *context.catalog, context.limits, previews, context.random() & kDrawnSeedMask);
+  if (!parsed.ok()) return parsed.status();
+  absl::StatusOr<GenerationSpec> spec = MakeGenerationSpec(*parsed, caller, *context.memory);
+  if (!spec.ok()) return Counted(context, spec.status());
+  return Submission{*std::move(parsed), *std::move(spec)};
+}
+
+void NoteSubmission(const Submission& submission, CallScope& scope) {
+  const GenerationRequest& request = submission.request;
   scope.Note("model", request.model->name);
   if (request.model->version > 0) scope.Note("version", absl::StrCat(request.model->version));
   scope.Note("count", absl::StrCat(request.count));
@@ -71,27 +136,7 @@ void NoteParameters(const GenerationRequest& request, CallScope& scope) {
   scope.Note("guidance_scale", absl::StrCat(request.guidance.scale));
   scope.Note("sampler", request.sampling.sampler);
   scope.Note("steps", absl::StrCat(request.sampling.steps));
-}
-
-}  // namespace
-
-absl::StatusOr<Submission> PrepareSubmission(const ServiceContext& context,
-                                             const grpc::CallbackServerContext& rpc,
-                                             const v1::GenerateRequest& request,
-                                             PreviewSupport previews, CallScope& scope) {
-  if (absl::Status admission = scope.Admission(); !admission.ok()) return admission;
-  absl::StatusOr<GenerationRequest> parsed = ParseGenerateRequest(
-      request, *context.catalog, context.limits, previews, context.random() & kDrawnSeedMask);
-  if (!parsed.ok()) return parsed.status();
-  NoteParameters(*parsed, scope);
-  absl::StatusOr<std::string> tenant = TenantOf(rpc);
-  if (!tenant.ok()) return tenant.status();
-  scope.Note("tenant", *tenant);
-  absl::StatusOr<GenerationSpec> spec =
-      MakeGenerationSpec(*parsed, *std::move(tenant), DeadlineOf(rpc));
-  if (!spec.ok()) return spec.status();
-  spec->address = OriginOf(rpc);
-  return Submission{*std::move(parsed), *std::move(spec)};
+  scope.Note("tenant", submission.spec.tenant);
 }
 
 v1::Accepted MakeAccepted(const std::string& request_id, const GenerationRequest& request) {

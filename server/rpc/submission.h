@@ -3,6 +3,7 @@
 #ifndef DIFFUSIOND_SERVER_RPC_SUBMISSION_H_
 #define DIFFUSIOND_SERVER_RPC_SUBMISSION_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -24,11 +25,25 @@ struct Submission {
   GenerationSpec spec;
 };
 
-// Refuses while draining; parses; compiles the plan. Notes the parameters in the call's log line.
-absl::StatusOr<Submission> PrepareSubmission(const ServiceContext& context,
-                                             const grpc::CallbackServerContext& rpc,
+// What gRPC's message holds; the message itself lives, empty, for as long as its call.
+v1::GenerateRequest TakeMessage(const v1::GenerateRequest& message);
+
+// INVALID_ARGUMENT: the metadata that names the tenant is wrong.
+absl::StatusOr<Caller> CallerOf(const grpc::CallbackServerContext& rpc);
+
+// Has `prepare` called with the request: at once, or by a decoder thread if there are pictures to
+// read. A Refusal: never, too many wait.
+absl::Status PrepareInTurn(const ServiceContext& context, const Caller& caller,
+                           v1::GenerateRequest request,
+                           std::function<void(const v1::GenerateRequest&)> prepare);
+
+// Parses; reads pictures; compiles the plan.
+absl::StatusOr<Submission> PrepareSubmission(const ServiceContext& context, const Caller& caller,
                                              const v1::GenerateRequest& request,
-                                             PreviewSupport previews, CallScope& scope);
+                                             PreviewSupport previews);
+
+// Adds the parameters to the call's log line.
+void NoteSubmission(const Submission& submission, CallScope& scope);
 
 v1::Accepted MakeAccepted(const std::string& request_id, const GenerationRequest& request);
 

@@ -251,10 +251,11 @@ void FaultMatrix::Strike() {
 }
 
 void FaultMatrix::ExpectImages(Call& call) {
-  const GenerationRequest request =
+  GenerationRequest request =
       ParseGenerateRequest(call.request(), server_.catalog(), {}, PreviewSupport::kAllowed, 0)
           .value();
-  const GenerationSpec spec = MakeGenerationSpec(request, "", absl::InfiniteFuture()).value();
+  MemoryBudget budget(1 << 20);
+  const GenerationSpec spec = MakeGenerationSpec(request, {}, budget).value();
   ASSERT_THAT(call.images(), SizeIs(spec.trajectories.size()));
   for (const TrajectorySpec& image : spec.trajectories) {
     const Frame alone = FakeExecutor().DrawAlone(image);

@@ -266,16 +266,19 @@ TEST(GenerationSpec, HasOneTrajectoryAnImageOnOneSharedPlan) {
   request.set_class_id(1);
   request.mutable_preview()->set_every_steps(2);
   request.set_priority(v1::PRIORITY_LOW);
-  const auto parsed = Parse(request);
+  auto parsed = Parse(request);
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   const absl::Time deadline = absl::FromUnixSeconds(5);
-  const auto spec = MakeGenerationSpec(*parsed, "tenant", deadline);
+  MemoryBudget budget(1 << 20);
+  const auto spec = MakeGenerationSpec(
+      *parsed, {.tenant = "tenant", .address = "address", .deadline = deadline}, budget);
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(spec->model, "clothes");
   EXPECT_EQ(spec->preview_every_steps, 2);
   EXPECT_EQ(spec->preview_content, PreviewContent::kX0Hat);
   EXPECT_EQ(spec->deadline, deadline);
   EXPECT_EQ(spec->tenant, "tenant");
+  EXPECT_EQ(spec->address, "address");
   EXPECT_EQ(spec->priority, Priority::kLow);
   ASSERT_EQ(spec->trajectories.size(), 3u);
   for (uint32_t i = 0; i < 3; ++i) {
@@ -294,7 +297,9 @@ TEST(GenerationSpec, WhatTheCompilerRefusesIsABadRequest) {
       std::make_shared<PlanCache>([](const SamplingOptions&) -> absl::StatusOr<SamplingPlan> {
         return absl::InvalidArgumentError("timestep 20 is outside 0 .. 19");
       });
-  const auto spec = MakeGenerationSpec(*Parse({}, model), "tenant", absl::InfiniteFuture());
+  MemoryBudget budget(1 << 20);
+  auto parsed = Parse({}, model);
+  const auto spec = MakeGenerationSpec(*parsed, {}, budget);
   EXPECT_THAT(ViolatedFields(spec.status()), ElementsAre("sampler"));
   EXPECT_THAT(std::string(spec.status().message()), HasSubstr("outside 0 .. 19"));
 }

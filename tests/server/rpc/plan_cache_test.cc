@@ -69,5 +69,44 @@ TEST_F(PlanCacheTest, ErrorsAreReportedAndNotKept) {
   EXPECT_EQ(compilations_, 2);
 }
 
+SamplingPlan PlanOfRows(int64_t rows) {
+  SamplingPlan plan;
+  plan.rows.resize(static_cast<size_t>(rows));
+  return plan;
+}
+
+TEST(PlanCacheBytes, LongPlansPushOutOthersButTheNewestStays) {
+  int compilations = 0;
+  PlanCache cache([&compilations](const SamplingOptions& options) -> absl::StatusOr<SamplingPlan> {
+    ++compilations;
+    return PlanOfRows(options.steps);
+  });
+  const int64_t rows = static_cast<int64_t>(PlanCache::kMaxBytes / sizeof(PlanRow));
+  (void)cache.Get(Steps(5));
+  (void)cache.Get(Steps(static_cast<int>(rows + 1)));
+  EXPECT_EQ(compilations, 2);
+  (void)cache.Get(Steps(static_cast<int>(rows + 1)));
+  EXPECT_EQ(compilations, 2);
+  (void)cache.Get(Steps(5));
+  EXPECT_EQ(compilations, 3);
+}
+
+TEST(PlanCacheBytes, AreHeldOnceForAllWhoBorrowAndComeBack) {
+  PlanCache cache([](const SamplingOptions& options) -> absl::StatusOr<SamplingPlan> {
+    return PlanOfRows(options.steps);
+  });
+  MemoryBudget budget(4 * 1500 * sizeof(PlanRow));
+  auto first = cache.Borrow(Steps(2500), budget, "a");
+  ASSERT_TRUE(first.ok()) << first.status();
+  auto second = cache.Borrow(Steps(2500), budget, "a");
+  EXPECT_EQ(*first, *second);
+  EXPECT_EQ((*second)->rows.size(), 2500u);
+  EXPECT_TRUE(absl::IsResourceExhausted(cache.Borrow(Steps(2501), budget, "a").status()));
+  first = absl::UnknownError("given back");
+  EXPECT_TRUE(absl::IsResourceExhausted(cache.Borrow(Steps(2501), budget, "a").status()));
+  second = absl::UnknownError("given back");
+  EXPECT_TRUE(cache.Borrow(Steps(2501), budget, "a").ok());
+}
+
 }  // namespace
 }  // namespace diffusiond

@@ -1,0 +1,80 @@
+#include "server/imaging/decoder_pool.h"
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace diffusiond {
+
+absl::StatusOr<std::unique_ptr<DecoderPool>> DecoderPool::Create(Options options) {
+  if (options.threads < 1 || options.threads > kMaxThreads) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("decoder threads is ", options.threads, ", allowed: 1 to ", kMaxThreads));
+  }
+  if (options.max_queued < 1 || options.max_queued_per_address < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_queued is ", options.max_queued, " and max_queued_per_address is ",
+                     options.max_queued_per_address, ", allowed: 1 or more"));
+  }
+  return std::unique_ptr<DecoderPool>(new DecoderPool(options));
+}
+
+DecoderPool::DecoderPool(Options options) : options_(options) {
+  for (int i = 0; i < options_.threads; ++i) {
+    threads_.emplace_back([this] { WorkUntilStopped(); });
+  }
+}
+
+DecoderPool::~DecoderPool() {
+  std::map<std::string, Jobs> dropped;  // Goes without the lock.
+  {
+    absl::MutexLock lock(&mu_);
+    stopping_ = true;
+    dropped.swap(waiting_);
+  }
+  for (std::thread& thread : threads_) thread.join();
+}
+
+bool DecoderPool::Schedule(const std::string& address, std::function<void()> job) {
+  absl::MutexLock lock(&mu_);
+  if (stopping_ || queued_ >= options_.max_queued) return false;
+  Jobs& jobs = waiting_[address];
+  if (jobs.empty()) turns_.push_back(address);
+  if (static_cast<int>(jobs.size()) >= options_.max_queued_per_address) return false;
+  jobs.push_back(std::move(job));
+  ++queued_;
+  return true;
+}
+
+std::function<void()> DecoderPool::TakeNext() {
+  std::string address = std::move(turns_.front());
+  turns_.pop_front();
+  const auto found = waiting_.find(address);
+  std::function<void()> job = std::move(found->second.front());
+  found->second.pop_front();
+  --queued_;
+  if (found->second.empty()) {
+    waiting_.erase(found);
+  } else {
+    turns_.push_back(std::move(address));
+  }
+  return job;
+}
+
+void DecoderPool::WorkUntilStopped() {
+  const auto has_work_or_stops = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return stopping_ || queued_ > 0;
+  };
+  while (true) {
+    std::function<void()> job;
+    {
+      absl::MutexLock lock(&mu_, absl::Condition(&has_work_or_stops));
+      if (stopping_) return;
+      job = TakeNext();
+    }
+    job();
+  }
+}
+
+}  // namespace diffusiond

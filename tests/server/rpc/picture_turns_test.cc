@@ -1,0 +1,116 @@
+// Pictures of requests are read away from the threads that answer calls, in turn.
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "model/imaging/png.h"
+#include "tests/server/rpc/test_server.h"
+
+namespace diffusiond {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+
+v1::GenerateRequest WithPicture(uint64_t seed) {
+  v1::GenerateRequest request;
+  request.set_seed(seed);
+  request.set_init_image(
+      EncodePng({.width = 2, .height = 2, .channels = 1, .pixels = {0, 51, 204, 255}}).value());
+  return request;
+}
+
+// A server whose decoder thread stands still with the first request that has a picture.
+class HeldDecoder {
+ public:
+  explicit HeldDecoder(DecoderPool::Options decoders)
+      : server_([&] {
+          TestServer::Options options;
+          options.server.decoders = decoders;
+          options.models = {Model()};
+          return options;
+        }()) {
+    first_ = server_.stub().Generate(&first_context_, WithPicture(1));
+    reached_.WaitForNotification();
+  }
+  ~HeldDecoder() { Release(); }
+
+  TestServer& server() { return server_; }
+  // The first request goes on; its status.
+  grpc::Status Finish() {
+    Release();
+    v1::GenerateEvent event;
+    while (first_->Read(&event)) {
+    }
+    return first_->Finish();
+  }
+
+ private:
+  // Its plans take as long as the test likes.
+  ServedModel Model() {
+    ServedModel model = TestModel();
+    model.plans =
+        std::make_shared<PlanCache>([this, usual = model.plans](const SamplingOptions& options) {
+          if (!reached_.HasBeenNotified()) reached_.Notify();
+          released_.WaitForNotification();
+          return absl::StatusOr<SamplingPlan>(**usual->Get(options));
+        });
+    return model;
+  }
+  void Release() {
+    if (!released_.HasBeenNotified()) released_.Notify();
+  }
+
+  absl::Notification reached_, released_;
+  TestServer server_;
+  grpc::ClientContext first_context_;
+  std::unique_ptr<grpc::ClientReader<v1::GenerateEvent>> first_;
+};
+
+TEST(PictureTurns, OtherCallsAreAnsweredMeanwhile) {
+  HeldDecoder held({});
+  grpc::ClientContext context;
+  v1::ListModelsResponse models;
+  EXPECT_TRUE(held.server().stub().ListModels(&context, {}, &models).ok());
+  EXPECT_TRUE(held.Finish().ok());
+}
+
+TEST(PictureTurns, MoreThanMayWaitAreRefusedWithATime) {
+  HeldDecoder held({.threads = 1, .max_queued = 1, .max_queued_per_address = 1});
+  grpc::ClientContext waiting_context;
+  const auto waiting = held.server().stub().Generate(&waiting_context, WithPicture(2));
+  // Whichever of these two comes first waits.
+  grpc::Status refused;
+  held.server().Generate(WithPicture(3), &refused);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(refused.error_message(), HasSubstr("--max_queued_pictures"));
+  EXPECT_GT(RetryInfoOf(refused).retry_delay().nanos(), 0);
+  EXPECT_TRUE(held.Finish().ok());
+  v1::GenerateEvent event;
+  while (waiting->Read(&event)) {
+  }
+  EXPECT_TRUE(waiting->Finish().ok());
+}
+
+TEST(PictureTurns, OneThatIsCancelledEndsAtOnce) {
+  HeldDecoder held({});
+  grpc::ClientContext waiting_context;
+  const auto waiting = held.server().stub().Generate(&waiting_context, WithPicture(2));
+  waiting_context.TryCancel();
+  EXPECT_EQ(waiting->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  EXPECT_THAT(held.server().metrics().AwaitFinished(1), Contains("Generate CANCELLED"));
+  EXPECT_TRUE(held.Finish().ok());
+}
+
+TEST(PictureTurns, ADrainWaitsForThem) {
+  HeldDecoder held({});
+  EXPECT_FALSE(held.server().server().Drain(absl::Now()));
+  EXPECT_FALSE(held.Finish().ok()) << "the engine takes nothing any more";
+}
+
+}  // namespace
+}  // namespace diffusiond
