@@ -52,6 +52,7 @@ Diffusiond::~Diffusiond() {
   // engine.
   if (engine_ != nullptr) engine_->Shutdown();
   supervisor_.reset();
+  idle_trim_.reset();
   server_.reset();
   encoders_.reset();
 }
@@ -177,6 +178,13 @@ absl::Status Diffusiond::StartServing() {
       Server::Start(options, engine_.get(), &catalog_, encoders_.get(), &counted_rpc_);
   if (!server.ok()) return OfFlag("listen", server.status());
   server_ = *std::move(server);
+  idle_trim_ = std::make_unique<IdleTrim>(
+      IdleTrim::Options{.calls =
+                            [server = server_.get()] {
+                              return IdleTrim::Options::Calls{.seen = server->seen_calls(),
+                                                              .running = server->running_calls()};
+                            },
+                        .trim = nullptr});
   grpc_address_ = WithPort(flags.listen, server_->port());
   return absl::OkStatus();
 }

@@ -13,6 +13,7 @@
 #include "prometheus/registry.h"
 #include "server/counted_rpc.h"
 #include "server/engine/engine.h"
+#include "server/idle_trim.h"
 #include "server/imaging/encoder_pool.h"
 #include "server/metrics/metrics_server.h"
 #include "server/metrics/server_metrics.h"
@@ -81,6 +82,7 @@ class Diffusiond : private WorkerObserver {
   std::unique_ptr<EncoderPool> encoders_;
   std::unique_ptr<MetricsServer> metrics_server_;
   std::unique_ptr<Server> server_;
+  std::unique_ptr<IdleTrim> idle_trim_;
   std::unique_ptr<WorkerSupervisor> supervisor_;
   std::unique_ptr<VersionManager> versions_;
   std::unique_ptr<AdminServer> admin_server_;

@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 
 namespace diffusiond {
@@ -151,7 +152,7 @@ absl::StatusOr<ListeningSockets> ListenOn(const std::string& address) {
   return sockets;
 }
 
-std::string AddressWithoutPort(const sockaddr_storage& address) {
+std::string HostOf(const sockaddr_storage& address) {
   char text[INET6_ADDRSTRLEN] = {};
   if (address.ss_family == AF_INET) {
     const auto& ipv4 = reinterpret_cast<const sockaddr_in&>(address);
@@ -164,8 +165,24 @@ std::string AddressWithoutPort(const sockaddr_storage& address) {
     inet_ntop(AF_INET, &ipv6.s6_addr[12], text, sizeof(text));
     return absl::StrCat("ipv4:", text);
   }
-  inet_ntop(AF_INET6, &ipv6, text, sizeof(text));
+  in6_addr network = ipv6;
+  std::fill(std::begin(network.s6_addr) + 8, std::end(network.s6_addr), 0);
+  inet_ntop(AF_INET6, &network, text, sizeof(text));
   return absl::StrCat("ipv6:[", text, "]");
+}
+
+std::string HostOfPeer(const std::string& peer) {
+  const std::string host = peer.substr(0, peer.rfind(':'));
+  if (absl::StartsWith(peer, "ipv4:")) return host;
+  if (!absl::StartsWith(peer, "ipv6:")) return peer;
+  const std::string bare = absl::StrReplaceAll(host.substr(std::string("ipv6:").size()),
+                                               {{"%5B", ""}, {"%5D", ""}, {"[", ""}, {"]", ""}});
+  sockaddr_storage address = {};
+  address.ss_family = AF_INET6;
+  // Without the zone of a link-local address.
+  const std::string numbers = bare.substr(0, bare.find('%'));
+  in6_addr& ipv6 = reinterpret_cast<sockaddr_in6&>(address).sin6_addr;
+  return inet_pton(AF_INET6, numbers.c_str(), &ipv6) == 1 ? HostOf(address) : host;
 }
 
 }  // namespace diffusiond

@@ -23,9 +23,14 @@ struct ListeningSockets {
 // not permitted.
 absl::StatusOr<ListeningSockets> ListenOn(const std::string& address);
 
-// The other end's address without its port, "ipv4:192.0.2.1" or "ipv6:[2001:db8::1]"; IPv4 on an
-// IPv6 socket is IPv4. "unknown" for other families.
-std::string AddressWithoutPort(const sockaddr_storage& address);
+// Whom a connection counts for, "ipv4:192.0.2.1" or "ipv6:[2001:db8::]": a host has all of an IPv6
+// network of 64 bits to choose its addresses from. IPv4 on an IPv6 socket is IPv4. "unknown" for
+// other families.
+std::string HostOf(const sockaddr_storage& address);
+
+// As HostOf, of what gRPC calls a peer: "ipv4:192.0.2.1:50051", "ipv6:%5B2001:db8::1%5D:50051". A
+// peer of another kind as it is.
+std::string HostOfPeer(const std::string& peer);
 
 }  // namespace diffusiond
 

@@ -127,7 +127,7 @@ bool Listener::AcceptAll(int listening) {
 }
 
 void Listener::Judge(int descriptor, const sockaddr_storage& peer) {
-  const ConnectionBook::Verdict verdict = book_.Take(descriptor, AddressWithoutPort(peer));
+  const ConnectionBook::Verdict verdict = book_.Take(descriptor, HostOf(peer));
   if (verdict == ConnectionBook::Verdict::kTaken) {
     const int yes = 1;
     setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));

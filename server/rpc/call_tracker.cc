@@ -5,6 +5,7 @@ namespace diffusiond {
 bool CallTracker::Enter() {
   absl::MutexLock lock(&mu_);
   ++active_;
+  ++entered_;
   return !draining_;
 }
 
@@ -27,6 +28,11 @@ bool CallTracker::AwaitIdle(absl::Time deadline) {
 int CallTracker::active() const {
   absl::MutexLock lock(&mu_);
   return active_;
+}
+
+int64_t CallTracker::entered() const {
+  absl::MutexLock lock(&mu_);
+  return entered_;
 }
 
 }  // namespace diffusiond

@@ -2,6 +2,8 @@
 #ifndef DIFFUSIOND_SERVER_RPC_CALL_TRACKER_H_
 #define DIFFUSIOND_SERVER_RPC_CALL_TRACKER_H_
 
+#include <cstdint>
+
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -23,11 +25,13 @@ class CallTracker {
   bool AwaitIdle(absl::Time deadline);
 
   int active() const;
+  int64_t entered() const;  // So far.
 
  private:
   mutable absl::Mutex mu_;
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
   int active_ ABSL_GUARDED_BY(mu_) = 0;
+  int64_t entered_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace diffusiond

@@ -68,6 +68,9 @@ class Server {
 
   std::shared_ptr<grpc::Channel> InProcessChannel();
 
+  int running_calls() const { return calls_.active(); }
+  int64_t seen_calls() const { return calls_.entered(); }
+
   // Health is SERVING, for "" and for the service, while workers run, the catalog has a model and
   // the server does not drain; for kLivenessService while workers run. To be called when one of the
   // first two changes; initially there are no workers.

@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "model/process/listening_sockets.h"
 #include "server/engine/refusal.h"
 #include "server/rpc/proto_conversion.h"
 
@@ -33,8 +34,7 @@ constexpr std::chrono::milliseconds kDeadlineSlack(100);
 // of a Unix socket are all of this machine, whatever names they bind.
 std::string AddressOf(const std::string& peer) {
   if (absl::StartsWith(peer, "unix")) return "unix:";
-  const bool has_port = absl::StartsWith(peer, "ipv4:") || absl::StartsWith(peer, "ipv6:");
-  return has_port ? peer.substr(0, peer.rfind(':')) : peer;
+  return HostOfPeer(peer);
 }
 
 // Empty: not authenticated.

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <string>
 #include <utility>
 
 namespace diffusiond {
@@ -30,13 +31,20 @@ class Socket {
   int descriptor_;
 };
 
+// An address of this machine where no other process's tests look for servers of theirs: they may
+// have had this port a moment ago.
+inline std::string QuietLoopback() {
+  return "127.83." + std::to_string(getpid() / 250 % 250) + "." +
+         std::to_string(getpid() % 250 + 1);
+}
+
 // Not ok() if nobody listens.
-inline Socket ConnectTo(int port) {
+inline Socket ConnectTo(int port, const std::string& host = "127.0.0.1") {
   Socket client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<in_port_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  inet_pton(AF_INET, host.c_str(), &address.sin_addr);
   const bool connected =
       connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
   return connected ? std::move(client) : Socket(-1);

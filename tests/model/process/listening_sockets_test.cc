@@ -62,10 +62,21 @@ sockaddr_storage AddressOf(int family, const char* text) {
   return address;
 }
 
-TEST(AddressWithoutPort, IsTheSameForIPv4OnEitherKindOfSocket) {
-  EXPECT_EQ(AddressWithoutPort(AddressOf(AF_INET, "192.0.2.1")), "ipv4:192.0.2.1");
-  EXPECT_EQ(AddressWithoutPort(AddressOf(AF_INET6, "::ffff:192.0.2.1")), "ipv4:192.0.2.1");
-  EXPECT_EQ(AddressWithoutPort(AddressOf(AF_INET6, "2001:db8::1")), "ipv6:[2001:db8::1]");
+TEST(HostOf, IsTheSameForIPv4OnEitherKindOfSocketAndForAllOfAnIPv6Network) {
+  EXPECT_EQ(HostOf(AddressOf(AF_INET, "192.0.2.1")), "ipv4:192.0.2.1");
+  EXPECT_EQ(HostOf(AddressOf(AF_INET6, "::ffff:192.0.2.1")), "ipv4:192.0.2.1");
+  EXPECT_EQ(HostOf(AddressOf(AF_INET6, "2001:db8::1")), "ipv6:[2001:db8::]");
+  EXPECT_EQ(HostOf(AddressOf(AF_INET6, "2001:db8::1:2:3:4")), "ipv6:[2001:db8::]");
+  EXPECT_EQ(HostOf(AddressOf(AF_INET6, "2001:db8:0:1::1")), "ipv6:[2001:db8:0:1::]");
+}
+
+TEST(HostOfPeer, IsTheSameAsOfItsSocket) {
+  EXPECT_EQ(HostOfPeer("ipv4:192.0.2.1:50051"), "ipv4:192.0.2.1");
+  EXPECT_EQ(HostOfPeer("ipv6:%5B2001:db8::1%5D:50051"), "ipv6:[2001:db8::]");
+  EXPECT_EQ(HostOfPeer("ipv6:[2001:db8::1]:50051"), "ipv6:[2001:db8::]");
+  EXPECT_EQ(HostOfPeer("ipv6:%5Bfe80::1%25eth0%5D:50051"), "ipv6:[fe80::]");
+  EXPECT_EQ(HostOfPeer("ipv6:nonsense:1"), "ipv6:nonsense");
+  EXPECT_EQ(HostOfPeer("inproc:x"), "inproc:x");
 }
 
 }  // namespace

@@ -62,7 +62,7 @@ class Taken : public ConnectionMetrics {
 };
 
 std::unique_ptr<Listener> Listen(Taken* taken, Listener::Options options) {
-  options.address = "127.0.0.1:0";
+  options.address = QuietLoopback() + ":0";
   options.metrics = taken;
   auto listener = Listener::Bind(std::move(options));
   EXPECT_TRUE(listener.ok()) << listener.status();
@@ -73,13 +73,14 @@ std::unique_ptr<Listener> Listen(Taken* taken, Listener::Options options) {
 TEST(Listener, HandsOnWhoConnectsUpToItsLimitAndMoreWhenOneIsGone) {
   Taken taken;
   const auto listener = Listen(&taken, {.address = "", .limits = {.total = 2, .per_address = 2}});
-  const Socket first = ConnectTo(listener->port()), second = ConnectTo(listener->port());
+  const Socket first = ConnectTo(listener->port(), QuietLoopback()),
+               second = ConnectTo(listener->port(), QuietLoopback());
   taken.Await(2);
-  const Socket third = ConnectTo(listener->port());
+  const Socket third = ConnectTo(listener->port(), QuietLoopback());
   EXPECT_TRUE(IsTurnedAway(third));
   EXPECT_THAT(taken.AwaitRefusals(1), ElementsAre("max_connections"));
   taken.GiveBackOne();
-  const Socket fourth = ConnectTo(listener->port());
+  const Socket fourth = ConnectTo(listener->port(), QuietLoopback());
   taken.Await(3);
   EXPECT_EQ(listener->CountOpen(), 2);
 }
@@ -87,19 +88,19 @@ TEST(Listener, HandsOnWhoConnectsUpToItsLimitAndMoreWhenOneIsGone) {
 TEST(Listener, OneAddressCannotTakeAllPlaces) {
   Taken taken;
   const auto listener = Listen(&taken, {.address = "", .limits = {.total = 9, .per_address = 1}});
-  const Socket first = ConnectTo(listener->port());
+  const Socket first = ConnectTo(listener->port(), QuietLoopback());
   taken.Await(1);
-  EXPECT_TRUE(IsTurnedAway(ConnectTo(listener->port())));
+  EXPECT_TRUE(IsTurnedAway(ConnectTo(listener->port(), QuietLoopback())));
   EXPECT_THAT(taken.AwaitRefusals(1), ElementsAre("max_connections_per_address"));
 }
 
 TEST(Listener, ClosedItRefusesAndWhatItHandedOnStays) {
   Taken taken;
   const auto listener = Listen(&taken, {});
-  const Socket client = ConnectTo(listener->port());
+  const Socket client = ConnectTo(listener->port(), QuietLoopback());
   taken.Await(1);
   listener->Close();
-  EXPECT_FALSE(ConnectTo(listener->port()).ok());
+  EXPECT_FALSE(ConnectTo(listener->port(), QuietLoopback()).ok());
   EXPECT_EQ(listener->CountOpen(), 1);
   EXPECT_EQ(send(client.get(), "x", 1, MSG_NOSIGNAL), 1);
   listener->Close();
@@ -127,7 +128,7 @@ TEST(Listener, GoesOnAfterAcceptFailed) {
                                          SOCK_NONBLOCK | SOCK_CLOEXEC);
                         }});
     std::vector<Socket> clients;
-    for (int i = 0; i < 4; ++i) clients.push_back(ConnectTo(listener->port()));
+    for (int i = 0; i < 4; ++i) clients.push_back(ConnectTo(listener->port(), QuietLoopback()));
     taken.Await(1);
   }
 }
@@ -139,17 +140,18 @@ TEST(Listener, OutOfDescriptorsItTurnsAwayAndTakesAgainLater) {
               const rlimit limit = {.rlim_cur = 64, .rlim_max = 64};
               setrlimit(RLIMIT_NOFILE, &limit);
               Taken taken;
+              const std::string host = QuietLoopback();
               const auto listener = Listen(&taken, {});
               Socket stranger(socket(AF_INET, SOCK_STREAM, 0));
               Socket late(socket(AF_INET, SOCK_STREAM, 0));
-              Socket first = ConnectTo(listener->port());
+              Socket first = ConnectTo(listener->port(), host);
               taken.Await(1);
               std::vector<int> all;
               for (int copy = dup(0); copy >= 0; copy = dup(0)) all.push_back(copy);
               sockaddr_in address = {};
               address.sin_family = AF_INET;
               address.sin_port = htons(static_cast<in_port_t>(listener->port()));
-              address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+              inet_pton(AF_INET, host.c_str(), &address.sin_addr);
               const auto* const to = reinterpret_cast<const sockaddr*>(&address);
               if (connect(stranger.get(), to, sizeof(address)) != 0) return 1;
               if (!IsTurnedAway(stranger)) return 2;

@@ -1,0 +1,41 @@
+#include "server/idle_trim.h"
+
+#include <malloc.h>
+
+#include <utility>
+
+namespace diffusiond {
+
+IdleTrim::IdleTrim(Options options) : options_(std::move(options)) {
+  thread_ = std::thread([this] { LookUntilStopped(); });
+}
+
+IdleTrim::~IdleTrim() {
+  {
+    absl::MutexLock lock(&mu_);
+    stopping_ = true;
+  }
+  thread_.join();
+}
+
+void IdleTrim::LookUntilStopped() {
+  int64_t seen = 0, seen_at_trim = 0;
+  while (true) {
+    {
+      absl::MutexLock lock(&mu_);
+      if (mu_.AwaitWithTimeout(absl::Condition(&stopping_), options_.look_every)) return;
+    }
+    const Options::Calls calls = options_.calls();
+    const bool is_idle = calls.running == 0 && calls.seen == seen;
+    seen = calls.seen;
+    if (!is_idle || seen == seen_at_trim) continue;
+    seen_at_trim = seen;
+    if (options_.trim) {
+      options_.trim();
+    } else {
+      malloc_trim(0);
+    }
+  }
+}
+
+}  // namespace diffusiond
