@@ -81,15 +81,15 @@ class ImmediateReactor final : public grpc::ServerUnaryReactor,
 DiffusionServiceImpl::DiffusionServiceImpl(std::shared_ptr<const ServiceContext> context)
     : context_(std::move(context)) {}
 
-grpc::ServerWriteReactor<v1::GenerateEvent>* DiffusionServiceImpl::Generate(
-    grpc::CallbackServerContext* rpc, const v1::GenerateRequest* request) {
-  return GenerateReactor::Start(context_, rpc, TakeMessage(*request));
+grpc::ServerWriteReactor<grpc::ByteBuffer>* DiffusionServiceImpl::Generate(
+    grpc::CallbackServerContext* rpc, const grpc::ByteBuffer* request) {
+  return GenerateReactor::Start(context_, rpc, TakeBytes(*request));
 }
 
-grpc::ServerUnaryReactor* DiffusionServiceImpl::GenerateImages(
-    grpc::CallbackServerContext* rpc, const v1::GenerateRequest* request,
-    v1::GenerateImagesResponse* response) {
-  return GenerateImagesReactor::Start(context_, rpc, TakeMessage(*request), response);
+grpc::ServerUnaryReactor* DiffusionServiceImpl::GenerateImages(grpc::CallbackServerContext* rpc,
+                                                               const grpc::ByteBuffer* request,
+                                                               grpc::ByteBuffer* response) {
+  return GenerateImagesReactor::Start(context_, rpc, TakeBytes(*request), response);
 }
 
 grpc::ServerUnaryReactor* DiffusionServiceImpl::ListModels(grpc::CallbackServerContext* rpc,

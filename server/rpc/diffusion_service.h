@@ -6,21 +6,29 @@
 
 #include "diffusiond/v1/diffusion.grpc.pb.h"
 #include "grpcpp/server_context.h"
+#include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
 #include "server/rpc/service_context.h"
 
 namespace diffusiond {
 
+// Requests that may be large come as bytes, to be parsed in turn: reading four megabytes of fields
+// that nobody knows takes as long as drawing.
+using CallbackService = v1::DiffusionService::WithRawCallbackMethod_Generate<
+    v1::DiffusionService::WithRawCallbackMethod_GenerateImages<
+        v1::DiffusionService::WithCallbackMethod_ListModels<
+            v1::DiffusionService::WithCallbackMethod_GetModel<v1::DiffusionService::Service>>>>;
+
 // Thread-safe. No method blocks gRPC's threads.
-class DiffusionServiceImpl final : public v1::DiffusionService::CallbackService {
+class DiffusionServiceImpl final : public CallbackService {
  public:
   explicit DiffusionServiceImpl(std::shared_ptr<const ServiceContext> context);
 
-  grpc::ServerWriteReactor<v1::GenerateEvent>* Generate(
-      grpc::CallbackServerContext* rpc, const v1::GenerateRequest* request) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* Generate(grpc::CallbackServerContext* rpc,
+                                                       const grpc::ByteBuffer* request) override;
   grpc::ServerUnaryReactor* GenerateImages(grpc::CallbackServerContext* rpc,
-                                           const v1::GenerateRequest* request,
-                                           v1::GenerateImagesResponse* response) override;
+                                           const grpc::ByteBuffer* request,
+                                           grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* rpc,
                                        const v1::ListModelsRequest* request,
                                        v1::ListModelsResponse* response) override;

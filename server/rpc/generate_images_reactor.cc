@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "diffusiond/v1/diffusion.grpc.pb.h"
 #include "server/imaging/frame_encoder.h"
 #include "server/rpc/proto_conversion.h"
 #include "server/rpc/status_mapping.h"
@@ -12,7 +13,7 @@ namespace diffusiond {
 
 grpc::ServerUnaryReactor* GenerateImagesReactor::Start(
     std::shared_ptr<const ServiceContext> context, grpc::CallbackServerContext* rpc,
-    v1::GenerateRequest request, v1::GenerateImagesResponse* response) {
+    grpc::ByteBuffer request, grpc::ByteBuffer* response) {
   std::shared_ptr<GenerateImagesReactor> reactor(
       new GenerateImagesReactor(std::move(context), rpc, response));
   reactor->Run(std::move(request));
@@ -21,13 +22,13 @@ grpc::ServerUnaryReactor* GenerateImagesReactor::Start(
 
 GenerateImagesReactor::GenerateImagesReactor(std::shared_ptr<const ServiceContext> context,
                                              grpc::CallbackServerContext* rpc,
-                                             v1::GenerateImagesResponse* response)
+                                             grpc::ByteBuffer* response)
     : context_(std::move(context)),
       rpc_(rpc),
       scope_(context_, "GenerateImages", rpc->peer()),
       response_(response) {}
 
-void GenerateImagesReactor::Run(v1::GenerateRequest request) {
+void GenerateImagesReactor::Run(grpc::ByteBuffer request) {
   {
     absl::MutexLock lock(&mu_);
     self_ = shared_from_this();
@@ -36,20 +37,23 @@ void GenerateImagesReactor::Run(v1::GenerateRequest request) {
   const absl::StatusOr<Caller> caller = CallerOf(*rpc_);
   absl::Status status = caller.status();
   if (status.ok()) {
-    status =
-        PrepareInTurn(*context_, *caller, std::move(request),
-                      [self = shared_from_this(), caller = *caller](
-                          const v1::GenerateRequest& in_turn) { self->Prepare(caller, in_turn); });
+    status = PrepareInTurn(*context_, *caller, std::move(request),
+                           [self = shared_from_this(),
+                            caller = *caller](const absl::StatusOr<v1::GenerateRequest>& in_turn) {
+                             self->PrepareAndSubmit(caller, in_turn);
+                           });
   }
   if (status.ok()) return;
   absl::MutexLock lock(&mu_);
   FinishOnce(std::move(status));
 }
 
-void GenerateImagesReactor::Prepare(const Caller& caller, const v1::GenerateRequest& request) {
+void GenerateImagesReactor::PrepareAndSubmit(const Caller& caller,
+                                             const absl::StatusOr<v1::GenerateRequest>& request) {
   if (has_outcome()) return;  // Its client went away meanwhile.
   absl::StatusOr<Submission> submission =
-      PrepareSubmission(*context_, caller, request, PreviewSupport::kNotAllowed);
+      request.ok() ? PrepareSubmission(*context_, caller, *request, PreviewSupport::kNotAllowed)
+                   : absl::StatusOr<Submission>(request.status());
   std::string request_id;
   {
     absl::MutexLock lock(&mu_);
@@ -116,13 +120,16 @@ void GenerateImagesReactor::OnEnd(absl::Status status, v1::Completed completed) 
     absl::MutexLock lock(&mu_);
     if (outcome_.has_value()) return;
     if (status.ok()) {
+      v1::GenerateImagesResponse response;
       for (auto& [index, image] : images_) {
         context_->metrics->OnImageSent(EncodingName(FromProto(image.format())),
                                        image.data().size());
-        *response_->add_images() = std::move(image);
+        *response.add_images() = std::move(image);
       }
-      *response_->mutable_receipt() = std::move(*completed.mutable_receipt());
-      *response_->mutable_timings() = std::move(*completed.mutable_timings());
+      *response.mutable_receipt() = std::move(*completed.mutable_receipt());
+      *response.mutable_timings() = std::move(*completed.mutable_timings());
+      bool owned = false;
+      grpc::SerializationTraits<v1::GenerateImagesResponse>::Serialize(response, response_, &owned);
     } else {
       to_cancel = generation_;
     }

@@ -29,9 +29,8 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
  public:
   // Starts the call.
   static grpc::ServerUnaryReactor* Start(std::shared_ptr<const ServiceContext> context,
-                                         grpc::CallbackServerContext* rpc,
-                                         v1::GenerateRequest request,
-                                         v1::GenerateImagesResponse* response);
+                                         grpc::CallbackServerContext* rpc, grpc::ByteBuffer request,
+                                         grpc::ByteBuffer* response);
 
   // grpc::ServerUnaryReactor:
   void OnCancel() override;
@@ -49,11 +48,11 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
 
  private:
   GenerateImagesReactor(std::shared_ptr<const ServiceContext> context,
-                        grpc::CallbackServerContext* rpc, v1::GenerateImagesResponse* response);
+                        grpc::CallbackServerContext* rpc, grpc::ByteBuffer* response);
 
-  void Run(v1::GenerateRequest request);
+  void Run(grpc::ByteBuffer request);
   // On one of gRPC's threads, or on a decoder's.
-  void Prepare(const Caller& caller, const v1::GenerateRequest& request);
+  void PrepareAndSubmit(const Caller& caller, const absl::StatusOr<v1::GenerateRequest>& request);
   bool has_outcome() ABSL_LOCKS_EXCLUDED(mu_);
   void FinishOnce(absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -68,7 +67,7 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
   std::optional<absl::Status> outcome_ ABSL_GUARDED_BY(mu_);   // Set: Finish was called.
   absl::Time finish_started_ ABSL_GUARDED_BY(mu_);             // Real time.
   bool done_ ABSL_GUARDED_BY(mu_) = false;                     // gRPC has let go.
-  v1::GenerateImagesResponse* const response_ ABSL_PT_GUARDED_BY(mu_);  // gRPC's after Finish.
+  grpc::ByteBuffer* const response_ ABSL_PT_GUARDED_BY(mu_);   // gRPC's after Finish.
 };
 
 }  // namespace diffusiond

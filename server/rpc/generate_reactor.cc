@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "diffusiond/v1/diffusion.grpc.pb.h"
 #include "server/imaging/frame_encoder.h"
 #include "server/rpc/proto_conversion.h"
 #include "server/rpc/status_mapping.h"
@@ -12,9 +13,9 @@
 
 namespace diffusiond {
 
-grpc::ServerWriteReactor<v1::GenerateEvent>* GenerateReactor::Start(
+grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerateReactor::Start(
     std::shared_ptr<const ServiceContext> context, grpc::CallbackServerContext* rpc,
-    v1::GenerateRequest request) {
+    grpc::ByteBuffer request) {
   // Lives at least as long as this function, which gRPC's OnDone cannot precede.
   std::shared_ptr<GenerateReactor> reactor(new GenerateReactor(std::move(context), rpc));
   reactor->Run(std::move(request));
@@ -25,7 +26,7 @@ GenerateReactor::GenerateReactor(std::shared_ptr<const ServiceContext> context,
                                  grpc::CallbackServerContext* rpc)
     : context_(std::move(context)), rpc_(rpc), scope_(context_, "Generate", rpc->peer()) {}
 
-void GenerateReactor::Run(v1::GenerateRequest request) {
+void GenerateReactor::Run(grpc::ByteBuffer request) {
   absl::Status admission;
   {
     absl::MutexLock lock(&mu_);
@@ -37,15 +38,19 @@ void GenerateReactor::Run(v1::GenerateRequest request) {
   if (!caller.ok()) return Abort(caller.status());
   const absl::Status status =
       PrepareInTurn(*context_, *caller, std::move(request),
-                    [self = shared_from_this(), caller = *caller](
-                        const v1::GenerateRequest& in_turn) { self->Prepare(caller, in_turn); });
+                    [self = shared_from_this(),
+                     caller = *caller](const absl::StatusOr<v1::GenerateRequest>& in_turn) {
+                      self->PrepareAndSubmit(caller, in_turn);
+                    });
   if (!status.ok()) Abort(status);
 }
 
-void GenerateReactor::Prepare(const Caller& caller, const v1::GenerateRequest& request) {
+void GenerateReactor::PrepareAndSubmit(const Caller& caller,
+                                       const absl::StatusOr<v1::GenerateRequest>& request) {
   if (has_outcome()) return;  // Its client went away meanwhile.
+  if (!request.ok()) return Abort(request.status());
   absl::StatusOr<Submission> submission =
-      PrepareSubmission(*context_, caller, request, PreviewSupport::kAllowed);
+      PrepareSubmission(*context_, caller, *request, PreviewSupport::kAllowed);
   if (!submission.ok()) return Abort(submission.status());
   std::string request_id;
   {
@@ -96,7 +101,11 @@ void GenerateReactor::AbortLocked(absl::Status status) {
 void GenerateReactor::Advance() {
   if (!open_ || writing_ || finished_) return;
   if (std::optional<v1::GenerateEvent> next = events_.Pop(); next.has_value()) {
-    current_ = *std::move(next);
+    sending_ = {.event = next->event_case(),
+                .format = next->image().format(),
+                .image_bytes = next->image().data().size()};
+    bool owned = false;
+    grpc::SerializationTraits<v1::GenerateEvent>::Serialize(*next, &current_, &owned);
     writing_ = true;
     write_started_ = absl::Now();
     StartWrite(&current_);
@@ -112,8 +121,8 @@ void GenerateReactor::OnWriteDone(bool ok) {
   if (!ok) CancelGeneration(CancellationReason(*rpc_));
   absl::MutexLock lock(&mu_);
   writing_ = false;
-  if (ok) CountSent(current_);
-  current_ = v1::GenerateEvent();
+  if (ok) CountSent(sending_);
+  current_.Clear();
   if (!ok) return AbortLocked(CancellationReason(*rpc_));
   Advance();
 }
@@ -183,11 +192,10 @@ void GenerateReactor::OnEnd(absl::Status status, v1::Completed completed) {
   Advance();
 }
 
-void GenerateReactor::CountSent(const v1::GenerateEvent& event) {
-  if (event.has_image()) {
-    context_->metrics->OnImageSent(EncodingName(FromProto(event.image().format())),
-                                   event.image().data().size());
-  } else if (event.has_preview()) {
+void GenerateReactor::CountSent(const Sending& sent) {
+  if (sent.event == v1::GenerateEvent::kImage) {
+    context_->metrics->OnImageSent(EncodingName(FromProto(sent.format)), sent.image_bytes);
+  } else if (sent.event == v1::GenerateEvent::kPreview) {
     ++previews_sent_;
     context_->metrics->OnPreviewSent();
     if (previews_sent_ == 1) context_->metrics->OnFirstPreview(scope_.age());

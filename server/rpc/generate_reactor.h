@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "diffusiond/v1/diffusion.pb.h"
 #include "grpcpp/server_context.h"
+#include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
 #include "server/engine/generation.h"
 #include "server/rpc/call_scope.h"
@@ -28,15 +29,15 @@ namespace diffusiond {
 //
 // gRPC never runs a user's reaction on the stack of StartWrite, Finish or TryCancel, so these are
 // called with the lock held: no other thread can get between the decision and the call.
-class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateEvent>,
+class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
                               public GenerationSink,
                               public StallWatch::Stream,
                               public std::enable_shared_from_this<GenerateReactor> {
  public:
   // Starts the call: what a CallbackService method returns.
-  static grpc::ServerWriteReactor<v1::GenerateEvent>* Start(
+  static grpc::ServerWriteReactor<grpc::ByteBuffer>* Start(
       std::shared_ptr<const ServiceContext> context, grpc::CallbackServerContext* rpc,
-      v1::GenerateRequest request);
+      grpc::ByteBuffer request);
 
   // grpc::ServerWriteReactor:
   void OnWriteDone(bool ok) override;
@@ -56,9 +57,16 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateEvent>
  private:
   GenerateReactor(std::shared_ptr<const ServiceContext> context, grpc::CallbackServerContext* rpc);
 
-  void Run(v1::GenerateRequest request);
+  // What is told of an event once it is sent.
+  struct Sending {
+    v1::GenerateEvent::EventCase event = v1::GenerateEvent::EVENT_NOT_SET;
+    v1::ImageFormat format = v1::IMAGE_FORMAT_UNSPECIFIED;
+    size_t image_bytes = 0;
+  };
+
+  void Run(grpc::ByteBuffer request);
   // On one of gRPC's threads, or on a decoder's.
-  void Prepare(const Caller& caller, const v1::GenerateRequest& request);
+  void PrepareAndSubmit(const Caller& caller, const absl::StatusOr<v1::GenerateRequest>& request);
   bool has_outcome() ABSL_LOCKS_EXCLUDED(mu_);
   // The engine took the generation: what waits may be sent.
   void Open(GenerationId id);
@@ -68,7 +76,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateEvent>
 
   // Starts the next write or the finish, if it is time for one.
   void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void CountSent(const v1::GenerateEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CountSent(const Sending& sent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CancelGeneration(absl::Status reason) ABSL_LOCKS_EXCLUDED(mu_);
 
   const std::shared_ptr<const ServiceContext> context_;
@@ -87,7 +95,8 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateEvent>
   bool done_ ABSL_GUARDED_BY(mu_) = false;      // gRPC has let go.
   int previews_sent_ ABSL_GUARDED_BY(mu_) = 0;
   int previews_dropped_ ABSL_GUARDED_BY(mu_) = 0;
-  v1::GenerateEvent current_ ABSL_GUARDED_BY(mu_);
+  grpc::ByteBuffer current_ ABSL_GUARDED_BY(mu_);
+  Sending sending_ ABSL_GUARDED_BY(mu_);
   absl::Time write_started_ ABSL_GUARDED_BY(mu_);  // Or the finish; real time.
 };
 

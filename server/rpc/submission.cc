@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "diffusiond/v1/diffusion.grpc.pb.h"
 #include "model/process/listening_sockets.h"
 #include "server/engine/refusal.h"
 #include "server/rpc/proto_conversion.h"
@@ -66,8 +67,15 @@ absl::StatusOr<std::string> TenantOf(const grpc::CallbackServerContext& rpc) {
 // How long reading one picture takes, generously.
 constexpr absl::Duration kPictureRetry = absl::Milliseconds(100);
 
-size_t BytesOf(const v1::GenerateRequest& request) {
-  return request.init_image().size() + request.mask().size() + request.init_noise().size();
+// A request without pictures has some hundred bytes.
+constexpr size_t kReadAtOnce = 4096;
+
+absl::StatusOr<v1::GenerateRequest> Parse(grpc::ByteBuffer bytes) {
+  v1::GenerateRequest request;
+  const grpc::Status status =
+      grpc::SerializationTraits<v1::GenerateRequest>::Deserialize(&bytes, &request);
+  if (status.ok()) return request;
+  return absl::InvalidArgumentError("the message is no diffusiond.v1.GenerateRequest");
 }
 
 absl::Status Counted(const ServiceContext& context, const absl::Status& status) {
@@ -81,10 +89,10 @@ bool HasPictures(const v1::GenerateRequest& request) {
 
 }  // namespace
 
-v1::GenerateRequest TakeMessage(const v1::GenerateRequest& message) {
-  v1::GenerateRequest taken;
+grpc::ByteBuffer TakeBytes(const grpc::ByteBuffer& bytes) {
+  grpc::ByteBuffer taken;
   // gRPC made it for this call alone, and looks at it no more.
-  taken.Swap(const_cast<v1::GenerateRequest*>(&message));
+  taken.Swap(const_cast<grpc::ByteBuffer*>(&bytes));
   return taken;
 }
 
@@ -96,21 +104,26 @@ absl::StatusOr<Caller> CallerOf(const grpc::CallbackServerContext& rpc) {
 }
 
 absl::Status PrepareInTurn(const ServiceContext& context, const Caller& caller,
-                           v1::GenerateRequest request,
-                           std::function<void(const v1::GenerateRequest&)> prepare) {
-  if (!HasPictures(request)) {
-    prepare(request);
-    return absl::OkStatus();
+                           grpc::ByteBuffer bytes, Prepare prepare) {
+  if (bytes.Length() <= kReadAtOnce) {
+    const absl::StatusOr<v1::GenerateRequest> request = Parse(bytes);
+    if (!request.ok() || !HasPictures(*request)) {
+      prepare(request);
+      return absl::OkStatus();
+    }
   }
-  absl::StatusOr<MemoryBudget::Hold> hold = context.memory->Take(caller.address, BytesOf(request));
+  absl::StatusOr<MemoryBudget::Hold> hold = context.memory->Take(caller.address, bytes.Length());
   if (!hold.ok()) return Counted(context, hold.status());
-  const auto kept = std::make_shared<const v1::GenerateRequest>(std::move(request));
   const bool scheduled = context.decoders->Schedule(
       caller.address,
-      [kept, hold = *std::move(hold), prepare = std::move(prepare)] { prepare(*kept); });
+      [bytes = std::move(bytes), hold = *std::move(hold), prepare = std::move(prepare)]() mutable {
+        grpc::ByteBuffer taken;
+        taken.Swap(&bytes);
+        prepare(Parse(std::move(taken)));
+      });
   if (scheduled) return absl::OkStatus();
   return Counted(context, Refusal(RefusalReason::kPictures,
-                                  "too many start pictures wait to be read "
+                                  "too many requests with pictures wait to be read "
                                   "(--max_queued_pictures)",
                                   kPictureRetry));
 }

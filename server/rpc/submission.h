@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "diffusiond/v1/diffusion.pb.h"
 #include "grpcpp/server_context.h"
+#include "grpcpp/support/byte_buffer.h"
 #include "server/engine/generation.h"
 #include "server/rpc/call_scope.h"
 #include "server/rpc/generation_request.h"
@@ -25,17 +26,18 @@ struct Submission {
   GenerationSpec spec;
 };
 
-// What gRPC's message holds; the message itself lives, empty, for as long as its call.
-v1::GenerateRequest TakeMessage(const v1::GenerateRequest& message);
+// What gRPC's buffer holds; the buffer itself lives, empty, for as long as its call.
+grpc::ByteBuffer TakeBytes(const grpc::ByteBuffer& bytes);
 
 // INVALID_ARGUMENT: the metadata that names the tenant is wrong.
 absl::StatusOr<Caller> CallerOf(const grpc::CallbackServerContext& rpc);
 
-// Has `prepare` called with the request: at once, or by a decoder thread if there are pictures to
-// read. A Refusal: never, too many wait.
+// Has `prepare` called with the request, or with INVALID_ARGUMENT if `bytes` are none: at once, or
+// by a decoder thread if it is large or there are pictures to read. A Refusal: never, too many
+// wait.
+using Prepare = std::function<void(const absl::StatusOr<v1::GenerateRequest>&)>;
 absl::Status PrepareInTurn(const ServiceContext& context, const Caller& caller,
-                           v1::GenerateRequest request,
-                           std::function<void(const v1::GenerateRequest&)> prepare);
+                           grpc::ByteBuffer bytes, Prepare prepare);
 
 // Parses; reads pictures; compiles the plan.
 absl::StatusOr<Submission> PrepareSubmission(const ServiceContext& context, const Caller& caller,
