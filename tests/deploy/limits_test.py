@@ -1,0 +1,88 @@
+"""Holds the tables of limits in server/README.md against the program: flags and their defaults,
+constants and the files that they stand in, metrics; and no flag that is a limit may be missing."""
+
+import os
+import re
+import subprocess
+import unittest
+
+from diffusiond_process import BIN, SOURCE
+
+# Flags that hold something back.
+LIMIT_FLAG = re.compile(r"^max_|_timeout$|_share$|_per_second$|_watchdog$|_ageing$|^keep_|_threads$")
+
+
+def read(path):
+    with open(os.path.join(SOURCE, path), encoding="utf-8") as file:
+        return file.read()
+
+
+def rows(text):
+    """The cells of each row of a table of limits, without heads."""
+    section = text.partition("## Limits\n")[2]
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if line.startswith("| ") and cells[0] != "limit":
+            yield cells
+
+
+def flag_defaults():
+    """{flag: its default, as --help shows it}."""
+    reply = subprocess.run([os.path.join(BIN, "diffusiond"), "--help"], text=True,
+                           capture_output=True, timeout=60, check=False)
+    found = re.findall(r"^    --(\w+) \(.*?\);\s+default: (.*?);$", reply.stdout + reply.stderr,
+                       re.MULTILINE | re.DOTALL)
+    return {flag: default.strip('"') for flag, default in found}
+
+
+class LimitsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.text = read("server/README.md")
+        cls.rows = list(rows(cls.text))
+        cls.flags = flag_defaults()
+
+    def test_every_row_says_what_limits_and_what_happens(self):
+        self.assertGreater(len(self.rows), 50)
+        for cells in self.rows:
+            with self.subTest(limit=cells[0]):
+                self.assertIn(len(cells), (4, 5), cells)
+                self.assertTrue(all(cells[:3]), cells)
+
+    def test_flags_exist_and_have_these_defaults(self):
+        for limit, default, setter, *_ in self.rows:
+            flag = re.match(r"`--(\w+)`", setter)
+            if flag:
+                with self.subTest(limit=limit):
+                    self.assertIn(flag.group(1), self.flags)
+                    shown = re.match(r"`([^`]*)`", default).group(1)
+                    self.assertEqual(shown, self.flags[flag.group(1)])
+
+    def test_every_flag_that_is_named_exists(self):
+        for flag in re.findall(r"--(\w+)", self.text.replace("diffusiond --help", "")):
+            self.assertIn(flag, self.flags)
+
+    def test_every_flag_that_is_a_limit_has_a_row(self):
+        named = {flag for _, _, setter, *_ in self.rows for flag in re.findall(r"--(\w+)", setter)}
+        self.assertEqual({flag for flag in self.flags if LIMIT_FLAG.search(flag)} - named, set())
+
+    def test_constants_stand_where_they_are_said_to(self):
+        for limit, _, setter, *_ in self.rows:
+            found = re.match(r"((?:`\w+`(?: \(\d+\))?(?:, )?)+) in `([\w/]+\.(?:h|cc))`", setter)
+            if not found:
+                self.assertRegex(setter, r"^`--|^gRPC's own$|^its call$|`GenerateRequest`$", limit)
+                continue
+            source = read(found.group(2))
+            for name in re.findall(r"`(\w+)`", found.group(1)):
+                with self.subTest(limit=limit):
+                    self.assertRegex(source, rf"\b{name}\b")
+
+    def test_metrics_exist(self):
+        # Not by a scrape: some have no series before their first event.
+        registered = read("server/metrics/server_metrics.cc")
+        for metric in re.findall(r"`(diffusiond_\w+)", self.text):
+            self.assertIn(f'"{metric}"', registered)
+
+
+if __name__ == "__main__":
+    unittest.main()
