@@ -53,6 +53,10 @@ class ProcessReadings:
     def resident_mib(self):
         return self._status("VmRSS") / 1024
 
+    def most_resident_mib(self):
+        """The peak since the process began."""
+        return self._status("VmHWM") / 1024
+
     def threads(self):
         return self._status("Threads")
 
