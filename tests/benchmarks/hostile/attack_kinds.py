@@ -9,8 +9,9 @@ import struct
 import typing
 
 import bombs
-from http2_connection import (CONTINUATION, DATA, END_HEADERS, END_STREAM, FRAME_BYTES, HEADERS, PING,
-                              PREFACE, SETTINGS, WINDOW_UPDATE, call_headers, frame, message)
+from http2_connection import (CONTINUATION, DATA, END_HEADERS, END_STREAM, FRAME_BYTES, HEADERS,
+                              PING, PREFACE, SETTINGS, WINDOW_UPDATE, call_headers, frame,
+                              message)
 
 SERVICE = "/diffusiond.v1.DiffusionService/"
 GENERATE = call_headers(SERVICE + "Generate")
@@ -130,17 +131,23 @@ def unread_answers(attack):
             connection.pump()
 
 
-def open_streams(attack):
-    """Streams that have no end: health's Watch, and reflection that is asked nothing."""
+def hold_streams(attack, open_one):
     connections = [attack.connect() for _ in range(4)]
-    for connection, number in itertools.product(connections, range(500)):
+    for connection in itertools.islice(itertools.cycle(connections), 500 * len(connections)):
         attack.pace.spend_event()
-        if number % 2:
-            connection.open_stream(REFLECTION)
-        else:
-            connection.call(WATCH, message(b""))
+        open_one(connection)
         connection.pump()
     hold(connections)
+
+
+def health_watches(attack):
+    """Streams that have no end."""
+    hold_streams(attack, lambda connection: connection.call(WATCH, message(b"")))
+
+
+def reflection_streams(attack):
+    """Streams that ask nothing."""
+    hold_streams(attack, lambda connection: connection.open_stream(REFLECTION))
 
 
 def rapid_reset(attack):
@@ -242,12 +249,14 @@ class Kind:
     run: typing.Callable
     # Events of one client after which the attack stands.
     enough: int
+    takes_bombs: bool = False  # Which take time to make: once, before clients part.
 
 
 KINDS = {kind.run.__name__: kind for kind in (
     Kind(idle_connections, 50), Kind(connection_churn, 100), Kind(half_sent, 4),
-    Kind(gzip_zeros, 5), Kind(png_bombs, 10), Kind(large_images, 5), Kind(queue_flood, 50),
-    Kind(many_tenants, 200), Kind(high_priority, 50), Kind(many_plans, 50), Kind(unknown_fields, 4),
-    Kind(unread_answers, 100), Kind(open_streams, 200), Kind(rapid_reset, 300),
-    Kind(random_bytes, 50), Kind(control_frames, 300), Kind(pings, 100), Kind(endless_headers, 100),
+    Kind(gzip_zeros, 5, True), Kind(png_bombs, 10, True), Kind(large_images, 5, True),
+    Kind(queue_flood, 50), Kind(many_tenants, 200), Kind(high_priority, 50), Kind(many_plans, 50),
+    Kind(unknown_fields, 4, True), Kind(unread_answers, 100), Kind(health_watches, 200),
+    Kind(reflection_streams, 100), Kind(rapid_reset, 300), Kind(random_bytes, 50),
+    Kind(control_frames, 300), Kind(pings, 100), Kind(endless_headers, 100),
     Kind(beyond_window, 5), Kind(slow_scrapes, 80), Kind(refusals, 200))}

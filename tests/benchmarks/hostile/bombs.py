@@ -1,4 +1,4 @@
-"""Requests that are small on the wire, or legal and costly. Those that take time to make are kept."""
+"""Requests that are small on the wire, or legal and costly. What takes time to make is kept."""
 
 import functools
 import random
@@ -9,8 +9,6 @@ from diffusiond.v1 import diffusion_pb2 as pb
 
 LARGEST_BODY = (4 << 20) - 1024  # --max_request_bytes, less some room for the other fields.
 SIDE = 28  # Of the tiny model's pictures.
-
-
 MIB = 1 << 20
 GZIP_MIB = 256
 

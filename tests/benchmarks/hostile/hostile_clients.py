@@ -80,7 +80,8 @@ def main():
     with open(arguments.counts, "w+b") as file:
         file.truncate(RECORD.size * arguments.clients)
         counts = mmap.mmap(file.fileno(), 0)
-    bombs.make_all()
+    if arguments.kind == "all" or arguments.kind in KINDS and KINDS[arguments.kind].takes_bombs:
+        bombs.make_all()
     fork = multiprocessing.get_context("fork")
     clients = [fork.Process(target=client, args=(arguments, number, counts), daemon=True)
                for number in range(arguments.clients)]
