@@ -19,7 +19,7 @@ def read(path):
 
 def rows(text):
     """The cells of each row of a table of limits, without heads."""
-    section = text.partition("## Limits\n")[2]
+    section = text.partition("## Limits\n")[2].partition("\n## ")[0]
     for line in section.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
         if line.startswith("| ") and cells[0] != "limit":

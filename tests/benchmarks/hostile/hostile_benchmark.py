@@ -48,7 +48,7 @@ def parsed(argv):
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--server_flags", default="", help="more flags of diffusiond, with spaces")
     arguments = parser.parse_args(argv)
-    arguments.seconds = arguments.seconds or (0.8 if arguments.quick else 10)
+    arguments.seconds = arguments.seconds or (0.6 if arguments.quick else 10)
     arguments.settle = arguments.settle or (0.3 if arguments.quick else 3)
     return arguments
 
