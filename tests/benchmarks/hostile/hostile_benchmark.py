@@ -87,8 +87,9 @@ class Probe:
         with open(self.lines.name, encoding="utf-8") as file:
             for line in file:
                 if line.endswith("\n"):
-                    begin, seconds, good, *fault = line.split(maxsplit=3)
-                    found.append((float(begin), float(seconds), None if good == "1" else fault[0]))
+                    begin, seconds, good, *fault = line.rstrip("\n").split(" ", maxsplit=3)
+                    found.append((float(begin), float(seconds),
+                                  None if good == "1" else " ".join(fault) or "no reason"))
         return found
 
     def asked_within(self, begin, end):
@@ -262,6 +263,11 @@ def main():
                 print(f"{kind} done", file=sys.stderr, flush=True)
             print_head(arguments)
             print_results(bench)
+        except BaseException:
+            # Its directory goes with it.
+            print(f"diffusiond: exit status {server.process.poll()}, its log ends with:\n"
+                  f"{server.log()[-4000:]}", file=sys.stderr)
+            raise
         finally:
             bench.end()
     return 0
