@@ -33,8 +33,8 @@ struct ServerFlags {
   int max_images_per_request = 64;
   int max_request_bytes = 4 << 20;
   int max_connections = 4096;
-  int max_connections_per_address = 1024;
-  int max_calls_per_connection = 1024;
+  int max_connections_per_address = 256;
+  int max_calls_per_connection = 256;
   int64_t max_transport_bytes = int64_t{256} << 20;
   bool accept_compressed_requests = false;
   int encoder_threads = 2;

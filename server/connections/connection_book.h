@@ -18,7 +18,7 @@ class ConnectionBook {
  public:
   struct Limits {
     int total = 4096;
-    int per_address = 1024;
+    int per_address = 256;
   };
   enum class Verdict { kTaken, kTooMany, kTooManyOfAddress };
 

@@ -17,6 +17,8 @@ constexpr int kMinClientPingIntervalMs = 1'000;
 // What a client that has connected may take to begin to speak HTTP/2.
 constexpr int kHandshakeTimeoutMs = 20'000;
 
+constexpr int kMaxThreads = 64;
+
 void SetDuration(const char* name, absl::Duration value, grpc::ServerBuilder* builder) {
   if (value == absl::InfiniteDuration()) return;
   builder->AddChannelArgument(name, static_cast<int>(absl::ToInt64Milliseconds(value)));
@@ -36,7 +38,9 @@ void SetTransportLimits(const TransportLimits& limits, grpc::ServerBuilder* buil
   SetDuration(GRPC_ARG_MAX_CONNECTION_IDLE_MS, limits.connection_idle, builder);
   builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits.calls_per_connection);
   builder->SetMaxReceiveMessageSize(limits.request_bytes);
-  builder->SetResourceQuota(grpc::ResourceQuota().Resize(limits.bytes));
+  // Only reflection's streams take a thread each: whoever would have one more is refused with
+  // RESOURCE_EXHAUSTED.
+  builder->SetResourceQuota(grpc::ResourceQuota().Resize(limits.bytes).SetMaxThreads(kMaxThreads));
   if (limits.accept_compressed_requests) return;
   for (const grpc_compression_algorithm algorithm : {GRPC_COMPRESS_GZIP, GRPC_COMPRESS_DEFLATE}) {
     builder->SetCompressionAlgorithmSupportStatus(algorithm, false);

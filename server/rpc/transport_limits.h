@@ -14,7 +14,7 @@ struct TransportLimits {
   // A connection that would pass one of these is closed as soon as it is made.
   ConnectionBook::Limits connections;
   // Calls at once on one connection; the client's further calls wait in the client.
-  int calls_per_connection = 1024;
+  int calls_per_connection = 256;
   // Memory of all connections together: requests that are not whole yet, answers not taken yet.
   // Under it gRPC reads less at a time, and at last ends calls with RESOURCE_EXHAUSTED.
   size_t bytes = size_t{256} << 20;

@@ -1,11 +1,13 @@
 // Pictures of requests are read away from the threads that answer calls, in turn.
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
+#include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
 #include "model/imaging/png.h"
 #include "tests/server/rpc/test_server.h"
@@ -110,6 +112,47 @@ TEST(PictureTurns, ADrainWaitsForThem) {
   HeldDecoder held({});
   EXPECT_FALSE(held.server().server().Drain(absl::Now()));
   EXPECT_FALSE(held.Finish().ok()) << "the engine takes nothing any more";
+}
+
+// A call with bytes of the test's own in place of a request.
+grpc::Status GenerateFrom(TestServer& server, const std::string& bytes) {
+  grpc::GenericStub stub(server.server().InProcessChannel());
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  const grpc::Slice slice(bytes);
+  const grpc::ByteBuffer message(&slice, 1);
+  const auto call = stub.PrepareUnaryCall(
+      &context, "/diffusiond.v1.DiffusionService/GenerateImages", message, &queue);
+  call->StartCall();
+  grpc::ByteBuffer answer;
+  grpc::Status status;
+  call->Finish(&answer, &status, &queue);
+  void* tag = nullptr;
+  bool ok = false;
+  EXPECT_TRUE(queue.Next(&tag, &ok));
+  return status;
+}
+
+TEST(PictureTurns, LargeRequestsAreParsedInTurnToo) {
+  HeldDecoder held({.threads = 1, .max_queued = 1, .max_queued_per_address = 1});
+  // Thousands of fields that nobody knows: number 3000, varint 0.
+  std::string unknown;
+  for (int i = 0; i < 3000; ++i) unknown += std::string("\xC0\xBB\x01\x00", 4);
+  std::thread waiting([&] { GenerateFrom(held.server(), unknown); });
+  // Whichever of these two comes first waits.
+  const grpc::Status refused = GenerateFrom(held.server(), unknown);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(held.Finish().ok());
+  waiting.join();
+}
+
+TEST(PictureTurns, BytesThatAreNoRequestAreNamedSo) {
+  TestServer server;
+  for (const std::string& bytes : {std::string("\xFF"), std::string(10'000, '\xFF')}) {
+    const grpc::Status status = GenerateFrom(server, bytes);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    EXPECT_THAT(status.error_message(), HasSubstr("no diffusiond.v1.GenerateRequest"));
+  }
 }
 
 }  // namespace
