@@ -1,7 +1,7 @@
 #include "client/generate_event_checker.h"
 
 #include "absl/strings/str_cat.h"
-#include "model/checkpoint/sha256.h"
+#include "model/files/sha256.h"
 
 namespace diffusiond {
 namespace {

@@ -10,7 +10,7 @@
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "google/protobuf/util/json_util.h"
-#include "model/checkpoint/sha256.h"
+#include "model/files/sha256.h"
 
 namespace diffusiond {
 namespace {

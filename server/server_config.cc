@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
-#include "model/unet/step_memory.h"
+#include "model/config/step_memory.h"
 #include "server/device_list.h"
 #include "server/imaging/decoder_pool.h"
 #include "server/imaging/encoder_pool.h"

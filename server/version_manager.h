@@ -25,7 +25,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "model/unet/unet_config.h"
+#include "model/config/unet_config.h"
 #include "server/engine/engine.h"
 #include "server/metrics/server_metrics.h"
 #include "server/model_repository.h"

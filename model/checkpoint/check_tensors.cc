@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
-#include "model/checkpoint/file_status.h"
+#include "model/files/file_status.h"
 
 namespace diffusiond {
 namespace {

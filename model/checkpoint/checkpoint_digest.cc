@@ -3,10 +3,10 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
-#include "model/checkpoint/file_status.h"
 #include "model/checkpoint/scheduler_config_json.h"
-#include "model/checkpoint/sha256.h"
 #include "model/checkpoint/unet_config_json.h"
+#include "model/files/file_status.h"
+#include "model/files/sha256.h"
 
 namespace diffusiond {
 namespace {

@@ -13,12 +13,12 @@
 #include "model/checkpoint/attention_names.h"
 #include "model/checkpoint/checkpoint_digest.h"
 #include "model/checkpoint/checkpoint_files.h"
-#include "model/checkpoint/file_status.h"
 #include "model/checkpoint/model_index_json.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/checkpoint/scheduler_config_json.h"
 #include "model/checkpoint/torch_pickle.h"
 #include "model/checkpoint/unet_config_json.h"
+#include "model/files/file_status.h"
 #include "model/process/printable_text.h"
 
 namespace diffusiond {

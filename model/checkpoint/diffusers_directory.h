@@ -26,10 +26,10 @@
 #include "absl/status/statusor.h"
 #include "model/checkpoint/check_tensors.h"
 #include "model/checkpoint/generation_defaults.h"
-#include "model/checkpoint/mapped_file.h"
 #include "model/checkpoint/tensor_view.h"
-#include "model/diffusion/scheduler_config.h"
-#include "model/unet/unet_config.h"
+#include "model/config/scheduler_config.h"
+#include "model/config/unet_config.h"
+#include "model/files/mapped_file.h"
 
 namespace diffusiond {
 

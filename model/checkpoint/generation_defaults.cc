@@ -9,8 +9,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "model/checkpoint/checkpoint_files.h"
-#include "model/checkpoint/file_status.h"
 #include "model/checkpoint/json_fields.h"
+#include "model/files/file_status.h"
 
 namespace diffusiond {
 namespace {

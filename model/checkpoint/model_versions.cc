@@ -12,11 +12,11 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "model/checkpoint/checkpoint_files.h"
-#include "model/checkpoint/durable_write.h"
-#include "model/checkpoint/file_status.h"
 #include "model/checkpoint/json_fields.h"
-#include "model/checkpoint/mapped_file.h"
 #include "model/checkpoint/reserved_names.h"
+#include "model/files/durable_write.h"
+#include "model/files/file_status.h"
+#include "model/files/mapped_file.h"
 
 namespace diffusiond {
 namespace {

@@ -10,9 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
-#include "model/checkpoint/file_status.h"
 #include "model/checkpoint/pickle_opcodes.h"
 #include "model/checkpoint/pickled_tensor.h"
+#include "model/files/file_status.h"
 
 namespace diffusiond {
 namespace {

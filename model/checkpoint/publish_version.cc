@@ -20,12 +20,12 @@
 #include "model/checkpoint/checkpoint_files.h"
 #include "model/checkpoint/default_sampling.h"
 #include "model/checkpoint/diffusers_directory.h"
-#include "model/checkpoint/durable_write.h"
-#include "model/checkpoint/file_status.h"
-#include "model/checkpoint/mapped_file.h"
 #include "model/checkpoint/model_card.h"
 #include "model/checkpoint/model_versions.h"
 #include "model/checkpoint/tensor_view.h"
+#include "model/files/durable_write.h"
+#include "model/files/file_status.h"
+#include "model/files/mapped_file.h"
 #include "model/process/printable_text.h"
 
 namespace diffusiond {

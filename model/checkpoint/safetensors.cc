@@ -10,9 +10,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "model/checkpoint/durable_write.h"
-#include "model/checkpoint/file_status.h"
 #include "model/checkpoint/safetensors_header.h"
+#include "model/files/durable_write.h"
+#include "model/files/file_status.h"
 
 namespace diffusiond {
 namespace {

@@ -27,8 +27,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "model/checkpoint/mapped_file.h"
 #include "model/checkpoint/tensor_view.h"
+#include "model/files/mapped_file.h"
 
 namespace diffusiond {
 

@@ -14,12 +14,12 @@
 #include "absl/strings/string_view.h"
 #include "model/checkpoint/checkpoint_files.h"
 #include "model/checkpoint/diffusers_directory.h"
-#include "model/checkpoint/durable_write.h"
-#include "model/checkpoint/file_status.h"
 #include "model/checkpoint/model_index_json.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/checkpoint/scheduler_config_json.h"
 #include "model/checkpoint/unet_config_json.h"
+#include "model/files/durable_write.h"
+#include "model/files/file_status.h"
 
 namespace diffusiond {
 namespace {

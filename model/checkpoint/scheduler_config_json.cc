@@ -10,10 +10,10 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "model/checkpoint/checkpoint_files.h"
-#include "model/checkpoint/file_status.h"
 #include "model/checkpoint/json_fields.h"
 #include "model/checkpoint/scheduler_fields.h"
 #include "model/checkpoint/unet_config_json.h"
+#include "model/files/file_status.h"
 
 namespace diffusiond {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "model/diffusion/scheduler_config.h"
+#include "model/config/scheduler_config.h"
 
 namespace diffusiond {
 

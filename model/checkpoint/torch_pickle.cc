@@ -5,9 +5,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "model/checkpoint/file_status.h"
 #include "model/checkpoint/pickle_machine.h"
 #include "model/checkpoint/zip_entries.h"
+#include "model/files/file_status.h"
 
 namespace diffusiond {
 namespace {

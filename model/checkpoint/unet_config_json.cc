@@ -8,8 +8,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "model/checkpoint/file_status.h"
 #include "model/checkpoint/json_fields.h"
+#include "model/files/file_status.h"
 
 namespace diffusiond {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "model/unet/unet_config.h"
+#include "model/config/unet_config.h"
 
 namespace diffusiond {
 

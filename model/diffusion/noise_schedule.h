@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "model/diffusion/scheduler_config.h"
+#include "model/config/scheduler_config.h"
 
 namespace diffusiond {
 

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "model/checkpoint/sha256.h"
 #include "model/evaluation/progress_file.h"
+#include "model/files/sha256.h"
 
 namespace diffusiond {
 namespace {

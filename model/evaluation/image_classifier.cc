@@ -8,9 +8,9 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "model/checkpoint/file_status.h"
 #include "model/checkpoint/safetensors.h"
-#include "model/checkpoint/sha256.h"
+#include "model/files/file_status.h"
+#include "model/files/sha256.h"
 #include "model/sampling/philox.h"
 #include "model/training/data/epoch_order.h"
 

@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "model/checkpoint/file_status.h"
 #include "model/checkpoint/safetensors.h"
+#include "model/files/file_status.h"
 
 namespace diffusiond {
 namespace {

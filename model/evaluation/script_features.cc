@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "model/checkpoint/file_status.h"
-#include "model/checkpoint/mapped_file.h"
-#include "model/checkpoint/sha256.h"
+#include "model/files/file_status.h"
+#include "model/files/mapped_file.h"
+#include "model/files/sha256.h"
 
 namespace diffusiond {
 namespace {

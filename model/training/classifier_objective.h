@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "model/diffusion/scheduler_config.h"
+#include "model/config/scheduler_config.h"
 #include "model/training/objective.h"
 
 namespace diffusiond {

@@ -2,7 +2,7 @@
 #ifndef DIFFUSIOND_MODEL_TRAINING_OBJECTIVE_FLAGS_H_
 #define DIFFUSIOND_MODEL_TRAINING_OBJECTIVE_FLAGS_H_
 
-#include "model/diffusion/scheduler_config.h"
+#include "model/config/scheduler_config.h"
 #include "model/training/objective_options.h"
 
 namespace diffusiond {

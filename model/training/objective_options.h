@@ -5,8 +5,8 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "model/config/scheduler_config.h"
 #include "model/diffusion/loss_weights.h"
-#include "model/diffusion/scheduler_config.h"
 
 namespace diffusiond {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "model/diffusion/scheduler_config.h"
+#include "model/config/scheduler_config.h"
 #include "model/training/data/dataset.h"
 
 namespace diffusiond {

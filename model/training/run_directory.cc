@@ -16,8 +16,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "model/checkpoint/durable_write.h"
-#include "model/checkpoint/file_status.h"
+#include "model/files/durable_write.h"
+#include "model/files/file_status.h"
 
 namespace diffusiond {
 namespace {

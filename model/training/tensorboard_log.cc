@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "model/checkpoint/file_status.h"
+#include "model/files/file_status.h"
 #include "model/imaging/png.h"
 
 namespace diffusiond {

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "model/checkpoint/durable_write.h"
+#include "model/files/durable_write.h"
 #include "model/imaging/png.h"
 #include "model/training/adamw.h"
 #include "model/training/classifier_objective.h"

@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "model/checkpoint/scheduler_config_json.h"
-#include "model/checkpoint/sha256.h"
 #include "model/checkpoint/unet_config_json.h"
+#include "model/files/sha256.h"
 
 namespace diffusiond {
 

@@ -9,9 +9,9 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "model/checkpoint/file_status.h"
 #include "model/checkpoint/safetensors.h"
-#include "model/checkpoint/sha256.h"
+#include "model/files/file_status.h"
+#include "model/files/sha256.h"
 
 namespace diffusiond {
 namespace {

@@ -18,7 +18,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "model/checkpoint/sha256.h"
+#include "model/files/sha256.h"
 
 namespace diffusiond {
 namespace {

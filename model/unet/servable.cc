@@ -11,8 +11,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "model/config/step_memory.h"
 #include "model/sampling/sampler.h"
-#include "model/unet/step_memory.h"
 #include "model/unet/unet_checkpoint.h"
 #include "model/unet/unet_classifier.h"
 #include "model/unet/unet_denoiser.h"

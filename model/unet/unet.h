@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "model/config/unet_config.h"
 #include "model/unet/layers.h"
 #include "model/unet/time_embedding.h"
 #include "model/unet/unet_blocks.h"
-#include "model/unet/unet_config.h"
 
 namespace diffusiond {
 

@@ -11,10 +11,10 @@
 #include <optional>
 #include <vector>
 
+#include "model/config/unet_config.h"
 #include "model/unet/attention_block.h"
 #include "model/unet/layers.h"
 #include "model/unet/resnet_block.h"
-#include "model/unet/unet_config.h"
 
 namespace diffusiond {
 

@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "model/checkpoint/sha256.h"
+#include "model/files/sha256.h"
 #include "model/imaging/jpeg.h"
 #include "model/imaging/png.h"
 #include "model/imaging/resize.h"

@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "model/checkpoint/default_sampling.h"
 #include "model/checkpoint/diffusers_directory.h"
-#include "model/diffusion/scheduler_config.h"
+#include "model/config/scheduler_config.h"
 #include "model/sampling/sampler.h"
 #include "server/rpc/plan_cache.h"
 

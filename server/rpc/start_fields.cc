@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "model/checkpoint/sha256.h"
+#include "model/files/sha256.h"
 #include "model/imaging/decode.h"
 
 namespace diffusiond {

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "model/checkpoint/file_status.h"
+#include "model/files/file_status.h"
 #include "model/sampling/plan_runner.h"
 #include "model/unet/device_option.h"
 #include "model/unet/servable.h"

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
-#include "model/checkpoint/sha256.h"
+#include "model/files/sha256.h"
 #include "model/imaging/png.h"
 
 namespace diffusiond {

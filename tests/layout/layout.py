@@ -21,6 +21,7 @@ PROMETHEUS = r"prometheus/"
 SOURCE_FOLDERS = ("model", "server", "client", "tests")
 MAX_LINES = 450
 VAGUE_NAME = re.compile(r"(^|_)(utils?|common|helpers?|misc)(_|\.|$)")
+FOREIGN_SOURCE = re.compile(r"\.\./\S*\.cc\b")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b|\b(DISABLED_|GTEST_SKIP_ALWAYS)")
 
 
@@ -48,12 +49,23 @@ RULES = (
     Rule("model/", _any("server/", "client/"), "model/ knows nothing of serving"),
     Rule("model/", _any(PROTOBUF, GRPC), "model/ has no API"),
     Rule("model/(?!training/metrics/)", PROMETHEUS, "metrics of training are optional: one place"),
+    # Floors, the lowest first: files, process < config, imaging < checkpoint, diffusion < sampling <
+    # unet < training < evaluation < programs.
+    Rule("model/files/", "model/", "the ground floor needs nobody", but="model/files/"),
+    Rule("model/process/", "model/", "the ground floor needs nobody",
+         but="model/(files|process)/"),
     Rule("model/imaging/", "model/", "imaging stands alone", but="model/imaging/"),
-    Rule("model/(checkpoint|sampling|imaging)/", TORCH, "plain data: usable without LibTorch"),
+    Rule("model/config/", "model/", "plain numbers", but="model/(config|files|process)/"),
+    Rule("model/(files|process|config|checkpoint|diffusion|sampling|imaging)/", TORCH,
+         "plain data: usable without LibTorch"),
     Rule("model/(checkpoint|sampling|imaging|diffusion|unet)/", "model/(training|evaluation)/",
          "what is trained does not know its trainer"),
+    Rule("model/checkpoint/", "model/unet/", "files are read without a network"),
+    Rule("model/diffusion/", "model/(sampling|unet)/", "a schedule knows no sampler"),
     Rule("model/sampling/", "model/(unet|checkpoint)/",
          "a sampler is a function of schedule and options"),
+    Rule("model/training/", "model/evaluation/", "what is measured does not know its measure"),
+    Rule("(model/(?!programs/)|server/|client/)", "model/programs/", "programs stand at the top"),
     # server/: main -> rpc -> engine <- worker. Files directly in server/ wire the parts together.
     Rule("server/(connections|engine|rpc|imaging|metrics)/", TORCH, "only server/worker touches tensors"),
     Rule("server/(connections|engine|worker|imaging|metrics)/", _any(PROTOBUF, GRPC),
@@ -72,7 +84,7 @@ RULES = (
     Rule("client/", "server/", "a client knows the API alone"),
     Rule("client/", "model/",
          "of model/, pictures, digests and the manners of a process are enough for a client",
-         but=_any("model/imaging/", "model/process/", r"model/checkpoint/sha256\.h$")),
+         but=_any("model/imaging/", "model/process/", r"model/files/sha256\.h$")),
     Rule("client/", _any(TORCH, PROMETHEUS), "a client is small"),
 )
 
@@ -158,6 +170,20 @@ def unbuilt_violations(tree, compile_commands):
             yield f"{path}: no target builds it"
 
 
+def foreign_source_violations(root):
+    """A target compiles what stands in its folder or below: others link it."""
+    for folder in SOURCE_FOLDERS:
+        for base, _, names in os.walk(os.path.join(root, folder)):
+            if "CMakeLists.txt" not in names:
+                continue
+            path = os.path.join(base, "CMakeLists.txt")
+            with open(path, encoding="utf-8") as file:
+                for number, line in enumerate(file, 1):
+                    if FOREIGN_SOURCE.search(line):
+                        yield (f"{os.path.relpath(path, root)}:{number}: compiles a file of "
+                               f"another folder: {line.strip()}")
+
+
 def habit_violations(tree):
     for path, text in tree.text.items():
         lines = text.count("\n")
@@ -176,6 +202,7 @@ def violations(root, compile_commands=None):
     yield from guard_violations(tree)
     yield from orphan_violations(tree)
     yield from habit_violations(tree)
+    yield from foreign_source_violations(root)
     if compile_commands:
         yield from unbuilt_violations(tree, compile_commands)
 

@@ -18,10 +18,17 @@ BROKEN = (
     ("model/unet/a.cc", "server/engine/engine.h"),
     ("model/unet/a.cc", "diffusiond/v1/diffusion.pb.h"),
     ("model/training/a.cc", "prometheus/registry.h"),
+    ("model/files/a.cc", "model/process/standard_streams.h"),
+    ("model/process/a.cc", "model/config/unet_config.h"),
     ("model/imaging/a.cc", "model/unet/unet.h"),
+    ("model/config/a.cc", "model/checkpoint/safetensors.h"),
     ("model/sampling/a.cc", "torch/torch.h"),
     ("model/unet/a.cc", "model/training/trainer.h"),
+    ("model/checkpoint/a.cc", "model/unet/unet.h"),
+    ("model/diffusion/a.cc", "model/sampling/sampler.h"),
     ("model/sampling/a.cc", "model/checkpoint/checkpoint.h"),
+    ("model/training/a.cc", "model/evaluation/bound_run.h"),
+    ("server/main.cc", "model/programs/train_image_classifier.h"),
     ("server/engine/a.cc", "ATen/ATen.h"),
     ("server/worker/a.cc", "grpcpp/grpcpp.h"),
     ("server/main.cc", "client/client.h"),
@@ -40,6 +47,7 @@ BROKEN = (
 ALLOWED = (
     ("model/unet/a.cc", "torch/torch.h"),
     ("model/imaging/a.cc", "model/imaging/image.h"),
+    ("model/programs/a.cc", "model/evaluation/bound_run.h"),
     ("server/worker/a.cc", "torch/torch.h"),
     ("server/rpc/a.cc", "grpcpp/grpcpp.h"),
     ("server/rpc/a.cc", "server/engine/engine.h"),
@@ -47,7 +55,7 @@ ALLOWED = (
     ("server/main.cc", "server/worker/worker.h"),
     ("server/main.cc", "prometheus/registry.h"),
     ("client/a.cc", "model/imaging/image.h"),
-    ("client/a.cc", "model/checkpoint/sha256.h"),
+    ("client/a.cc", "model/files/sha256.h"),
     ("client/a.cc", "google/protobuf/util/json_util.h"),
     ("tests/server/a.cc", "torch/torch.h"),
 )
@@ -102,6 +110,13 @@ class LayoutTest(unittest.TestCase):
         self.assertEqual(self.violations(files, built=["model/unet/a.cc"]),
                          ["tests/model/a_test.cc: no target builds it"])
         self.assertEqual(self.violations(files, built=list(files)), [])
+
+    def test_a_target_that_compiles_another_folders_file_fails(self):
+        lists = "model/unet/CMakeLists.txt"
+        for text in ("add_library(unet ../config/a.cc)\n", "SOURCES\n  b.cc ../../x/c.cc\n"):
+            with self.subTest(text=text):
+                self.assertEqual(len(self.violations({lists: text})), 1)
+        self.assertEqual(self.violations({lists: "add_library(unet a.cc below/b.cc)\n"}), [])
 
     def test_a_wrong_header_guard_fails(self):
         header = "model/unet/unet.h"

@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
-#include "model/checkpoint/sha256.h"
+#include "model/files/sha256.h"
 
 namespace diffusiond {
 

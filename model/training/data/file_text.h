@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-#include "model/checkpoint/mapped_file.h"
+#include "model/files/mapped_file.h"
 
 namespace diffusiond {
 

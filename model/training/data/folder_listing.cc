@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <system_error>
 
-#include "model/checkpoint/file_status.h"
+#include "model/files/file_status.h"
 
 namespace diffusiond {
 

@@ -7,8 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "model/checkpoint/file_status.h"
-#include "model/checkpoint/mapped_file.h"
+#include "model/files/file_status.h"
+#include "model/files/mapped_file.h"
 #include "model/training/data/file_text.h"
 #include "model/training/data/gunzip.h"
 

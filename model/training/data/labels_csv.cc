@@ -12,8 +12,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "model/checkpoint/file_status.h"
-#include "model/checkpoint/mapped_file.h"
+#include "model/files/file_status.h"
+#include "model/files/mapped_file.h"
 #include "model/training/data/csv.h"
 #include "model/training/data/file_text.h"
 

@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "model/checkpoint/file_status.h"
+#include "model/files/file_status.h"
 #include "model/training/data/cifar10.h"
 #include "model/training/data/folder_listing.h"
 #include "model/training/data/idx.h"

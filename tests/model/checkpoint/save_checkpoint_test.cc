@@ -11,7 +11,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model/checkpoint/diffusers_directory.h"
-#include "model/checkpoint/durable_write.h"
+#include "model/files/durable_write.h"
 #include "tests/model/checkpoint/scratch_directory.h"
 #include "tests/model/checkpoint/small_checkpoint.h"
 #include "tests/testing/faulty_disk.h"

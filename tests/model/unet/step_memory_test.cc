@@ -1,4 +1,4 @@
-#include "model/unet/step_memory.h"
+#include "model/config/step_memory.h"
 
 #include <torch/torch.h>
 

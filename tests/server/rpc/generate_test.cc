@@ -7,7 +7,7 @@
 #include "absl/strings/match.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "model/checkpoint/sha256.h"
+#include "model/files/sha256.h"
 #include "model/imaging/png.h"
 #include "model/sampling/sampler.h"
 #include "tests/server/rpc/test_server.h"

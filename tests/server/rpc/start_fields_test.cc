@@ -11,7 +11,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "model/checkpoint/sha256.h"
+#include "model/files/sha256.h"
 #include "model/imaging/png.h"
 #include "tests/server/rpc/test_server.h"
 

@@ -16,8 +16,8 @@
 #include "gtest/gtest.h"
 #include "model/checkpoint/model_index_json.h"
 #include "model/checkpoint/scheduler_config_json.h"
+#include "model/config/step_memory.h"
 #include "model/sampling/sampler.h"
-#include "model/unet/step_memory.h"
 #include "model/unet/unet_checkpoint.h"
 #include "tests/model/checkpoint/golden_directory.h"
 

@@ -16,7 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "model/checkpoint/sha256.h"
+#include "model/files/sha256.h"
 #include "model/sampling/plan_runner.h"
 #include "model/sampling/sampler.h"
 #include "model/unet/unet.h"

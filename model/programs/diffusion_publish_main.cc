@@ -1,0 +1,136 @@
+// diffusion-publish: puts a checkpoint into a repository as a model's next version, and says which
+// version servers are to serve.
+//
+// Exit status: 0, 1 when it failed, 2 for a wrong command line.
+#include <cstdio>
+#include <iostream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/usage.h"
+#include "absl/flags/usage_config.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "model/checkpoint/model_versions.h"
+#include "model/checkpoint/publish_version.h"
+#include "model/config/step_memory.h"
+#include "model/process/flag_check.h"
+#include "model/process/printable_text.h"
+#include "model/process/standard_streams.h"
+#include "model/unet/servable.h"
+
+ABSL_FLAG(std::string, publish_to, "", "the servers' --model_repository; made if it is not there");
+ABSL_FLAG(std::string, publish_name, "",
+          "the model's name; by default that of the checkpoint's directory, or of the one above if "
+          "that is \"checkpoint\"");
+ABSL_FLAG(int, keep_published_versions, diffusiond::kDefaultPublishedVersions,
+          "versions that stay on disk, the newest so many and the pinned one; 0: all, else 2 or "
+          "more");
+ABSL_FLAG(
+    int64_t, max_model_memory, 0,
+    "bytes that the model's weights and one step of it may take, as of diffusiond; 0: half of "
+    "this machine's memory, or of the control group's limit");
+ABSL_FLAG(int, pin, 0, "publish nothing; have servers serve this version, also after a restart");
+ABSL_FLAG(bool, unpin, false, "publish nothing; have servers follow the newest version again");
+ABSL_FLAG(bool, list, false, "publish nothing; list the model's versions");
+
+namespace diffusiond {
+namespace {
+
+namespace fs = std::filesystem;
+
+absl::Status Publish(const std::string& checkpoint, const std::string& name) {
+  PublishOptions options;
+  options.name = name;
+  options.keep = absl::GetFlag(FLAGS_keep_published_versions);
+  const int64_t max_model_memory = absl::GetFlag(FLAGS_max_model_memory);
+  if (absl::Status status = CheckMaxModelMemory(max_model_memory); !status.ok()) return status;
+  options.judge = [max_model_memory](const Checkpoint& source) {
+    return CheckServable(source, max_model_memory);
+  };
+  if (absl::Status status = CheckPublishOptions(options); !status.ok()) return status;
+  const absl::StatusOr<PublishedVersion> published =
+      PublishVersion(absl::GetFlag(FLAGS_publish_to), checkpoint, options);
+  if (published.ok()) std::printf("%s", Describe(*published).c_str());
+  // What is wrong with a checkpoint is not wrong with the command line.
+  if (absl::IsInvalidArgument(published.status())) {
+    return absl::FailedPreconditionError(published.status().message());
+  }
+  return published.status();
+}
+
+absl::Status List(const fs::path& directory) {
+  const absl::StatusOr<VersionFolders> folders = ListVersionFolders(directory);
+  if (!folders.ok()) return folders.status();
+  const absl::StatusOr<std::optional<int>> pinned = ReadPinnedVersion(directory);
+  if (!pinned.ok()) return pinned.status();
+  for (const auto& [version, names] : folders->versions) {
+    for (const std::string& name : names) {
+      const auto record = ReadVersionRecord(directory / name);
+      const bool known = record.ok() && record->has_value();
+      std::printf("%s digest=%s published=%s%s\n", name.c_str(),
+                  known ? (*record)->digest.c_str() : "unknown",
+                  known ? Printable((*record)->published).c_str() : "unknown",
+                  version == *pinned ? " pinned" : "");
+    }
+  }
+  if (!folders->others.empty()) {
+    std::fprintf(stderr, "diffusion-publish: %s\n", NoVersions(folders->others).c_str());
+  }
+  return absl::OkStatus();
+}
+
+// The name of ".../mine/checkpoint" and of ".../mine" is "mine".
+std::string NameOf(const fs::path& checkpoint) {
+  fs::path path = fs::absolute(checkpoint).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  if (path.filename() == "checkpoint") path = path.parent_path();
+  return path.filename().string();
+}
+
+absl::Status Main(const std::vector<char*>& arguments) {
+  if (absl::GetFlag(FLAGS_publish_to).empty()) {
+    return absl::InvalidArgumentError("--publish_to is required");
+  }
+  const int pin = absl::GetFlag(FLAGS_pin);
+  const bool unpin = absl::GetFlag(FLAGS_unpin), list = absl::GetFlag(FLAGS_list);
+  const size_t checkpoints = arguments.size() - 1;
+  if (checkpoints + (pin != 0) + unpin + list != 1) {
+    return absl::InvalidArgumentError(
+        "give one checkpoint's directory, or one of --pin, --unpin, "
+        "--list");
+  }
+  std::string name = absl::GetFlag(FLAGS_publish_name);
+  if (checkpoints == 1) {
+    return Publish(arguments[1], name.empty() ? NameOf(arguments[1]) : name);
+  }
+  if (name.empty()) return absl::InvalidArgumentError("--publish_name is required");
+  if (absl::Status status = CheckModelName(name); !status.ok()) return status;
+  const fs::path directory = fs::path(absl::GetFlag(FLAGS_publish_to)) / name;
+  if (unpin) return UnpinVersion(directory);
+  return list ? List(directory) : PinVersion(directory, pin);
+}
+
+}  // namespace
+}  // namespace diffusiond
+
+int main(int argc, char** argv) {
+  diffusiond::OpenStandardStreams();
+  absl::FlagsUsageConfig usage;
+  usage.contains_help_flags = [](absl::string_view file) {
+    return absl::StrContains(file, "diffusion_publish_main");
+  };
+  absl::SetFlagsUsageConfig(usage);
+  absl::SetProgramUsageMessage(
+      "puts a checkpoint into a repository as a model's next version.\n"
+      "  diffusion-publish runs/mine/checkpoint --publish_to=models\n"
+      "  diffusion-publish --publish_to=models --publish_name=mine --pin=3");
+  const absl::Status status =
+      diffusiond::Main(diffusiond::ParseCommandLineOrExit("diffusion-publish", argc, argv));
+  if (status.ok()) return diffusiond::FinishStandardOutput("diffusion-publish", 0);
+  std::cerr << "diffusion-publish: " << diffusiond::Printable(status.message()) << "\n";
+  return absl::IsInvalidArgument(status) ? 2 : 1;
+}

@@ -1,0 +1,292 @@
+// diffusion-train: from a folder of images to a checkpoint that diffusiond serves.
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/usage.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "model/checkpoint/diffusers_directory.h"
+#include "model/checkpoint/publish_version.h"
+#include "model/diffusion/trained_betas.h"
+#include "model/evaluation/measure_training.h"
+#include "model/evaluation/training_report.h"
+#include "model/files/durable_write.h"
+#include "model/process/flag_check.h"
+#include "model/process/standard_streams.h"
+#include "model/programs/train_image_classifier.h"
+#include "model/training/data_flags.h"
+#include "model/training/metrics/training_metrics.h"
+#include "model/training/peak_memory.h"
+#include "model/training/prior_warning.h"
+#include "model/training/tensorboard_log.h"
+#include "model/training/trainer.h"
+#include "model/training/trainer_flags.h"
+#include "model/training/worker_environment.h"
+#include "model/training/worker_group.h"
+#include "model/unet/device_option.h"
+#include "model/unet/servable.h"
+
+ABSL_FLAG(bool, resume, false,
+          "go on from the newest whole state in --out; begins where there is none");
+ABSL_FLAG(bool, image_classifier, false,
+          "train no model but a small classifier of the images, for diffusion-eval to judge models "
+          "by, and write it to --out/classifier.safetensors; of the other flags, --seed, --threads "
+          "and those of the data count");
+ABSL_FLAG(std::string, publish_to, "",
+          "servers' --model_repository that receives the finished model as its next version; it is "
+          "made if it is not there; empty: none");
+ABSL_FLAG(std::string, publish_name, "",
+          "the model's name there; empty: that of --out's directory");
+ABSL_FLAG(
+    int, keep_published_versions, diffusiond::kDefaultPublishedVersions,
+    "versions that stay there, the newest so many and the pinned one; 0: all, else 2 or more");
+ABSL_FLAG(bool, tensorboard, true, "write scalars and sample sheets to --out/tensorboard");
+ABSL_FLAG(int, metrics_port, 0, "port of HTTP /metrics for Prometheus, on rank 0; 0: none");
+ABSL_FLAG(bool, report, true, "at the end, write --out/report.html");
+ABSL_FLAG(int64_t, report_images, 64,
+          "held-out images that the report's bits/dim is measured on; 0: none");
+ABSL_FLAG(std::string, device, "cpu", "cpu, cuda or cuda:N");
+ABSL_FLAG(int, threads, 0,
+          "threads on the CPU; 0: one per core, which the processes of a machine share");
+ABSL_FLAG(
+    absl::Duration, worker_timeout, absl::Minutes(10),
+    "of several processes (torchrun's environment variables): how long to wait for the others, "
+    "and for rank 0 while it saves, measures and draws; then the job ends");
+
+namespace diffusiond {
+namespace {
+
+std::atomic<bool> g_stop = false;
+void HandleStop(int) { g_stop = true; }
+
+absl::StatusOr<PublishOptions> PublishOptionsFromFlags(const std::string& command) {
+  PublishOptions options;
+  options.name = absl::GetFlag(FLAGS_publish_name);
+  if (options.name.empty()) {
+    const std::filesystem::path out = std::filesystem::absolute(absl::GetFlag(FLAGS_out));
+    options.name = (out / "").lexically_normal().parent_path().filename();
+  }
+  options.keep = absl::GetFlag(FLAGS_keep_published_versions);
+  options.judge = [](const Checkpoint& source) {
+    return CheckServable(source, /*max_model_memory=*/0);
+  };
+  options.training = absl::StrCat("```sh\n", command, "\n```\n");
+  const bool wanted =
+      !absl::GetFlag(FLAGS_publish_to).empty() || !absl::GetFlag(FLAGS_publish_name).empty();
+  if (!wanted) return options;
+  if (absl::Status status = CheckPublishOptions(options); !status.ok()) return status;
+  return options;
+}
+
+absl::Status Publish(const std::filesystem::path& checkpoint, const PublishOptions& options) {
+  const absl::StatusOr<PublishedVersion> published =
+      PublishVersion(absl::GetFlag(FLAGS_publish_to), checkpoint, options);
+  if (published.ok()) std::printf("%s", Describe(*published).c_str());
+  return published.status();
+}
+
+// "cuda" is the GPU of this process' number among those of its machine.
+absl::Status TakeShareOfMachine(const WorkerEnvironment& environment, torch::Device* device) {
+  if (device->is_cuda() && environment.distributed()) {
+    if (device->has_index() && environment.local_size > 1) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--device is ", device->str(), "; of ", environment.local_size,
+                       " processes on a machine each takes its own GPU: give cuda"));
+    }
+    if (!device->has_index()) {
+      absl::StatusOr<torch::Device> own =
+          ParseDevice(absl::StrCat("cuda:", environment.local_rank));
+      if (!own.ok()) return own.status();
+      *device = *own;
+    }
+  }
+  const int threads = absl::GetFlag(FLAGS_threads);
+  if (threads > 0) {
+    at::set_num_threads(threads);
+  } else if (environment.local_size > 1 && std::getenv("OMP_NUM_THREADS") == nullptr) {
+    at::set_num_threads(std::max(1, at::get_num_threads() / environment.local_size));
+  }
+  return absl::OkStatus();
+}
+
+// Null if this process is alone.
+absl::StatusOr<std::unique_ptr<WorkerGroup>> JoinWorkers(const WorkerEnvironment& environment,
+                                                         torch::Device device) {
+  const absl::Duration timeout = absl::GetFlag(FLAGS_worker_timeout);
+  if (timeout < absl::Seconds(1) || timeout > absl::Hours(24)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--worker_timeout is ", absl::FormatDuration(timeout), "; it must be 1s .. 24h"));
+  }
+  if (!environment.distributed()) return nullptr;
+  return WorkerGroup::Join(environment, device, timeout);
+}
+
+// What rank 0 tells others while it trains.
+struct Listeners {
+  std::unique_ptr<ProgressSink> tensorboard, metrics;
+};
+
+absl::StatusOr<Listeners> OpenListeners(int64_t step) {
+  Listeners listeners;
+  if (absl::GetFlag(FLAGS_tensorboard)) {
+    absl::StatusOr<std::unique_ptr<TensorBoardLog>> log = TensorBoardLog::Open(
+        std::filesystem::path(absl::GetFlag(FLAGS_out)) / "tensorboard", step, absl::Now());
+    if (!log.ok()) return log.status();
+    listeners.tensorboard = *std::move(log);
+  }
+  if (const int port = absl::GetFlag(FLAGS_metrics_port); port != 0) {
+    if (port < 0 || port > 65535) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--metrics_port is ", port, "; it must be 0 .. 65535"));
+    }
+    absl::StatusOr<std::unique_ptr<ProgressSink>> metrics = ServeTrainingMetrics(port);
+    if (!metrics.ok()) return metrics.status();
+    listeners.metrics = *std::move(metrics);
+  }
+  return listeners;
+}
+
+// A report that fails takes nothing from the model: it is warned of.
+void WriteReport(const std::string& command, const ImageDataset& train,
+                 const ImageDataset& held_out, torch::Device device) {
+  const std::filesystem::path out = absl::GetFlag(FLAGS_out);
+  absl::StatusOr<TrainingReport> report =
+      MeasureTraining({.run = out,
+                       .command = command,
+                       .bound_images = absl::GetFlag(FLAGS_report_images),
+                       .seed = absl::GetFlag(FLAGS_seed),
+                       .device = device},
+                      train, held_out);
+  absl::Status status = report.status();
+  if (status.ok()) status = ReplaceFile(out / "report.html", TrainingReportHtml(*report));
+  if (status.ok()) {
+    std::printf("report: %s\n", (out / "report.html").c_str());
+  } else {
+    std::cerr << "diffusion-train: warning: no report: " << status.message() << std::endl;
+  }
+}
+
+// The schedule as it was learned, where Python will read less of it.
+void WarnOfFloat32(const std::filesystem::path& checkpoint) {
+  const absl::StatusOr<Checkpoint> saved = Checkpoint::Open(checkpoint);
+  if (!saved.ok()) return;
+  const std::string warning = Float32Warning(saved->config().scheduler.trained_betas);
+  if (!warning.empty()) std::cerr << "diffusion-train: warning: " << warning << std::endl;
+}
+
+absl::Status Main(const std::string& command) {
+  absl::StatusOr<torch::Device> device = ParseDevice(absl::GetFlag(FLAGS_device));
+  if (!device.ok()) return device.status();
+  const absl::StatusOr<PublishOptions> publish = PublishOptionsFromFlags(command);
+  if (!publish.ok()) return publish.status();
+  absl::StatusOr<TrainingData> data = OpenDataFromFlags();
+  if (!data.ok()) return data.status();
+  if (absl::GetFlag(FLAGS_image_classifier)) {
+    if (const int threads = absl::GetFlag(FLAGS_threads); threads > 0) at::set_num_threads(threads);
+    return TrainImageClassifier(*data, {.seed = absl::GetFlag(FLAGS_seed)},
+                                absl::GetFlag(FLAGS_out));
+  }
+  absl::StatusOr<TrainerOptions> options = TrainerOptionsFromFlags(data->train);
+  if (!options.ok()) return options.status();
+  const absl::StatusOr<WorkerEnvironment> environment = ReadWorkerEnvironment(std::getenv);
+  if (!environment.ok()) return environment.status();
+  if (absl::Status status = TakeShareOfMachine(*environment, &*device); !status.ok()) return status;
+  absl::StatusOr<std::unique_ptr<WorkerGroup>> workers = JoinWorkers(*environment, *device);
+  if (!workers.ok()) return workers.status();
+
+  TrainerParts parts;
+  parts.train = &data->train;
+  parts.held_out = &data->held_out;
+  parts.device = *device;
+  parts.workers = workers->get();
+  parts.warn = [](absl::string_view text) {
+    std::cerr << "diffusion-train: warning: " << text << std::endl;
+  };
+  absl::StatusOr<std::unique_ptr<Trainer>> trainer =
+      Trainer::Create(*options, parts, absl::GetFlag(FLAGS_resume));
+  if (!trainer.ok()) return trainer.status();
+  const bool first = environment->rank == 0;
+  if (first) {
+    std::printf("%lld training images, %lld held out, %dx%dx%d; %s%s; from step %lld\n",
+                static_cast<long long>(data->train.size()),
+                static_cast<long long>(data->held_out.size()), data->train.channels,
+                data->train.height, data->train.width, absl::GetFlag(FLAGS_device).c_str(),
+                environment->distributed()
+                    ? absl::StrCat(", ", environment->size, " processes").c_str()
+                    : "",
+                static_cast<long long>((*trainer)->step()));
+    std::fflush(stdout);
+  }
+  if (first && !options->objective.learn_schedule) {
+    const absl::StatusOr<std::string> warning = PriorWarning(options->model.scheduler, data->train);
+    if (warning.ok() && !warning->empty()) parts.warn(*warning);
+  }
+  std::signal(SIGINT, HandleStop);
+  std::signal(SIGTERM, HandleStop);
+  std::signal(SIGHUP, HandleStop);
+  std::signal(SIGXFSZ, SIG_IGN);  // A file size limit is a write that fails, not the end.
+  Listeners listeners;
+  if (first) {
+    absl::StatusOr<Listeners> opened = OpenListeners((*trainer)->step());
+    if (!opened.ok()) return opened.status();
+    listeners = *std::move(opened);
+    (*trainer)->AddSink(listeners.tensorboard.get());
+    (*trainer)->AddSink(listeners.metrics.get());
+  }
+  absl::Status status = (*trainer)->Run(g_stop);
+  if (absl::IsUnavailable(status)) {
+    // Collectives that wait for the lost worker would hold up an orderly exit.
+    std::cerr << "diffusion-train: " << status.message() << std::endl;
+    std::_Exit(1);
+  }
+  if (!status.ok() || !first) return status;
+  const bool done = (*trainer)->step() == options->steps;
+  std::printf("%s at step %lld: %s\n", done ? "done" : "stopped",
+              static_cast<long long>((*trainer)->step()), (options->out / "checkpoint").c_str());
+  std::printf("waited for data %.2f%% of the steps' time; peak memory %s\n",
+              100 * (*trainer)->waiting_share(), PeakMemory(*device).c_str());
+  if (!done) return status;
+  if (options->objective.learn_schedule) WarnOfFloat32(options->out / "checkpoint");
+  if (!absl::GetFlag(FLAGS_publish_to).empty()) {
+    status = Publish(options->out / "checkpoint", *publish);
+  }
+  if (absl::GetFlag(FLAGS_report)) WriteReport(command, data->train, data->held_out, *device);
+  return status;
+}
+
+}  // namespace
+}  // namespace diffusiond
+
+int main(int argc, char** argv) {
+  diffusiond::OpenStandardStreams();
+  absl::SetProgramUsageMessage(
+      "trains a diffusion model.\n"
+      "  diffusion-train --data=images/ --out=runs/first\n"
+      "  diffusion-train --data=images/ --out=runs/first --resume\n"
+      "  diffusion-train --data=images/ --out=runs/judge --image_classifier\n"
+      "  torchrun --redirects=1 --tee=1 --log_dir=logs --no_python --nproc_per_node=2 "
+      "diffusion-train --data=images/ --out=runs/first "
+      "--resume");
+  const std::string command = absl::StrJoin(argv, argv + argc, " ");
+  diffusiond::ParseCommandLineOrExit("diffusion-train", argc, argv);
+  absl::Status status;
+  try {
+    status = diffusiond::Main(command);
+  } catch (const std::exception& error) {  // LibTorch's: a device that is not there, no memory.
+    status = absl::InternalError(error.what());
+  }
+  if (status.ok()) return diffusiond::FinishStandardOutput("diffusion-train", 0);
+  std::cerr << "diffusion-train: " << status.message() << "\n";
+  return absl::IsInvalidArgument(status) ? 2 : 1;
+}
