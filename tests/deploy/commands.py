@@ -23,20 +23,35 @@ def markdown_shell(text):
     return "\n".join(body for language, body in FENCE.findall(text) if language in ("sh", ""))
 
 
+def simple_commands(text):
+    """The words of each command in shell text; quotes keep what they hold together."""
+    for line in logical_lines(text):
+        try:
+            lexer = shlex.shlex(line, posix=True, punctuation_chars="|;&")
+            lexer.whitespace_split = True
+            lexer.commenters = "#"
+            words = list(lexer)
+        except ValueError:  # A quote that spans lines: prose or a here-document.
+            words = re.sub(r"([|;&]+)", r" \1 ", line).split()
+        command = []
+        for word in words + [";"]:
+            if set(word) <= set("|;&"):
+                if command:
+                    yield command
+                command = []
+            else:
+                command.append(word)
+
+
 def invocations(text):
     """Yields (program, [flag names]) for each command line in shell text; the program of
     diffusionctl is "diffusionctl COMMAND"."""
-    for line in logical_lines(text):
-        for command in re.split(r"[|;&]+", line):
-            try:
-                words = shlex.split(command, comments=True)
-            except ValueError:  # A quote that spans lines: prose or a here-document.
-                words = command.split()
-            for position, word in enumerate(words):
-                program = word.rsplit("/", 1)[-1].strip("\"'")
-                if program in PROGRAMS and ("/" in word or _leads(words[:position])):
-                    yield parsed([program] + words[position + 1:])
-                    break
+    for words in simple_commands(text):
+        for position, word in enumerate(words):
+            program = word.rsplit("/", 1)[-1].strip("\"'")
+            if program in PROGRAMS and ("/" in word or _leads(words[:position])):
+                yield parsed([program] + words[position + 1:])
+                break
 
 
 def parsed(words):
@@ -49,6 +64,8 @@ def parsed(words):
 
 def _leads(words):
     """True if what stands before a program's name only sets the stage for it."""
+    if words[:1] == ["torchrun"]:
+        words = [word for word in words[1:] if not word.startswith("--")]
     return all(re.match(r"(\w+=|exec$|nohup$|setsid$|sudo$|time$|if$|!$|\()", word)
                for word in words)
 

@@ -1,5 +1,6 @@
-"""Holds deploy/, the Dockerfile and README against the built programs: flags, ports and metrics
-that they name must exist, manifests must fit Kubernetes' schemas, rules must fit Prometheus."""
+"""Holds deploy/ and the Dockerfile against the built programs: flags, ports and metrics that they
+name must exist, manifests must fit Kubernetes' schemas, rules must fit Prometheus. The documents'
+metrics, too; what else they say is documents_test.py's."""
 
 import functools
 import glob
@@ -18,6 +19,7 @@ import zlib
 import yaml
 
 import commands
+import documents
 from diffusiond_process import BIN, SOURCE, Diffusiond, eventually
 
 DEPLOY = os.path.join(SOURCE, "deploy")
@@ -215,16 +217,9 @@ class FlagsTest(unittest.TestCase):
         self.assert_flags_exist("Dockerfile", *commands.parsed(health))
         self.assert_flags_exist("Dockerfile", *commands.parsed(entry + arguments))
 
-    def test_scripts_and_documents(self):
-        texts = {"deploy/quickstart.sh": read("deploy/quickstart.sh"),
-                 "README.md": commands.markdown_shell(read("README.md")),
-                 "model/training/README.md":
-                     commands.markdown_shell(read("model/training/README.md"))}
-        for card in glob.glob(os.path.join(SOURCE, "model/checkpoints/*/README.md")):
-            texts[os.path.relpath(card, SOURCE)] = commands.markdown_shell(read(card))
-        for where, text in texts.items():
-            for program, flags in commands.invocations(text):
-                self.assert_flags_exist(where, program, flags)
+    def test_scripts(self):
+        for program, flags in commands.invocations(read("deploy/quickstart.sh")):
+            self.assert_flags_exist("deploy/quickstart.sh", program, flags)
 
     def test_what_the_scripts_run_is_seen(self):
         found = {program for program, _ in commands.invocations(read("deploy/quickstart.sh"))}
@@ -288,8 +283,15 @@ class MonitoringTest(unittest.TestCase):
             for rule in group["rules"]:
                 self.assert_exposed(rule["alert"], rule["expr"])
 
-    def test_readme_names_every_metric(self):
-        self.assertEqual(set(re.findall(r"`(diffusiond_\w+)`", read("README.md"))), self.families)
+    def test_the_table_of_metrics_names_every_metric(self):
+        table = documents.section(read("server/README.md"), "Metrics")
+        self.assertEqual(set(re.findall(r"`(diffusiond_\w+)`", table)), self.families)
+
+    def test_documents_name_metrics_that_exist(self):
+        for where, text in documents.documents(SOURCE).items():
+            for name in re.findall(r"\bdiffusiond_\w+", text):
+                with self.subTest(where=where):
+                    self.assertIn(name, self.families)
 
     def test_the_dashboard_shows_every_metric(self):
         text = read("deploy/grafana/diffusiond.json")
@@ -399,6 +401,10 @@ class CommandsTest(unittest.TestCase):
              [("diffusionctl generate", ["class", "count"])]),
             ('"$bin/diffusiond" --listen="$a" & pid=$!', [("diffusiond", ["listen"])]),
             ("if ! $bin/diffusionctl health --wait=60s; then", [("diffusionctl health", ["wait"])]),
+            ('diffusionctl load --mix="short steps=2; long | steps=9" --csv=a  # x; diffusiond --b',
+             [("diffusionctl load", ["mix", "csv"])]),
+            ("torchrun --no_python --nproc_per_node=2 \\\n  diffusion-train --resume",
+             [("diffusion-train", ["resume"])]),
             ("# diffusiond --sorcery", []),
             ("docker run diffusiond --listen=x", []),
             ("cmake --build build --target diffusiond", []),

@@ -1,15 +1,24 @@
-"""Holds the tables of limits in server/README.md against the program: flags and their defaults,
-constants and the files that they stand in, metrics; and no flag that is a limit may be missing."""
+"""Holds the tables of flags and of limits in server/README.md against the program: flags and their
+defaults, constants and the files that they stand in, metrics; and no flag may be missing."""
 
 import os
 import re
 import subprocess
 import unittest
 
+import documents
 from diffusiond_process import BIN, SOURCE
 
 # Flags that hold something back.
 LIMIT_FLAG = re.compile(r"^max_|_timeout$|_share$|_per_second$|_watchdog$|_ageing$|^keep_|_threads$")
+
+# In the table of flags, and in the program: where no value says it to a reader.
+DEFAULTS_IN_WORDS = {
+    "model_repository": ("required", ""),
+    "default_model": ("the only model", ""),
+    "micro_batch": ("by profile", "0"),
+    "max_model_memory": ("half of the machine's", "0"),
+}
 
 
 def read(path):
@@ -19,8 +28,7 @@ def read(path):
 
 def rows(text):
     """The cells of each row of a table of limits, without heads."""
-    section = text.partition("## Limits\n")[2].partition("\n## ")[0]
-    for line in section.splitlines():
+    for line in documents.section(text, "Limits").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
         if line.startswith("| ") and cells[0] != "limit":
             yield cells
@@ -59,8 +67,18 @@ class LimitsTest(unittest.TestCase):
                     self.assertEqual(shown, self.flags[flag.group(1)])
 
     def test_every_flag_that_is_named_exists(self):
-        for flag in re.findall(r"--(\w+)", self.text.replace("diffusiond --help", "")):
+        limits = documents.section(self.text, "Limits")
+        for flag in re.findall(r"--(\w+)", limits.replace("diffusiond --help", "")):
             self.assertIn(flag, self.flags)
+
+    def test_the_table_of_flags_has_each_flag_with_its_default(self):
+        table = {cells[0].strip("`-"): cells[1].strip("`") for cells in
+                 documents.table(documents.section(self.text, "Flags of `diffusiond`"))}
+        self.assertEqual(set(table), set(self.flags))
+        for flag, default in table.items():
+            said = DEFAULTS_IN_WORDS.get(flag, (default, default))
+            with self.subTest(flag=flag):
+                self.assertEqual((default, self.flags[flag]), said)
 
     def test_every_flag_that_is_a_limit_has_a_row(self):
         named = {flag for _, _, setter, *_ in self.rows for flag in re.findall(r"--(\w+)", setter)}

@@ -219,7 +219,7 @@ std::string MarkdownTable() {
 }
 
 TEST(SchedulerFieldsTest, TheGuideHasTheTable) {
-  EXPECT_THAT(ReadWholeFile("model/checkpoint/README.md"), HasSubstr(MarkdownTable()));
+  EXPECT_THAT(ReadWholeFile("model/checkpoint/FORMAT.md"), HasSubstr(MarkdownTable()));
 }
 
 }  // namespace
