@@ -5,20 +5,22 @@ import re
 
 import commands
 
-NOT_OURS = {".git", ".cache", ".carry", "build", "shared", "third_party", "stubs"}
+# What a run or a build leaves in a checkout is not the repository's.
+FOLDERS = (".github", "client", "deploy", "model", "proto", "server", "tests")
 ANY_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
 def documents(root):
     """{path below root: text} of every Markdown file."""
+    paths = [os.path.join(root, name) for name in os.listdir(root)]
+    for folder in FOLDERS:
+        for base, _, names in os.walk(os.path.join(root, folder)):
+            paths += [os.path.join(base, name) for name in names]
     found = {}
-    for base, folders, names in os.walk(root):
-        folders[:] = sorted(set(folders) - NOT_OURS)
-        for name in sorted(names):
-            if name.endswith(".md"):
-                path = os.path.join(base, name)
-                with open(path, encoding="utf-8") as file:
-                    found[os.path.relpath(path, root)] = file.read()
+    for path in sorted(paths):
+        if path.endswith(".md"):
+            with open(path, encoding="utf-8") as file:
+                found[os.path.relpath(path, root)] = file.read()
     return found
 
 
