@@ -16,6 +16,7 @@ namespace diffusiond {
 namespace {
 
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 v1::GenerateRequest WithPicture(uint64_t seed) {
@@ -83,25 +84,28 @@ TEST(PictureTurns, OtherCallsAreAnsweredMeanwhile) {
 
 TEST(PictureTurns, MoreThanMayWaitAreRefusedWithATime) {
   HeldDecoder held({.threads = 1, .max_queued = 1, .max_queued_per_address = 1});
-  grpc::ClientContext waiting_context;
-  const auto waiting = held.server().stub().Generate(&waiting_context, WithPicture(2));
-  // Whichever of these two comes first waits.
-  grpc::Status refused;
-  held.server().Generate(WithPicture(3), &refused);
+  // Whichever comes first waits.
+  grpc::Status ends[2];
+  std::thread calls[2];
+  for (int i = 0; i < 2; ++i) {
+    calls[i] =
+        std::thread([&held, end = &ends[i]] { held.server().Generate(WithPicture(2), end); });
+  }
+  EXPECT_THAT(held.server().metrics().AwaitFinished(1), ElementsAre("Generate RESOURCE_EXHAUSTED"));
+  EXPECT_TRUE(held.Finish().ok());
+  for (std::thread& call : calls) call.join();
+  const grpc::Status& refused = ends[0].ok() ? ends[1] : ends[0];
+  EXPECT_TRUE((ends[0].ok() ? ends[0] : ends[1]).ok());
   EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_THAT(refused.error_message(), HasSubstr("--max_queued_pictures"));
   EXPECT_GT(RetryInfoOf(refused).retry_delay().nanos(), 0);
-  EXPECT_TRUE(held.Finish().ok());
-  v1::GenerateEvent event;
-  while (waiting->Read(&event)) {
-  }
-  EXPECT_TRUE(waiting->Finish().ok());
 }
 
 TEST(PictureTurns, OneThatIsCancelledEndsAtOnce) {
   HeldDecoder held({});
   grpc::ClientContext waiting_context;
   const auto waiting = held.server().stub().Generate(&waiting_context, WithPicture(2));
+  while (held.server().metrics().started() < 2) std::this_thread::yield();  // It has arrived.
   waiting_context.TryCancel();
   EXPECT_EQ(waiting->Finish().error_code(), grpc::StatusCode::CANCELLED);
   EXPECT_THAT(held.server().metrics().AwaitFinished(1), Contains("Generate CANCELLED"));
@@ -138,12 +142,14 @@ TEST(PictureTurns, LargeRequestsAreParsedInTurnToo) {
   // Thousands of fields that nobody knows: number 3000, varint 0.
   std::string unknown;
   for (int i = 0; i < 3000; ++i) unknown += std::string("\xC0\xBB\x01\x00", 4);
-  std::thread waiting([&] { GenerateFrom(held.server(), unknown); });
-  // Whichever of these two comes first waits.
-  const grpc::Status refused = GenerateFrom(held.server(), unknown);
-  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  std::thread calls[2];
+  for (std::thread& call : calls) {
+    call = std::thread([&] { GenerateFrom(held.server(), unknown); });
+  }
+  EXPECT_THAT(held.server().metrics().AwaitFinished(1),
+              ElementsAre("GenerateImages RESOURCE_EXHAUSTED"));
   EXPECT_TRUE(held.Finish().ok());
-  waiting.join();
+  for (std::thread& call : calls) call.join();
 }
 
 TEST(PictureTurns, BytesThatAreNoRequestAreNamedSo) {
