@@ -20,6 +20,7 @@ IdleTrim::~IdleTrim() {
 
 void IdleTrim::LookUntilStopped() {
   int64_t seen = 0, seen_at_trim = 0;
+  int looks = 0;  // Since the last trim.
   while (true) {
     {
       absl::MutexLock lock(&mu_);
@@ -28,8 +29,10 @@ void IdleTrim::LookUntilStopped() {
     const Options::Calls calls = options_.calls();
     const bool is_idle = calls.running == 0 && calls.seen == seen;
     seen = calls.seen;
-    if (!is_idle || seen == seen_at_trim) continue;
+    ++looks;
+    if (seen == seen_at_trim || (!is_idle && looks < options_.busy_looks)) continue;
     seen_at_trim = seen;
+    looks = 0;
     if (options_.trim) {
       options_.trim();
     } else {

@@ -18,6 +18,7 @@ class IdleTrim {
  public:
   struct Options {
     absl::Duration look_every = absl::Seconds(5);
+    int busy_looks = 6;  // A server that is never idle trims at each so manieth look.
     // How many calls there were so far, and how many run.
     struct Calls {
       int64_t seen = 0;
@@ -27,7 +28,8 @@ class IdleTrim {
     std::function<void()> trim;  // Unset: malloc_trim(3).
   };
 
-  // Trims when no call runs, none came since the last look, and some did since the last time.
+  // Trims when no call runs, none came since the last look, and some did since the last time; where
+  // calls never cease, all the same now and then.
   explicit IdleTrim(Options options);
   ~IdleTrim();
 

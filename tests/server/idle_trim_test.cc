@@ -14,10 +14,12 @@ using Calls = IdleTrim::Options::Calls;
 // Plays back what looks see, the last for ever, and notes how many had been seen at each trim.
 class Script {
  public:
-  explicit Script(std::deque<Calls> looks) : looks_(std::move(looks)) {}
+  Script(std::deque<Calls> looks, int busy_looks)
+      : busy_looks_(busy_looks), looks_(std::move(looks)) {}
 
   IdleTrim::Options Options() {
     return {.look_every = absl::Milliseconds(1),
+            .busy_looks = busy_looks_,
             .calls = [this] { return Next(); },
             .trim = [this] { Trim(); }};
   }
@@ -47,6 +49,7 @@ class Script {
     trims_.push_back(last_.seen);
   }
 
+  const int busy_looks_;
   absl::Mutex mu_;
   std::deque<Calls> looks_ ABSL_GUARDED_BY(mu_);
   Calls last_ ABSL_GUARDED_BY(mu_);
@@ -54,8 +57,8 @@ class Script {
   std::deque<int64_t> trims_ ABSL_GUARDED_BY(mu_);
 };
 
-std::deque<int64_t> TrimsOf(std::deque<Calls> looks) {
-  Script script(std::move(looks));
+std::deque<int64_t> TrimsOf(std::deque<Calls> looks, int busy_looks = 1000) {
+  Script script(std::move(looks), busy_looks);
   IdleTrim trim(script.Options());
   script.AwaitEnd();
   return script.trims();
@@ -71,6 +74,11 @@ TEST(IdleTrim, NotWhileCallsComeOrRun) {
 
 TEST(IdleTrim, AgainAfterMoreCalls) {
   EXPECT_EQ(TrimsOf({{1, 0}, {1, 0}, {1, 0}, {5, 1}, {5, 0}, {5, 0}}), std::deque<int64_t>({1, 5}));
+}
+
+TEST(IdleTrim, NowAndThenWhereCallsNeverCease) {
+  EXPECT_EQ(TrimsOf({{1, 1}, {2, 1}, {3, 1}, {4, 1}, {5, 1}, {6, 1}, {7, 1}}, 3),
+            std::deque<int64_t>({3, 6, 7}));
 }
 
 TEST(IdleTrim, NeverWithoutACall) { EXPECT_EQ(TrimsOf({{0, 0}}), std::deque<int64_t>()); }
