@@ -7,9 +7,7 @@
 #include "absl/strings/match.h"
 
 namespace diffusiond {
-namespace {
 
-// Levenshtein's, by one row at a time.
 size_t EditDistance(absl::string_view a, absl::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), size_t{0});
@@ -24,8 +22,6 @@ size_t EditDistance(absl::string_view a, absl::string_view b) {
   }
   return row.back();
 }
-
-}  // namespace
 
 std::string NearestWord(absl::string_view word, std::span<const std::string> words) {
   std::string nearest;

@@ -1,10 +1,10 @@
 #include "server/rpc/closest_name.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "model/process/nearest_word.h"
 #include "server/rpc/field_violations.h"
 
 namespace diffusiond {
@@ -13,22 +13,6 @@ namespace {
 // A longer name is no typing error of a class name; the bound keeps the search's cost small.
 constexpr size_t kMaxComparedBytes = 64;
 constexpr size_t kMaxListedBytes = 160;
-
-// Levenshtein distance in bytes.
-size_t EditDistance(absl::string_view a, absl::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t substituted = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({substituted, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row[b.size()];
-}
 
 const std::string* Closest(absl::string_view name, absl::Span<const std::string> known) {
   if (name.size() > kMaxComparedBytes) return nullptr;
