@@ -244,6 +244,25 @@ class PythonPeerTest(unittest.TestCase):
             next(stream)
             stream.cancel()
 
+    def test_a_connection_without_calls_is_sent_away(self):
+        with Diffusiond("--max_connection_idle=1s") as server:
+            stub = diffusion_pb2_grpc.DiffusionServiceStub(server.channel)
+            stub.GetModel(pb.GetModelRequest(), timeout=10)
+            eventually(lambda: server.metric("diffusiond_connections") == 0, "it is closed")
+            stub.GetModel(pb.GetModelRequest(), timeout=10)
+
+    def test_calls_over_a_connections_limit_wait_in_the_client(self):
+        with Diffusiond("--max_calls_per_connection=1") as server:
+            stub = diffusion_pb2_grpc.DiffusionServiceStub(server.channel)
+            first = stub.Generate(long_request(), timeout=100)
+            next(first)
+            with self.assertRaises(grpc.RpcError) as caught:
+                stub.GetModel(pb.GetModelRequest(), timeout=0.5)
+            self.assertEqual(caught.exception.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
+            self.assertNotIn("method=GetModel", server.log())
+            first.cancel()
+            stub.GetModel(pb.GetModelRequest(), timeout=10)
+
     def test_the_metrics_port_answers_its_one_path(self):
         connection = http.client.HTTPConnection(self.server.metrics_address, timeout=10)
         connection.request("GET", "/etc/passwd")
