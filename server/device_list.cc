@@ -68,8 +68,4 @@ absl::StatusOr<std::vector<DeviceSpec>> ParseDeviceList(absl::string_view text, 
   return devices;
 }
 
-std::string DeviceName(const DeviceSpec& device) {
-  return absl::StrCat(device.kind == DeviceSpec::Kind::kCpu ? "cpu:" : "cuda:", device.index);
-}
-
 }  // namespace diffusiond

@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "server/worker/model_loader.h"
+#include "server/worker/device_spec.h"
 
 namespace diffusiond {
 
@@ -19,9 +19,6 @@ inline constexpr int kMaxCudaIndex = 63;
 // and what is allowed: an empty or unknown one, one twice, CPU beside GPU, more than kMaxDevices
 // workers or than cores. Whether a GPU is there is for the loader to see.
 absl::StatusOr<std::vector<DeviceSpec>> ParseDeviceList(absl::string_view text, int cores);
-
-// "cpu:0", "cuda:0".
-std::string DeviceName(const DeviceSpec& device);
 
 }  // namespace diffusiond
 

@@ -5,7 +5,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/connections/descriptor_limit.h"
-#include "server/device_list.h"
 #include "server/engine/step_policy.h"
 #include "server/rpc/version.h"
 #include "server/worker/model_loader.h"

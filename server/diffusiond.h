@@ -17,12 +17,12 @@
 #include "server/imaging/encoder_pool.h"
 #include "server/metrics/metrics_server.h"
 #include "server/metrics/server_metrics.h"
+#include "server/models/model_catalog.h"
 #include "server/rpc/admin_server.h"
 #include "server/rpc/call_log.h"
-#include "server/rpc/model_catalog.h"
 #include "server/rpc/server.h"
 #include "server/server_config.h"
-#include "server/version_manager.h"
+#include "server/versions/version_manager.h"
 #include "server/worker/worker_supervisor.h"
 
 namespace diffusiond {

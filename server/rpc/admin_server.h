@@ -9,8 +9,8 @@
 #include "diffusiond/v1/admin.grpc.pb.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/server.h"
+#include "server/models/model_admin.h"
 #include "server/rpc/call_log.h"
-#include "server/rpc/model_admin.h"
 #include "server/rpc/server_port.h"
 
 namespace diffusiond {

@@ -12,6 +12,7 @@
 #include "server/rpc/generate_images_reactor.h"
 #include "server/rpc/generate_reactor.h"
 #include "server/rpc/proto_conversion.h"
+#include "server/rpc/requested_model.h"
 #include "server/rpc/stall_watch.h"
 #include "server/rpc/status_mapping.h"
 #include "server/rpc/submission.h"
@@ -108,7 +109,7 @@ grpc::ServerUnaryReactor* DiffusionServiceImpl::GetModel(grpc::CallbackServerCon
                                                          const v1::GetModelRequest* request,
                                                          v1::Model* response) {
   return ImmediateReactor::Start(context_, "GetModel", rpc, [this, request, response] {
-    const auto model = context_->catalog->Find(request->model());
+    const auto model = RequestedModel(*context_->catalog, request->model());
     if (model.ok()) *response = ToProto(**model, context_->limits);
     return model.status();
   });

@@ -7,15 +7,12 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "google/rpc/error_details.pb.h"
+#include "server/models/quoted_value.h"  // For what is said of values.
 
 namespace diffusiond {
 
 // Key of the absl::Status payload that holds a serialised google.rpc.BadRequest.
 inline constexpr absl::string_view kBadRequestTypeUrl = "type.googleapis.com/google.rpc.BadRequest";
-
-// A value of a request as an error shows it: quoted, escaped, and cut when it is long, because
-// errors travel in HTTP/2 trailers, which peers limit to 8 KB.
-std::string QuoteValue(absl::string_view value);
 
 // Thread-compatible.
 class FieldViolations {

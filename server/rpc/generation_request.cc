@@ -9,10 +9,11 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "server/rpc/closest_name.h"
+#include "server/models/closest_name.h"
 #include "server/rpc/field_violations.h"
 #include "server/rpc/guidance_fields.h"
 #include "server/rpc/proto_conversion.h"
+#include "server/rpc/requested_model.h"
 #include "server/rpc/sampling_fields.h"
 
 namespace diffusiond {
@@ -220,7 +221,7 @@ absl::StatusOr<GenerationRequest> ParseGenerateRequest(const v1::GenerateRequest
                                                        PreviewSupport previews,
                                                        uint64_t seed_if_absent) {
   absl::StatusOr<std::shared_ptr<const ServedModel>> model =
-      catalog.Find(request.model(), request.model_digest());
+      RequestedModel(catalog, request.model(), request.model_digest());
   if (!model.ok()) return model.status();
   return Resolver(request, *std::move(model), limits, previews).Resolve(seed_if_absent);
 }

@@ -13,10 +13,10 @@
 #include "diffusiond/v1/diffusion.pb.h"
 #include "model/sampling/sampler.h"
 #include "server/engine/engine.h"
+#include "server/engine/memory_budget.h"
 #include "server/imaging/frame_encoder.h"
-#include "server/rpc/memory_budget.h"
-#include "server/rpc/model_catalog.h"
-#include "server/rpc/served_model.h"
+#include "server/models/model_catalog.h"
+#include "server/models/served_model.h"
 #include "server/rpc/start_fields.h"
 
 namespace diffusiond {

@@ -4,8 +4,8 @@
 
 #include "diffusiond/v1/diffusion.pb.h"
 #include "model/sampling/guidance.h"
+#include "server/models/served_model.h"
 #include "server/rpc/field_violations.h"
-#include "server/rpc/served_model.h"
 
 namespace diffusiond {
 

@@ -7,8 +7,8 @@
 #include "google/protobuf/duration.pb.h"
 #include "server/engine/generation.h"
 #include "server/imaging/frame_encoder.h"
+#include "server/models/served_model.h"
 #include "server/rpc/generation_request.h"
-#include "server/rpc/served_model.h"
 
 namespace diffusiond {
 

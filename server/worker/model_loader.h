@@ -15,16 +15,9 @@
 #include "absl/types/span.h"
 #include "model/checkpoint/diffusers_directory.h"
 #include "server/engine/step_executor.h"
+#include "server/worker/device_spec.h"
 
 namespace diffusiond {
-
-// One worker's device.
-struct DeviceSpec {
-  enum class Kind { kCpu, kCuda };
-  Kind kind = Kind::kCpu;
-  int index = 0;  // Of the GPU, or of the CPU worker.
-  int cores = 1;  // A CPU worker's: micro-batches that run side by side, one thread each.
-};
 
 inline constexpr int kMaxMicroBatch = 1024;
 

@@ -23,7 +23,7 @@
 #include "model/sampling/plan_runner.h"
 #include "model/sampling/row_noise.h"
 #include "model/sampling/sampler.h"
-#include "server/rpc/plan_cache.h"
+#include "server/models/plan_cache.h"
 #include "tests/benchmarks/measured_networks.h"
 
 namespace diffusiond {

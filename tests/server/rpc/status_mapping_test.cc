@@ -1,19 +1,14 @@
 #include "server/rpc/status_mapping.h"
 
 #include "absl/strings/cord.h"
-#include "gmock/gmock.h"
 #include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
 #include "server/engine/refusal.h"
-#include "server/rpc/closest_name.h"
 #include "server/rpc/field_violations.h"
 #include "tests/server/rpc/test_server.h"
 
 namespace diffusiond {
 namespace {
-
-using ::testing::HasSubstr;
-using ::testing::Not;
 
 TEST(StatusMapping, EveryCodeKeepsItsNumberAndMessage) {
   for (int code = 1; code <= 16; ++code) {
@@ -52,31 +47,6 @@ TEST(StatusMapping, PayloadsOfOthersStayHere) {
   absl::Status status = absl::InternalError("network failed");
   status.SetPayload("internal/stack", absl::Cord("secret"));
   EXPECT_EQ(ToGrpcStatus(status).error_details(), "");
-}
-
-TEST(QuoteValue, EscapesAndCutsBetweenCharacters) {
-  EXPECT_EQ(QuoteValue("a\"b\n"), "\"a\\\"b\\n\"");
-  EXPECT_EQ(QuoteValue("größe"), "\"größe\"");
-  std::string umlauts;
-  for (int i = 0; i < 1000; ++i) umlauts += "ü";
-  const std::string quoted = QuoteValue("x" + umlauts);
-  EXPECT_LT(quoted.size(), 60u);
-  EXPECT_THAT(quoted, HasSubstr("ü...\""));
-}
-
-TEST(UnknownName, SuggestsOnlyWhatIsNear) {
-  const std::vector<std::string> names = {"Trouser", "Ankle boot", "", "Bag"};
-  EXPECT_THAT(UnknownName("ankleboot", names), HasSubstr("did you mean \"Ankle boot\"?"));
-  EXPECT_THAT(UnknownName("TROUSERS", names), HasSubstr("did you mean \"Trouser\"?"));
-  EXPECT_THAT(UnknownName("spaceship", names), Not(HasSubstr("did you mean")));
-  EXPECT_THAT(UnknownName("spaceship", names), HasSubstr("there are: Trouser, Ankle boot, Bag"));
-}
-
-TEST(UnknownName, CutsLongLists) {
-  const std::vector<std::string> names(1000, "something");
-  const std::string text = UnknownName("nothing", names);
-  EXPECT_LT(text.size(), 220u);
-  EXPECT_THAT(text, HasSubstr(", ..."));
 }
 
 }  // namespace

@@ -16,7 +16,7 @@
 #include "grpcpp/client_context.h"
 #include "server/engine/engine.h"
 #include "server/imaging/encoder_pool.h"
-#include "server/rpc/model_catalog.h"
+#include "server/models/model_catalog.h"
 #include "server/rpc/server.h"
 #include "server/worker/device_worker.h"
 #include "server/worker/worker_supervisor.h"
