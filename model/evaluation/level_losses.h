@@ -7,7 +7,7 @@
 
 #include "model/diffusion/noise_schedule.h"
 #include "model/training/data/dataset.h"
-#include "model/training/objective.h"
+#include "model/training/objectives/objective.h"
 #include "model/unet/unet.h"
 
 namespace diffusiond {

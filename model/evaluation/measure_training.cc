@@ -23,7 +23,7 @@
 #include "model/imaging/png.h"
 #include "model/imaging/resize.h"
 #include "model/sampling/sampler.h"
-#include "model/training/progress_log.h"
+#include "model/training/progress/progress_log.h"
 
 namespace diffusiond {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "model/evaluation/bound_sums.h"
-#include "model/training/progress.h"
+#include "model/training/progress/progress.h"
 
 namespace diffusiond {
 

@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "model/evaluation/image_classifier.h"
-#include "model/training/data_flags.h"
+#include "model/training/data/data_flags.h"
 
 namespace diffusiond {
 

@@ -65,6 +65,27 @@ RULES = (
     Rule("model/sampling/", "model/(unet|checkpoint)/",
          "a sampler is a function of schedule and options"),
     Rule("model/training/", "model/evaluation/", "what is measured does not know its measure"),
+    # Training's rooms: data < batches < options < objectives; progress < metrics, run; distributed;
+    # loop above all.
+    Rule("model/training/(data|batches|options|progress|metrics)/", TORCH,
+         "choices, batches and reports need no network"),
+    Rule("model/training/data/", "model/training/", "images know of no training",
+         but="model/training/data/"),
+    Rule("model/training/batches/", "model/training/",
+         "a batch is a function of the data and the step", but="model/training/(data|batches)/"),
+    Rule("model/training/options/", "model/training/", "what is chosen does not know who acts on it",
+         but="model/training/(data|batches|options)/"),
+    Rule("model/training/objectives/", "model/training/", "a loss does not know what is made of it",
+         but="model/training/(data|batches|options|objectives)/"),
+    Rule("model/training/progress/", "model/", "reports are plain numbers and pictures",
+         but="model/(files|imaging|training/progress)/"),
+    Rule("model/training/metrics/", "model/training/", "a sink knows reports alone",
+         but="model/training/(progress|metrics)/"),
+    Rule("model/training/distributed/", "model/", "processes share tensors, whatever they mean",
+         but="model/(files|training/distributed)/"),
+    Rule("model/training/run/", "model/training/",
+         "what is written does not know how it was learned",
+         but="model/training/(data|batches|options|progress|run)/"),
     Rule("(model/(?!programs/)|server/|client/)", "model/programs/", "programs stand at the top"),
     # server/: main -> rpc -> models -> engine <- worker; versions stand above models and workers.
     # Files directly in server/ wire the parts together.

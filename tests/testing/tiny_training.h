@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "model/training/data/dataset.h"
-#include "model/training/trainer_options.h"
+#include "model/training/options/trainer_options.h"
 
 namespace diffusiond {
 

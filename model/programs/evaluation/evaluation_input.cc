@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "model/files/durable_write.h"
 #include "model/imaging/png.h"
-#include "model/training/data_flags.h"
+#include "model/training/data/data_flags.h"
 #include "model/unet/device_option.h"
 
 ABSL_FLAG(std::string, checkpoint, "", "checkpoint directory");

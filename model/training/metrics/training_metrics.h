@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "model/training/progress.h"
+#include "model/training/progress/progress.h"
 
 namespace diffusiond {
 

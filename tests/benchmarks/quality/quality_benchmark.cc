@@ -35,7 +35,7 @@
 #include "model/files/durable_write.h"
 #include "model/imaging/line_chart.h"
 #include "model/sampling/draw_images.h"
-#include "model/training/data_flags.h"
+#include "model/training/data/data_flags.h"
 #include "nlohmann/json.hpp"
 #include "tests/benchmarks/quality/quality_setting.h"
 

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "model/training/network_shape.h"
-#include "model/training/trainer.h"
+#include "model/training/loop/trainer.h"
+#include "model/training/options/network_shape.h"
 #include "tests/testing/free_port.h"
 #include "tests/testing/in_child.h"
 

@@ -1,0 +1,108 @@
+#include "model/training/data/data_flags.h"
+
+#include <cstdint>
+#include <utility>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "model/training/data/hold_out.h"
+#include "model/training/data/open_dataset.h"
+
+ABSL_FLAG(std::string, data, "", "images: idx, CIFAR-10 binary, or a folder of PNG/JPEG");
+ABSL_FLAG(std::string, labels_csv, "", "labels of a folder of images: columns file,label[,name]");
+ABSL_FLAG(std::vector<std::string>, class_names, {}, "names of the classes, in label order");
+ABSL_FLAG(bool, unconditional, false, "leave the data's labels out: a model without classes");
+ABSL_FLAG(int64_t, max_images, 0, "use at most this many images, evenly spread; 0: all");
+ABSL_FLAG(double, max_data_gib, 8,
+          "most memory, in GiB, that a split's images may take: all are held in memory, a byte a "
+          "pixel and channel; what would take more is refused");
+ABSL_FLAG(double, held_out, 0.05,
+          "share of the images kept for measuring where the data has no test split, 0 .. 0.5");
+ABSL_FLAG(uint64_t, held_out_seed, 0, "which images --held_out keeps");
+
+namespace diffusiond {
+namespace {
+
+constexpr double kManyGib = 65536;
+
+absl::Status CheckFlags() {
+  if (absl::GetFlag(FLAGS_data).empty()) return absl::InvalidArgumentError("--data is required");
+  const double share = absl::GetFlag(FLAGS_held_out);
+  if (!(share >= 0 && share <= 0.5)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--held_out is ", share, "; it must be 0 .. 0.5"));
+  }
+  const double most = absl::GetFlag(FLAGS_max_data_gib);
+  if (!(most > 0 && most <= kManyGib)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--max_data_gib is ", most, "; it must be above 0, up to ", kManyGib));
+  }
+  return absl::OkStatus();
+}
+
+// A split of the data itself. `class_names`: of the classes that its labels may be, where
+// --class_names does not say; empty: as the data does.
+absl::StatusOr<ImageDataset> Open(DatasetSplit split, const std::vector<std::string>& class_names) {
+  DatasetSpec spec;
+  spec.path = absl::GetFlag(FLAGS_data);
+  spec.split = split;
+  if (!absl::GetFlag(FLAGS_labels_csv).empty()) spec.labels_csv = absl::GetFlag(FLAGS_labels_csv);
+  spec.class_names = absl::GetFlag(FLAGS_class_names);
+  if (spec.class_names.empty()) spec.class_names = class_names;
+  spec.max_images = absl::GetFlag(FLAGS_max_images);
+  spec.max_bytes = static_cast<int64_t>(absl::GetFlag(FLAGS_max_data_gib) * (1 << 30));
+  absl::StatusOr<ImageDataset> data = OpenDataset(spec);
+  if (absl::IsResourceExhausted(data.status())) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        data.status().message(), "; --max_data_gib allows more, --max_images takes fewer"));
+  }
+  if (data.ok() && absl::GetFlag(FLAGS_unconditional)) {
+    data->labels.clear();
+    data->class_names.clear();
+  }
+  return data;
+}
+
+HeldOut HoldOutByFlags(ImageDataset train) {
+  const double count = absl::GetFlag(FLAGS_held_out) * static_cast<double>(train.size());
+  return HoldOut(std::move(train), static_cast<int64_t>(count), absl::GetFlag(FLAGS_held_out_seed));
+}
+
+absl::StatusOr<ImageDataset> OpenSplit(DatasetSplit split) {
+  absl::StatusOr<ImageDataset> test = Open(DatasetSplit::kTest, {});
+  if (!test.ok() && !absl::IsOutOfRange(test.status())) return test;
+  if (test.ok() && split == DatasetSplit::kTest) return test;
+  absl::StatusOr<ImageDataset> train = Open(DatasetSplit::kTrain, {});
+  if (!train.ok() || test.ok()) return train;
+  HeldOut parts = HoldOutByFlags(*std::move(train));
+  if (split == DatasetSplit::kTrain) return std::move(parts.train);
+  if (parts.held_out.size() > 0) return std::move(parts.held_out);
+  return absl::NotFoundError("--data has no test split, and --held_out keeps no image");
+}
+
+}  // namespace
+
+absl::StatusOr<TrainingData> OpenDataFromFlags() {
+  if (absl::Status status = CheckFlags(); !status.ok()) return status;
+  absl::StatusOr<ImageDataset> train = Open(DatasetSplit::kTrain, {});
+  if (!train.ok()) return train.status();
+  absl::StatusOr<ImageDataset> test = Open(DatasetSplit::kTest, train->class_names);
+  // Of the same classes, though some may be missing in it.
+  if (test.ok()) return TrainingData{*std::move(train), *std::move(test)};
+  if (!absl::IsOutOfRange(test.status())) return test.status();
+  HeldOut parts = HoldOutByFlags(*std::move(train));
+  return TrainingData{std::move(parts.train), std::move(parts.held_out)};
+}
+
+absl::StatusOr<ImageDataset> OpenSplitFromFlags(DatasetSplit split,
+                                                const std::vector<std::string>& class_names) {
+  if (absl::Status status = CheckFlags(); !status.ok()) return status;
+  absl::StatusOr<ImageDataset> data = OpenSplit(split);
+  if (data.ok() && !data->labels.empty() && absl::GetFlag(FLAGS_class_names).empty() &&
+      data->class_names.size() <= class_names.size()) {
+    data->class_names = class_names;
+  }
+  return data;
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,111 @@
+#include "model/training/options/network_shape.h"
+
+#include <set>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace diffusiond {
+namespace {
+
+absl::Status ParsePositive(const char* flag, const std::string& text, const char* expected,
+                           int64_t* value) {
+  if (absl::SimpleAtoi(text, value) && *value > 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(flag, " has \"", text, "\"; it must be ", expected));
+}
+
+// Every level after the first halves the image.
+int64_t SideAt(int64_t side, size_t level) { return level < 63 ? side >> level : 0; }
+
+// The heights in shape.attention_at.
+absl::StatusOr<std::set<int64_t>> AttentionHeights(const NetworkShape& shape,
+                                                   const ImageDataset& data) {
+  std::set<int64_t> heights;
+  if (shape.attention_at == std::vector<std::string>{"none"}) return heights;
+  if (shape.attention_at == std::vector<std::string>{"auto"}) {
+    if (shape.channels.empty()) return heights;
+    const size_t last = shape.channels.size() - 1;
+    const int64_t height = SideAt(data.height, last);
+    if (height * SideAt(data.width, last) <= kMostAutoAttention) heights.insert(height);
+    return heights;
+  }
+  for (const std::string& text : shape.attention_at) {
+    if (text.empty()) continue;
+    int64_t height = 0;
+    if (absl::Status status = ParsePositive("--attention_at", text,
+                                            "auto, none, or a list of positive integers", &height);
+        !status.ok()) {
+      return status;
+    }
+    heights.insert(height);
+  }
+  return heights;
+}
+
+}  // namespace
+
+absl::Status DescribeModel(const NetworkShape& shape, const ImageDataset& data,
+                           CheckpointConfig* model) {
+  UNetConfig& unet = model->unet;
+  unet.sample_height = data.height;
+  unet.sample_width = data.width;
+  unet.in_channels = unet.out_channels = data.channels;
+  unet.layers_per_block = shape.layers_per_block;
+  unet.attention_head_dim = shape.attention_head_dim;
+  unet.norm_num_groups = shape.norm_num_groups;
+  unet.dropout = shape.dropout;
+  unet.block_out_channels.clear();
+  unet.down_block_types.clear();
+  unet.up_block_types.clear();
+
+  absl::StatusOr<std::set<int64_t>> attention_at = AttentionHeights(shape, data);
+  if (!attention_at.ok()) return attention_at.status();
+  std::vector<int64_t> heights;
+  for (const std::string& text : shape.channels) {
+    int64_t channels = 0;
+    if (absl::Status status =
+            ParsePositive("--channels", text, "a list of positive integers", &channels);
+        !status.ok()) {
+      return status;
+    }
+    const int64_t height = SideAt(data.height, heights.size());
+    const bool attention = attention_at->erase(height) > 0;
+    heights.push_back(height);
+    unet.block_out_channels.push_back(channels);
+    unet.down_block_types.push_back(attention ? "AttnDownBlock2D" : "DownBlock2D");
+    unet.up_block_types.insert(unet.up_block_types.begin(),
+                               attention ? "AttnUpBlock2D" : "UpBlock2D");
+  }
+  if (!attention_at->empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("--attention_at has ", *attention_at->begin(),
+                                                   "; the levels' heights are ",
+                                                   absl::StrJoin(heights, ", ")));
+  }
+
+  model->class_names = data.class_names;
+  if (!data.labels.empty()) {
+    const int64_t classes = static_cast<int64_t>(data.class_names.size());
+    unet.num_class_embeds = classes + (shape.null_class ? 1 : 0);
+    if (shape.null_class) model->null_class_id = static_cast<int>(classes);
+  }
+  return Validate(unet);
+}
+
+absl::Status DescribeClassifier(const NetworkShape& shape, const ImageDataset& data,
+                                CheckpointConfig* model) {
+  if (data.labels.empty()) {
+    return absl::InvalidArgumentError("the images have no labels: there is nothing to classify");
+  }
+  CheckpointConfig described;
+  if (absl::Status status = DescribeModel(shape, data, &described); !status.ok()) return status;
+  model->classifier = described.unet;
+  model->classifier->num_class_embeds.reset();
+  model->classifier->out_channels = static_cast<int64_t>(data.class_names.size());
+  if (!model->unet.num_class_embeds.has_value()) model->class_names = data.class_names;
+  return Validate(*model);
+}
+
+}  // namespace diffusiond

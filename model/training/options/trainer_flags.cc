@@ -1,0 +1,203 @@
+#include "model/training/options/trainer_flags.h"
+
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/declare.h"
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "model/training/options/network_shape.h"
+#include "model/training/options/objective_flags.h"
+
+ABSL_FLAG(std::string, out, "", "directory that receives checkpoint/, state, log and samples");
+ABSL_FLAG(std::string, classifier_for, "",
+          "checkpoint directory: train a noise-conditional classifier for classifier guidance of "
+          "this model, at its noise levels, and write the model with it; --channels and the like "
+          "are the classifier's, --guidance_scale is its scale on sample sheets");
+
+ABSL_FLAG(std::vector<std::string>, channels, std::vector<std::string>({"32", "64", "96"}),
+          "channels of each level; every level after the first halves the resolution");
+ABSL_FLAG(int64_t, layers_per_block, 1, "residual blocks a level");
+ABSL_FLAG(std::vector<std::string>, attention_at, std::vector<std::string>({"auto"}),
+          "levels that have attention, by the image's height there, as in 16,8; none: no level; "
+          "auto: the last level, if it has at most 16 x 16 pixels");
+ABSL_FLAG(int64_t, attention_head_dim, 32, "channels of one attention head");
+ABSL_FLAG(int64_t, norm_num_groups, 8,
+          "groups of group normalisation; divides every channel count");
+ABSL_FLAG(double, dropout, 0, "dropout inside residual blocks, 0 .. 1");
+
+ABSL_FLAG(int64_t, steps, 10000, "optimiser steps");
+ABSL_FLAG(int64_t, batch_size, 64, "images a step, of all processes together");
+ABSL_FLAG(int64_t, accumulate, 1,
+          "pieces in which a process computes its share of a batch, to save memory; same result "
+          "within rounding, but for --dropout, which draws anew for each piece");
+ABSL_FLAG(bool, checkpoint_activations, false,
+          "compute activations inside blocks again in backward: same result within rounding, less "
+          "memory, more time");
+ABSL_FLAG(bool, bf16, false,
+          "products and convolutions in bfloat16, weights in float32; for GPUs, slow on most CPUs");
+ABSL_FLAG(bool, channels_last, false,
+          "activations in channels-last layout: same result within rounding; for GPUs with --bf16, "
+          "slower on CPUs");
+ABSL_FLAG(bool, cuda_graph, false,
+          "launch a step's kernels on the GPU as one CUDA graph: for networks and batches so small "
+          "that the GPU waits for the host");
+ABSL_FLAG(uint64_t, seed, 0, "of initial weights, data order, noise and timesteps");
+ABSL_FLAG(double, learning_rate, 2e-4, "AdamW's");
+ABSL_FLAG(int64_t, warmup_steps, 500, "steps over which the learning rate rises from 0");
+ABSL_FLAG(bool, cosine_decay, true, "let the learning rate fall to 0 along a cosine");
+ABSL_FLAG(double, weight_decay, 0.01, "AdamW's");
+ABSL_FLAG(double, clip_grad_norm, 1, "largest gradient norm; 0: no clipping");
+ABSL_FLAG(double, ema_decay, 0.9999, "of the averaged weights that are saved for serving");
+ABSL_FLAG(
+    double, label_dropout, 0.1,
+    "share of images trained without their label (classifier-free guidance); 0: no null class");
+ABSL_FLAG(bool, flip, false, "mirror images at random");
+
+ABSL_FLAG(int64_t, held_out_images, 512, "held-out images of the progress line's loss");
+ABSL_FLAG(int64_t, log_every, 50, "steps between progress lines");
+ABSL_FLAG(int64_t, eval_every, 250, "steps between held-out losses");
+ABSL_FLAG(int64_t, sample_every, 1000, "steps between sample sheets");
+ABSL_FLAG(int64_t, save_every, 500, "steps between saves; 0: none but by time and at the end");
+ABSL_FLAG(double, save_every_minutes, 0, "save also when this has passed; 0: by steps alone");
+ABSL_FLAG(int64_t, keep_checkpoints, 3, "saved states that stay in --out/states, the newest");
+ABSL_FLAG(std::string, on_nan, "stop",
+          "when the loss or the gradient is not finite: stop, or skip the step");
+ABSL_FLAG(int64_t, max_skipped_steps, 100, "with --on_nan=skip: one more ends the run");
+ABSL_FLAG(std::string, sampler, "",
+          "of sample sheets, and the served model's default; empty: ddim, with --edm euler");
+ABSL_FLAG(int64_t, sampler_steps, 50, "of sample sheets, and the served model's default");
+ABSL_FLAG(
+    std::string, sampler_spacing, "trailing",
+    "which timesteps the sampler takes, of sample sheets, and the served model's default: "
+    "leading, trailing or linspace; trailing alone begins with the noise of the last timestep "
+    "whatever the number of steps");
+ABSL_FLAG(double, eta, 1, "of sample sheets, and the served model's default (ddim)");
+ABSL_FLAG(double, guidance_scale, 1, "of sample sheets, and the served model's default");
+
+ABSL_DECLARE_FLAG(std::optional<double>, beta_start);
+ABSL_DECLARE_FLAG(std::optional<double>, beta_end);
+ABSL_DECLARE_FLAG(bool, rescale_betas_zero_snr);
+
+namespace diffusiond {
+namespace {
+
+std::string SamplerFromFlags(const SchedulerConfig& scheduler) {
+  const std::string sampler = absl::GetFlag(FLAGS_sampler);
+  if (!sampler.empty()) return sampler;
+  return scheduler.is_edm() ? "euler" : "ddim";
+}
+
+absl::Status CheckSpacingFlag() {
+  if (absl::GetFlag(FLAGS_sampler_spacing).empty()) {
+    return absl::InvalidArgumentError(
+        "--sampler_spacing is empty; it must be leading, trailing or linspace");
+  }
+  GenerationDefaults defaults;
+  defaults.timestep_spacing = absl::GetFlag(FLAGS_sampler_spacing);
+  const absl::Status status = Validate(defaults);
+  if (status.ok()) return status;
+  return absl::InvalidArgumentError(absl::StrCat("--sampler_spacing: ", status.message()));
+}
+
+// A flag that would do nothing is a mistake.
+absl::Status CheckBetaFlags(const SchedulerConfig& scheduler) {
+  const bool edm = scheduler.is_edm();
+  const bool cosine = scheduler.beta_schedule == "squaredcos_cap_v2";
+  for (const auto& [flag, given] :
+       {std::pair<const char*, bool>{"--beta_start", absl::GetFlag(FLAGS_beta_start).has_value()},
+        {"--beta_end", absl::GetFlag(FLAGS_beta_end).has_value()}}) {
+    if (!given || (!edm && !cosine)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag, " is given; ",
+                     edm ? "a model of EDM" : "--beta_schedule=squaredcos_cap_v2", " has none"));
+  }
+  if (edm && absl::GetFlag(FLAGS_rescale_betas_zero_snr)) {
+    return absl::InvalidArgumentError(
+        "--rescale_betas_zero_snr is given; a model of EDM has no betas");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data) {
+  if (absl::GetFlag(FLAGS_out).empty()) return absl::InvalidArgumentError("--out is required");
+  if (absl::Status status = CheckSpacingFlag(); !status.ok()) return status;
+  NetworkShape shape;
+  shape.channels = absl::GetFlag(FLAGS_channels);
+  shape.layers_per_block = absl::GetFlag(FLAGS_layers_per_block);
+  shape.attention_at = absl::GetFlag(FLAGS_attention_at);
+  shape.attention_head_dim = absl::GetFlag(FLAGS_attention_head_dim);
+  shape.norm_num_groups = absl::GetFlag(FLAGS_norm_num_groups);
+  shape.dropout = absl::GetFlag(FLAGS_dropout);
+  shape.null_class = absl::GetFlag(FLAGS_label_dropout) > 0;
+  TrainerOptions options;
+  options.objective = ObjectiveFromFlags();
+  const std::string classifier_for = absl::GetFlag(FLAGS_classifier_for);
+  if (!classifier_for.empty()) {
+    absl::StatusOr<Checkpoint> base = Checkpoint::Open(classifier_for);
+    if (!base.ok()) return base.status();
+    options.base = std::make_shared<const Checkpoint>(*std::move(base));
+    options.model = options.base->config();
+    absl::Status status = DescribeClassifier(shape, data, &options.model);
+    if (!status.ok()) return status;
+  } else {
+    absl::Status status = DescribeModel(shape, data, &options.model);
+    if (!status.ok()) return status;
+    options.model.scheduler = SchedulerFromFlags();
+    status = CheckBetaFlags(options.model.scheduler);
+    if (!status.ok()) return status;
+    if (!options.model.scheduler.is_edm()) {
+      options.model.scheduler.timestep_spacing = absl::GetFlag(FLAGS_sampler_spacing);
+    }
+    if (options.model.scheduler.learns_variance()) options.model.unet.out_channels *= 2;
+    options.model.generation =
+        GenerationDefaults{.sampler = SamplerFromFlags(options.model.scheduler),
+                           .steps = static_cast<int>(absl::GetFlag(FLAGS_sampler_steps)),
+                           .eta = absl::GetFlag(FLAGS_eta),
+                           .guidance_scale = absl::GetFlag(FLAGS_guidance_scale),
+                           .variance = "",
+                           .timestep_spacing = absl::GetFlag(FLAGS_sampler_spacing)};
+  }
+
+  options.out = absl::GetFlag(FLAGS_out);
+  options.steps = absl::GetFlag(FLAGS_steps);
+  options.batch_size = absl::GetFlag(FLAGS_batch_size);
+  options.accumulate = absl::GetFlag(FLAGS_accumulate);
+  options.checkpoint_activations = absl::GetFlag(FLAGS_checkpoint_activations);
+  options.bf16 = absl::GetFlag(FLAGS_bf16);
+  options.channels_last = absl::GetFlag(FLAGS_channels_last);
+  options.cuda_graph = absl::GetFlag(FLAGS_cuda_graph);
+  options.seed = absl::GetFlag(FLAGS_seed);
+  options.learning_rate = absl::GetFlag(FLAGS_learning_rate);
+  options.warmup_steps = absl::GetFlag(FLAGS_warmup_steps);
+  options.cosine_decay = absl::GetFlag(FLAGS_cosine_decay);
+  options.weight_decay = absl::GetFlag(FLAGS_weight_decay);
+  options.clip_grad_norm = absl::GetFlag(FLAGS_clip_grad_norm);
+  options.ema_decay = absl::GetFlag(FLAGS_ema_decay);
+  options.label_dropout = absl::GetFlag(FLAGS_label_dropout);
+  options.flip = absl::GetFlag(FLAGS_flip);
+  options.held_out_images = absl::GetFlag(FLAGS_held_out_images);
+  options.log_every = absl::GetFlag(FLAGS_log_every);
+  options.eval_every = absl::GetFlag(FLAGS_eval_every);
+  options.sample_every = absl::GetFlag(FLAGS_sample_every);
+  options.save_every = absl::GetFlag(FLAGS_save_every);
+  options.save_interval = absl::Minutes(absl::GetFlag(FLAGS_save_every_minutes));
+  options.keep_checkpoints = absl::GetFlag(FLAGS_keep_checkpoints);
+  absl::StatusOr<OnNonFinite> on_nan = ParseOnNonFinite(absl::GetFlag(FLAGS_on_nan));
+  if (!on_nan.ok()) return on_nan.status();
+  options.on_nan = *on_nan;
+  options.max_skipped_steps = absl::GetFlag(FLAGS_max_skipped_steps);
+  options.sampling = ForSampler(SamplerFromFlags(options.model.scheduler),
+                                DefaultSamplingOptions(options.model.scheduler));
+  options.sampling.steps = absl::GetFlag(FLAGS_sampler_steps);
+  options.sampling.eta = absl::GetFlag(FLAGS_eta);
+  options.sampling.timestep_spacing = absl::GetFlag(FLAGS_sampler_spacing);
+  options.guidance_scale = absl::GetFlag(FLAGS_guidance_scale);
+  return options;
+}
+
+}  // namespace diffusiond

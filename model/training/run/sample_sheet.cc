@@ -1,0 +1,33 @@
+#include "model/training/run/sample_sheet.h"
+
+#include <utility>
+#include <vector>
+
+#include "model/imaging/contact_sheet.h"
+#include "model/imaging/resize.h"
+#include "model/sampling/plan_runner.h"
+
+namespace diffusiond {
+
+absl::StatusOr<Image> DrawSampleSheet(const SamplingPlan& plan, const DrawSpec& spec,
+                                      int64_t classes, std::unique_ptr<Denoiser> denoiser,
+                                      std::unique_ptr<NoiseClassifier> classifier) {
+  std::vector<std::unique_ptr<Denoiser>> lanes;
+  lanes.push_back(std::move(denoiser));
+  std::vector<std::unique_ptr<NoiseClassifier>> classifiers;
+  if (classifier != nullptr) classifiers.push_back(std::move(classifier));
+  absl::StatusOr<std::unique_ptr<PlanRunner>> runner =
+      PlanRunner::Create(std::move(lanes), std::move(classifiers));
+  if (!runner.ok()) return runner.status();
+  std::vector<int64_t> labels;
+  for (int64_t i = 0; i < kSampleSheetColumns * kSampleSheetRows; ++i) {
+    labels.push_back(classes > 0 ? i % classes : 0);
+  }
+  absl::StatusOr<std::vector<Frame>> frames = DrawImages(plan, spec, labels, runner->get());
+  if (!frames.ok()) return frames.status();
+  std::vector<Image> images;
+  for (const Frame& frame : *frames) images.push_back(ToImage(frame));
+  return Upscale(ContactSheet(images, kSampleSheetColumns), 2);
+}
+
+}  // namespace diffusiond
