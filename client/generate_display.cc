@@ -26,7 +26,7 @@ class PlainDisplay : public GenerateDisplay {
   explicit PlainDisplay(DisplayOptions options) : options_(std::move(options)) {}
 
   void OnAccepted(const v1::Accepted& accepted) override {
-    meter_.emplace(accepted.parameters().count(), accepted.parameters().steps());
+    meter_.emplace(accepted.parameters().count(), accepted.parameters().sampling().steps());
     *options_.out << absl::StrJoin(DescribeRequest(accepted), ", ") << std::endl;
   }
 
@@ -67,6 +67,7 @@ std::unique_ptr<GenerateDisplay> MakePlainDisplay(DisplayOptions options) {
 
 std::vector<std::string> DescribeRequest(const v1::Accepted& accepted) {
   const v1::ResolvedParameters& parameters = accepted.parameters();
+  const v1::SamplingOptions& sampling = parameters.sampling();
   std::vector<std::string> words = {parameters.model()};
   if (parameters.has_class_id()) {
     words.push_back(parameters.class_name().empty() ? absl::StrCat("class ", parameters.class_id())
@@ -74,12 +75,12 @@ std::vector<std::string> DescribeRequest(const v1::Accepted& accepted) {
   }
   words.push_back(absl::StrCat(parameters.count(), parameters.count() == 1 ? " image " : " images ",
                                accepted.width(), "x", accepted.height()));
-  words.push_back(absl::StrCat(parameters.sampler(), " ", parameters.steps(), " steps"));
-  if (parameters.guidance_scale() != 1) {
-    words.push_back(absl::StrCat("guidance ", parameters.guidance_scale()));
+  words.push_back(absl::StrCat(sampling.sampler(), " ", sampling.steps(), " steps"));
+  if (sampling.guidance_scale() != 1) {
+    words.push_back(absl::StrCat("guidance ", sampling.guidance_scale()));
   }
-  if (parameters.has_classifier_scale()) {
-    words.push_back(absl::StrCat("classifier guidance ", parameters.classifier_scale()));
+  if (sampling.has_classifier_scale()) {
+    words.push_back(absl::StrCat("classifier guidance ", sampling.classifier_scale()));
   }
   words.push_back(absl::StrCat("seed ", parameters.seed()));
   for (std::string& word : words) word = Printable(word);

@@ -44,7 +44,7 @@ class LiveDisplay : public GenerateDisplay {
   void OnAccepted(const v1::Accepted& accepted) override {
     accepted_ = accepted;
     const uint32_t count = accepted.parameters().count();
-    meter_.emplace(count, accepted.parameters().steps());
+    meter_.emplace(count, accepted.parameters().sampling().steps());
     x_t_.resize(count);
     x0_hat_.resize(count);
     finished_.resize(count);

@@ -7,51 +7,10 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
-#include "google/protobuf/descriptor.h"
-#include "google/protobuf/message.h"
 #include "google/protobuf/util/json_util.h"
 #include "model/files/sha256.h"
 
 namespace diffusiond {
-namespace {
-
-// Sets in `request` what the model's sampler reads: fields of the same name in both messages.
-void SetSamplerOptions(const v1::ResolvedParameters& parameters, const v1::Model& model,
-                       v1::GenerateRequest* request) {
-  using google::protobuf::FieldDescriptor;
-  const auto sampler = std::find_if(
-      model.samplers().begin(), model.samplers().end(),
-      [&](const v1::SamplerInfo& info) { return info.name() == parameters.sampler(); });
-  if (sampler == model.samplers().end()) return;
-  const google::protobuf::Reflection& from = *parameters.GetReflection();
-  const google::protobuf::Reflection& to = *request->GetReflection();
-  for (const std::string& option : sampler->options()) {
-    const FieldDescriptor* source = parameters.GetDescriptor()->FindFieldByName(option);
-    const FieldDescriptor* target = request->GetDescriptor()->FindFieldByName(option);
-    // A newer server may have options that this client does not know.
-    if (source == nullptr || target == nullptr || source->cpp_type() != target->cpp_type())
-      continue;
-    switch (source->cpp_type()) {
-      case FieldDescriptor::CPPTYPE_BOOL:
-        to.SetBool(request, target, from.GetBool(parameters, source));
-        break;
-      case FieldDescriptor::CPPTYPE_FLOAT:
-        to.SetFloat(request, target, from.GetFloat(parameters, source));
-        break;
-      case FieldDescriptor::CPPTYPE_UINT32:
-        to.SetUInt32(request, target, from.GetUInt32(parameters, source));
-        break;
-      case FieldDescriptor::CPPTYPE_STRING:
-        to.SetString(request, target, from.GetString(parameters, source));
-        break;
-      default:
-        break;
-    }
-  }
-}
-
-}  // namespace
-
 std::string ReceiptToJson(const v1::Receipt& receipt) {
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = true;
@@ -98,31 +57,15 @@ absl::StatusOr<v1::Receipt> ReadReceipt(const std::string& path) {
                       absl::StrCat(path, ": ", receipt.status().message()));
 }
 
-v1::GenerateRequest RequestFromReceipt(const v1::Receipt& receipt, const v1::Model& model) {
+v1::GenerateRequest RequestFromReceipt(const v1::Receipt& receipt) {
   const v1::ResolvedParameters& parameters = receipt.parameters();
   v1::GenerateRequest request;
   request.set_model(parameters.model());
   request.set_count(parameters.count());
   request.set_seed(parameters.seed());
   if (parameters.has_class_id()) request.set_class_id(parameters.class_id());
-  request.set_guidance_scale(parameters.guidance_scale());
-  if (parameters.has_classifier_scale()) {
-    request.set_classifier_scale(parameters.classifier_scale());
-  }
-  if (parameters.has_guidance_sigma_min()) {
-    request.set_guidance_sigma_min(parameters.guidance_sigma_min());
-  }
-  if (parameters.has_guidance_sigma_max()) {
-    request.set_guidance_sigma_max(parameters.guidance_sigma_max());
-  }
-  if (parameters.has_strength()) request.set_strength(parameters.strength());
+  *request.mutable_sampling() = parameters.sampling();
   if (parameters.has_morph_seed()) request.set_morph_seed(parameters.morph_seed());
-  if (parameters.has_guidance_rescale()) {
-    request.set_guidance_rescale(parameters.guidance_rescale());
-  }
-  request.set_sampler(parameters.sampler());
-  request.set_steps(parameters.steps());
-  SetSamplerOptions(parameters, model, &request);
   request.set_format(parameters.format());
   return request;
 }

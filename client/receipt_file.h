@@ -21,9 +21,9 @@ absl::StatusOr<v1::Receipt> ReceiptFromJson(const std::string& json);
 // Errors name the file. NOT_FOUND: no such file.
 absl::StatusOr<v1::Receipt> ReadReceipt(const std::string& path);
 
-// The request that draws the receipt's images again on `model`: every parameter is set that the
-// sampler reads, so that no default of the server's matters.
-v1::GenerateRequest RequestFromReceipt(const v1::Receipt& receipt, const v1::Model& model);
+// The request that draws the receipt's images again: every parameter is set that the sampler reads,
+// so that no default of the server's matters.
+v1::GenerateRequest RequestFromReceipt(const v1::Receipt& receipt);
 
 // What a receipt cannot carry: INVALID_ARGUMENT unless the request's init_image, mask and
 // init_noise are those that the receipt names by SHA-256.

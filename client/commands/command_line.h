@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "client/cancellation.h"
+#include "client/sampling_options.h"
 #include "client/terminal.h"
 
 namespace diffusiond {
@@ -30,28 +31,35 @@ struct CommandContext {
   Cancellation* cancellation;  // Thrown by Ctrl-C.
   std::function<Terminal()> terminal;
   std::function<absl::Time()> now;
+  OptionValues options = {};  // Those of Command::options that the command line sets.
 };
 
 struct Command {
   std::string name = {};
-  std::string arguments = {};  // "[NAME]", for the usage line.
-  std::string summary = {};    // One line.
-  std::string details = {};    // For `diffusionctl help NAME`; may be empty.
-  std::vector<std::string> flags = {};
+  std::string arguments = {};                // "[NAME]", for the usage line.
+  std::string summary = {};                  // One line.
+  std::string details = {};                  // For `diffusionctl help NAME`; may be empty.
+  std::vector<std::string> flags = {};       // Of absl::flags.
+  std::span<const OptionSpec> options = {};  // Flags that are options of a table.
   int min_arguments = 0;
   int max_arguments = 0;
   // Returns an exit code; flags are set.
   std::function<int(const std::vector<std::string>& arguments, CommandContext& context)> run;
 };
 
-// Sets the flags in `arguments` and returns what is not a flag. Takes --name=value, --name value,
+// Sets the flags in `arguments`, those that are `options` in *values, and returns what is not a
+// flag. Takes --name=value, --name value,
 // --name and --noname for switches, dashes for underscores, and "--" as the end of flags.
-// INVALID_ARGUMENT, with a hint: a flag not in `allowed`, or a value that does not parse.
+// INVALID_ARGUMENT, with a hint: a flag in neither, or a value that does not parse. Whether an
+// option is in range is the server's to say.
 absl::StatusOr<std::vector<std::string>> ParseFlags(std::span<const std::string> arguments,
-                                                    std::span<const std::string> allowed);
+                                                    std::span<const std::string> allowed,
+                                                    std::span<const OptionSpec> options = {},
+                                                    OptionValues* values = nullptr);
 
 // One line a flag with its help and, where it says something, its default.
 std::string DescribeFlags(std::span<const std::string> flags);
+std::string DescribeOptions(std::span<const OptionSpec> options);
 
 }  // namespace diffusiond
 

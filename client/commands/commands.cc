@@ -42,7 +42,9 @@ std::string CommandHelp(const Command& command) {
   return absl::StrCat("Usage: diffusionctl ", command.name, " [flags]",
                       command.arguments.empty() ? "" : " ", command.arguments, "\n\n",
                       command.summary, "\n", command.details.empty() ? "" : "\n", command.details,
-                      "\nFlags:\n", DescribeFlags(command.flags));
+                      "\nFlags:\n", DescribeFlags(command.flags),
+                      command.options.empty() ? "" : "\nOptions of samplers and guidance:\n",
+                      DescribeOptions(command.options));
 }
 
 int UsageError(absl::string_view message, absl::string_view help, CommandContext& context) {
@@ -93,7 +95,7 @@ int RunDiffusionctl(std::span<const std::string> arguments, CommandContext& cont
     return kExitOk;
   }
 
-  const auto positional = ParseFlags(rest, command->flags);
+  const auto positional = ParseFlags(rest, command->flags, command->options, &context.options);
   if (!positional.ok()) {
     return UsageError(positional.status().message(), " " + name, context);
   }

@@ -13,10 +13,10 @@
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
 #include "client/commands/generation_run.h"
-#include "client/commands/sampling_flags.h"
 #include "client/commands/starting_flags.h"
 #include "client/output_files.h"
 #include "client/picture_codec.h"
+#include "client/sampling_options.h"
 
 ABSL_FLAG(std::string, model, "", "=NAME: the server's default model if not given");
 ABSL_FLAG(std::string, class, "", "=NAME|ID: what to draw, for a model with classes");
@@ -24,16 +24,6 @@ ABSL_FLAG(std::optional<uint32_t>, count, std::nullopt,
           "=N: images to draw; 4, or 1 if --out is a file");
 ABSL_FLAG(std::optional<uint64_t>, seed, std::nullopt,
           "=N: the same seed draws the same images; drawn at random if not given");
-ABSL_FLAG(std::optional<float>, guidance, std::nullopt,
-          "=SCALE: classifier-free guidance; 1 is none, more is more typical of the class");
-ABSL_FLAG(std::optional<float>, classifier_scale, std::nullopt,
-          "=SCALE: guidance by the model's classifier; 0 is none");
-ABSL_FLAG(std::optional<float>, guidance_sigma_min, std::nullopt,
-          "=SIGMA: no guidance below this noise level");
-ABSL_FLAG(std::optional<float>, guidance_sigma_max, std::nullopt,
-          "=SIGMA: no guidance above this noise level");
-ABSL_FLAG(std::optional<float>, guidance_rescale, std::nullopt,
-          "=0..1: part of what --guidance adds to the contrast that is taken back");
 ABSL_FLAG(std::string, format, "",
           "=png|webp|jpeg|raw: of the files; by --out's extension, or png");
 ABSL_FLAG(std::optional<uint32_t>, preview_every, std::nullopt,
@@ -82,7 +72,7 @@ absl::StatusOr<v1::ImageFormat> FormatByFlags() {
 }
 
 // All but the previews. INVALID_ARGUMENT names the flag.
-absl::StatusOr<v1::GenerateRequest> RequestByFlags() {
+absl::StatusOr<v1::GenerateRequest> RequestByFlags(const OptionValues& options) {
   v1::GenerateRequest request;
   const absl::StatusOr<v1::ImageFormat> format = FormatByFlags();
   if (!format.ok()) return format.status();
@@ -98,24 +88,9 @@ absl::StatusOr<v1::GenerateRequest> RequestByFlags() {
   } else if (!name.empty()) {
     request.set_class_name(name);
   }
-  SetSamplingByFlags(request);
-  SetStartingNumbersByFlags(request);
+  SetSampling(options, request.mutable_sampling());
+  SetMorphByFlag(request);
   if (absl::Status read = SetStartingFilesByFlags(request); !read.ok()) return read;
-  if (const auto scale = absl::GetFlag(FLAGS_guidance); scale.has_value()) {
-    request.set_guidance_scale(*scale);
-  }
-  if (const auto scale = absl::GetFlag(FLAGS_classifier_scale); scale.has_value()) {
-    request.set_classifier_scale(*scale);
-  }
-  if (const auto sigma = absl::GetFlag(FLAGS_guidance_sigma_min); sigma.has_value()) {
-    request.set_guidance_sigma_min(*sigma);
-  }
-  if (const auto sigma = absl::GetFlag(FLAGS_guidance_sigma_max); sigma.has_value()) {
-    request.set_guidance_sigma_max(*sigma);
-  }
-  if (const auto part = absl::GetFlag(FLAGS_guidance_rescale); part.has_value()) {
-    request.set_guidance_rescale(*part);
-  }
   v1::Priority priority;
   const std::string name = absl::GetFlag(FLAGS_priority);
   if (!v1::Priority_Parse(absl::StrCat("PRIORITY_", absl::AsciiStrToUpper(name)), &priority)) {
@@ -147,8 +122,8 @@ absl::Status AddPreviews(v1::PreviewKind kind, bool live, const absl::StatusOr<v
   uint32_t every = absl::GetFlag(FLAGS_preview_every).value_or(0);
   if (!absl::GetFlag(FLAGS_preview_every).has_value()) {
     if (!live && !strip) return absl::OkStatus();
-    uint32_t steps = request.steps();
-    if (!request.has_steps()) {
+    uint32_t steps = request.sampling().steps();
+    if (!request.sampling().has_steps()) {
       if (!model.ok()) return model.status();
       steps = model->defaults().steps();
     }
@@ -170,7 +145,7 @@ int Run(const std::vector<std::string>&, CommandContext& command_context) {
       return terminal;
     };
   }
-  absl::StatusOr<v1::GenerateRequest> request = RequestByFlags();
+  absl::StatusOr<v1::GenerateRequest> request = RequestByFlags(context.options);
   const absl::StatusOr<v1::PreviewKind> kind = ParsePreviewKind(absl::GetFlag(FLAGS_preview));
   const absl::Status usage = !request.ok() ? request.status() : kind.status();
   if (!usage.ok()) {
@@ -203,26 +178,10 @@ int Run(const std::vector<std::string>&, CommandContext& command_context) {
 }  // namespace
 
 Command GenerateCommand() {
-  std::vector<std::string> flags = {"model",
-                                    "class",
-                                    "count",
-                                    "seed",
-                                    "guidance",
-                                    "classifier_scale",
-                                    "guidance_sigma_min",
-                                    "guidance_sigma_max",
-                                    "guidance_rescale",
-                                    "format",
-                                    "out",
-                                    "receipt",
-                                    "sheet",
-                                    "strip",
-                                    "preview",
-                                    "preview_every",
-                                    "width",
-                                    "quiet",
-                                    "priority"};
-  for (const auto* more : {&kSamplingFlags, &kStartingFileFlags, &kStartingNumberFlags}) {
+  std::vector<std::string> flags = {"model",         "class",   "count", "seed",    "format",
+                                    "out",           "receipt", "sheet", "strip",   "preview",
+                                    "preview_every", "width",   "quiet", "priority"};
+  for (const auto* more : {&kStartingFileFlags, &kMorphFlags}) {
     flags.insert(flags.end(), more->begin(), more->end());
   }
   return {.name = "generate",
@@ -230,6 +189,7 @@ Command GenerateCommand() {
           .summary = "draw images, show them while they appear, and save them",
           .details = "What is not given is the model's default (diffusionctl models NAME).\n",
           .flags = WithConnectionFlags(std::move(flags)),
+          .options = SamplingOptionSpecs(),
           .run = Run};
 }
 

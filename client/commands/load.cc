@@ -56,9 +56,8 @@ is for requests whose entry has none. Nothing of what comes is kept.
 
 The mix has entries with ';' between them; of each, the first word is a name, the others are
   weight          its share, beside the other entries' (1)
-  model count class guidance sampler steps eta variance spacing clip_sample format
-  preview_every preview preview_max_side
-                  as generate's flags; what is not named is the server's default
+  model count class format preview_every preview preview_max_side, and the options of samplers and
+  guidance        as generate's flags; what is not named is the server's default
   priority        high, normal or low
   tenant          sent as metadata diffusiond-tenant
   deadline        10s: the call's deadline, from its intended time

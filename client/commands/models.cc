@@ -25,7 +25,7 @@ std::string Size(const v1::Model& model) {
   return absl::StrCat(model.width(), "x", model.height(), model.channels() == 1 ? " grey" : " RGB");
 }
 
-std::string Defaults(const v1::ResolvedParameters& defaults) {
+std::string Defaults(const v1::SamplingOptions& defaults) {
   std::string text = absl::StrCat(defaults.sampler(), ", ", defaults.steps(), " steps");
   if (defaults.sampler() == "ddim") absl::StrAppend(&text, ", eta ", defaults.eta());
   if (defaults.guidance_scale() != 1) {
@@ -69,7 +69,7 @@ void PrintDetails(const v1::Model& model, CommandContext& context) {
   row("predicts", model.prediction_type());
   row("schedule", absl::StrCat(model.beta_schedule(), ", ", model.num_train_timesteps(),
                                " training timesteps"));
-  const v1::ResolvedParameters& defaults = model.defaults();
+  const v1::SamplingOptions& defaults = model.defaults();
   row("defaults", absl::StrCat(Defaults(defaults), ", ", defaults.timestep_spacing(), " spacing, ",
                                defaults.clip_sample() ? "clip_sample" : "no clip_sample"));
   row("limits", absl::StrCat("count 1 .. ", model.limits().max_count(), ", steps 1 .. ",

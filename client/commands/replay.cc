@@ -50,7 +50,7 @@ int Run(const std::vector<std::string>& arguments, CommandContext& context) {
     *context.out << "The server is not as it was, so the bytes may differ:\n";
     PrintLines(ground, context);
   }
-  v1::GenerateRequest request = RequestFromReceipt(*receipt, *model);
+  v1::GenerateRequest request = RequestFromReceipt(*receipt);
   request.set_model_digest(receipt->model_digest());
   absl::Status start = SetStartingFilesByFlags(request);
   start.Update(CheckStart(*receipt, request));

@@ -11,6 +11,9 @@ namespace diffusiond {
 // Name, the options that each reads, description.
 std::string SamplerTable(const v1::Model& model);
 
+// Of those options: the values that each takes, and what it is.
+std::string OptionTable(const v1::Model& model);
+
 }  // namespace diffusiond
 
 #endif  // DIFFUSIOND_CLIENT_COMMANDS_SAMPLER_TABLE_H_

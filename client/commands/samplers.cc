@@ -14,14 +14,15 @@ namespace {
 // What tests/benchmarks/quality found with the model that the project ships.
 constexpr char kRecommended[] = "unipc";
 constexpr char kAdvice[] =
-    "\nFor few steps: --sampler=unipc or dpmpp with --spacing=trailing, from --steps=10 on.\n";
+    "\nFor few steps: --sampler=unipc or dpmpp with --timestep_spacing=trailing, from --steps=10 "
+    "on.\n";
 
 int Run(const std::vector<std::string>&, CommandContext& context) {
   const auto client = ConnectByFlags();
   if (!client.ok()) return ReportError(client.status(), context);
   const auto model = (*client)->GetModel(absl::GetFlag(FLAGS_model), CallOptionsByFlags(context));
   if (!model.ok()) return ReportError(model.status(), context);
-  *context.out << SamplerTable(*model);
+  *context.out << SamplerTable(*model) << "\n" << OptionTable(*model);
   const auto& samplers = model->samplers();
   if (std::any_of(samplers.begin(), samplers.end(),
                   [](const v1::SamplerInfo& sampler) { return sampler.name() == kRecommended; })) {

@@ -15,8 +15,6 @@ ABSL_FLAG(std::string, mask, "",
           "=FILE: grey, white where to draw, black where --init_image stays");
 ABSL_FLAG(std::string, init_noise, "",
           "=FILE: float32, little-endian, channels x height x width, in place of the seed's noise");
-ABSL_FLAG(std::optional<float>, strength, std::nullopt,
-          "=0..1: the part of the steps that is run from --init_image");
 ABSL_FLAG(std::optional<uint64_t>, morph_seed, std::nullopt,
           "=N: the images go from --seed to this one");
 
@@ -38,7 +36,7 @@ absl::Status ReadInto(const char* flag, const std::string& path, std::string* by
 }  // namespace
 
 const std::vector<std::string> kStartingFileFlags = {"init_image", "mask", "init_noise"};
-const std::vector<std::string> kStartingNumberFlags = {"strength", "morph_seed"};
+const std::vector<std::string> kMorphFlags = {"morph_seed"};
 
 absl::Status SetStartingFilesByFlags(v1::GenerateRequest& request) {
   absl::Status status =
@@ -49,10 +47,7 @@ absl::Status SetStartingFilesByFlags(v1::GenerateRequest& request) {
   return status;
 }
 
-void SetStartingNumbersByFlags(v1::GenerateRequest& request) {
-  if (const auto part = absl::GetFlag(FLAGS_strength); part.has_value()) {
-    request.set_strength(*part);
-  }
+void SetMorphByFlag(v1::GenerateRequest& request) {
   if (const auto seed = absl::GetFlag(FLAGS_morph_seed); seed.has_value()) {
     request.set_morph_seed(*seed);
   }

@@ -12,12 +12,12 @@ namespace diffusiond {
 
 // Files whose bytes a request carries.
 extern const std::vector<std::string> kStartingFileFlags;
-// Numbers, which a receipt carries by itself.
-extern const std::vector<std::string> kStartingNumberFlags;
+// A number, which a receipt carries by itself.
+extern const std::vector<std::string> kMorphFlags;
 
 // Puts the files' bytes into the request. Errors name the flag and the file.
 absl::Status SetStartingFilesByFlags(v1::GenerateRequest& request);
-void SetStartingNumbersByFlags(v1::GenerateRequest& request);
+void SetMorphByFlag(v1::GenerateRequest& request);
 
 }  // namespace diffusiond
 

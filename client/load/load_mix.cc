@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -10,11 +11,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "client/sampling_options.h"
+#include "proto/option_fields.h"
 
 namespace diffusiond {
 namespace {
 
-// A key of an entry. `set` returns false for a value that is not allowed.
+// A key of an entry that is no sampling option. `set` returns false for a value that is not
+// allowed.
 struct Key {
   const char* name;
   std::string allowed;
@@ -23,10 +27,6 @@ struct Key {
 
 bool ParseWhole(absl::string_view text, uint32_t least, uint32_t most, uint32_t* number) {
   return absl::SimpleAtoi(text, number) && *number >= least && *number <= most;
-}
-
-bool ParseNumber(absl::string_view text, float* number) {
-  return absl::SimpleAtof(text, number) && std::isfinite(*number);
 }
 
 // "30" is 30 seconds; "1.5s", "2m" as absl::Duration.
@@ -105,48 +105,19 @@ bool SetPreviewKind(absl::string_view value, LoadEntry& entry) {
   return true;
 }
 
-bool SetClipSample(absl::string_view value, LoadEntry& entry) {
-  bool clip = false;
-  if (!absl::SimpleAtob(value, &clip)) return false;
-  entry.request.set_clip_sample(clip);
-  return true;
-}
-
 bool SetTenant(absl::string_view value, LoadEntry& entry) {
   entry.tenant = std::string(value);
   return !value.empty() && value.size() <= kMaxTenantBytes && IsPrintable(value);
 }
 
-template <auto setter>
-bool SetFloat(absl::string_view value, LoadEntry& entry) {
-  float number = 0;
-  if (!ParseNumber(value, &number)) return false;
-  (entry.request.*setter)(number);
-  return true;
-}
-
-// The string setters of protobuf are templates: they want a name of their own.
 bool SetModel(absl::string_view value, LoadEntry& entry) {
   entry.request.set_model(std::string(value));
   return !value.empty();
 }
-bool SetSampler(absl::string_view value, LoadEntry& entry) {
-  entry.request.set_sampler(std::string(value));
-  return !value.empty();
-}
-bool SetVariance(absl::string_view value, LoadEntry& entry) {
-  entry.request.set_variance(std::string(value));
-  return !value.empty();
-}
-bool SetSpacing(absl::string_view value, LoadEntry& entry) {
-  entry.request.set_timestep_spacing(std::string(value));
-  return !value.empty();
-}
-
-bool SetSteps(absl::string_view value, LoadEntry& entry) {
-  uint32_t steps = 0;
-  if (!ParseWhole(value, 1, kMaxEntrySteps, &steps)) return false;
-  entry.request.set_steps(steps);
+bool SetOption(const OptionSpec& option, absl::string_view text, LoadEntry& entry) {
+  const std::optional<OptionValue> value = FromText(option, text);
+  if (!value.has_value() || !FaultOf(option, *value).empty()) return false;
+  WriteOption(option, *value, entry.request.mutable_sampling());
   return true;
 }
 
@@ -182,13 +153,6 @@ const std::vector<Key>& Keys() {
       {"model", "a name", SetModel},
       {"count", absl::StrCat("a whole number 1 .. ", kMaxEntryCount), SetCount},
       {"class", "a name without blanks, or an id", SetClass},
-      {"guidance", "a number", SetFloat<&v1::GenerateRequest::set_guidance_scale>},
-      {"sampler", "a name", SetSampler},
-      {"steps", absl::StrCat("a whole number 1 .. ", kMaxEntrySteps), SetSteps},
-      {"eta", "a number", SetFloat<&v1::GenerateRequest::set_eta>},
-      {"variance", "a name", SetVariance},
-      {"spacing", "a name", SetSpacing},
-      {"clip_sample", "true or false", SetClipSample},
       {"preview_every", absl::StrCat("a whole number 0 .. ", kMaxEntrySteps), SetPreviewEvery},
       {"preview", "x_t, x0 or both", SetPreviewKind},
       {"preview_max_side", "a whole number", SetPreviewMaxSide},
@@ -215,7 +179,10 @@ bool IsEntryName(absl::string_view name) {
 }
 
 std::string KeyNames() {
-  return absl::StrJoin(Keys(), ", ", [](std::string* out, const Key& key) { *out += key.name; });
+  std::vector<absl::string_view> names;
+  for (const Key& key : Keys()) names.push_back(key.name);
+  for (const OptionSpec& option : SamplingOptionSpecs()) names.push_back(option.name);
+  return absl::StrJoin(names, ", ");
 }
 
 absl::Status SetKey(absl::string_view word, std::vector<absl::string_view>& seen,
@@ -226,7 +193,8 @@ absl::Status SetKey(absl::string_view word, std::vector<absl::string_view>& seen
   const std::string where = absl::StrCat("mix entry '", entry.name, "': ");
   const auto key = std::find_if(Keys().begin(), Keys().end(),
                                 [name = name](const Key& key) { return name == key.name; });
-  if (key == Keys().end()) {
+  const OptionSpec* const option = FindSamplingOption(name);
+  if (key == Keys().end() && option == nullptr) {
     return absl::InvalidArgumentError(
         absl::StrCat(where, "unknown key '", name, "' in '", word, "', expected ", KeyNames()));
   }
@@ -235,9 +203,11 @@ absl::Status SetKey(absl::string_view word, std::vector<absl::string_view>& seen
         absl::StrCat(where, name, "='", value, "' is given a second time, expected each key once"));
   }
   seen.push_back(name);
-  if (!key->set(value, entry)) {
+  const bool is_set = option != nullptr ? SetOption(*option, value, entry) : key->set(value, entry);
+  if (!is_set) {
     return absl::InvalidArgumentError(
-        absl::StrCat(where, name, "='", value, "', expected ", key->allowed));
+        absl::StrCat(where, name, "='", value, "', expected ",
+                     option != nullptr ? ValuesOf(*option) : key->allowed));
   }
   return absl::OkStatus();
 }

@@ -43,10 +43,10 @@ struct LoadMix {
 
 // Entries with ';' between them; of each, the first word is its name, the others are key=value:
 //   "short weight=0.8 steps=20; long weight=0.2 steps=250 sampler=ddim eta=0 deadline=10s"
-// Keys are the fields above and those of GenerateRequest, named as diffusionctl's flags: model,
-// count, class (a name without blanks, or an id), guidance, sampler, steps, eta, variance, spacing,
-// clip_sample, preview_every, preview, preview_max_side, format, priority. What is not named is
-// left to the server. INVALID_ARGUMENT names entry, key, value and what is allowed.
+// Keys are the fields above, those of SamplingOptions, and as diffusionctl's flags: model, count,
+// class (a name without blanks, or an id), preview_every, preview, preview_max_side, format,
+// priority. What is not named is left to the server. INVALID_ARGUMENT names entry, key, value and
+// what is allowed.
 absl::StatusOr<LoadMix> ParseLoadMix(absl::string_view text);
 
 // INVALID_ARGUMENT: no entry or too many, a name twice, or a weight that is none.

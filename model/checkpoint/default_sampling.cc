@@ -23,11 +23,8 @@ SamplingOptions Wanted(const CheckpointConfig& config, DefaultSampling* result) 
   }
   const GenerationDefaults& wanted = *config.generation;
   result->guidance_scale = wanted.guidance_scale;
-  options = ForSampler(wanted.sampler, std::move(options));
-  options.steps = wanted.steps;
-  options.eta = wanted.eta;
-  if (!wanted.variance.empty()) options.variance = wanted.variance;
-  if (!wanted.timestep_spacing.empty()) options.timestep_spacing = wanted.timestep_spacing;
+  options = ForSampler(wanted.sampler(), std::move(options));
+  wanted.ApplyTo(&options);
   return options;
 }
 
@@ -36,13 +33,13 @@ SamplingOptions Plain(const std::string& sampler, const SamplingOptions& wanted,
   SamplingOptions options;
   options.sampler = sampler;
   options.steps = std::min(wanted.steps, kFallbackSteps);
-  options.timestep_spacing = "trailing";
+  options.timestep_spacing = TimestepSpacing::kTrailing;
   options.variance = wanted.variance;
   options.clip_sample = wanted.clip_sample;
   options.thresholding = wanted.thresholding;
   options.dynamic_thresholding_ratio = wanted.dynamic_thresholding_ratio;
   options.sample_max_value = wanted.sample_max_value;
-  if (is_edm) options.sigma_schedule = "karras";
+  if (is_edm) options.sigma_schedule = SigmaSchedule::kKarras;
   return ForSampler(sampler, std::move(options));
 }
 
@@ -51,9 +48,9 @@ std::vector<SamplingOptions> Fallbacks(const SamplingOptions& wanted, bool is_ed
   using Change = void (*)(SamplingOptions&);
   constexpr Change kChanges[] = {
       [](SamplingOptions& o) { o.steps = std::min(o.steps, kFallbackSteps); },
-      [](SamplingOptions& o) { o.timestep_spacing = "trailing"; },
-      [](SamplingOptions& o) { o.final_sigmas_type = "zero"; },
-      [](SamplingOptions& o) { o.sigma_schedule = "timesteps"; },
+      [](SamplingOptions& o) { o.timestep_spacing = TimestepSpacing::kTrailing; },
+      [](SamplingOptions& o) { o.final_sigmas_type = FinalSigmas::kZero; },
+      [](SamplingOptions& o) { o.sigma_schedule = SigmaSchedule::kTimesteps; },
   };
   std::vector<SamplingOptions> options;
   for (const Change change : kChanges) change(options.emplace_back(wanted));
@@ -67,27 +64,33 @@ std::vector<SamplingOptions> Fallbacks(const SamplingOptions& wanted, bool is_ed
   options.push_back(Plain(wanted.sampler, wanted, is_edm));
   options.push_back(Plain(is_edm ? "euler" : "ddim", wanted, is_edm));
   options.push_back(Plain(is_edm ? "euler" : "ddpm", wanted, is_edm));
-  options.back().timestep_spacing = "leading";
+  options.back().timestep_spacing = TimestepSpacing::kLeading;
   return options;
 }
 
 std::string Described(const SamplingOptions& options) {
-  return absl::StrCat(options.sampler, ", ", options.steps, " steps, ", options.timestep_spacing,
-                      " spacing");
+  return absl::StrCat(options.sampler, ", ", options.steps, " steps, ",
+                      WordOf(options.timestep_spacing), " spacing");
+}
+
+// A word without quotes: it is one of a set.
+std::string Plain(const OptionValue& value) {
+  const auto* const word = std::get_if<std::string>(&value);
+  return word != nullptr ? *word : ToText(value);
 }
 
 // What of `taken` is not what was wanted, beside what Described says.
 std::string OtherChanges(const SamplingOptions& wanted, const SamplingOptions& taken) {
   std::string changes;
-  const auto note = [&changes](const char* field, const auto& from, const auto& to) {
-    if (from != to) absl::StrAppend(&changes, ", ", field, " ", to, " (not ", from, ")");
-  };
-  note("sigma_schedule", wanted.sigma_schedule, taken.sigma_schedule);
-  note("final_sigmas_type", wanted.final_sigmas_type, taken.final_sigmas_type);
-  note("solver_order", wanted.solver_order, taken.solver_order);
-  note("solver_type", wanted.solver_type, taken.solver_type);
-  note("algorithm_type", wanted.algorithm_type, taken.algorithm_type);
-  note("eta", wanted.eta, taken.eta);
+  const Sampler* const sampler = FindSampler(taken.sampler);
+  for (const Option<SamplingOptions>& option : kSamplingOptions) {
+    const bool is_described =
+        option.name == "sampler" || option.name == "steps" || option.name == "timestep_spacing";
+    if (is_described || sampler == nullptr || !Reads(*sampler, option.name)) continue;
+    const OptionValue from = option.get(wanted), to = option.get(taken);
+    if (from == to) continue;
+    absl::StrAppend(&changes, ", ", option.name, " ", Plain(to), " (not ", Plain(from), ")");
+  }
   return changes;
 }
 
@@ -103,7 +106,7 @@ absl::Status RunsSomehow(const ModelSchedule& model, SamplingOptions options) {
   if (status.ok()) return status;
   const int64_t all = model.num_train_timesteps;
   for (const int64_t steps : {all, std::max<int64_t>(1, all / 2)}) {
-    for (const char* spacing : {"trailing", "leading"}) {
+    for (const TimestepSpacing spacing : {TimestepSpacing::kTrailing, TimestepSpacing::kLeading}) {
       options.steps = steps;
       options.timestep_spacing = spacing;
       if (CompilePlan(model, options).ok()) return absl::OkStatus();
@@ -132,7 +135,8 @@ absl::StatusOr<DefaultSampling> ResolveDefaultSampling(const CheckpointConfig& c
   result.options = Wanted(config, &result);
   absl::Status status = CompilePlan(*model, result.options).status();
   // A name that no sampler has is a mistake of whoever wrote it, not a limit of this model.
-  if (!status.ok() && config.generation && !IsKnown(config.generation->sampler, config.scheduler)) {
+  if (!status.ok() && config.generation &&
+      !IsKnown(config.generation->sampler(), config.scheduler)) {
     return status;
   }
   if (!status.ok()) {

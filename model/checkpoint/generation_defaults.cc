@@ -1,13 +1,9 @@
 #include "model/checkpoint/generation_defaults.h"
 
-#include <algorithm>
-#include <array>
-#include <cmath>
 #include <nlohmann/json.hpp>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/string_view.h"
 #include "model/checkpoint/checkpoint_files.h"
 #include "model/checkpoint/json_fields.h"
 #include "model/files/file_status.h"
@@ -17,33 +13,64 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array<absl::string_view, 4> kVariances = {"", "fixed_small", "fixed_large", "zero"};
-constexpr std::array<absl::string_view, 4> kSpacings = {"", "leading", "trailing", "linspace"};
+constexpr char kGuidanceScale[] = "guidance_scale";
 
-template <size_t N>
-absl::Status CheckOneOf(const char* field, const std::string& value,
-                        const std::array<absl::string_view, N>& allowed) {
-  if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(field, " is ", Quoted(value),
-                   ", allowed: ", absl::StrJoin(allowed.begin() + 1, allowed.end(), ", ")));
+// Null if defaults have no option of that name.
+const Option<SamplingOptions>* FindDefault(absl::string_view name) {
+  for (const Option<SamplingOptions>& option : kSamplingOptions) {
+    if (option.name == name && name != "strength") return &option;
+  }
+  return nullptr;
 }
 
-absl::Status CheckRange(const char* field, double value, double low, double high) {
-  if (value >= low && value <= high) return absl::OkStatus();  // Not so for NaN.
-  return absl::InvalidArgumentError(
-      absl::StrCat(field, " is ", value, ", allowed: ", low, " to ", high));
+// Reads the field that bears the option's name, of the option's kind, if it is there.
+void Read(const OptionSpec& option, JsonFields* fields, GenerationDefaults* defaults) {
+  const std::string name(option.name);
+  const auto read = [&](auto value) {
+    if (fields->Find(name.c_str()) == nullptr) return;
+    fields->Read(name.c_str(), &value);
+    defaults->options[name] = std::move(value);
+  };
+  switch (option.kind) {
+    case OptionKind::kSwitch:
+      return read(bool{});
+    case OptionKind::kInteger:
+      return read(int64_t{});
+    case OptionKind::kNumber:
+      return read(double{});
+    case OptionKind::kWord:
+      return read(std::string());
+  }
 }
 
 }  // namespace
 
+void GenerationDefaults::ApplyTo(SamplingOptions* sampling) const {
+  for (const auto& [name, value] : options) FindDefault(name)->set(value, sampling);
+}
+
 absl::Status Validate(const GenerationDefaults& defaults) {
-  if (defaults.sampler.empty()) return absl::InvalidArgumentError("sampler is empty");
-  absl::Status status = CheckRange("num_inference_steps", defaults.steps, 1, kMaxDefaultSteps);
-  status.Update(CheckRange("eta", defaults.eta, 0, 1));
-  status.Update(CheckRange("guidance_scale", defaults.guidance_scale, 0, kMaxDefaultGuidanceScale));
-  status.Update(CheckOneOf("variance_type", defaults.variance, kVariances));
-  status.Update(CheckOneOf("timestep_spacing", defaults.timestep_spacing, kSpacings));
+  absl::Status status;
+  if (defaults.sampler().empty()) status = absl::InvalidArgumentError("sampler is empty");
+  const OptionSpec guidance = {
+      .name = kGuidanceScale, .kind = OptionKind::kNumber, .range = {0, kMaxDefaultGuidanceScale}};
+  const auto check = [&status](const OptionSpec& option, const OptionValue& value) {
+    const std::string fault = FaultOf(option, value);
+    if (!fault.empty()) {
+      status.Update(absl::InvalidArgumentError(absl::StrCat(option.name, ": ", fault)));
+    }
+  };
+  check(guidance, defaults.guidance_scale);
+  for (const auto& [name, value] : defaults.options) {
+    const auto* const option = FindDefault(name);
+    if (option == nullptr) {
+      status.Update(absl::InvalidArgumentError(absl::StrCat(name, " is no option with a default")));
+    } else if (value.index() != static_cast<size_t>(option->kind)) {
+      status.Update(absl::InvalidArgumentError(absl::StrCat(name, " is of another kind")));
+    } else {
+      check(*option, value);
+    }
+  }
   return status;
 }
 
@@ -59,20 +86,15 @@ absl::StatusOr<GenerationDefaults> ParseGenerationDefaults(absl::string_view jso
   JsonFields fields(*object);
   fields.NullIsAbsent();
   GenerationDefaults defaults;
-  fields.Read("sampler", &defaults.sampler);
-  fields.Read("num_inference_steps", &defaults.steps);
-  fields.Read("eta", &defaults.eta);
-  fields.Read("guidance_scale", &defaults.guidance_scale);
-  fields.Read("variance_type", &defaults.variance);
-  fields.Read("timestep_spacing", &defaults.timestep_spacing);
-  constexpr std::array<absl::string_view, 6> kKnown = {"sampler",       "num_inference_steps",
-                                                       "eta",           "guidance_scale",
-                                                       "variance_type", "timestep_spacing"};
+  fields.Read(kGuidanceScale, &defaults.guidance_scale);
   for (const auto& [name, value] : object->items()) {
-    if (name[0] == '_' || value.is_null()) continue;
-    if (std::find(kKnown.begin(), kKnown.end(), name) != kKnown.end()) continue;
-    warnings->push_back(absl::StrCat(kGenerationConfigName, ": the field ", Quoted(name),
-                                     " is not known here and changes nothing"));
+    if (name[0] == '_' || value.is_null() || name == kGuidanceScale) continue;
+    if (const auto* const option = FindDefault(name); option != nullptr) {
+      Read(*option, &fields, &defaults);
+    } else {
+      warnings->push_back(absl::StrCat(kGenerationConfigName, ": the field ", Quoted(name),
+                                       " is not known here and changes nothing"));
+    }
   }
   if (absl::Status status = fields.status(); !status.ok()) return status;
   if (absl::Status status = Validate(defaults); !status.ok()) return status;
@@ -80,15 +102,11 @@ absl::StatusOr<GenerationDefaults> ParseGenerationDefaults(absl::string_view jso
 }
 
 absl::StatusOr<std::string> FormatGenerationDefaults(const GenerationDefaults& defaults) {
-  const auto or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
-  return FormatJson(Json{
-      {"sampler", defaults.sampler},
-      {"num_inference_steps", defaults.steps},
-      {"eta", defaults.eta},
-      {"guidance_scale", defaults.guidance_scale},
-      {"variance_type", or_null(defaults.variance)},
-      {"timestep_spacing", or_null(defaults.timestep_spacing)},
-  });
+  Json json = {{kGuidanceScale, defaults.guidance_scale}};
+  for (const auto& [name, value] : defaults.options) {
+    std::visit([&json, &name = name](const auto& v) { json[name] = v; }, value);
+  }
+  return FormatJson(json);
 }
 
 }  // namespace diffusiond

@@ -37,7 +37,9 @@ std::string Classes(const CheckpointConfig& config) {
 }
 
 std::string Defaults(const GenerationDefaults& defaults) {
-  return absl::StrCat(defaults.sampler, ", ", defaults.steps, " steps, eta ", defaults.eta,
+  SamplingOptions options;
+  defaults.ApplyTo(&options);
+  return absl::StrCat(options.sampler, ", ", options.steps, " steps, eta ", options.eta,
                       ", guidance scale ", defaults.guidance_scale);
 }
 
@@ -59,20 +61,23 @@ std::string PythonScheduler(const CheckpointConfig& config, const std::string& s
 // Draws with classes and guidance, which no pipeline of diffusers does for a UNet2DModel.
 std::string PythonLoop(const CheckpointConfig& config) {
   const GenerationDefaults defaults = config.generation.value_or(GenerationDefaults());
-  const std::string scheduler = PythonScheduler(config, defaults.sampler);
+  SamplingOptions sampling;
+  defaults.ApplyTo(&sampling);
+  const std::string scheduler = PythonScheduler(config, sampling.sampler);
   const bool classes = config.unet.num_class_embeds.has_value();
   std::string options;
-  if (!config.scheduler.is_edm() && !defaults.timestep_spacing.empty()) {
-    options = absl::StrCat(", timestep_spacing=\"", defaults.timestep_spacing, "\"");
+  if (!config.scheduler.is_edm() && defaults.options.contains("timestep_spacing")) {
+    options = absl::StrCat(", timestep_spacing=\"", WordOf(sampling.timestep_spacing), "\"");
   }
-  if (scheduler == "DDPMScheduler" && !defaults.variance.empty() && defaults.variance != "zero") {
-    absl::StrAppend(&options, ", variance_type=\"", defaults.variance, "\"");
+  if (scheduler == "DDPMScheduler" && defaults.options.contains("variance") &&
+      sampling.variance != Variance::kZero) {
+    absl::StrAppend(&options, ", variance_type=\"", WordOf(sampling.variance), "\"");
   }
   std::string loop = absl::StrCat(
       "import torch\nfrom diffusers import ", scheduler, ", UNet2DModel\n\n",
       "unet = UNet2DModel.from_pretrained(\".\", subfolder=\"unet\").eval()  # in this directory\n",
       "scheduler = ", scheduler, ".from_pretrained(\".\", subfolder=\"scheduler\"", options, ")\n",
-      "scheduler.set_timesteps(", defaults.steps, ")\n", "x = torch.randn(4, ",
+      "scheduler.set_timesteps(", sampling.steps, ")\n", "x = torch.randn(4, ",
       config.unet.in_channels, ", ", config.unet.sample_height, ", ", config.unet.sample_width,
       ") * scheduler.init_noise_sigma\n");
   const bool guides = classes && config.null_class_id && defaults.guidance_scale != 1;
@@ -96,7 +101,7 @@ std::string PythonLoop(const CheckpointConfig& config) {
     absl::StrAppend(&loop, "    f, _ = f.chunk(2, dim=1)\n");
   }
   absl::StrAppend(&loop, "    x = scheduler.step(f, t, x",
-                  scheduler == "DDIMScheduler" ? absl::StrCat(", eta=", defaults.eta) : "",
+                  scheduler == "DDIMScheduler" ? absl::StrCat(", eta=", sampling.eta) : "",
                   ").prev_sample\n", "images = (x / 2 + 0.5).clamp(0, 1)  # [4, C, H, W]\n");
   return loop;
 }

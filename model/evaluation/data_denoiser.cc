@@ -17,7 +17,7 @@ DataDenoiser::DataDenoiser(const ModelSchedule& model, const SamplingOptions& sa
       data_(data),
       labels_(std::move(labels)),
       seed_(seed),
-      gives_variance_(model.learned_variance == "learned"),
+      gives_variance_(model.learned_variance == Variance::kLearned),
       clips_(sampling.clip_sample || sampling.thresholding),
       runner_(runner) {
   SamplingOptions unclipped = sampling;

@@ -47,7 +47,7 @@ absl::StatusOr<SamplingPlan> CompileAnnealedLangevin(const ModelSchedule& model,
                                                      const SamplingOptions& asked) {
   if (absl::Status status = CheckLangevin(asked, 0); !status.ok()) return status;
   SamplingOptions options = asked;
-  options.final_sigmas_type = "zero";
+  options.final_sigmas_type = FinalSigmas::kZero;
   absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
   if (!ladder.ok()) return ladder.status();
   if (absl::Status status = CheckForgets(*ladder, options); !status.ok()) return status;

@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "absl/status/status.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "model/sampling/network_row.h"
 #include "model/sampling/sampler.h"
@@ -18,31 +17,32 @@ namespace {
 // The peer's floor under beta-tilde, which is 0 in a step that ends at x_0.
 constexpr double kMinVariance = 1e-20;
 
-absl::Status CheckVariance(const ModelSchedule& model, const std::string& variance) {
-  if (variance == "fixed_small" || variance == "fixed_small_log" || variance == "fixed_large" ||
-      variance == "zero" || (!variance.empty() && variance == model.learned_variance)) {
-    return absl::OkStatus();
-  }
+// A variance that is learned must be the one that the model learned.
+absl::Status CheckVariance(const ModelSchedule& model, Variance variance) {
+  const bool is_learned = variance == Variance::kLearned || variance == Variance::kLearnedRange;
+  if (!is_learned || variance == model.learned_variance) return absl::OkStatus();
   std::string message =
-      absl::StrCat("variance is \"", variance,
+      absl::StrCat("variance is \"", WordOf(variance),
                    "\"; it must be fixed_small, fixed_small_log, fixed_large or zero");
-  if (!model.learned_variance.empty()) {
-    absl::StrAppend(&message, ", or ", model.learned_variance, " as this model learned it");
-  } else if (absl::StartsWith(variance, "learned")) {
+  if (model.learned_variance.has_value()) {
+    absl::StrAppend(&message, ", or ", WordOf(*model.learned_variance),
+                    " as this model learned it");
+  } else {
     absl::StrAppend(&message, ", as this model did not learn one");
-  } else if (variance == "fixed_large_log") {
-    absl::StrAppend(&message, ": diffusers takes the root of the logarithm, which is not a number");
   }
   return absl::InvalidArgumentError(message);
 }
 
 // Column z of the update.
-double SetNoise(const std::string& variance, double beta, double beta_tilde, PlanRow* row) {
+double SetNoise(Variance variance, double beta, double beta_tilde, PlanRow* row) {
   // The logarithm is a detail of the peer's arithmetic.
-  if (variance == "fixed_small" || variance == "fixed_small_log") return std::sqrt(beta_tilde);
-  if (variance == "fixed_large") return std::sqrt(beta);
-  if (variance == "zero") return 0;
-  row->noise_scale = variance == "learned" ? NoiseScale::kVariance : NoiseScale::kLogVariance;
+  if (variance == Variance::kFixedSmall || variance == Variance::kFixedSmallLog) {
+    return std::sqrt(beta_tilde);
+  }
+  if (variance == Variance::kFixedLarge) return std::sqrt(beta);
+  if (variance == Variance::kZero) return 0;
+  row->noise_scale =
+      variance == Variance::kLearned ? NoiseScale::kVariance : NoiseScale::kLogVariance;
   row->log_variance = (std::log(beta) + std::log(beta_tilde)) / 2;
   row->log_variance_g = (std::log(beta) - std::log(beta_tilde)) / 2;
   return 1;

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "model/sampling/network_row.h"
 #include "model/sampling/plan_columns.h"
 #include "model/sampling/sampler.h"
@@ -59,13 +58,9 @@ int Order(const SigmaLadder& ladder, const SamplingOptions& options, int i) {
 }
 
 absl::StatusOr<SamplingPlan> CompileDeis(const ModelSchedule& model, const SamplingOptions& asked) {
-  if (asked.solver_order < 1 || asked.solver_order > kMaxOrder) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("solver_order is ", asked.solver_order, "; it must be 1 .. 3"));
-  }
   SamplingOptions options = asked;
   // The peer stops at the least training sigma.
-  if (AsDiffusers(options)) options.final_sigmas_type = "sigma_min";
+  if (AsDiffusers(options)) options.final_sigmas_type = FinalSigmas::kSigmaMin;
   absl::StatusOr<SigmaLadder> ladder = SolverLadder(model, options, Rounding::kNearest);
   if (!ladder.ok()) return ladder.status();
 

@@ -17,31 +17,16 @@
 namespace diffusiond {
 namespace {
 
-constexpr int kMaxOrder = 3;
 constexpr int kFewSteps = 15;  // Below it, lower_order_final acts; as the peer has it.
 
-absl::Status Check(const SamplingOptions& options) {
-  const auto fault = [](const char* name, const auto& value, const char* allowed) {
-    return absl::InvalidArgumentError(absl::StrCat(name, " is ", value, "; it must be ", allowed));
-  };
-  if (options.solver_order < 1 || options.solver_order > kMaxOrder) {
-    return fault("solver_order", options.solver_order, "1 .. 3");
-  }
-  if (options.solver_type != "midpoint" && options.solver_type != "heun") {
-    return fault("solver_type", absl::StrCat("\"", options.solver_type, "\""), "midpoint or heun");
-  }
-  if (options.algorithm_type != "dpmsolver++" && options.algorithm_type != "sde-dpmsolver++") {
-    return fault("algorithm_type", absl::StrCat("\"", options.algorithm_type, "\""),
-                 "dpmsolver++ or sde-dpmsolver++");
-  }
-  // The third order takes differences of D's that carry each step's noise, and enlarges them: its
-  // error grows with the steps. The paper has none; the peer has.
-  if (options.algorithm_type == "sde-dpmsolver++" && options.solver_order > 2 &&
-      !AsDiffusers(options)) {
-    return fault("solver_order", options.solver_order,
-                 "1 or 2 with algorithm_type sde-dpmsolver++ (3 with arithmetic diffusers)");
-  }
-  return absl::OkStatus();
+// The third order takes differences of D's that carry each step's noise, and enlarges them: its
+// error grows with the steps. The paper has none; the peer has.
+absl::Status CheckOrder(const SamplingOptions& options) {
+  const bool is_sde = options.algorithm_type == DpmAlgorithm::kSde;
+  if (!is_sde || options.solver_order <= 2 || AsDiffusers(options)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "solver_order is ", options.solver_order,
+      "; it must be 1 or 2 with algorithm_type sde-dpmsolver++ (3 with arithmetic diffusers)"));
 }
 
 // Of step i.
@@ -82,7 +67,7 @@ LinearExpression Update(const PlanColumns& columns, const SigmaLadder& ladder,
   const double sigma_next = ladder.sigmas[static_cast<size_t>(i) + 1];
   const double alpha = 1 / std::sqrt(1 + sigma * sigma);
   const double alpha_next = 1 / std::sqrt(1 + sigma_next * sigma_next);
-  const bool sde = options.algorithm_type == "sde-dpmsolver++";
+  const bool sde = options.algorithm_type == DpmAlgorithm::kSde;
   // e^-h, which stays finite where sigma_next is 0; in the SDE all is in 2h.
   const double shrink = sigma_next / sigma;
   const double decay = sde ? shrink * shrink : shrink;
@@ -93,7 +78,7 @@ LinearExpression Update(const PlanColumns& columns, const SigmaLadder& ladder,
   LinearExpression next = kept * columns.x() + alpha_next * (1 - decay) * columns.d();
   if (order > 1) {
     const double h = -std::log(decay);
-    const bool midpoint = order == 2 && options.solver_type == "midpoint";
+    const bool midpoint = order == 2 && options.solver_type == SolverType::kMidpoint;
     const double first = midpoint ? (1 - decay) / 2 : 1 - (1 - decay) / h;
     next = next + alpha_next * first * derivatives.first;
     if (order == 3) {
@@ -110,7 +95,7 @@ LinearExpression Update(const PlanColumns& columns, const SigmaLadder& ladder,
 
 absl::StatusOr<SamplingPlan> CompileDpmpp(const ModelSchedule& model,
                                           const SamplingOptions& options) {
-  if (absl::Status status = Check(options); !status.ok()) return status;
+  if (absl::Status status = CheckOrder(options); !status.ok()) return status;
   // The peer rounds a curve's timesteps, but for the cosine schedule cuts them.
   absl::StatusOr<SigmaLadder> ladder =
       SolverLadder(model, options, model.cosine ? Rounding::kDown : Rounding::kNearest);

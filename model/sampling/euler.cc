@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "model/sampling/network_row.h"
 #include "model/sampling/plan_columns.h"
 #include "model/sampling/sampler.h"
@@ -15,21 +13,8 @@
 namespace diffusiond {
 namespace {
 
-absl::Status CheckChurn(const SamplingOptions& options) {
-  const auto check = [](const char* name, double value) {
-    if (value >= 0) return absl::OkStatus();  // Not so for NaN.
-    return absl::InvalidArgumentError(absl::StrCat(name, " is ", value, "; it must be at least 0"));
-  };
-  absl::Status status = check("s_churn", options.s_churn);
-  status.Update(check("s_tmin", options.s_tmin));
-  status.Update(check("s_tmax", options.s_tmax));
-  status.Update(check("s_noise", options.s_noise));
-  return status;
-}
-
 absl::StatusOr<SamplingPlan> CompileEuler(const ModelSchedule& model,
                                           const SamplingOptions& options) {
-  if (absl::Status status = CheckChurn(options); !status.ok()) return status;
   absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
   if (!ladder.ok()) return ladder.status();
 

@@ -15,7 +15,7 @@ namespace {
 absl::StatusOr<SamplingPlan> CompileEulerAncestral(const ModelSchedule& model,
                                                    const SamplingOptions& asked) {
   SamplingOptions options = asked;
-  options.final_sigmas_type = "zero";
+  options.final_sigmas_type = FinalSigmas::kZero;
   absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
   if (!ladder.ok()) return ladder.status();
 

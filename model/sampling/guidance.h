@@ -6,6 +6,8 @@
 #include <limits>
 #include <span>
 
+#include "model/config/option.h"
+#include "model/sampling/sampling_options.h"
 #include "model/sampling/sampling_plan.h"
 
 namespace diffusiond {
@@ -24,6 +26,8 @@ struct Guidance {
   // equations 14 to 16), by classifier-free guidance.
   double rescale = 0;
 
+  friend bool operator==(const Guidance&, const Guidance&) = default;
+
   bool ActsAt(double sigma) const { return sigma >= sigma_min && sigma <= sigma_max; }
   bool AsksWithoutClass(const PlanRow& row) const { return scale != 1 && ActsAt(Sigma(row)); }
   // Where nothing but noise is left, p(class | x_t) does not depend on x_t; where no noise is, the
@@ -31,6 +35,23 @@ struct Guidance {
   bool AsksClassifier(const PlanRow& row) const {
     return classifier_scale != 0 && row.signal > 0 && row.noise > 0 && ActsAt(Sigma(row));
   }
+};
+
+inline constexpr double kMaxGuidanceScale = 50;
+
+// As kSamplingOptions; every sampler reads them.
+inline constexpr Option<Guidance> kGuidanceOptions[] = {
+    MakeOption<&Guidance::scale>("guidance_scale", {0, kMaxGuidanceScale},
+                                 "classifier-free guidance; 1 is none, more is more typical of the "
+                                 "class"),
+    MakeOption<&Guidance::classifier_scale>("classifier_scale", {0, kMaxGuidanceScale},
+                                            "guidance by the model's classifier; 0 is none"),
+    MakeOption<&Guidance::sigma_min>("guidance_sigma_min", {0, kAnyNumber},
+                                     "no guidance below this noise level"),
+    MakeOption<&Guidance::sigma_max>("guidance_sigma_max", {0, kAnyNumber},
+                                     "no guidance above this noise level"),
+    MakeOption<&Guidance::rescale>("guidance_rescale", {0, 1},
+                                   "part of what guidance adds to the contrast that is taken back"),
 };
 
 // Rows of the denoiser that this plan row takes.

@@ -16,7 +16,7 @@ constexpr double kMostShrinkage = 30;
 
 absl::StatusOr<SamplingPlan> CompileHeun(const ModelSchedule& model, const SamplingOptions& asked) {
   SamplingOptions options = asked;
-  options.final_sigmas_type = "zero";
+  options.final_sigmas_type = FinalSigmas::kZero;
   absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
   if (!ladder.ok()) return ladder.status();
 

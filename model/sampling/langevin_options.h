@@ -10,20 +10,8 @@ namespace diffusiond {
 
 // Network evaluations of one plan: what bounds its memory, as one request may ask for any product.
 inline constexpr int64_t kMaxLangevinEvaluations = 10000;
-// Twice that would already not converge where the data are a point.
-inline constexpr double kMaxLangevinStepSize = 2;
-
 // INVALID_ARGUMENT names the option. `others`: evaluations of a step beside the Langevin steps.
 inline absl::Status CheckLangevin(const SamplingOptions& options, int64_t others) {
-  if (options.langevin_steps < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("langevin_steps is ", options.langevin_steps, "; it must be at least 1"));
-  }
-  if (!(options.langevin_step_size > 0 && options.langevin_step_size <= kMaxLangevinStepSize)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("langevin_step_size is ", options.langevin_step_size,
-                     "; it must be above 0, up to ", kMaxLangevinStepSize));
-  }
   if (options.steps > kMaxLangevinEvaluations / (options.langevin_steps + others)) {
     return absl::InvalidArgumentError(
         absl::StrCat("steps ", options.steps, " with langevin_steps ", options.langevin_steps,

@@ -17,7 +17,7 @@ constexpr int kOrder = kMaxAdamsBashforthOrder;
 
 absl::StatusOr<SamplingPlan> CompileLms(const ModelSchedule& model, const SamplingOptions& asked) {
   SamplingOptions options = asked;
-  options.final_sigmas_type = "zero";
+  options.final_sigmas_type = FinalSigmas::kZero;
   absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
   if (!ladder.ok()) return ladder.status();
 

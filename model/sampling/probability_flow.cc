@@ -24,15 +24,15 @@ struct Stage {
 };
 
 struct Method {
-  const char* solver_type;
+  SolverType solver_type;
   std::vector<Stage> stages;
 };
 
 const std::vector<Method>& Methods() {
   static const auto& methods = *new std::vector<Method>{
-      {"heun", {{0, 1.0 / 2}, {1, 1.0 / 2}}},
-      {"euler", {{0, 1}}},
-      {"rk4", {{0, 1.0 / 6}, {1.0 / 2, 1.0 / 3}, {1.0 / 2, 1.0 / 3}, {1, 1.0 / 6}}}};
+      {SolverType::kHeun, {{0, 1.0 / 2}, {1, 1.0 / 2}}},
+      {SolverType::kEuler, {{0, 1}}},
+      {SolverType::kRk4, {{0, 1.0 / 6}, {1.0 / 2, 1.0 / 3}, {1.0 / 2, 1.0 / 3}, {1, 1.0 / 6}}}};
   return methods;
 }
 
@@ -41,10 +41,6 @@ absl::StatusOr<SamplingPlan> CompileProbabilityFlow(const ModelSchedule& model,
   const auto method = std::find_if(Methods().begin(), Methods().end(), [&](const Method& m) {
     return m.solver_type == options.solver_type;
   });
-  if (method == Methods().end()) {
-    return absl::InvalidArgumentError(absl::StrCat("solver_type is \"", options.solver_type,
-                                                   "\"; it must be heun, euler or rk4"));
-  }
   absl::StatusOr<std::vector<int64_t>> timesteps = VisitedTimesteps(model, options);
   if (!timesteps.ok()) return timesteps.status();
   const ContinuousSchedule schedule(model.schedule);

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -55,20 +56,28 @@ bool IsSde(const std::string& class_name) {
   return class_name == "DPMSolverSDEScheduler" || class_name == "SASolverScheduler";
 }
 
+// What the word stands for; what none of ours has stays.
+template <typename Choice>
+void Take(const std::string& word, Choice* choice) {
+  *choice = FromWord<Choice>(word).value_or(*choice);
+}
+
 // Replaces what dpmpp does not have.
 void AdaptDpmpp(const SchedulerConfig& config, SamplingOptions* options,
                 const std::function<void(const std::string&)>& warn) {
   if (IsSde(config.class_name)) {
-    options->algorithm_type = "sde-dpmsolver++";
+    options->algorithm_type = DpmAlgorithm::kSde;
     return;
   }
-  const std::string asked = options->algorithm_type;
-  if (asked == "dpmsolver" || asked == "sde-dpmsolver") {
-    options->algorithm_type = asked + "++";
+  const std::string& asked = config.solver.algorithm_type;
+  const bool lacks_end = asked == "dpmsolver" || asked == "sde-dpmsolver";
+  options->algorithm_type =
+      FromWord<DpmAlgorithm>(lacks_end ? asked + "++" : asked).value_or(DpmAlgorithm::kOde);
+  if (lacks_end) {
     warn(absl::StrCat("algorithm_type is ", asked, ", which has no last step to the image: ",
-                      options->algorithm_type, " is taken"));
+                      WordOf(options->algorithm_type), " is taken"));
   }
-  if (options->algorithm_type == "sde-dpmsolver++" && options->solver_order > 2) {
+  if (options->algorithm_type == DpmAlgorithm::kSde && options->solver_order > 2) {
     options->solver_order = 2;
     warn(
         "solver_order is 3 with sde-dpmsolver++, whose third order enlarges its own noise: 2 is "
@@ -78,14 +87,14 @@ void AdaptDpmpp(const SchedulerConfig& config, SamplingOptions* options,
 
 // The same of unipc, whose last step to sigma 0 is not finite otherwise.
 void AdaptUniPc(SamplingOptions* options, const std::function<void(const std::string&)>& warn) {
-  if (options->final_sigmas_type != "zero") return;
+  if (options->final_sigmas_type != FinalSigmas::kZero) return;
   const auto replace = [&warn](const char* field, const char* asked, const char* taken) {
     warn(absl::StrCat(field, " is ", asked,
                       ", with which the last step to the image is not finite: ", taken,
                       " is taken"));
   };
-  if (options->solver_type == "bh1") {
-    options->solver_type = "bh2";
+  if (options->solver_type == SolverType::kBh1) {
+    options->solver_type = SolverType::kBh2;
     replace("solver_type", "bh1", "bh2");
   }
   if (!options->predict_x0) {
@@ -98,24 +107,19 @@ void AdaptUniPc(SamplingOptions* options, const std::function<void(const std::st
   }
 }
 
-absl::Status CheckArithmetic(const SamplingOptions& options) {
-  if (options.arithmetic == "exact" || options.arithmetic == "diffusers") return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("arithmetic is \"", options.arithmetic, "\"; it must be exact or diffusers"));
-}
-
-absl::Status CheckThresholding(const SamplingOptions& options) {
-  if (!options.thresholding) return absl::OkStatus();
-  if (!(options.dynamic_thresholding_ratio > 0 && options.dynamic_thresholding_ratio <= 1)) {
-    return absl::InvalidArgumentError(absl::StrCat("dynamic_thresholding_ratio is ",
-                                                   options.dynamic_thresholding_ratio,
-                                                   "; it must be above 0, up to 1"));
-  }
-  if (!(options.sample_max_value >= 1)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("sample_max_value is ", options.sample_max_value, "; it must be at least 1"));
+// Of what the sampler reads beside the first three, which need the model, against the table.
+absl::Status CheckOptions(const Sampler& sampler, const SamplingOptions& options) {
+  for (const Option<SamplingOptions>& option : kSamplingOptions) {
+    if (!absl::c_linear_search(sampler.options, option.name)) continue;
+    const std::string fault = FaultOf(SpecFor(sampler, option), option.get(options));
+    if (!fault.empty()) return absl::InvalidArgumentError(absl::StrCat(option.name, ": ", fault));
   }
   return absl::OkStatus();
+}
+
+// The first three of kSamplingOptions.
+bool IsReadByAll(absl::string_view option) {
+  return option == "sampler" || option == "steps" || option == "strength";
 }
 
 // Whatever formula divided by zero: no image comes of it.
@@ -127,7 +131,7 @@ absl::Status CheckFinite(const SamplingPlan& plan, const SamplingOptions& option
     return absl::InvalidArgumentError(
         absl::StrCat("sampler ", options.sampler, " has no finite step at timestep ", row.timestep,
                      " with steps ", options.steps, " and timestep_spacing ",
-                     options.timestep_spacing, " on this model's noise schedule"));
+                     WordOf(options.timestep_spacing), " on this model's noise schedule"));
   }
   return absl::OkStatus();
 }
@@ -145,7 +149,9 @@ absl::StatusOr<ModelSchedule> MakeModelSchedule(const SchedulerConfig& config) {
                        .edm = config.is_edm() ? std::optional(config.edm) : std::nullopt,
                        .num_train_timesteps = config.num_train_timesteps,
                        .prediction_type = *prediction,
-                       .learned_variance = config.learns_variance() ? config.variance_type : "",
+                       .learned_variance = config.learns_variance()
+                                               ? FromWord<Variance>(config.variance_type)
+                                               : std::nullopt,
                        .clip_sample_range = config.clip_sample_range,
                        .steps_offset = config.steps_offset,
                        .set_alpha_to_one = config.set_alpha_to_one,
@@ -170,35 +176,33 @@ SamplingOptions DefaultSamplingOptions(const SchedulerConfig& config,
     options.sampler = entry.sampler;
   }
   if (options.sampler != "ddpm") options.steps = std::min(options.steps, kSolverSteps);
-  options.variance = config.variance_type;
-  if (options.variance == "fixed_large_log") {
-    options.variance = "fixed_large";
+  options.variance = FromWord<Variance>(config.variance_type).value_or(Variance::kFixedLarge);
+  if (config.variance_type == "fixed_large_log") {
     warn("variance_type is fixed_large_log, with which diffusers draws NaN: fixed_large is taken");
   }
-  options.timestep_spacing = config.timestep_spacing;
+  Take(config.timestep_spacing, &options.timestep_spacing);
   options.clip_sample = config.clip_sample;
   options.thresholding = config.thresholding;
   options.dynamic_thresholding_ratio = config.dynamic_thresholding_ratio;
   options.sample_max_value = config.sample_max_value;
   const SolverConfig& solver = config.solver;
-  options.sigma_schedule = solver.sigma_schedule;
-  if (solver.interpolation_type == "log_linear" && options.sigma_schedule == "timesteps") {
-    options.sigma_schedule = "exponential";
+  Take(solver.sigma_schedule, &options.sigma_schedule);
+  if (solver.interpolation_type == "log_linear" &&
+      options.sigma_schedule == SigmaSchedule::kTimesteps) {
+    options.sigma_schedule = SigmaSchedule::kExponential;
     warn(
         "interpolation_type is log_linear: the steps end at the image, where diffusers' stop at "
         "the least sigma, and the network is told the timesteps of their sigmas");
   }
-  options.final_sigmas_type = solver.final_sigmas_type;
+  Take(solver.final_sigmas_type, &options.final_sigmas_type);
   options.solver_order = solver.solver_order;
-  options.solver_type = solver.solver_type;
-  options.algorithm_type = solver.algorithm_type;
+  Take(solver.solver_type, &options.solver_type);
   options.lower_order_final = solver.lower_order_final;
   options.euler_at_final = solver.euler_at_final;
   options.predict_x0 = solver.predict_x0;
   options.skip_prk_steps = solver.skip_prk_steps;
   if (options.sampler == "dpmpp") AdaptDpmpp(config, &options, warn);
   if (options.sampler == "unipc") AdaptUniPc(&options, warn);
-  if (options.algorithm_type != "sde-dpmsolver++") options.algorithm_type = "dpmsolver++";
   const std::string sampler = options.sampler;
   return ForSampler(sampler, std::move(options));
 }
@@ -213,16 +217,38 @@ std::string ClassDeparture(const std::string& class_name) {
 
 SamplingOptions ForSampler(const std::string& sampler, SamplingOptions options) {
   options.sampler = sampler;
-  for (const Sampler& known : Samplers()) {
-    if (known.name != sampler) continue;
-    if (options.langevin_steps == 0) options.langevin_steps = known.langevin_steps;
-    const std::vector<std::string>& types = known.solver_types;
-    if (types.empty()) continue;
-    if (std::find(types.begin(), types.end(), options.solver_type) == types.end()) {
-      options.solver_type = types.front();
-    }
+  const Sampler* const known = FindSampler(sampler);
+  if (known == nullptr) return options;
+  if (options.langevin_steps == 0) options.langevin_steps = known->langevin_steps;
+  const std::vector<absl::string_view>& types = known->solver_types;
+  if (!types.empty() && !absl::c_linear_search(types, WordOf(options.solver_type))) {
+    options.solver_type = *FromWord<SolverType>(types.front());
   }
   return options;
+}
+
+const Sampler* FindSampler(absl::string_view name) {
+  for (const Sampler& sampler : Samplers()) {
+    if (sampler.name == name) return &sampler;
+  }
+  return nullptr;
+}
+
+bool Reads(const Sampler& sampler, absl::string_view option) {
+  return IsReadByAll(option) || absl::c_linear_search(sampler.options, option);
+}
+
+OptionSpec SpecFor(const Sampler& sampler, const OptionSpec& option) {
+  OptionSpec spec = option;
+  if (option.name == "solver_type") spec.words = sampler.solver_types;
+  return spec;
+}
+
+void ForgetUnreadOptions(const Sampler& sampler, SamplingOptions* options) {
+  const SamplingOptions none;
+  for (const Option<SamplingOptions>& option : kSamplingOptions) {
+    if (!Reads(sampler, option.name)) option.copy(none, options);
+  }
 }
 
 bool CanRun(const Sampler& sampler, const SchedulerConfig& config) {
@@ -253,14 +279,13 @@ absl::StatusOr<SamplingPlan> CompilePlan(const Sampler& sampler, const ModelSche
     return absl::InvalidArgumentError(absl::StrCat(
         "sampler ", sampler.name, " needs a noise schedule of betas; a model of EDM has none"));
   }
-  if (absl::Status status = CheckArithmetic(asked); !status.ok()) return status;
-  if (absl::Status status = CheckThresholding(asked); !status.ok()) return status;
   SamplingOptions options = asked;
   options.sampler = sampler.name;
-  if (options.solver_type.empty() && !sampler.solver_types.empty()) {
-    options.solver_type = sampler.solver_types.front();
+  if (options.solver_type == SolverType::kSamplersOwn && !sampler.solver_types.empty()) {
+    options.solver_type = *FromWord<SolverType>(sampler.solver_types.front());
   }
   if (options.langevin_steps == 0) options.langevin_steps = sampler.langevin_steps;
+  if (absl::Status status = CheckOptions(sampler, options); !status.ok()) return status;
   absl::StatusOr<SamplingPlan> plan = sampler.compile(model, options);
   if (!plan.ok()) return plan;
   if (absl::Status status = CheckFinite(*plan, options); !status.ok()) return status;

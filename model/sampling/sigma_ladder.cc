@@ -69,7 +69,7 @@ double BetaQuantile(double part) {
 
 // n values from sigma_max down to sigma_min: even in sigma^(1 / rho), in log(sigma), or in the
 // distribution function of Beta(0.6, 0.6) over the sigmas.
-std::vector<double> Curve(const std::string& name, double sigma_max, double sigma_min, int64_t n,
+std::vector<double> Curve(SigmaSchedule curve, double sigma_max, double sigma_min, int64_t n,
                           double rho = kRho) {
   std::vector<double> sigmas;
   for (int64_t i = 0; i < n; ++i) {
@@ -79,10 +79,10 @@ std::vector<double> Curve(const std::string& name, double sigma_max, double sigm
       sigmas.push_back(i == 0 ? sigma_max : sigma_min);
       continue;
     }
-    if (name == "karras") {
+    if (curve == SigmaSchedule::kKarras) {
       sigmas.push_back(
           std::pow(between(std::pow(sigma_max, 1 / rho), std::pow(sigma_min, 1 / rho)), rho));
-    } else if (name == "beta") {
+    } else if (curve == SigmaSchedule::kBeta) {
       sigmas.push_back(sigma_min + BetaQuantile(1 - part) * (sigma_max - sigma_min));
     } else {
       sigmas.push_back(std::exp(between(std::log(sigma_max), std::log(sigma_min))));
@@ -91,9 +91,9 @@ std::vector<double> Curve(const std::string& name, double sigma_max, double sigm
   return sigmas;
 }
 
-absl::Status CheckNames(const ModelSchedule& model, const SamplingOptions& options) {
+absl::Status CheckModel(const ModelSchedule& model, const SamplingOptions& options) {
   if (model.edm.has_value()) {
-    if (options.sigma_schedule == "timesteps") {
+    if (options.sigma_schedule == SigmaSchedule::kTimesteps) {
       return absl::InvalidArgumentError(
           "sigma_schedule is \"timesteps\"; for a model of EDM it must be karras, exponential or "
           "beta");
@@ -101,16 +101,6 @@ absl::Status CheckNames(const ModelSchedule& model, const SamplingOptions& optio
   } else if (model.schedule.num_train_timesteps() < 2) {
     return absl::InvalidArgumentError(
         absl::StrCat("num_train_timesteps is 1; sampler ", options.sampler, " needs 2"));
-  }
-  if (options.sigma_schedule != "timesteps" && options.sigma_schedule != "karras" &&
-      options.sigma_schedule != "exponential" && options.sigma_schedule != "beta") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("sigma_schedule is \"", options.sigma_schedule,
-                     "\"; it must be timesteps, karras, exponential or beta"));
-  }
-  if (options.final_sigmas_type != "zero" && options.final_sigmas_type != "sigma_min") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "final_sigmas_type is \"", options.final_sigmas_type, "\"; it must be zero or sigma_min"));
   }
   return absl::OkStatus();
 }
@@ -120,10 +110,11 @@ absl::Status CheckEnds(const ModelSchedule& model, const SamplingOptions& option
                        const SigmaLadder& ladder) {
   const double high = ladder.sigmas.front(), low = ladder.sigmas[ladder.timesteps.size() - 1];
   const bool given = model.sigma_min.has_value() || model.sigma_max.has_value();
-  if (options.sigma_schedule == "timesteps" || !given || options.steps == 1 || high > low) {
+  if (options.sigma_schedule == SigmaSchedule::kTimesteps || !given || options.steps == 1 ||
+      high > low) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat("sigma_schedule ", options.sigma_schedule,
+  return absl::InvalidArgumentError(absl::StrCat("sigma_schedule ", WordOf(options.sigma_schedule),
                                                  " goes from the model's sigma_max, or the highest "
                                                  "training sigma, ",
                                                  high, ", to its sigma_min, or the lowest, ", low,
@@ -136,9 +127,9 @@ absl::Status CheckDecreasing(const SigmaLadder& ladder, const SamplingOptions& o
     const bool last = i + 2 == ladder.sigmas.size();
     if (last && AsDiffusers(options) && ladder.sigmas[i] == ladder.sigmas[i + 1]) continue;
     return absl::InvalidArgumentError(absl::StrCat(
-        "steps ", options.steps, " with timestep_spacing ", options.timestep_spacing,
-        ", sigma_schedule ", options.sigma_schedule, " and final_sigmas_type ",
-        options.final_sigmas_type, " visits sigma ", ladder.sigmas[i], " twice; sampler ",
+        "steps ", options.steps, " with timestep_spacing ", WordOf(options.timestep_spacing),
+        ", sigma_schedule ", WordOf(options.sigma_schedule), " and final_sigmas_type ",
+        WordOf(options.final_sigmas_type), " visits sigma ", ladder.sigmas[i], " twice; sampler ",
         options.sampler, " needs it to fall at every step: take fewer steps, or another of these"));
   }
   return absl::OkStatus();
@@ -164,7 +155,7 @@ absl::StatusOr<SigmaLadder> EdmLadder(const ModelSchedule& model, const Sampling
   ladder.sigmas =
       Curve(options.sigma_schedule, edm.sigma_max, edm.sigma_min, options.steps, edm.rho);
   for (const double sigma : ladder.sigmas) ladder.timesteps.push_back(0.25 * std::log(sigma));
-  ladder.sigmas.push_back(options.final_sigmas_type == "zero" ? 0 : edm.sigma_min);
+  ladder.sigmas.push_back(options.final_sigmas_type == FinalSigmas::kZero ? 0 : edm.sigma_min);
   return Cut(std::move(ladder), options);
 }
 
@@ -172,7 +163,7 @@ absl::StatusOr<SigmaLadder> EdmLadder(const ModelSchedule& model, const Sampling
 
 absl::StatusOr<SigmaLadder> FractionalLadder(const ModelSchedule& model,
                                              const SamplingOptions& options) {
-  if (absl::Status status = CheckNames(model, options); !status.ok()) return status;
+  if (absl::Status status = CheckModel(model, options); !status.ok()) return status;
   if (model.edm.has_value()) return EdmLadder(model, options);
   absl::StatusOr<std::vector<double>> timesteps = FractionalTimesteps(model, options);
   if (!timesteps.ok()) return timesteps.status();
@@ -180,7 +171,7 @@ absl::StatusOr<SigmaLadder> FractionalLadder(const ModelSchedule& model,
   SigmaLadder ladder;
   ladder.timesteps = *std::move(timesteps);
   for (const double t : ladder.timesteps) ladder.sigmas.push_back(SigmaAt(training, t));
-  if (options.sigma_schedule != "timesteps") {
+  if (options.sigma_schedule != SigmaSchedule::kTimesteps) {
     const double high = model.log_linear ? training.back() : ladder.sigmas.front();
     const double low = model.log_linear ? training.front() : ladder.sigmas.back();
     ladder.sigmas = Curve(options.sigma_schedule, model.sigma_max.value_or(high),
@@ -189,7 +180,7 @@ absl::StatusOr<SigmaLadder> FractionalLadder(const ModelSchedule& model,
       ladder.timesteps[i] = TimestepAt(training, ladder.sigmas[i]);
     }
   }
-  ladder.sigmas.push_back(options.final_sigmas_type == "zero" ? 0 : training.front());
+  ladder.sigmas.push_back(options.final_sigmas_type == FinalSigmas::kZero ? 0 : training.front());
   if (absl::Status status = CheckEnds(model, options, ladder); !status.ok()) return status;
   return Cut(std::move(ladder), options);
 }
@@ -197,13 +188,14 @@ absl::StatusOr<SigmaLadder> FractionalLadder(const ModelSchedule& model,
 double InitNoiseSigma(const ModelSchedule& model, const SigmaLadder& ladder,
                       const SamplingOptions& options) {
   const double sigma = ladder.sigmas.front();
-  const bool counts_data = model.edm.has_value() || options.timestep_spacing == "leading";
+  const bool counts_data =
+      model.edm.has_value() || options.timestep_spacing == TimestepSpacing::kLeading;
   return counts_data ? std::sqrt(sigma * sigma + 1) : sigma;
 }
 
 absl::StatusOr<SigmaLadder> SolverLadder(const ModelSchedule& model, const SamplingOptions& options,
                                          Rounding rounding) {
-  if (absl::Status status = CheckNames(model, options); !status.ok()) return status;
+  if (absl::Status status = CheckModel(model, options); !status.ok()) return status;
   const std::vector<double> training = TrainingSigmas(model.schedule);
   // Timesteps whose log(alpha / sigma) is below the clip are left out.
   int64_t usable = model.schedule.num_train_timesteps();
@@ -212,7 +204,7 @@ absl::StatusOr<SigmaLadder> SolverLadder(const ModelSchedule& model, const Sampl
     --usable;
   }
   SigmaLadder ladder;
-  if (options.sigma_schedule == "timesteps") {
+  if (options.sigma_schedule == SigmaSchedule::kTimesteps) {
     absl::StatusOr<std::vector<int64_t>> timesteps = SolverTimesteps(model, options, usable);
     if (!timesteps.ok()) return timesteps.status();
     for (const int64_t t : *timesteps) {
@@ -226,13 +218,13 @@ absl::StatusOr<SigmaLadder> SolverLadder(const ModelSchedule& model, const Sampl
     }
     // A curve that is to end at its least sigma has it as one more point. The peer has it twice,
     // and a last step that does nothing.
-    const bool ends_there = options.final_sigmas_type == "sigma_min" && !AsDiffusers(options) &&
-                            !model.sigma_min.has_value();
+    const bool ends_there = options.final_sigmas_type == FinalSigmas::kSigmaMin &&
+                            !AsDiffusers(options) && !model.sigma_min.has_value();
     const double high = model.sigma_max.value_or(training.back());
     const double low = model.sigma_min.value_or(training.front());
     ladder.sigmas = Curve(options.sigma_schedule, high, low, options.steps + (ends_there ? 1 : 0));
     if (ends_there) ladder.sigmas.pop_back();
-    const bool cuts = rounding == Rounding::kDown || options.sigma_schedule == "beta";
+    const bool cuts = rounding == Rounding::kDown || options.sigma_schedule == SigmaSchedule::kBeta;
     for (const double sigma : ladder.sigmas) {
       const double t = TimestepAt(training, sigma);
       // The network, too, is told the level that x has; the peer's whole timestep is near it.
@@ -241,7 +233,7 @@ absl::StatusOr<SigmaLadder> SolverLadder(const ModelSchedule& model, const Sampl
                                                        : std::nearbyint(t));
     }
   }
-  ladder.sigmas.push_back(options.final_sigmas_type == "zero" ? 0 : training.front());
+  ladder.sigmas.push_back(options.final_sigmas_type == FinalSigmas::kZero ? 0 : training.front());
   if (absl::Status status = CheckDecreasing(ladder, options); !status.ok()) return status;
   return Cut(std::move(ladder), options);
 }

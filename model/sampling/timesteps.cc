@@ -9,21 +9,13 @@
 namespace diffusiond {
 namespace {
 
-absl::Status CheckSpacing(const std::string& spacing) {
-  if (spacing == "leading" || spacing == "trailing" || spacing == "linspace") {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(absl::StrCat("timestep_spacing is \"", spacing,
-                                                 "\"; it must be leading, trailing or linspace"));
-}
-
 absl::Status CheckRange(double timestep, const char* verb, int64_t t_count,
                         const SamplingOptions& options, int64_t steps_offset) {
   if (timestep >= 0 && timestep < static_cast<double>(t_count)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("steps ", options.steps, " with timestep_spacing ",
-                                                 options.timestep_spacing, " and steps_offset ",
-                                                 steps_offset, " ", verb, " at timestep ", timestep,
-                                                 "; the model knows 0 .. ", t_count - 1));
+  return absl::InvalidArgumentError(
+      absl::StrCat("steps ", options.steps, " with timestep_spacing ",
+                   WordOf(options.timestep_spacing), " and steps_offset ", steps_offset, " ", verb,
+                   " at timestep ", timestep, "; the model knows 0 .. ", t_count - 1));
 }
 
 int64_t Round(double t) { return static_cast<int64_t>(std::nearbyint(t)); }
@@ -70,7 +62,9 @@ void MakeDistinct(std::vector<T>* timesteps) {
 
 }  // namespace
 
-bool AsDiffusers(const SamplingOptions& options) { return options.arithmetic == "diffusers"; }
+bool AsDiffusers(const SamplingOptions& options) {
+  return options.arithmetic == Arithmetic::kDiffusers;
+}
 
 absl::Status CheckSteps(int64_t num_train_timesteps, int64_t steps) {
   if (steps >= 1 && steps <= num_train_timesteps) return absl::OkStatus();
@@ -81,24 +75,24 @@ absl::Status CheckSteps(int64_t num_train_timesteps, int64_t steps) {
 absl::StatusOr<std::vector<double>> FractionalTimesteps(const ModelSchedule& model,
                                                         const SamplingOptions& options) {
   const int64_t t_count = model.num_train_timesteps, steps = options.steps;
-  const std::string& spacing = options.timestep_spacing;
+  const TimestepSpacing spacing = options.timestep_spacing;
   const bool as_diffusers = AsDiffusers(options);
   if (absl::Status status = CheckSteps(t_count, steps); !status.ok()) return status;
-  if (absl::Status status = CheckSpacing(spacing); !status.ok()) return status;
   // One step is from noise to an image; by the formulas of all but "trailing" it would be from 0.
   if (steps == 1 && !as_diffusers) return std::vector<double>{static_cast<double>(t_count - 1)};
   std::vector<double> timesteps;
   timesteps.reserve(static_cast<size_t>(steps));
   for (int64_t i = 0; i < steps; ++i) {
-    if (spacing == "linspace") {
+    if (spacing == TimestepSpacing::kLinspace) {
       timesteps.push_back(Linspace(static_cast<double>(t_count - 1), steps, i));
     } else {
-      timesteps.push_back(static_cast<double>(
-          spacing == "leading" ? Leading(model, t_count, steps, steps - 1 - i, as_diffusers)
-                               : Trailing(t_count, t_count, steps, i)));
+      timesteps.push_back(
+          static_cast<double>(spacing == TimestepSpacing::kLeading
+                                  ? Leading(model, t_count, steps, steps - 1 - i, as_diffusers)
+                                  : Trailing(t_count, t_count, steps, i)));
     }
   }
-  if (spacing == "leading" && !as_diffusers) MakeDistinct(&timesteps);
+  if (spacing == TimestepSpacing::kLeading && !as_diffusers) MakeDistinct(&timesteps);
   absl::Status status =
       CheckRange(timesteps.front(), "starts", t_count, options, model.steps_offset);
   if (!status.ok()) return status;
@@ -140,19 +134,18 @@ absl::StatusOr<std::vector<int64_t>> SolverTimesteps(const ModelSchedule& model,
                                                      const SamplingOptions& options,
                                                      int64_t usable) {
   const int64_t t_count = model.num_train_timesteps, steps = options.steps;
-  const std::string& spacing = options.timestep_spacing;
+  const TimestepSpacing spacing = options.timestep_spacing;
   const bool as_diffusers = AsDiffusers(options);
   if (absl::Status status = CheckSteps(as_diffusers ? t_count : usable, steps); !status.ok()) {
     return status;
   }
-  if (absl::Status status = CheckSpacing(spacing); !status.ok()) return status;
   if (steps == 1 && !as_diffusers) return std::vector<int64_t>{usable - 1};
   std::vector<int64_t> timesteps;
   timesteps.reserve(static_cast<size_t>(steps));
   for (int64_t i = 0; i < steps; ++i) {
-    if (spacing == "linspace") {
+    if (spacing == TimestepSpacing::kLinspace) {
       timesteps.push_back(Round(Linspace(static_cast<double>(usable - 1), steps + 1, i)));
-    } else if (spacing == "leading") {
+    } else if (spacing == TimestepSpacing::kLeading) {
       timesteps.push_back(Leading(model, usable, steps + 1, steps - i, as_diffusers));
     } else {
       timesteps.push_back(Trailing(usable, as_diffusers ? t_count : usable, steps, i));

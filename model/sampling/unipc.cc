@@ -21,19 +21,11 @@ namespace {
 constexpr int kMaxOrder = 3;
 
 absl::Status Check(const SamplingOptions& options) {
-  if (options.solver_order < 1 || options.solver_order > kMaxOrder) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("solver_order is ", options.solver_order, "; it must be 1 .. 3"));
-  }
-  if (options.solver_type != "bh1" && options.solver_type != "bh2") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("solver_type is \"", options.solver_type, "\"; it must be bh1 or bh2"));
-  }
-  if (options.final_sigmas_type != "zero") return absl::OkStatus();
+  if (options.final_sigmas_type != FinalSigmas::kZero) return absl::OkStatus();
   const char* const needs =
       "; with sampler unipc it needs final_sigmas_type sigma_min, as the "
       "last step to sigma 0 is not finite";
-  if (options.solver_type == "bh1") {
+  if (options.solver_type == SolverType::kBh1) {
     return absl::InvalidArgumentError(absl::StrCat("solver_type is \"bh1\"", needs));
   }
   if (!options.predict_x0) {
@@ -85,7 +77,7 @@ class Step {
     kept_ = x0_ ? sigma_next * alpha_next / (sigma * alpha) : alpha_next / alpha;
     scale_ = x0_ ? alpha_next : sigma_next * alpha_next;
     phi_1_ = std::expm1(hh);
-    b_h_ = options.solver_type == "bh1" ? hh : phi_1_;
+    b_h_ = options.solver_type == SolverType::kBh1 ? hh : phi_1_;
     for (int k = 1; k < order; ++k) {
       r_.push_back((std::log(sigma) - std::log(ladder.sigmas[static_cast<size_t>(i - k)])) / h);
     }

@@ -95,10 +95,10 @@ absl::Status RunFirstStep(const CheckpointConfig& config, bool classify, PlanRun
   SamplingOptions options;
   options.steps = std::min<int64_t>(2, schedule->num_train_timesteps);
   options.strength = 1.0 / static_cast<double>(options.steps);
-  options.timestep_spacing = "trailing";  // The only one that knows no offset.
+  options.timestep_spacing = TimestepSpacing::kTrailing;  // The only one that knows no offset.
   if (schedule->edm.has_value()) {
     options.sampler = "euler";
-    options.sigma_schedule = "karras";
+    options.sigma_schedule = SigmaSchedule::kKarras;
   }
   const absl::StatusOr<SamplingPlan> plan = CompilePlan(*schedule, options);
   if (!plan.ok()) return plan.status();

@@ -5,7 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "model/process/nearest_word.h"
-#include "server/models/quoted_value.h"
+#include "model/process/quoted_value.h"
 
 namespace diffusiond {
 namespace {

@@ -5,7 +5,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "server/models/quoted_value.h"
+#include "model/process/quoted_value.h"
 
 namespace diffusiond {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
-#include "server/models/quoted_value.h"
+#include "model/process/quoted_value.h"
 
 namespace diffusiond {
 namespace {

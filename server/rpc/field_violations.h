@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "google/rpc/error_details.pb.h"
-#include "server/models/quoted_value.h"  // For what is said of values.
+#include "model/process/quoted_value.h"  // For what is said of values.
 
 namespace diffusiond {
 

@@ -33,12 +33,13 @@ class Resolver {
     result_.seed = request_.has_seed() ? request_.seed() : seed_if_absent;
     ResolveCount();
     ResolveClass();
-    result_.guidance = ReadGuidance(request_, model(), limits_.max_guidance_scale, &violations_);
+    const bool asks_for_class = request_.class_case() != v1::GenerateRequest::CLASS_NOT_SET;
+    result_.guidance = ReadGuidance(request_.sampling(), asks_for_class, model(),
+                                    limits_.max_guidance_scale, &violations_);
     ResolveSampler();
-    ResolveSteps();
-    ReadSamplingFields(request_, sampler_, &result_.sampling, &violations_);
+    ReadSampling(request_.sampling(), sampler_, model().scheduler.num_train_timesteps,
+                 &result_.sampling, &violations_);
     result_.start = ReadStart(request_, model(), result_.count, &violations_);
-    result_.sampling.strength = result_.start.strength;
     result_.encoding = ResolveFormat("format", request_.format(), /*allow_raw=*/true);
     ResolvePreview();
     ResolvePriority();
@@ -124,24 +125,16 @@ class Resolver {
   }
 
   void ResolveSampler() {
-    if (!request_.sampler().empty()) result_.sampling.sampler = request_.sampler();
+    if (request_.sampling().has_sampler()) {
+      result_.sampling.sampler = request_.sampling().sampler();
+    }
     sampler_ = FindSampler(result_.sampling.sampler);
     if (sampler_ != nullptr && CanRun(*sampler_, model().scheduler)) return;
     std::vector<std::string> names;
     for (const Sampler& sampler : Samplers()) {
       if (CanRun(sampler, model().scheduler)) names.push_back(sampler.name);
     }
-    violations_.Add("sampler", UnknownName(result_.sampling.sampler, names));
-  }
-
-  void ResolveSteps() {
-    const int64_t max_steps = model().scheduler.num_train_timesteps;
-    if (!request_.has_steps()) return;
-    if (request_.steps() < 1 || request_.steps() > max_steps) {
-      violations_.Add("steps", absl::StrCat(request_.steps(), " is not in 1 .. ", max_steps));
-      return;
-    }
-    result_.sampling.steps = request_.steps();
+    violations_.Add("sampling.sampler", UnknownName(result_.sampling.sampler, names));
   }
 
   ImageEncoding ResolveFormat(absl::string_view field, v1::ImageFormat format, bool allow_raw) {
@@ -236,7 +229,7 @@ absl::StatusOr<GenerationSpec> MakeGenerationSpec(GenerationRequest& request, co
   if (!plan.ok()) {
     if (!absl::IsInvalidArgument(plan.status())) return plan.status();
     FieldViolations violations;
-    violations.Add("sampler", plan.status().message());
+    violations.Add("sampling", plan.status().message());
     return violations.ToStatus();
   }
   GenerationSpec spec;

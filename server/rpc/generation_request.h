@@ -23,7 +23,7 @@ namespace diffusiond {
 
 struct RequestLimits {
   int max_count = 64;  // Images of one request.
-  double max_guidance_scale = 50;
+  double max_guidance_scale = kMaxGuidanceScale;
 };
 
 struct PreviewRequest {

@@ -1,4 +1,4 @@
-// The fields of GenerateRequest that are about guidance.
+// The fields of SamplingOptions that are about guidance.
 #ifndef DIFFUSIOND_SERVER_RPC_GUIDANCE_FIELDS_H_
 #define DIFFUSIOND_SERVER_RPC_GUIDANCE_FIELDS_H_
 
@@ -9,13 +9,13 @@
 
 namespace diffusiond {
 
-// What the request asks for, or the model's default where it asks for nothing, noting each fault: a
-// value out of range, or one that has no effect. Values are rounded to what the API's float
-// carries.
-Guidance ReadGuidance(const v1::GenerateRequest& request, const ServedModel& model,
-                      double max_guidance_scale, FieldViolations* violations);
+// What is asked for, or the model's default where nothing is, noting each fault: a value out of
+// range, or one that has no effect. `asks_for_class`: whether the request names one.
+Guidance ReadGuidance(const v1::SamplingOptions& asked, bool asks_for_class,
+                      const ServedModel& model, double max_scale, FieldViolations* violations);
 
-void WriteGuidance(const Guidance& guidance, v1::ResolvedParameters* parameters);
+// What acts.
+void WriteGuidance(const Guidance& guidance, v1::SamplingOptions* message);
 
 }  // namespace diffusiond
 

@@ -12,14 +12,38 @@
 namespace diffusiond {
 namespace {
 
-v1::ResolvedParameters DefaultsOf(const ServedModel& model) {
-  v1::ResolvedParameters defaults;
-  defaults.set_model(model.name);
-  defaults.set_count(1);
-  defaults.set_guidance_scale(static_cast<float>(model.defaults.guidance_scale));
-  defaults.set_format(v1::IMAGE_FORMAT_PNG);
-  WriteSamplingFields(model.defaults.sampling, &defaults);
+v1::SamplingOptions DefaultsOf(const ServedModel& model) {
+  v1::SamplingOptions defaults;
+  WriteSampling(model.defaults.sampling, &defaults);
+  defaults.clear_strength();
+  WriteGuidance({.scale = model.defaults.guidance_scale}, &defaults);
   return defaults;
+}
+
+v1::OptionKind ToProto(OptionKind kind) {
+  switch (kind) {
+    case OptionKind::kSwitch:
+      return v1::OPTION_KIND_SWITCH;
+    case OptionKind::kInteger:
+      return v1::OPTION_KIND_INTEGER;
+    case OptionKind::kNumber:
+      return v1::OPTION_KIND_NUMBER;
+    case OptionKind::kWord:
+      return v1::OPTION_KIND_WORD;
+  }
+  return v1::OPTION_KIND_UNSPECIFIED;
+}
+
+v1::OptionInfo ToProto(const OptionSpec& option) {
+  v1::OptionInfo info;
+  info.set_name(std::string(option.name));
+  info.set_kind(ToProto(option.kind));
+  info.set_low(option.range.low);
+  info.set_high(option.range.high);
+  info.set_low_excluded(option.range.above_low);
+  for (const absl::string_view word : option.words) info.add_words(std::string(word));
+  info.set_help(std::string(option.help));
+  return info;
 }
 
 }  // namespace
@@ -91,10 +115,11 @@ v1::ResolvedParameters ToProto(const GenerationRequest& request) {
     parameters.set_class_id(static_cast<uint32_t>(*request.class_id));
     parameters.set_class_name(request.model->class_names[static_cast<size_t>(*request.class_id)]);
   }
-  WriteGuidance(request.guidance, &parameters);
+  WriteSampling(request.sampling, parameters.mutable_sampling());
+  if (request.start.image == nullptr) parameters.mutable_sampling()->clear_strength();
+  WriteGuidance(request.guidance, parameters.mutable_sampling());
   WriteStart(request.start, &parameters);
   parameters.set_format(ToProto(request.encoding));
-  WriteSamplingFields(request.sampling, &parameters);
   return parameters;
 }
 
@@ -137,6 +162,8 @@ v1::Model ToProto(const ServedModel& model, const RequestLimits& limits) {
     info->set_description(sampler.description);
     for (const std::string& option : sampler.options) info->add_options(option);
   }
+  for (const OptionSpec& option : kSamplingOptions) *message.add_options() = ToProto(option);
+  for (const OptionSpec& option : kGuidanceOptions) *message.add_options() = ToProto(option);
   *message.mutable_defaults() = DefaultsOf(model);
   for (const std::string& warning : model.warnings) message.add_warnings(warning);
   message.mutable_limits()->set_max_count(static_cast<uint32_t>(limits.max_count));

@@ -87,18 +87,6 @@ StartingPoint::Values ReadNoise(const std::string& bytes, const ServedModel& mod
   return values;
 }
 
-double ReadStrength(const v1::GenerateRequest& request, FieldViolations* violations) {
-  if (!request.has_strength()) return 1;
-  const float strength = request.strength();
-  // Written so that NaN fails.
-  if (!(strength > 0 && strength <= 1)) {
-    violations->Add("strength", absl::StrCat(strength, " is not in 0 .. 1, the first excluded"));
-  } else if (request.init_image().empty()) {
-    violations->Add("strength", absl::StrCat(strength, " has no effect without init_image"));
-  }
-  return strength;
-}
-
 }  // namespace
 
 size_t BytesOf(const RequestedStart& start) {
@@ -112,7 +100,10 @@ size_t BytesOf(const RequestedStart& start) {
 RequestedStart ReadStart(const v1::GenerateRequest& request, const ServedModel& model, int count,
                          FieldViolations* violations) {
   RequestedStart start;
-  start.strength = ReadStrength(request, violations);
+  if (request.sampling().has_strength() && request.init_image().empty()) {
+    violations->Add("sampling.strength", absl::StrCat(request.sampling().strength(),
+                                                      " has no effect without init_image"));
+  }
   if (const std::string& bytes = request.init_image(); !bytes.empty()) {
     start.image_sha256 = Sha256Hex(bytes);
     if (const auto image = ReadPicture("init_image", bytes, model, violations)) {
@@ -149,7 +140,6 @@ void WriteStart(const RequestedStart& start, v1::ResolvedParameters* parameters)
   parameters->set_init_image_sha256(start.image_sha256);
   parameters->set_mask_sha256(start.mask_sha256);
   parameters->set_init_noise_sha256(start.noise_sha256);
-  if (start.image != nullptr) parameters->set_strength(static_cast<float>(start.strength));
   if (start.morph_seed.has_value()) parameters->set_morph_seed(*start.morph_seed);
 }
 

@@ -18,7 +18,6 @@ namespace diffusiond {
 struct RequestedStart {
   StartingPoint::Values image, keep, noise;
   std::optional<uint64_t> morph_seed;
-  double strength = 1;
   // Of the bytes that came, lower-case hexadecimal; empty: none came.
   std::string image_sha256, mask_sha256, noise_sha256;
 };

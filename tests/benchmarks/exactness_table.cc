@@ -30,20 +30,20 @@ struct Variant {
   SamplingOptions options;
 };
 
-std::vector<Variant> Variants() {
+std::vector<Variant> Variants(TimestepSpacing spacing) {
   std::vector<Variant> variants;
   for (const Sampler& sampler : Samplers()) {
     variants.push_back({sampler.name, ForSampler(sampler.name, {})});
     SamplingOptions& options = variants.back().options;
     options.clip_sample = false;
-    options.timestep_spacing = absl::GetFlag(FLAGS_spacing);
+    options.timestep_spacing = spacing;
     if (sampler.name == "pndm") options.skip_prk_steps = true;
     const Variant variant = variants.back();
     if (sampler.name == "ddpm") {
       variants.push_back({"ddpm fixed_large", variant.options});
-      variants.back().options.variance = "fixed_large";
+      variants.back().options.variance = Variance::kFixedLarge;
       variants.push_back({"ddpm zero", variant.options});
-      variants.back().options.variance = "zero";
+      variants.back().options.variance = Variance::kZero;
     }
     if (sampler.name == "ddim") {
       variants.push_back({"ddim eta 1", variant.options});
@@ -68,6 +68,11 @@ std::string Drawn(const ModelSchedule& model, SamplingOptions options, int64_t s
 }
 
 int Run() {
+  const auto spacing = FromWord<TimestepSpacing>(absl::GetFlag(FLAGS_spacing));
+  if (!spacing.has_value()) {
+    std::fprintf(stderr, "exactness_table: --spacing must be leading, trailing or linspace\n");
+    return 2;
+  }
   SchedulerConfig config;
   config.beta_schedule = absl::GetFlag(FLAGS_schedule);
   const absl::StatusOr<ModelSchedule> model = MakeModelSchedule(config);
@@ -81,10 +86,10 @@ int Run() {
               "steps");
   for (const int64_t steps : kSteps) std::printf(" %15s", absl::StrCat(steps).c_str());
   std::printf("\n");
-  for (Variant& variant : Variants()) {
-    for (const char* arithmetic : {"exact", "diffusers"}) {
+  for (Variant& variant : Variants(*spacing)) {
+    for (const Arithmetic arithmetic : {Arithmetic::kExact, Arithmetic::kDiffusers}) {
       variant.options.arithmetic = arithmetic;
-      std::printf("%-32s", absl::StrCat(variant.name, ", ", arithmetic).c_str());
+      std::printf("%-32s", absl::StrCat(variant.name, ", ", WordOf(arithmetic)).c_str());
       for (const int64_t steps : kSteps) {
         std::printf(" %15s", Drawn(*model, variant.options, steps, data).c_str());
       }

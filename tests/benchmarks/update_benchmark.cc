@@ -69,7 +69,7 @@ absl::StatusOr<std::vector<SamplingPlan>> MixedPlans(const ModelSchedule& model)
     options.steps = kSteps;
     options.eta = 1;
     options.s_churn = 10;
-    options.algorithm_type = "sde-dpmsolver++";
+    options.algorithm_type = DpmAlgorithm::kSde;
     options.thresholding = plans.size() % 3 == 0;
     absl::StatusOr<SamplingPlan> plan = CompilePlan(sampler, model, options);
     if (!plan.ok()) return plan.status();
@@ -136,7 +136,8 @@ absl::Status MeasurePlans(const ModelSchedule& model) {
     SamplingOptions options;
     options.sampler = sampler.name;
     options.steps = 1000;
-    options.timestep_spacing = "trailing";  // All samplers take it with as many steps.
+    options.timestep_spacing =
+        TimestepSpacing::kTrailing;  // All samplers take it with as many steps.
     options.skip_prk_steps = true;
     const PlanCompiler compile = [&](const SamplingOptions& o) { return CompilePlan(model, o); };
     PlanCache cache(compile);

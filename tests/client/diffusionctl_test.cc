@@ -102,7 +102,7 @@ TEST_F(DiffusionctlTest, ExplainsItselfWithExamples) {
   EXPECT_EQ(Run({"help"}), kExitOk);
   EXPECT_EQ(out(), usage);
   EXPECT_EQ(Run({"help", "generate"}), kExitOk);
-  EXPECT_THAT(out(), HasSubstr("--steps=N"));
+  EXPECT_THAT(out(), HasSubstr("--steps=1..100000"));
   const std::string help = out();
   EXPECT_EQ(Run({"generate", "--help"}), kExitOk);
   EXPECT_EQ(out(), help);
@@ -172,27 +172,27 @@ TEST_F(DiffusionctlTest, GenerateSavesImagesAndReceipt) {
 TEST_F(DiffusionctlTest, GenerateAsksForWhatTheFlagsSay) {
   Serve({.events = TinyStream(1, 1)});
   ASSERT_EQ(Run({"generate", "--out=" + Path("one.webp"), "--class=T-shirt/top", "--seed=9",
-                 "--steps=25", "--sampler=ddim", "--eta=0.25", "--guidance=1.5",
+                 "--steps=25", "--sampler=ddim", "--eta=0.25", "--guidance_scale=1.5",
                  "--guidance_sigma_min=0.5", "--guidance_sigma_max=9", "--guidance_rescale=0.25",
-                 "--variance=zero", "--spacing=trailing", "--noclip-sample", "--preview_every=5",
-                 "--preview=x_t", "--priority=high", "--tenant=studio"}),
+                 "--variance=zero", "--timestep_spacing=trailing", "--noclip-sample",
+                 "--preview_every=5", "--preview=x_t", "--priority=high", "--tenant=studio"}),
             kExitOk)
       << err();
   const v1::GenerateRequest request = *server_->last_request();
   EXPECT_EQ(request.class_name(), "T-shirt/top");
   EXPECT_EQ(request.count(), 1u);
   EXPECT_EQ(request.seed(), 9u);
-  EXPECT_EQ(request.steps(), 25u);
-  EXPECT_EQ(request.sampler(), "ddim");
-  EXPECT_EQ(request.eta(), 0.25f);
-  EXPECT_EQ(request.guidance_scale(), 1.5f);
-  EXPECT_EQ(request.guidance_sigma_min(), 0.5f);
-  EXPECT_EQ(request.guidance_sigma_max(), 9.0f);
-  EXPECT_EQ(request.guidance_rescale(), 0.25f);
-  EXPECT_EQ(request.variance(), "zero");
-  EXPECT_EQ(request.timestep_spacing(), "trailing");
-  EXPECT_TRUE(request.has_clip_sample());
-  EXPECT_FALSE(request.clip_sample());
+  EXPECT_EQ(request.sampling().steps(), 25u);
+  EXPECT_EQ(request.sampling().sampler(), "ddim");
+  EXPECT_EQ(request.sampling().eta(), 0.25f);
+  EXPECT_EQ(request.sampling().guidance_scale(), 1.5f);
+  EXPECT_EQ(request.sampling().guidance_sigma_min(), 0.5f);
+  EXPECT_EQ(request.sampling().guidance_sigma_max(), 9.0f);
+  EXPECT_EQ(request.sampling().guidance_rescale(), 0.25f);
+  EXPECT_EQ(request.sampling().variance(), "zero");
+  EXPECT_EQ(request.sampling().timestep_spacing(), "trailing");
+  EXPECT_TRUE(request.sampling().has_clip_sample());
+  EXPECT_FALSE(request.sampling().clip_sample());
   EXPECT_EQ(request.preview().every_steps(), 5u);
   EXPECT_EQ(request.preview().kind(), v1::PREVIEW_KIND_X_T);
   EXPECT_EQ(request.format(), v1::IMAGE_FORMAT_WEBP);
@@ -207,10 +207,10 @@ TEST_F(DiffusionctlTest, GenerateLeavesTheRestToTheServer) {
   EXPECT_EQ(request.count(), 4u);
   EXPECT_EQ(request.class_id(), 3u);
   EXPECT_FALSE(request.has_seed());
-  EXPECT_FALSE(request.has_steps());
-  EXPECT_FALSE(request.has_eta());
-  EXPECT_FALSE(request.has_guidance_scale());
-  EXPECT_FALSE(request.has_clip_sample());
+  EXPECT_FALSE(request.sampling().has_steps());
+  EXPECT_FALSE(request.sampling().has_eta());
+  EXPECT_FALSE(request.sampling().has_guidance_scale());
+  EXPECT_FALSE(request.sampling().has_clip_sample());
   EXPECT_FALSE(request.has_preview());
 }
 
@@ -351,7 +351,12 @@ TEST_F(DiffusionctlTest, SamplersTellsTheOptions) {
   EXPECT_EQ(out(),
             "SAMPLER         OPTIONS                                  DESCRIPTION\n"
             "ddpm            variance, timestep_spacing, clip_sample  ancestral sampling\n"
-            "ddim (default)  eta, timestep_spacing, clip_sample       implicit sampling\n");
+            "ddim (default)  eta, timestep_spacing, clip_sample       implicit sampling\n"
+            "\n"
+            "OPTION            VALUES                       WHAT IT IS\n"
+            "eta               0 .. 1                       how random\n"
+            "timestep_spacing  leading, trailing, linspace  which timesteps\n"
+            "clip_sample       true, false                  clamp x0-hat\n");
 }
 
 TEST_F(DiffusionctlTest, SamplersRecommendsOneThatTheModelHas) {
@@ -392,7 +397,7 @@ TEST_F(ReplayTest, SaysIdenticalWhenEveryByteIs) {
   Serve({.events = TinyStream(2, 3), .models = {TinyModel()}});
   EXPECT_EQ(Run({"replay", WriteReceipt([](v1::Receipt&) {}), "--quiet"}), kExitOk) << err();
   EXPECT_EQ(out(), "identical: 2 images have the same bytes as then\n");
-  EXPECT_EQ(server_->last_request()->steps(), 3u);
+  EXPECT_EQ(server_->last_request()->sampling().steps(), 3u);
   EXPECT_THAT(Files(), ElementsAre("receipt.json"));
 }
 

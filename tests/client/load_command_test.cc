@@ -107,7 +107,7 @@ TEST_F(LoadCommandTest, TheDeadlineFlagIsForEntriesWithoutOne) {
       << err_.str();
   for (const FakeCall& call : server_->calls()) {
     const absl::Duration left = call.deadline - before;
-    EXPECT_EQ(left > absl::Hours(2), call.request.steps() == 2) << left;
+    EXPECT_EQ(left > absl::Hours(2), call.request.sampling().steps() == 2) << left;
     EXPECT_LT(left, absl::Hours(4));
   }
 }

@@ -14,7 +14,8 @@ using ::testing::HasSubstr;
 TEST(LoadMixTest, TakesEveryKey) {
   const auto mix = ParseLoadMix(
       "short weight=0.8 steps=20 tenant=b; long model=fashion weight=0.2 steps=250 sampler=ddim "
-      "eta=0 count=2 guidance=1.5 class=sneaker variance=zero spacing=trailing clip_sample=false "
+      "eta=0 count=2 guidance_scale=1.5 class=sneaker variance=zero timestep_spacing=trailing "
+      "clip_sample=false "
       "preview_every=5 preview=both preview_max_side=64 format=raw priority=high tenant=a "
       "deadline=10s cancel_after=2;");
   ASSERT_TRUE(mix.ok()) << mix.status();
@@ -22,7 +23,7 @@ TEST(LoadMixTest, TakesEveryKey) {
   const LoadEntry& brief = mix->entries[0];
   EXPECT_EQ(brief.name, "short");
   EXPECT_EQ(brief.weight, 0.8);
-  EXPECT_EQ(brief.request.steps(), 20u);
+  EXPECT_EQ(brief.request.sampling().steps(), 20u);
   EXPECT_EQ(brief.tenant, "b");
   const LoadEntry& entry = mix->entries[1];
   EXPECT_EQ(entry.name, "long");
@@ -32,17 +33,17 @@ TEST(LoadMixTest, TakesEveryKey) {
   EXPECT_EQ(entry.cancel_after, absl::Seconds(2));
   const v1::GenerateRequest& request = entry.request;
   EXPECT_EQ(request.model(), "fashion");
-  EXPECT_EQ(request.steps(), 250u);
-  EXPECT_EQ(request.sampler(), "ddim");
-  EXPECT_TRUE(request.has_eta());
-  EXPECT_EQ(request.eta(), 0);
+  EXPECT_EQ(request.sampling().steps(), 250u);
+  EXPECT_EQ(request.sampling().sampler(), "ddim");
+  EXPECT_TRUE(request.sampling().has_eta());
+  EXPECT_EQ(request.sampling().eta(), 0);
   EXPECT_EQ(request.count(), 2u);
-  EXPECT_EQ(request.guidance_scale(), 1.5f);
+  EXPECT_EQ(request.sampling().guidance_scale(), 1.5f);
   EXPECT_EQ(request.class_name(), "sneaker");
-  EXPECT_EQ(request.variance(), "zero");
-  EXPECT_EQ(request.timestep_spacing(), "trailing");
-  EXPECT_TRUE(request.has_clip_sample());
-  EXPECT_FALSE(request.clip_sample());
+  EXPECT_EQ(request.sampling().variance(), "zero");
+  EXPECT_EQ(request.sampling().timestep_spacing(), "trailing");
+  EXPECT_TRUE(request.sampling().has_clip_sample());
+  EXPECT_FALSE(request.sampling().clip_sample());
   EXPECT_EQ(request.preview().every_steps(), 5u);
   EXPECT_EQ(request.preview().kind(), v1::PREVIEW_KIND_BOTH);
   EXPECT_EQ(request.preview().max_side(), 64u);
@@ -97,18 +98,18 @@ INSTANTIATE_TEST_SUITE_P(
         WrongMix{"NameTwice", "a; b; a steps=3", {"'a'", "twice"}},
         WrongMix{"KeyTwice", "a steps=3 steps=4", {"'a'", "steps='4'", "once"}},
         WrongMix{"UnknownKey", "a stpes=3", {"'a'", "'stpes'", "steps"}},
-        WrongMix{"NoValue", "a steps", {"'a'", "steps=''", "1 .. 100000"}},
-        WrongMix{"StepsNoNumber", "a steps=many", {"'a'", "steps='many'", "1 .. 100000"}},
-        WrongMix{"StepsZero", "a steps=0", {"steps='0'", "1 .. 100000"}},
-        WrongMix{"StepsTooMany", "a steps=100001", {"steps='100001'", "1 .. 100000"}},
+        WrongMix{"NoValue", "a steps", {"'a'", "steps=''", "1..100000"}},
+        WrongMix{"StepsNoNumber", "a steps=many", {"'a'", "steps='many'", "1..100000"}},
+        WrongMix{"StepsZero", "a steps=0", {"steps='0'", "1..100000"}},
+        WrongMix{"StepsTooMany", "a steps=100001", {"steps='100001'", "1..100000"}},
         WrongMix{"CountNegative", "a count=-1", {"count='-1'", "1 .. 100000"}},
         WrongMix{"WeightZero", "a weight=0", {"weight='0'", "above 0"}},
         WrongMix{"WeightNaN", "a weight=nan", {"weight='nan'", "above 0"}},
         WrongMix{"WeightTooLarge", "a weight=1e7", {"weight='1e7'", "at most 1e+06"}},
-        WrongMix{"EtaInfinite", "a eta=inf", {"eta='inf'", "a number"}},
-        WrongMix{"GuidanceNoNumber", "a guidance=x", {"guidance='x'", "a number"}},
+        WrongMix{"EtaInfinite", "a eta=inf", {"eta='inf'", "0..1"}},
+        WrongMix{"GuidanceNoNumber", "a guidance_scale=x", {"guidance_scale='x'", "0..50"}},
         WrongMix{"ClassEmpty", "a class=", {"class=''", "a name without blanks"}},
-        WrongMix{"ClipNoBool", "a clip_sample=2", {"clip_sample='2'", "true or false"}},
+        WrongMix{"ClipNoBool", "a clip_sample=2", {"clip_sample='2'", "true|false"}},
         WrongMix{"UnknownPreview", "a preview=x1", {"preview='x1'", "x_t, x0 or both"}},
         WrongMix{"UnknownFormat", "a format=gif", {"format='gif'", "png, webp, jpeg or raw"}},
         WrongMix{"UnknownPriority", "a priority=top", {"'top'", "high, normal or low"}},

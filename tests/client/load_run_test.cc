@@ -87,10 +87,10 @@ TEST(LoadRunTest, SendsWhatThePlanSays) {
   ASSERT_EQ(calls.size(), 2u);
   const size_t a = calls[0].tenant.empty() ? 1 : 0;  // Which comes first is up to the threads.
   EXPECT_EQ(calls[a].tenant, "acme");
-  EXPECT_EQ(calls[a].request.steps(), 20u);
+  EXPECT_EQ(calls[a].request.sampling().steps(), 20u);
   EXPECT_EQ(calls[a].request.seed(), 100u);
   EXPECT_EQ(calls[a].request.priority(), v1::PRIORITY_LOW);
-  EXPECT_EQ(calls[1 - a].request.steps(), 30u);
+  EXPECT_EQ(calls[1 - a].request.sampling().steps(), 30u);
   EXPECT_EQ(calls[1 - a].request.seed(), 101u);
   EXPECT_EQ(calls[1 - a].tenant, "");
   EXPECT_EQ(calls[1 - a].deadline, absl::InfiniteFuture());

@@ -20,7 +20,7 @@ v1::Receipt TinyReceipt() { return TinyStream(2, 3).back().completed().receipt()
 TEST(ReceiptFileTest, SurvivesTheWayThroughJson) {
   v1::Receipt receipt = TinyReceipt();
   receipt.mutable_parameters()->set_seed(0xFFFFFFFFFFFFFFFF);
-  receipt.mutable_parameters()->set_guidance_scale(1.1f);
+  receipt.mutable_parameters()->mutable_sampling()->set_guidance_scale(1.1f);
   const auto read = ReceiptFromJson(ReceiptToJson(receipt));
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_TRUE(MessageDifferencer::Equals(*read, receipt)) << read->DebugString();
@@ -56,29 +56,29 @@ TEST(ReceiptFileTest, NamesTheFileThatCannotBeRead) {
 }
 
 TEST(RequestFromReceiptTest, LeavesNothingToTheServersDefaults) {
-  const v1::GenerateRequest request = RequestFromReceipt(TinyReceipt(), TinyModel());
+  const v1::GenerateRequest request = RequestFromReceipt(TinyReceipt());
   EXPECT_EQ(request.model(), "tiny");
   EXPECT_EQ(request.count(), 2u);
   EXPECT_EQ(request.seed(), 7u);
   EXPECT_EQ(request.class_id(), 1u);
-  EXPECT_EQ(request.guidance_scale(), 2);
-  EXPECT_EQ(request.sampler(), "ddim");
-  EXPECT_EQ(request.steps(), 3u);
-  EXPECT_EQ(request.eta(), 0.5f);
-  EXPECT_EQ(request.timestep_spacing(), "leading");
-  EXPECT_TRUE(request.clip_sample());
+  EXPECT_EQ(request.sampling().guidance_scale(), 2);
+  EXPECT_EQ(request.sampling().sampler(), "ddim");
+  EXPECT_EQ(request.sampling().steps(), 3u);
+  EXPECT_EQ(request.sampling().eta(), 0.5f);
+  EXPECT_EQ(request.sampling().timestep_spacing(), "leading");
+  EXPECT_TRUE(request.sampling().clip_sample());
   EXPECT_EQ(request.format(), v1::IMAGE_FORMAT_PNG);
   EXPECT_FALSE(request.has_preview());
 }
 
 TEST(RequestFromReceiptTest, StartsWhereItStarted) {
   v1::Receipt receipt = TinyReceipt();
-  receipt.mutable_parameters()->set_strength(0.5f);
+  receipt.mutable_parameters()->mutable_sampling()->set_strength(0.5f);
   receipt.mutable_parameters()->set_morph_seed(0);
-  const v1::GenerateRequest request = RequestFromReceipt(receipt, TinyModel());
-  EXPECT_EQ(request.strength(), 0.5f);
+  const v1::GenerateRequest request = RequestFromReceipt(receipt);
+  EXPECT_EQ(request.sampling().strength(), 0.5f);
   EXPECT_TRUE(request.has_morph_seed());
-  EXPECT_FALSE(RequestFromReceipt(TinyReceipt(), TinyModel()).has_strength());
+  EXPECT_FALSE(RequestFromReceipt(TinyReceipt()).sampling().has_strength());
 }
 
 TEST(CheckStartTest, WantsTheBytesThatTheReceiptNames) {
@@ -101,30 +101,28 @@ TEST(CheckStartTest, WantsTheBytesThatTheReceiptNames) {
 
 TEST(RequestFromReceiptTest, LimitsGuidanceAsItWas) {
   v1::Receipt receipt = TinyReceipt();
-  EXPECT_FALSE(RequestFromReceipt(receipt, TinyModel()).has_guidance_sigma_max());
-  receipt.mutable_parameters()->set_guidance_sigma_min(0.5f);
-  receipt.mutable_parameters()->set_guidance_sigma_max(4);
-  receipt.mutable_parameters()->set_guidance_rescale(0.75f);
-  const v1::GenerateRequest request = RequestFromReceipt(receipt, TinyModel());
-  EXPECT_EQ(request.guidance_sigma_min(), 0.5f);
-  EXPECT_EQ(request.guidance_sigma_max(), 4);
-  EXPECT_EQ(request.guidance_rescale(), 0.75f);
+  EXPECT_FALSE(RequestFromReceipt(receipt).sampling().has_guidance_sigma_max());
+  receipt.mutable_parameters()->mutable_sampling()->set_guidance_sigma_min(0.5f);
+  receipt.mutable_parameters()->mutable_sampling()->set_guidance_sigma_max(4);
+  receipt.mutable_parameters()->mutable_sampling()->set_guidance_rescale(0.75f);
+  const v1::GenerateRequest request = RequestFromReceipt(receipt);
+  EXPECT_EQ(request.sampling().guidance_sigma_min(), 0.5f);
+  EXPECT_EQ(request.sampling().guidance_sigma_max(), 4);
+  EXPECT_EQ(request.sampling().guidance_rescale(), 0.75f);
 }
 
-TEST(RequestFromReceiptTest, SetsOnlyWhatTheSamplerReads) {
+TEST(RequestFromReceiptTest, AsksInTheReceiptsOwnWords) {
   v1::Receipt receipt = TinyReceipt();
-  receipt.mutable_parameters()->set_sampler("ddpm");
-  receipt.mutable_parameters()->set_variance("fixed_large");
-  const v1::GenerateRequest request = RequestFromReceipt(receipt, TinyModel());
-  EXPECT_FALSE(request.has_eta());
-  EXPECT_EQ(request.variance(), "fixed_large");
+  receipt.mutable_parameters()->mutable_sampling()->set_s_tmax(3);
+  const v1::GenerateRequest request = RequestFromReceipt(receipt);
+  EXPECT_EQ(request.sampling().SerializeAsString(),
+            receipt.parameters().sampling().SerializeAsString());
 }
 
 TEST(RequestFromReceiptTest, AnUnconditionalReceiptAsksForNoClass) {
   v1::Receipt receipt = TinyReceipt();
   receipt.mutable_parameters()->clear_class_id();
-  EXPECT_EQ(RequestFromReceipt(receipt, TinyModel()).class_case(),
-            v1::GenerateRequest::CLASS_NOT_SET);
+  EXPECT_EQ(RequestFromReceipt(receipt).class_case(), v1::GenerateRequest::CLASS_NOT_SET);
 }
 
 TEST(DifferingTest, NamesEachFieldAndImage) {

@@ -16,7 +16,8 @@ ROUND_ROBIN = ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": 
 
 def long_request():
     """Takes a minute or so, with something to read after every step."""
-    return pb.GenerateRequest(seed=1, class_id=1, steps=1000, count=2, sampler="ddpm",
+    return pb.GenerateRequest(seed=1, class_id=1, count=2,
+                              sampling={"sampler": "ddpm", "steps": 1000},
                               preview=pb.PreviewOptions(every_steps=1))
 
 

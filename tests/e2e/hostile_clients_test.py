@@ -39,7 +39,7 @@ class HostileClientsTest(unittest.TestCase):
     @classmethod
     def draw(cls):
         reply = cls.stub.GenerateImages(
-            pb.GenerateRequest(class_id=3, sampler="ddim", steps=2), timeout=60)
+            pb.GenerateRequest(class_id=3, sampling={"sampler": "ddim", "steps": 2}), timeout=60)
         assert len(reply.images) == 1
 
     def attack(self, kind, enough):

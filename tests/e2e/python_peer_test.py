@@ -32,13 +32,13 @@ IMAGES = "diffusiond_images_total"
 
 
 def request(**fields):
-    return pb.GenerateRequest(**{"count": 2, "seed": 7, "class_id": 3, "sampler": "ddim",
-                                 "steps": 5, **fields})
+    return pb.GenerateRequest(**{"count": 2, "seed": 7, "class_id": 3,
+                                 "sampling": {"sampler": "ddim", "steps": 5}, **fields})
 
 
 def long_request():
     """Far more work than the tests that stop it wait for."""
-    return request(count=8, sampler="ddpm", steps=1000,
+    return request(count=8, sampling={"sampler": "ddpm", "steps": 1000},
                    preview=pb.PreviewOptions(every_steps=1))
 
 
@@ -107,7 +107,7 @@ class PythonPeerTest(unittest.TestCase):
 
         accepted, completed = events[0].accepted, events[-1].completed
         self.assertEqual(accepted.parameters.seed, 7)
-        self.assertEqual(accepted.parameters.steps, 5)
+        self.assertEqual(accepted.parameters.sampling.steps, 5)
         size = (accepted.width, accepted.height, accepted.channels)
         self.assertEqual(size, (28, 28, 1))
         steps, finished = {}, set()
@@ -136,7 +136,8 @@ class PythonPeerTest(unittest.TestCase):
         self.assertNotEqual(alone[0], alone[1])
 
         crowd = [self.stub.GenerateImages.future(
-            request(seed=seed, steps=3 + seed, class_id=seed), timeout=120) for seed in range(6)]
+            request(seed=seed, sampling={"sampler": "ddim", "steps": 3 + seed}, class_id=seed),
+            timeout=120) for seed in range(6)]
         watched = self.stub.Generate(
             request(preview=pb.PreviewOptions(every_steps=1)), timeout=120)
         images = {event.image.image_index: event.image.data for event in watched
@@ -147,7 +148,7 @@ class PythonPeerTest(unittest.TestCase):
 
     def test_a_receipts_parameters_draw_the_same_images_again(self):
         first = self.stub.GenerateImages(
-            pb.GenerateRequest(class_id=1, steps=4), timeout=60)
+            pb.GenerateRequest(class_id=1, sampling={"steps": 4}), timeout=60)
         parameters = first.receipt.parameters
         again = self.stub.GenerateImages(
             pb.GenerateRequest(**{field.name: value for field, value in parameters.ListFields()
@@ -179,12 +180,14 @@ class PythonPeerTest(unittest.TestCase):
                             pb.GetModelRequest(model="no-such-model"))
 
     def test_every_wrong_field_is_named_at_once(self):
-        wrong = pb.GenerateRequest(count=100000, class_id=4711, sampler="sorcery", steps=0,
-                                   guidance_scale=-1)
+        wrong = pb.GenerateRequest(count=100000, class_id=4711,
+                                   sampling={"sampler": "sorcery", "steps": 0,
+                                             "guidance_scale": -1})
         for call in (self.stub.Generate, self.stub.GenerateImages):
             error = self.assert_refused(grpc.StatusCode.INVALID_ARGUMENT, call, wrong)
             self.assertEqual(violations(error),
-                             ["class_id", "count", "guidance_scale", "sampler", "steps"])
+                             ["class_id", "count", "sampling.guidance_scale", "sampling.sampler",
+                              "sampling.steps"])
 
     def test_health_knows_the_server_and_its_service(self):
         self.assertEqual(self.server.health(), "SERVING")
@@ -313,7 +316,8 @@ class DrainTest(unittest.TestCase):
     def test_sigterm_lets_running_requests_finish_and_refuses_new_ones(self):
         with Diffusiond("--drain_timeout=100s") as server:
             stub = diffusion_pb2_grpc.DiffusionServiceStub(server.channel)
-            running = stub.Generate(request(steps=60, preview=pb.PreviewOptions(every_steps=1)),
+            running = stub.Generate(request(sampling={"sampler": "ddim", "steps": 60},
+                                            preview=pb.PreviewOptions(every_steps=1)),
                                     timeout=100)
             next(running)
             # Health says when draining has begun.

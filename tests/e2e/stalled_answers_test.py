@@ -27,10 +27,10 @@ class StalledAnswersTest(unittest.TestCase):
         self.assert_ended("ListModels", pb.ListModelsRequest())
 
     def test_of_generate_images(self):
-        self.assert_ended("GenerateImages", pb.GenerateRequest(class_id=1, steps=1))
+        self.assert_ended("GenerateImages", pb.GenerateRequest(class_id=1, sampling={"steps": 1}))
 
     def test_of_generate(self):
-        self.assert_ended("Generate", pb.GenerateRequest(class_id=1, steps=1))
+        self.assert_ended("Generate", pb.GenerateRequest(class_id=1, sampling={"steps": 1}))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,8 @@ def nothing(_repository):
 
 def draw(server):
     stub = diffusion_pb2_grpc.DiffusionServiceStub(server.channel)
-    request = pb.GenerateRequest(seed=7, class_id=3, sampler="ddim", steps=3)
+    request = pb.GenerateRequest(seed=7, class_id=3,
+                                 sampling={"sampler": "ddim", "steps": 3})
     return stub.GenerateImages(request, timeout=60).images
 
 

@@ -110,8 +110,10 @@ RULES = (
     # client/: the proto, gRPC, and what pictures need.
     Rule("client/", "server/", "a client knows the API alone"),
     Rule("client/", "model/",
-         "of model/, pictures, digests and the manners of a process are enough for a client",
-         but=_any("model/imaging/", "model/process/", r"model/files/sha256\.h$")),
+         "of model/, pictures, digests, the table of options and the manners of a process are enough",
+         but=_any("model/(imaging|process)/", r"model/files/sha256\.h$",
+                  r"model/config/(choices|option)\.h$",
+                  r"model/sampling/(sampling_options|guidance|sampling_plan)\.h$")),
     Rule("client/", _any(TORCH, PROMETHEUS), "a client is small"),
 )
 

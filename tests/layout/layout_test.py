@@ -51,7 +51,7 @@ BROKEN = (
     ("server/metrics/a.cc", "server/rpc/service.h"),
     ("server/rpc/a.cc", "prometheus/registry.h"),
     ("client/a.cc", "server/engine/engine.h"),
-    ("client/a.cc", "model/sampling/sampling_plan.h"),
+    ("client/a.cc", "model/sampling/sampler.h"),
     ("client/a.cc", "torch/torch.h"),
 )
 

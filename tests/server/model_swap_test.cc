@@ -93,8 +93,8 @@ v1::GenerateRequest Request(const std::string& model, uint64_t seed, uint32_t st
   v1::GenerateRequest request;
   request.set_model(model);
   request.set_seed(seed);
-  request.set_sampler("ddpm");
-  request.set_steps(steps);
+  request.mutable_sampling()->set_sampler("ddpm");
+  request.mutable_sampling()->set_steps(steps);
   request.set_format(v1::IMAGE_FORMAT_RAW_FLOAT32);
   return request;
 }

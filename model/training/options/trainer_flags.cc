@@ -8,6 +8,7 @@
 #include "absl/flags/declare.h"
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "model/training/options/network_shape.h"
 #include "model/training/options/objective_flags.h"
 
@@ -91,15 +92,11 @@ std::string SamplerFromFlags(const SchedulerConfig& scheduler) {
 }
 
 absl::Status CheckSpacingFlag() {
-  if (absl::GetFlag(FLAGS_sampler_spacing).empty()) {
-    return absl::InvalidArgumentError(
-        "--sampler_spacing is empty; it must be leading, trailing or linspace");
-  }
-  GenerationDefaults defaults;
-  defaults.timestep_spacing = absl::GetFlag(FLAGS_sampler_spacing);
-  const absl::Status status = Validate(defaults);
-  if (status.ok()) return status;
-  return absl::InvalidArgumentError(absl::StrCat("--sampler_spacing: ", status.message()));
+  const std::string spacing = absl::GetFlag(FLAGS_sampler_spacing);
+  if (FromWord<TimestepSpacing>(spacing).has_value()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--sampler_spacing: \"", spacing, "\" is not one of ",
+                   absl::StrJoin(Words<TimestepSpacing>::kAll, ", ")));
 }
 
 // A flag that would do nothing is a mistake.
@@ -155,12 +152,11 @@ absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data)
     }
     if (options.model.scheduler.learns_variance()) options.model.unet.out_channels *= 2;
     options.model.generation =
-        GenerationDefaults{.sampler = SamplerFromFlags(options.model.scheduler),
-                           .steps = static_cast<int>(absl::GetFlag(FLAGS_sampler_steps)),
-                           .eta = absl::GetFlag(FLAGS_eta),
-                           .guidance_scale = absl::GetFlag(FLAGS_guidance_scale),
-                           .variance = "",
-                           .timestep_spacing = absl::GetFlag(FLAGS_sampler_spacing)};
+        GenerationDefaults{.guidance_scale = absl::GetFlag(FLAGS_guidance_scale),
+                           .options = {{"sampler", SamplerFromFlags(options.model.scheduler)},
+                                       {"steps", int64_t{absl::GetFlag(FLAGS_sampler_steps)}},
+                                       {"eta", absl::GetFlag(FLAGS_eta)},
+                                       {"timestep_spacing", absl::GetFlag(FLAGS_sampler_spacing)}}};
   }
 
   options.out = absl::GetFlag(FLAGS_out);
@@ -195,7 +191,8 @@ absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data)
                                 DefaultSamplingOptions(options.model.scheduler));
   options.sampling.steps = absl::GetFlag(FLAGS_sampler_steps);
   options.sampling.eta = absl::GetFlag(FLAGS_eta);
-  options.sampling.timestep_spacing = absl::GetFlag(FLAGS_sampler_spacing);
+  options.sampling.timestep_spacing =
+      *FromWord<TimestepSpacing>(absl::GetFlag(FLAGS_sampler_spacing));
   options.guidance_scale = absl::GetFlag(FLAGS_guidance_scale);
   return options;
 }

@@ -119,7 +119,7 @@ def unread_answers(attack):
     """What was asked for is drawn, encoded, and never taken."""
     connections = [attack.connect(takes_answers=False) for _ in range(4)]
     calls = itertools.cycle([
-        (GENERATE, bombs.request(steps=50, preview={"every_steps": 1})),
+        (GENERATE, bombs.request(sampling={"sampler": "ddim", "steps": 50}, preview={"every_steps": 1})),
         (GENERATE_IMAGES, bombs.request(count=8)),
         (LIST_MODELS, b"")])
     while True:

@@ -66,19 +66,19 @@ def large_png():
 
 
 def request(**fields):
-    return pb.GenerateRequest(**{"class_id": 3, "sampler": "ddim", "steps": 2, "count": 1,
+    return pb.GenerateRequest(**{"class_id": 3, "sampling": {"sampler": "ddim", "steps": 2}, "count": 1,
                                  **fields}).SerializeToString()
 
 
 def longest_request(**fields):
     """As much work as one request may ask for."""
-    return request(**{"sampler": "ddpm", "steps": 1000, "count": 64, **fields})
+    return request(**{"sampling": {"sampler": "ddpm", "steps": 1000}, "count": 64, **fields})
 
 
 def plan_request(number):
     """A plan of 10,000 evaluations that no other request shares."""
-    return request(sampler="annealed_langevin", steps=100, langevin_steps=100,
-                   langevin_step_size=0.1 + number % 1_000_000 * 1e-6)
+    return request(sampling={"sampler": "annealed_langevin", "steps": 100, "langevin_steps": 100,
+                             "langevin_step_size": 0.1 + number % 1_000_000 * 1e-6})
 
 
 @functools.lru_cache(maxsize=None)
@@ -99,9 +99,9 @@ def _varint(value):
 
 def wrong_request():
     """Every field is out of its range, and every text long."""
-    return pb.GenerateRequest(count=100_000, class_id=4711, sampler="s" * 1000, steps=0,
-                              guidance_scale=-1, variance="v" * 1000, timestep_spacing="t" * 1000,
-                              eta=-1, solver_order=99, s_churn=-1).SerializeToString()
+    sampling = {"sampler": "s" * 1000, "steps": 0, "guidance_scale": -1, "variance": "v" * 1000,
+                "timestep_spacing": "t" * 1000, "eta": -1, "solver_order": 99, "s_churn": -1}
+    return pb.GenerateRequest(count=100_000, class_id=4711, sampling=sampling).SerializeToString()
 
 
 def make_all():

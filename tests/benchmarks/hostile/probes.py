@@ -31,7 +31,8 @@ def asker(arguments):
         return lambda: health.Check(request, timeout=TIMEOUT_SECONDS)
     stub, seeds = diffusion_pb2_grpc.DiffusionServiceStub(channel), itertools.count()
     return lambda: stub.GenerateImages(
-        pb.GenerateRequest(class_id=3, sampler="ddim", steps=arguments.steps, count=1,
+        pb.GenerateRequest(class_id=3, count=1,
+                           sampling={"sampler": "ddim", "steps": arguments.steps},
                            seed=next(seeds)), timeout=TIMEOUT_SECONDS)
 
 

@@ -45,11 +45,10 @@ ABSL_FLAG(std::string, features, "",
           "classifier.safetensors that diffusion-train --image_classifier has made; required");
 ABSL_FLAG(std::string, out, "", "directory that receives the results; required");
 ABSL_FLAG(std::vector<std::string>, samplers,
-          (std::vector<std::string>{"ddim:eta=1:spacing=leading", "ddim:eta=1", "ddim",
+          (std::vector<std::string>{"ddim:eta=1:timestep_spacing=leading", "ddim:eta=1", "ddim",
                                     "euler_ancestral", "heun", "pndm:skip_prk_steps=1", "deis",
-                                    "dpmpp", "dpmpp:algorithm=sde-dpmsolver++", "unipc"}),
-          "samplers, each with its options: ddim:eta=1:spacing=leading; also algorithm, order, "
-          "solver, sigmas");
+                                    "dpmpp", "dpmpp:algorithm_type=sde-dpmsolver++", "unipc"}),
+          "samplers, each with its options: ddim:eta=1:timestep_spacing=leading; any option");
 ABSL_FLAG(std::string, spacing, "trailing",
           "timestep spacing of samplers that do not say; empty: the model's");
 ABSL_FLAG(std::vector<std::string>, evaluations, (std::vector<std::string>{"5", "10", "15", "20"}),
@@ -117,7 +116,13 @@ absl::StatusOr<SamplingPlan> PlanOf(const Sweep& sweep, const Setting& setting) 
   SamplingOptions options = DefaultSamplingOptions(sweep.checkpoint->config().scheduler);
   options.eta = 0;
   const std::string spacing = absl::GetFlag(FLAGS_spacing);
-  if (!spacing.empty()) options.timestep_spacing = spacing;
+  if (!spacing.empty()) {
+    const auto choice = FromWord<TimestepSpacing>(spacing);
+    if (!choice.has_value()) {
+      return absl::InvalidArgumentError(absl::StrCat("--spacing is ", spacing));
+    }
+    options.timestep_spacing = *choice;
+  }
   const auto parsed = ParseQualitySetting(setting.sampler, options);
   if (!parsed.ok()) return parsed.status();
   absl::StatusOr<SamplingPlan> plan = LargestPlan(sweep.model, *parsed, setting.evaluations);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -11,18 +12,15 @@
 namespace diffusiond {
 namespace {
 
-bool SetOption(const std::string& name, const std::string& value, SamplingOptions* options) {
-  if (name == "eta") return absl::SimpleAtod(value, &options->eta);
-  if (name == "skip_prk_steps") return absl::SimpleAtob(value, &options->skip_prk_steps);
-  if (name == "order") return absl::SimpleAtoi(value, &options->solver_order);
-  std::string* const text = name == "spacing"     ? &options->timestep_spacing
-                            : name == "algorithm" ? &options->algorithm_type
-                            : name == "solver"    ? &options->solver_type
-                            : name == "sigmas"    ? &options->sigma_schedule
-                                                  : nullptr;
-  if (text == nullptr) return false;
-  *text = value;
-  return true;
+bool SetOption(const std::string& name, const std::string& text, SamplingOptions* options) {
+  for (const Option<SamplingOptions>& option : kSamplingOptions) {
+    if (option.name != name) continue;
+    const std::optional<OptionValue> value = FromText(option, text);
+    if (!value.has_value() || !FaultOf(option, *value).empty()) return false;
+    option.set(*value, options);
+    return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -35,9 +33,8 @@ absl::StatusOr<SamplingOptions> ParseQualitySetting(const std::string& text,
     const std::pair<std::string, std::string> option =
         absl::StrSplit(parts[i], absl::MaxSplits('=', 1));
     if (!SetOption(option.first, option.second, &options)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--samplers has \"", text, "\": \"", parts[i],
-                       "\" is none of eta, spacing, algorithm, order, solver and sigmas=VALUE"));
+      return absl::InvalidArgumentError(absl::StrCat("--samplers has \"", text, "\": \"", parts[i],
+                                                     "\" is no option=VALUE of a sampler"));
     }
   }
   return options;

@@ -9,9 +9,9 @@
 
 namespace diffusiond {
 
-// `text` is a sampler, and options where they are not the model's: "ddim:eta=1:spacing=trailing".
-// Options are eta, spacing, algorithm, order, solver and sigmas; they change `options`.
-// INVALID_ARGUMENT names what is not known.
+// `text` is a sampler, and options where they are not the model's:
+// "ddim:eta=1:timestep_spacing=trailing". Options are those of kSamplingOptions; they change
+// `options`. INVALID_ARGUMENT names what is not known.
 absl::StatusOr<SamplingOptions> ParseQualitySetting(const std::string& text,
                                                     SamplingOptions options);
 

@@ -8,7 +8,7 @@ namespace {
 
 TEST(QualitySettingTest, ChangesOnlyTheOptionsItNames) {
   SamplingOptions model;
-  model.timestep_spacing = "trailing";
+  model.timestep_spacing = TimestepSpacing::kTrailing;
   SamplingOptions expected = model;
   expected.sampler = "ddim";
   expected.eta = 1;
@@ -18,7 +18,7 @@ TEST(QualitySettingTest, ChangesOnlyTheOptionsItNames) {
 }
 
 TEST(QualitySettingTest, NamesWhatItDoesNotKnow) {
-  for (const char* text : {"ddim:foo=1", "ddim:eta", "ddim:eta=much", "dpmpp:order=two"}) {
+  for (const char* text : {"ddim:foo=1", "ddim:eta", "ddim:eta=much", "dpmpp:solver_order=two"}) {
     const absl::Status status = ParseQualitySetting(text, {}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
     EXPECT_THAT(std::string(status.message()), testing::HasSubstr(text));

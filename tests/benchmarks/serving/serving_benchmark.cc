@@ -115,8 +115,8 @@ std::vector<double> Sequential(const ServedProcess& server, int steps) {
   v1::GenerateRequest request;
   request.set_model(absl::GetFlag(FLAGS_model));
   request.set_class_id(7);
-  request.set_guidance_scale(1);
-  request.set_steps(static_cast<uint32_t>(steps));
+  request.mutable_sampling()->set_guidance_scale(1);
+  request.mutable_sampling()->set_steps(static_cast<uint32_t>(steps));
   std::vector<double> seconds;
   for (int i = 0; i <= kSequential; ++i) {
     const absl::Time start = absl::Now();

@@ -39,15 +39,15 @@ DefaultSampling Resolved(const CheckpointConfig& config) {
 TEST(DefaultSamplingTest, IsWhatTheGenerationDefaultsSay) {
   CheckpointConfig config = SmallConfig();
   config.generation.emplace();
-  config.generation->sampler = "unipc";
-  config.generation->steps = 15;
+  config.generation->options["sampler"] = std::string("unipc");
+  config.generation->options["steps"] = int64_t{15};
   config.generation->guidance_scale = 2;
-  config.generation->timestep_spacing = "trailing";
+  config.generation->options["timestep_spacing"] = std::string("trailing");
   const DefaultSampling defaults = Resolved(config);
   EXPECT_EQ(defaults.options.sampler, "unipc");
   EXPECT_EQ(defaults.options.steps, 15);
-  EXPECT_EQ(defaults.options.timestep_spacing, "trailing");
-  EXPECT_EQ(defaults.options.arithmetic, "exact");
+  EXPECT_EQ(defaults.options.timestep_spacing, TimestepSpacing::kTrailing);
+  EXPECT_EQ(defaults.options.arithmetic, Arithmetic::kExact);
   EXPECT_EQ(defaults.guidance_scale, 2);
   EXPECT_THAT(defaults.warnings, IsEmpty());
 }
@@ -58,7 +58,7 @@ TEST(DefaultSamplingTest, AnOffsetOfOneLoads) {
       ReadWholeFile(ShippedGoldenDirectory() / "cases/03-steps-offset-1.scheduler_config.json")));
   EXPECT_EQ(defaults.options.sampler, "ddim");
   EXPECT_EQ(defaults.options.steps, 50);
-  EXPECT_EQ(defaults.options.timestep_spacing, "leading");
+  EXPECT_EQ(defaults.options.timestep_spacing, TimestepSpacing::kLeading);
   EXPECT_THAT(defaults.warnings, IsEmpty());
   EXPECT_THAT(Resolved(With(R"({"steps_offset": 1})")).warnings, IsEmpty());
 }
@@ -67,10 +67,10 @@ TEST(DefaultSamplingTest, AnOffsetOfOneLoads) {
 TEST(DefaultSamplingTest, WhatActsIsWarnedOfWhateverSamplerTheGenerationDefaultsChoose) {
   CheckpointConfig config =
       With(R"({"_class_name": "EulerDiscreteScheduler", "interpolation_type": "log_linear"})");
-  config.generation.emplace().sampler = "heun";
+  config.generation.emplace().options["sampler"] = std::string("heun");
   EXPECT_THAT(Resolved(config).warnings, ElementsAre(HasSubstr("log_linear")));
   config = With(R"({"_class_name": "KDPM2DiscreteScheduler"})");
-  config.generation.emplace().sampler = "ddim";
+  config.generation.emplace().options["sampler"] = std::string("ddim");
   EXPECT_THAT(Resolved(config).warnings, IsEmpty());
 }
 
@@ -102,13 +102,13 @@ INSTANTIATE_TEST_SUITE_P(
                 "KDPM2DiscreteScheduler has its second evaluation midway; drawn with heun", "heun"},
         Lacking{"DpmSolverSde", R"({"_class_name": "DPMSolverSDEScheduler"})",
                 "drawn with dpmpp by sde-dpmsolver++", "dpmpp",
-                [](const O& o) { return o.algorithm_type == "sde-dpmsolver++"; }},
+                [](const O& o) { return o.algorithm_type == DpmAlgorithm::kSde; }},
         Lacking{"Singlestep", R"({"_class_name": "DPMSolverSinglestepScheduler"})",
                 "drawn with dpmpp, which is multistep", "dpmpp"},
         Lacking{"FirstDpmSolver",
                 R"({"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "dpmsolver"})",
                 "algorithm_type is dpmsolver", "dpmpp",
-                [](const O& o) { return o.algorithm_type == "dpmsolver++"; }},
+                [](const O& o) { return o.algorithm_type == DpmAlgorithm::kOde; }},
         Lacking{"SdeOfThirdOrder",
                 R"({"_class_name": "DPMSolverMultistepScheduler", "solver_order": 3,
                     "algorithm_type": "sde-dpmsolver++"})",
@@ -116,18 +116,20 @@ INSTANTIATE_TEST_SUITE_P(
                 [](const O& o) { return o.solver_order == 2; }},
         Lacking{"LogarithmOfTheLargeVariance", R"({"variance_type": "fixed_large_log"})",
                 "variance_type is fixed_large_log", "ddpm",
-                [](const O& o) { return o.variance == "fixed_large"; }},
+                [](const O& o) { return o.variance == Variance::kFixedLarge; }},
         Lacking{"Bh1ToZero", R"({"_class_name": "UniPCMultistepScheduler", "solver_type": "bh1"})",
                 "solver_type is bh1", "unipc"},
         Lacking{"LogLinear",
                 R"({"_class_name": "EulerDiscreteScheduler", "interpolation_type": "log_linear"})",
                 "interpolation_type is log_linear", "euler",
-                [](const O& o) { return o.sigma_schedule == "exponential"; }},
+                [](const O& o) { return o.sigma_schedule == SigmaSchedule::kExponential; }},
         Lacking{"OffsetOfManySteps", R"({"steps_offset": 600})",
                 "the default (ddpm, 1000 steps, leading spacing) cannot be drawn with: steps 1000 "
                 "with timestep_spacing leading and steps_offset 600 starts at timestep 1599",
                 "ddpm",
-                [](const O& o) { return o.timestep_spacing == "trailing" && o.steps == 1000; }},
+                [](const O& o) {
+                  return o.timestep_spacing == TimestepSpacing::kTrailing && o.steps == 1000;
+                }},
         Lacking{"NothingThatClipsIsLost",
                 R"({"_class_name": "DPMSolverMultistepScheduler", "use_karras_sigmas": true,
                     "sigma_max": 0.001, "thresholding": true, "solver_order": 3})",
@@ -137,21 +139,21 @@ INSTANTIATE_TEST_SUITE_P(
                 R"({"_class_name": "UniPCMultistepScheduler", "num_train_timesteps": 4,
                     "timestep_spacing": "leading", "steps_offset": 3})",
                 "the default (unipc, 4 steps, leading spacing) cannot be drawn with", "unipc",
-                [](const O& o) { return o.timestep_spacing == "trailing"; }},
+                [](const O& o) { return o.timestep_spacing == TimestepSpacing::kTrailing; }},
         Lacking{"EpsilonOfNoSignal",
                 R"({"rescale_betas_zero_snr": true, "timestep_spacing": "trailing"})",
                 "has no finite step at timestep 999", "ddpm",
-                [](const O& o) { return o.timestep_spacing == "leading"; }}),
+                [](const O& o) { return o.timestep_spacing == TimestepSpacing::kLeading; }}),
     ::testing::PrintToStringParamName());
 
 TEST(DefaultSamplingTest, SamplersThatCannotRunSayWhy) {
   CheckpointConfig config = SmallConfig();
   EXPECT_THAT(Resolved(config).unavailable, IsEmpty());
   // With more steps it runs.
-  config.generation.emplace().steps = 4;
+  config.generation.emplace().options["steps"] = int64_t{4};
   EXPECT_THAT(Resolved(config).unavailable, IsEmpty());
   config.scheduler.num_train_timesteps = 1;
-  config.generation->steps = 1;
+  config.generation->options["steps"] = int64_t{1};
   EXPECT_THAT(Resolved(config).unavailable,
               Contains(AllOf(Field(&UnavailableSampler::name, "heun"),
                              Field(&UnavailableSampler::reason,
@@ -160,7 +162,7 @@ TEST(DefaultSamplingTest, SamplersThatCannotRunSayWhy) {
 
 TEST(DefaultSamplingTest, ASamplerThatNobodyKnowsIsAMistake) {
   CheckpointConfig config = SmallConfig();
-  config.generation.emplace().sampler = "eular";
+  config.generation.emplace().options["sampler"] = std::string("eular");
   EXPECT_THAT(std::string(ResolveDefaultSampling(config).status().message()),
               HasSubstr("sampler is \"eular\""));
 }

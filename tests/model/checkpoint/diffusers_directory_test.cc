@@ -105,7 +105,12 @@ class CheckpointOnDiskTest : public ::testing::Test {
 
 TEST_F(CheckpointOnDiskTest, ConfigurationSurvivesARoundTrip) {
   CheckpointConfig config = SmallConfig();
-  config.generation = GenerationDefaults{"ddim", 30, 1, 2, "", "trailing"};
+  config.generation =
+      GenerationDefaults{.guidance_scale = 2,
+                         .options = {{"sampler", std::string("ddim")},
+                                     {"steps", int64_t{30}},
+                                     {"eta", 1.0},
+                                     {"timestep_spacing", std::string("trailing")}}};
   config.scheduler.class_name = "DDIMScheduler";
   Save(config);
   EXPECT_EQ(Open()->config(), config);

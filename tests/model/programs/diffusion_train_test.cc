@@ -142,7 +142,7 @@ TEST_F(DiffusionTrainTest, AModelOfEdmIsTrainedAndHasASamplerOfItsOwn) {
   const auto checkpoint = Checkpoint::Open(directory_ / "edm" / "checkpoint");
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
   EXPECT_EQ(checkpoint->config().scheduler.class_name, "EDMEulerScheduler");
-  EXPECT_EQ(checkpoint->config().generation->sampler, "euler");
+  EXPECT_EQ(checkpoint->config().generation->sampler(), "euler");
   EXPECT_TRUE(fs::exists(directory_ / "edm" / "samples" / "step-0000024.png"));
 }
 
@@ -259,13 +259,13 @@ TEST_F(DiffusionTrainTest, OptionsThatCannotWorkAreNamed) {
         {"--channels=8,x", "--channels"},
         {"--attention_at=5", "--attention_at has 5; the levels' heights are"},
         {"--attention_at=4,auto", "--attention_at has \"auto\""},
-        {"--sampler_spacing=", "--sampler_spacing is empty"},
+        {"--sampler_spacing=", "--sampler_spacing: \"\" is not one of leading"},
         {"--rescale_betas_zero_snr", "with prediction_type epsilon it must be false"},
         {"--beta_end=0.1 --beta_schedule=squaredcos_cap_v2", "--beta_end is given"},
         {"--beta_start=0.1 --edm", "--beta_start is given; a model of EDM has none"},
         {"--beta_end=2", "beta_end is 2, expected 0 to 1"},
         {"--beta_start=0.5 --beta_end=0.1", "beta_start is 0.5"},
-        {"--sampler_spacing=even", "--sampler_spacing: timestep_spacing is"},
+        {"--sampler_spacing=even", "--sampler_spacing: \"even\" is not one of leading"},
         {"--channels=8,16,16,16,16", "sample_size"},
         {"--prediction_type=noise", "prediction_type"},
         {"--beta_schedule=square", "beta_schedule"},
@@ -311,7 +311,8 @@ TEST_F(DiffusionTrainTest, SamplerSpacingIsOfTheSheetsAndTheServedModel) {
     const auto checkpoint = Checkpoint::Open(directory_ / out / "checkpoint");
     ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
     const std::string expected = spacing.empty() ? "trailing" : spacing;
-    EXPECT_EQ(checkpoint->config().generation->timestep_spacing, expected);
+    EXPECT_EQ(checkpoint->config().generation->options.at("timestep_spacing"),
+              OptionValue(std::string(expected)));
     EXPECT_EQ(checkpoint->config().scheduler.timestep_spacing, expected) << "Python's too";
     EXPECT_FALSE(sheet(out).empty());
   }

@@ -230,7 +230,7 @@ TEST(ClassifierGuidanceTest, GuidesTheDenoiserOfNoClassAsTheOneOfTheClassGuides)
 SamplingPlan DdimPlan(const SchedulerConfig& scheduler) {
   SamplingOptions options = ForSampler("ddim", DefaultSamplingOptions(scheduler));
   options.steps = 10;
-  options.timestep_spacing = "trailing";
+  options.timestep_spacing = TimestepSpacing::kTrailing;
   options.clip_sample = false;
   const auto model = MakeModelSchedule(scheduler);
   EXPECT_TRUE(model.ok()) << model.status();

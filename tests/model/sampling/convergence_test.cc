@@ -29,7 +29,7 @@ SchedulerConfig Config() {
 double ErrorAtStop(SamplingOptions options, int64_t steps) {
   const auto model = MakeModelSchedule(Config());
   options.steps = steps;
-  options.timestep_spacing = "trailing";  // Visits kStop whatever the power of two.
+  options.timestep_spacing = TimestepSpacing::kTrailing;  // Visits kStop whatever the power of two.
   options.clip_sample = false;
   const auto plan = CompilePlan(*model, options);
   EXPECT_TRUE(plan.ok()) << plan.status();
@@ -72,7 +72,8 @@ TEST_P(ConvergenceTest, ErrorFallsAsTheOrderSays) {
   EXPECT_NEAR(-slope, GetParam().order, 0.25);
 }
 
-SamplingOptions Named(const char* sampler, int64_t solver_order = 2, const char* solver_type = "") {
+SamplingOptions Named(const char* sampler, int64_t solver_order = 2,
+                      SolverType solver_type = SolverType::kSamplersOwn) {
   SamplingOptions options;
   options.sampler = sampler;
   options.solver_order = solver_order;
@@ -97,7 +98,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Order{"PndmMultistep", Multistep(), 2, {128, 256, 512, 1024}},
                       Order{"DpmppOrder1", Named("dpmpp", 1), 1, {32, 64, 128, 256}},
                       Order{"Dpmpp2M", Named("dpmpp", 2), 2, {32, 64, 128}},
-                      Order{"Dpmpp2MHeun", Named("dpmpp", 2, "heun"), 2, {32, 64, 128}},
+                      Order{"Dpmpp2MHeun", Named("dpmpp", 2, SolverType::kHeun), 2, {32, 64, 128}},
                       Order{"Dpmpp3M", Named("dpmpp", 3), 3, {128, 256, 512}},
                       // The corrector adds an order.
                       Order{"UniPc1", Named("unipc", 1), 2, {32, 64, 128}},
@@ -110,7 +111,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(DpmppOrder3Test, IsAsNearAsTheExactCoefficientIs) {
   SamplingOptions options = Named("dpmpp", 3);
   EXPECT_LT(ErrorAtStop(options, 256), 2e-8);
-  options.arithmetic = "diffusers";
+  options.arithmetic = Arithmetic::kDiffusers;
   EXPECT_GT(ErrorAtStop(options, 256), 1e-6);
 }
 

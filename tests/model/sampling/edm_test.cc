@@ -24,7 +24,7 @@ SamplingOptions Options(const char* sampler, int64_t steps) {
   SamplingOptions options;
   options.sampler = sampler;
   options.steps = steps;
-  options.sigma_schedule = "karras";
+  options.sigma_schedule = SigmaSchedule::kKarras;
   options.clip_sample = false;
   return options;
 }
@@ -114,7 +114,7 @@ TEST(EdmTest, RefusesByNameWhatNeedsBetas) {
   EXPECT_THAT(refusal(Options("dpmpp", 10)),
               HasSubstr("sampler dpmpp needs a noise schedule of betas; a model of EDM has none"));
   SamplingOptions options = Options("euler", 10);
-  options.sigma_schedule = "timesteps";
+  options.sigma_schedule = SigmaSchedule::kTimesteps;
   EXPECT_THAT(refusal(options), HasSubstr("sigma_schedule is \"timesteps\"; for a model of EDM it "
                                           "must be karras, exponential or beta"));
   EXPECT_THAT(refusal(Options("euler", 1001)), HasSubstr("steps is 1001; it must be 1 .. 1000"));

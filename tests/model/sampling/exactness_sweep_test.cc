@@ -42,18 +42,18 @@ using O = SamplingOptions;
 std::vector<Method> Methods() {
   std::vector<Method> methods = {
       {"DdpmSmall", "ddpm", 4},
-      {"DdpmLarge", "ddpm", 3, kInfinity, [](O& o) { o.variance = "fixed_large"; }},
+      {"DdpmLarge", "ddpm", 3, kInfinity, [](O& o) { o.variance = Variance::kFixedLarge; }},
       {"Ddim", "ddim", 1.5},
       {"DdimEta1", "ddim", 4, kInfinity, [](O& o) { o.eta = 1; }},
       {"PndmRungeKutta", "pndm", 1.4, 14},
       {"PndmMultistep", "pndm", 0.8, 14, [](O& o) { o.skip_prk_steps = true; }},
       {"Dpmpp1", "dpmpp", 1.7, kInfinity, [](O& o) { o.solver_order = 1; }},
       {"Dpmpp2Midpoint", "dpmpp", 1.2, 200},
-      {"Dpmpp2Heun", "dpmpp", 1.2, 200, [](O& o) { o.solver_type = "heun"; }},
+      {"Dpmpp2Heun", "dpmpp", 1.2, 200, [](O& o) { o.solver_type = SolverType::kHeun; }},
       {"Dpmpp3", "dpmpp", 1.2, 280, [](O& o) { o.solver_order = 3; }},
       {"DpmppSde1", "dpmpp", 4, kInfinity,
-       [](O& o) { o.algorithm_type = "sde-dpmsolver++", o.solver_order = 1; }},
-      {"DpmppSde2", "dpmpp", 1.2, 580, [](O& o) { o.algorithm_type = "sde-dpmsolver++"; }},
+       [](O& o) { o.algorithm_type = DpmAlgorithm::kSde, o.solver_order = 1; }},
+      {"DpmppSde2", "dpmpp", 1.2, 580, [](O& o) { o.algorithm_type = DpmAlgorithm::kSde; }},
       {"UniPc1", "unipc", 1.3, 360, [](O& o) { o.solver_order = 1; }},
       {"UniPc2", "unipc", 1.2, 250},
       {"UniPc3", "unipc", 1.2, 260, [](O& o) { o.solver_order = 3; }},
@@ -66,8 +66,9 @@ std::vector<Method> Methods() {
       {"Lms", "lms", 0.9, 8},
       {"ProbabilityFlowHeun", "probability_flow", 1.2, 110},
       {"ProbabilityFlowEuler", "probability_flow", 2, kInfinity,
-       [](O& o) { o.solver_type = "euler"; }},
-      {"ProbabilityFlowRk4", "probability_flow", 1.2, 110, [](O& o) { o.solver_type = "rk4"; }},
+       [](O& o) { o.solver_type = SolverType::kEuler; }},
+      {"ProbabilityFlowRk4", "probability_flow", 1.2, 110,
+       [](O& o) { o.solver_type = SolverType::kRk4; }},
       {"ReverseSde", "reverse_sde", 7, 50},
       {"PredictorCorrector", "predictor_corrector", 4},
       // A Langevin step's own bias, which only its size mends, is as large as the other errors.
@@ -78,13 +79,14 @@ std::vector<Method> Methods() {
 struct Setting {
   const char* beta_schedule;
   const char* prediction_type;
-  const char* spacing;
+  TimestepSpacing spacing;
   bool every_count;  // Of steps; else those to 40 and some more.
 };
 
 std::vector<Setting> Settings() {
   std::vector<Setting> settings;
-  for (const char* spacing : {"leading", "trailing", "linspace"}) {
+  for (const TimestepSpacing spacing :
+       {TimestepSpacing::kLeading, TimestepSpacing::kTrailing, TimestepSpacing::kLinspace}) {
     for (const char* schedule : {"linear", "squaredcos_cap_v2"}) {
       const bool linear = std::string(schedule) == "linear";
       for (const char* prediction : {"epsilon", "v_prediction", "score"}) {
@@ -100,7 +102,7 @@ std::vector<Setting> Settings() {
 class ExactnessSweepTest : public ::testing::TestWithParam<Method> {
  protected:
   // Of what is drawn, from the data. Not finite: refused.
-  static double Error(const ModelSchedule& model, const char* spacing, int64_t steps,
+  static double Error(const ModelSchedule& model, TimestepSpacing spacing, int64_t steps,
                       const GaussianData& data) {
     SamplingOptions options;
     options.sampler = GetParam().sampler;
@@ -130,7 +132,7 @@ class ExactnessSweepTest : public ::testing::TestWithParam<Method> {
 TEST_P(ExactnessSweepTest, DrawsTheDataWithinTheOrderAndNeverWorseWithMoreSteps) {
   for (const Setting& setting : Settings()) {
     SCOPED_TRACE(std::string(setting.beta_schedule) + " " + setting.prediction_type + " " +
-                 setting.spacing);
+                 std::string(WordOf(setting.spacing)));
     const ModelSchedule model = Model(setting);
     std::vector<double> errors = {kInfinity};  // By steps.
     for (int64_t steps = 1; steps <= 1000; ++steps) {
@@ -154,12 +156,13 @@ TEST_P(ExactnessSweepTest, DrawsTheDataWithinTheOrderAndNeverWorseWithMoreSteps)
 
 // All data are one point: D is that point whatever x is, so any noise in the image was added last.
 TEST_P(ExactnessSweepTest, DrawsAPointWithoutNoise) {
-  for (const char* spacing : {"leading", "trailing", "linspace"}) {
+  for (const TimestepSpacing spacing :
+       {TimestepSpacing::kLeading, TimestepSpacing::kTrailing, TimestepSpacing::kLinspace}) {
     const ModelSchedule model = Model({"squaredcos_cap_v2", "v_prediction", spacing, true});
     for (const int64_t steps : {1, 2, 3, 20, 33, 50, 400, 700, 1000}) {
       if (GetParam().may_refuse_few && steps < 20) continue;
       EXPECT_LT(Error(model, spacing, steps, {.mean = 0.25, .deviation = 0}), 1e-6)
-          << spacing << " " << steps;
+          << WordOf(spacing) << " " << steps;
     }
   }
 }

@@ -26,7 +26,7 @@ absl::StatusOr<std::vector<double>> VisitedTimesteps(const std::string& class_na
   if (!model.ok()) return model.status();
   SamplingOptions options = DefaultSamplingOptions(config);
   options.steps = steps;
-  options.arithmetic = "diffusers";
+  options.arithmetic = Arithmetic::kDiffusers;
   const auto plan = CompilePlan(*model, options);
   if (!plan.ok()) return plan.status();
   std::vector<double> timesteps;

@@ -26,7 +26,7 @@ ModelSchedule Model(const std::string& variance_type) {
   return *MakeModelSchedule(config);
 }
 
-SamplingPlan Plan(const ModelSchedule& model, const std::string& variance, int64_t steps) {
+SamplingPlan Plan(const ModelSchedule& model, Variance variance, int64_t steps) {
   SamplingOptions options;
   options.variance = variance;
   options.steps = steps;
@@ -74,7 +74,7 @@ TEST(LearnedVarianceTest, TheBestVarianceIsWithinTheRangeAndMakesFewStepsExact) 
   const ContinuousSchedule schedule(model.schedule);
   for (const double deviation : {0.05, 0.5, 1.0}) {
     const GaussianData data{.mean = 0.3, .deviation = deviation};
-    SamplingPlan plan = Plan(model, "learned_range", 10);
+    SamplingPlan plan = Plan(model, Variance::kLearnedRange, 10);
     for (PlanRow& row : plan.rows) {
       if (!row.draws_noise) continue;
       ASSERT_EQ(row.noise_scale, NoiseScale::kLogVariance);
@@ -103,7 +103,7 @@ TEST(LearnedVarianceTest, TheBestVarianceIsWithinTheRangeAndMakesFewStepsExact) 
 
 TEST(LearnedVarianceTest, OnlyAModelThatLearnedItTakesIt) {
   SamplingOptions options;
-  options.variance = "learned";
+  options.variance = Variance::kLearned;
   EXPECT_TRUE(CompilePlan(Model("learned"), options).ok());
   EXPECT_THAT(std::string(CompilePlan(Model("learned_range"), options).status().message()),
               HasSubstr("variance is \"learned\"; it must be fixed_small, fixed_small_log, "
@@ -111,7 +111,7 @@ TEST(LearnedVarianceTest, OnlyAModelThatLearnedItTakesIt) {
                         "learned_range as this model learned it"));
   EXPECT_THAT(std::string(CompilePlan(Model("fixed_small"), options).status().message()),
               HasSubstr("as this model did not learn one"));
-  options.variance = "fixed_large";
+  options.variance = Variance::kFixedLarge;
   EXPECT_TRUE(CompilePlan(Model("learned"), options).ok());
 }
 
@@ -170,7 +170,7 @@ std::vector<std::vector<float>> Draw(const SamplingPlan& plan, std::vector<int64
 }
 
 TEST(LearnedVarianceTest, AsksForNothingMoreWhereTheVarianceIsFixed) {
-  const SamplingPlan plan = Plan(Model("learned_range"), "fixed_large", 5);
+  const SamplingPlan plan = Plan(Model("learned_range"), Variance::kFixedLarge, 5);
   for (const double scale : {1.0, 3.0}) {
     EXPECT_EQ(Draw<VarianceDenoiser>(plan, {0, 1, 2}, scale),
               Draw<GaussianDenoiser>(plan, {0, 1, 2}, scale));
@@ -179,9 +179,9 @@ TEST(LearnedVarianceTest, AsksForNothingMoreWhereTheVarianceIsFixed) {
 
 TEST(LearnedVarianceTest, EachImageTakesItsOwnAndTheConditionalOneUnderGuidance) {
   const ModelSchedule model = Model("learned_range");
-  const SamplingPlan learned = Plan(model, "learned_range", 5);
+  const SamplingPlan learned = Plan(model, Variance::kLearnedRange, 5);
   // G is 1 for label 1: beta itself.
-  const SamplingPlan large = Plan(model, "fixed_large", 5);
+  const SamplingPlan large = Plan(model, Variance::kFixedLarge, 5);
   for (const double scale : {1.0, 3.0}) {
     const auto drawn = Draw<VarianceDenoiser>(learned, {2, 1, 0}, scale);
     const auto expected = Draw<GaussianDenoiser>(large, {2, 1, 0}, scale);

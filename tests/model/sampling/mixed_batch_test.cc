@@ -48,11 +48,12 @@ absl::StatusOr<SamplingPlan> CompileToy(const ModelSchedule& model,
 }
 
 const Sampler& ToySampler() {
-  static const auto& sampler = *new Sampler{.name = "toy",
-                                            .description = "noises x0-hat again",
-                                            .options = {"timestep_spacing"},
-                                            .solver_types = {},
-                                            .compile = CompileToy};
+  static const auto& sampler =
+      *new Sampler{.name = "toy",
+                   .description = "noises x0-hat again",
+                   .options = {"timestep_spacing", "thresholding", "sample_max_value"},
+                   .solver_types = {},
+                   .compile = CompileToy};
   return sampler;
 }
 
@@ -74,7 +75,7 @@ std::vector<NamedPlan> Plans() {
     for (const bool other : {false, true}) {
       SamplingOptions options;
       options.steps = 3 + static_cast<int64_t>(plans.size()) % 6;
-      options.timestep_spacing = "trailing";
+      options.timestep_spacing = TimestepSpacing::kTrailing;
       options.skip_prk_steps = true;
       if (sampler.langevin_steps > 0) options.langevin_steps = 40;
       if (other) {
@@ -82,12 +83,14 @@ std::vector<NamedPlan> Plans() {
         options.skip_prk_steps = false;
         options.s_churn = 3;
         options.eta = 0.5;
-        options.variance = "fixed_large";
-        options.algorithm_type = "sde-dpmsolver++";
+        options.variance = Variance::kFixedLarge;
+        options.algorithm_type = DpmAlgorithm::kSde;
         options.solver_order = sampler.name == "dpmpp" ? 2 : 3;
         options.thresholding = true;
-        options.solver_type = sampler.solver_types.empty() ? "" : sampler.solver_types.back();
-        if (sampler.name == "unipc") options.final_sigmas_type = "sigma_min";
+        if (!sampler.solver_types.empty()) {
+          options.solver_type = *FromWord<SolverType>(sampler.solver_types.back());
+        }
+        if (sampler.name == "unipc") options.final_sigmas_type = FinalSigmas::kSigmaMin;
       }
       auto plan = CompilePlan(sampler, Model(), options);
       EXPECT_TRUE(plan.ok()) << plan.status();

@@ -75,7 +75,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"NoStep", [](O& o) { o.steps = 0; }, "steps is 0; it must be 1 .. 1000"},
         Refusal{"OffsetPastTheTables", [](O& o) { o.sampler = "euler", o.steps = 1000; },
                 "starts at timestep 1001; the model knows 0 .. 999", Offset2()},
-        Refusal{"Bh1ToZero", [](O& o) { o.sampler = "unipc", o.solver_type = "bh1"; },
+        Refusal{"Bh1ToZero", [](O& o) { o.sampler = "unipc", o.solver_type = SolverType::kBh1; },
                 "solver_type is \"bh1\"; with sampler unipc it needs final_sigmas_type sigma_min"},
         Refusal{"EpsilonToZero", [](O& o) { o.sampler = "unipc", o.predict_x0 = false; },
                 "predict_x0 is false; with sampler unipc it needs final_sigmas_type sigma_min"},
@@ -83,68 +83,71 @@ INSTANTIATE_TEST_SUITE_P(
                 "lower_order_final is false"},
         Refusal{"TimestepTwice",
                 [](O& o) {
-                  o.sampler = "dpmpp", o.steps = 1000, o.timestep_spacing = "linspace",
-                  o.arithmetic = "diffusers";
+                  o.sampler = "dpmpp", o.steps = 1000,
+                  o.timestep_spacing = TimestepSpacing::kLinspace,
+                  o.arithmetic = Arithmetic::kDiffusers;
                 },
                 "steps 1000 with timestep_spacing linspace"},
-        Refusal{"UnknownSigmas", [](O& o) { o.sampler = "heun", o.sigma_schedule = "gamma"; },
-                "sigma_schedule is \"gamma\"; it must be timesteps, karras, exponential or beta"},
-        Refusal{"UnknownArithmetic", [](O& o) { o.arithmetic = "float32"; },
-                "arithmetic is \"float32\"; it must be exact or diffusers"},
         Refusal{"SdeOfThirdOrder",
                 [](O& o) {
-                  o.sampler = "dpmpp", o.solver_order = 3, o.algorithm_type = "sde-dpmsolver++";
+                  o.sampler = "dpmpp", o.solver_order = 3, o.algorithm_type = DpmAlgorithm::kSde;
                 },
                 "solver_order is 3; it must be 1 or 2 with algorithm_type sde-dpmsolver++"},
         Refusal{"NoiseLeftOver", [](O& o) { o.sampler = "annealed_langevin", o.steps = 3; },
                 "steps 3 with langevin_steps 10 and langevin_step_size 0.2 leave a noise of"},
         Refusal{"MoreThanUsable",
-                [](O& o) { o.sampler = "dpmpp", o.steps = 990, o.timestep_spacing = "trailing"; },
+                [](O& o) {
+                  o.sampler = "dpmpp", o.steps = 990,
+                  o.timestep_spacing = TimestepSpacing::kTrailing;
+                },
                 "steps is 990; it must be 1 .. ", Clipped()},
         Refusal{"BelowTheTables",
                 [](O& o) {
-                  o.sampler = "dpmpp", o.steps = 900, o.timestep_spacing = "trailing",
-                  o.arithmetic = "diffusers";
+                  o.sampler = "dpmpp", o.steps = 900,
+                  o.timestep_spacing = TimestepSpacing::kTrailing,
+                  o.arithmetic = Arithmetic::kDiffusers;
                 },
                 "ends at timestep -", Clipped()},
-        Refusal{"UnknownEnd", [](O& o) { o.sampler = "euler", o.final_sigmas_type = "one"; },
-                "final_sigmas_type is \"one\""},
         Refusal{"Order4", [](O& o) { o.sampler = "dpmpp", o.solver_order = 4; },
-                "solver_order is 4; it must be 1 .. 3"},
-        Refusal{"AnothersSolver", [](O& o) { o.sampler = "dpmpp", o.solver_type = "bh2"; },
-                "solver_type is \"bh2\"; it must be midpoint or heun"},
-        Refusal{"FirstDpmSolver", [](O& o) { o.sampler = "dpmpp", o.algorithm_type = "dpmsolver"; },
-                "algorithm_type is \"dpmsolver\""},
-        Refusal{"TooFewForRungeKutta",
-                [](O& o) { o.sampler = "pndm", o.steps = 3, o.arithmetic = "diffusers"; },
-                "steps is 3; with sampler pndm, skip_prk_steps false and arithmetic diffusers it "
-                "must be 4 .. 500"},
-        Refusal{"TooManyForHalfSteps",
-                [](O& o) { o.sampler = "pndm", o.steps = 501, o.arithmetic = "diffusers"; },
-                "steps is 501"},
+                "solver_order: 4 is not in 1 .. 3"},
+        Refusal{"AnothersSolver",
+                [](O& o) { o.sampler = "dpmpp", o.solver_type = SolverType::kBh2; },
+                "solver_type: \"bh2\" is not one of midpoint, heun"},
+        Refusal{
+            "TooFewForRungeKutta",
+            [](O& o) { o.sampler = "pndm", o.steps = 3, o.arithmetic = Arithmetic::kDiffusers; },
+            "steps is 3; with sampler pndm, skip_prk_steps false and arithmetic diffusers it "
+            "must be 4 .. 500"},
+        Refusal{
+            "TooManyForHalfSteps",
+            [](O& o) { o.sampler = "pndm", o.steps = 501, o.arithmetic = Arithmetic::kDiffusers; },
+            "steps is 501"},
         Refusal{"ChurnNegative", [](O& o) { o.sampler = "euler", o.s_churn = -1; },
-                "s_churn is -1; it must be at least 0"},
+                "s_churn: -1 is not in 0 .. 1e+06"},
         Refusal{"ChurnNaN", [](O& o) { o.sampler = "euler", o.s_noise = std::nan(""); },
-                "s_noise is nan"},
+                "s_noise: nan is not in 0 .. 10"},
         Refusal{"NoLangevinStepSize",
                 [](O& o) { o.sampler = "annealed_langevin", o.langevin_step_size = 0; },
-                "langevin_step_size is 0; it must be above 0, up to 2"},
+                "langevin_step_size: 0 is not in 0 .. 2, the first excluded"},
         Refusal{"LangevinStepsNegative",
                 [](O& o) { o.sampler = "annealed_langevin", o.langevin_steps = -1; },
-                "langevin_steps is -1"},
+                "langevin_steps: -1 is not in 1 .. 1000"},
         Refusal{"TooManyEvaluations",
                 [](O& o) { o.sampler = "predictor_corrector", o.langevin_steps = 500; },
                 "steps 20 with langevin_steps 500 is more than 10000 network evaluations"},
         Refusal{"RateOfNoSignal",
-                [](O& o) { o.sampler = "reverse_sde", o.timestep_spacing = "trailing"; },
+                [](O& o) {
+                  o.sampler = "reverse_sde", o.timestep_spacing = TimestepSpacing::kTrailing;
+                },
                 "sampler reverse_sde has no finite step at timestep 999", ZeroSnr()},
         Refusal{"UnknownOdeSolver",
-                [](O& o) { o.sampler = "probability_flow", o.solver_type = "midpoint"; },
-                "solver_type is \"midpoint\"; it must be heun, euler or rk4"},
+                [](O& o) { o.sampler = "probability_flow", o.solver_type = SolverType::kMidpoint; },
+                "solver_type: \"midpoint\" is not one of heun, euler, rk4"},
         Refusal{"QuantileZero",
                 [](O& o) { o.thresholding = true, o.dynamic_thresholding_ratio = 0; },
-                "dynamic_thresholding_ratio is 0"},
-        Refusal{"EpsilonFromNoSignal", [](O& o) { o.timestep_spacing = "trailing"; },
+                "dynamic_thresholding_ratio: 0 is not in 0 .. 1, the first excluded"},
+        Refusal{"EpsilonFromNoSignal",
+                [](O& o) { o.timestep_spacing = TimestepSpacing::kTrailing; },
                 "sampler ddpm has no finite step at timestep 999", ZeroSnr()}),
     ::testing::PrintToStringParamName());
 
@@ -155,8 +158,8 @@ TEST(DefaultSamplingOptionsTest, AreTheSchedulersOwn) {
   EXPECT_EQ(options.sampler, "unipc");
   EXPECT_EQ(options.steps, 50);
   EXPECT_EQ(options.solver_order, 3);
-  EXPECT_EQ(options.solver_type, "bh2");
-  EXPECT_EQ(options.timestep_spacing, "linspace");
+  EXPECT_EQ(options.solver_type, SolverType::kBh2);
+  EXPECT_EQ(options.timestep_spacing, TimestepSpacing::kLinspace);
   EXPECT_FALSE(options.clip_sample);
   EXPECT_EQ(DefaultSamplingOptions(SchedulerDefaults("KDPM2DiscreteScheduler")).sampler, "heun");
   EXPECT_THAT(ClassDeparture("KDPM2DiscreteScheduler"), HasSubstr("drawn with heun"));
@@ -165,11 +168,11 @@ TEST(DefaultSamplingOptionsTest, AreTheSchedulersOwn) {
 
 TEST(ForSamplerTest, ReplacesOnlyASolverTypeOfAnothers) {
   SamplingOptions options;
-  options.solver_type = "heun";
-  EXPECT_EQ(ForSampler("dpmpp", options).solver_type, "heun");
-  EXPECT_EQ(ForSampler("unipc", options).solver_type, "bh2");
+  options.solver_type = SolverType::kHeun;
+  EXPECT_EQ(ForSampler("dpmpp", options).solver_type, SolverType::kHeun);
+  EXPECT_EQ(ForSampler("unipc", options).solver_type, SolverType::kBh2);
   EXPECT_EQ(ForSampler("unipc", options).sampler, "unipc");
-  EXPECT_EQ(ForSampler("euler", options).solver_type, "heun") << "reads none";
+  EXPECT_EQ(ForSampler("euler", options).solver_type, SolverType::kHeun) << "reads none";
 }
 
 TEST(DefaultSamplingOptionsTest, TheLogarithmOfTheSmallVarianceIsTaken) {
@@ -203,8 +206,9 @@ std::vector<std::string> Names() {
 TEST_P(EverySamplerTest, TakesEveryStepCountThatItsTimestepsAllow) {
   const ModelSchedule model = Model();
   for (const int64_t steps : {1, 2, 3, 4, 5, 10, 20, 50, 250, 999}) {
-    for (const char* spacing : {"leading", "trailing", "linspace"}) {
-      SCOPED_TRACE(std::to_string(steps) + " " + spacing);
+    for (const TimestepSpacing spacing :
+         {TimestepSpacing::kLeading, TimestepSpacing::kTrailing, TimestepSpacing::kLinspace}) {
+      SCOPED_TRACE(absl::StrCat(steps, " ", WordOf(spacing)));
       SamplingOptions options = Options(steps);
       options.timestep_spacing = spacing;
       const auto plan = CompilePlan(model, options);
@@ -230,9 +234,9 @@ TEST_P(EverySamplerTest, TakesEveryStepCountThatItsTimestepsAllow) {
 TEST_P(EverySamplerTest, DrawsTheDatasMeanAndSpread) {
   const ModelSchedule model = Model();
   SamplingOptions options = Options(250);
-  options.timestep_spacing = "trailing";
+  options.timestep_spacing = TimestepSpacing::kTrailing;
   options.clip_sample = false;
-  options.variance = "fixed_large";
+  options.variance = Variance::kFixedLarge;
   const auto plan = CompilePlan(model, options);
   ASSERT_TRUE(plan.ok()) << plan.status();
   std::vector<std::unique_ptr<Denoiser>> lanes;
@@ -263,7 +267,7 @@ TEST_P(EverySamplerTest, DrawsTheDatasMeanAndSpread) {
 
 TEST_P(EverySamplerTest, DrawsTheSameFromTheScoreAsFromEpsilon) {
   SamplingOptions options = Options(20);
-  options.timestep_spacing = "trailing";
+  options.timestep_spacing = TimestepSpacing::kTrailing;
   options.s_churn = 3;
   constexpr size_t kPixels = 16;
   std::vector<float> drawn[2];

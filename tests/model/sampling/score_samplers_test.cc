@@ -31,7 +31,7 @@ SamplingOptions Options(const char* sampler, int64_t steps) {
   SamplingOptions options;
   options.sampler = sampler;
   options.steps = steps;
-  options.timestep_spacing = "trailing";  // Visits kStop whatever the power of two.
+  options.timestep_spacing = TimestepSpacing::kTrailing;  // Visits kStop whatever the power of two.
   options.clip_sample = false;
   return options;
 }
@@ -53,7 +53,7 @@ double FittedOrder(const std::vector<std::pair<int64_t, double>>& errors) {
 struct Order {
   const char* name;
   const char* sampler;
-  const char* solver_type;
+  SolverType solver_type;
   double order;
   std::vector<int64_t> steps;
   std::vector<double> deviations = {0.1, 0.5, 2.0};
@@ -98,12 +98,16 @@ TEST_P(ScoreSamplerOrderTest, MarginalConvergesAsTheOrderSays) {
 INSTANTIATE_TEST_SUITE_P(
     Samplers, ScoreSamplerOrderTest,
     ::testing::Values(
-        Order{"Euler", "probability_flow", "euler", 1, {64, 128, 256, 512}},
-        Order{"Heun", "probability_flow", "heun", 2, {64, 128, 256, 512}},
+        Order{"Euler", "probability_flow", SolverType::kEuler, 1, {64, 128, 256, 512}},
+        Order{"Heun", "probability_flow", SolverType::kHeun, 2, {64, 128, 256, 512}},
         // Errors below 1e-8 are those of the schedule's float32 betas.
-        Order{"RungeKutta4", "probability_flow", "rk4", 4, {12, 16, 24, 32}, {0.1, 0.5}},
-        Order{"EulerMaruyama", "reverse_sde", "", 1, {64, 128, 256, 512}},
-        Order{"PredictorCorrector", "predictor_corrector", "", 1, {64, 128, 256, 512}}),
+        Order{"RungeKutta4", "probability_flow", SolverType::kRk4, 4, {12, 16, 24, 32}, {0.1, 0.5}},
+        Order{"EulerMaruyama", "reverse_sde", SolverType::kSamplersOwn, 1, {64, 128, 256, 512}},
+        Order{"PredictorCorrector",
+              "predictor_corrector",
+              SolverType::kSamplersOwn,
+              1,
+              {64, 128, 256, 512}}),
     ::testing::PrintToStringParamName());
 
 // ------------------------------------------------------------------------------------------------
@@ -141,8 +145,8 @@ TEST(ProbabilityFlowTest, KeepsTheQuantilesOfAMixture) {
   const ModelSchedule model = Model();
   const ContinuousSchedule schedule(model.schedule);
   const Mixture mixture;
-  for (const char* solver : {"euler", "heun", "rk4"}) {
-    SCOPED_TRACE(solver);
+  for (const SolverType solver : {SolverType::kEuler, SolverType::kHeun, SolverType::kRk4}) {
+    SCOPED_TRACE(std::string(WordOf(solver)));
     SamplingOptions options = Options("probability_flow", 512);
     options.solver_type = solver;
     const SamplingPlan plan = *CompilePlan(model, options);
@@ -160,7 +164,7 @@ TEST(ProbabilityFlowTest, KeepsTheQuantilesOfAMixture) {
       }
       ApplyPlanRow(plan, plan.rows[row], f, {}, registers, d);
     }
-    const double tolerance = std::string(solver) == "euler" ? 2e-2 : 2e-3;
+    const double tolerance = solver == SolverType::kEuler ? 2e-2 : 2e-3;
     const double alpha_bar = schedule.alpha_bar(plan.rows.back().timestep);
     for (size_t i = 0; i < kPoints; ++i) {
       EXPECT_NEAR(mixture.Cdf(registers[i], alpha_bar), before[i], tolerance) << i;
@@ -188,7 +192,7 @@ TEST_P(LangevinTest, ReachesTheStationaryCovarianceOfItsStepSizeAtEveryLevel) {
       SCOPED_TRACE(std::to_string(deviation) + " " + std::to_string(step_size));
       const GaussianData data{.mean = 0.3, .deviation = deviation};
       SamplingOptions options = Options(GetParam().c_str(), 8);
-      options.sigma_schedule = "timesteps";
+      options.sigma_schedule = SigmaSchedule::kTimesteps;
       options.langevin_step_size = step_size;
       // Where the data are wide, the level's noise says little, and a step moves little.
       options.langevin_steps = 1200;
@@ -220,8 +224,8 @@ TEST_P(LangevinTest, EndsAtTheDatasCovarianceAsStepsShrinkAndGrowInNumber) {
     std::vector<double> errors;
     for (const int64_t finer : {1, 2, 4}) {
       SamplingOptions options = Options(GetParam().c_str(), 25 * finer);
-      options.timestep_spacing = "linspace";  // Down to the lowest level.
-      options.sigma_schedule = "exponential";
+      options.timestep_spacing = TimestepSpacing::kLinspace;  // Down to the lowest level.
+      options.sigma_schedule = SigmaSchedule::kExponential;
       options.langevin_step_size = 0.4 / static_cast<double>(finer);
       options.langevin_steps = 20 * finer;
       const SamplingPlan plan = *CompilePlan(model, options);

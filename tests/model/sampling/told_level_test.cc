@@ -33,7 +33,7 @@ void ExpectToldRight(const ModelSchedule& model, const SamplingOptions& options)
   const auto plan = CompilePlan(model, options);
   // Noise levels too far apart for Langevin steps: few of them, or of a curve that has few near the
   // image.
-  const bool may_refuse = options.steps < 50 || options.sigma_schedule == "beta";
+  const bool may_refuse = options.steps < 50 || options.sigma_schedule == SigmaSchedule::kBeta;
   if (!plan.ok() && options.sampler == "annealed_langevin" && may_refuse) return;
   ASSERT_TRUE(plan.ok()) << plan.status();
   const ContinuousSchedule schedule(model.schedule);
@@ -51,11 +51,13 @@ TEST_P(ToldLevelTest, IsThatOfTheRow) {
     SchedulerConfig config;
     config.beta_schedule = beta_schedule;
     const ModelSchedule model = *MakeModelSchedule(config);
-    for (const char* spacing : {"leading", "trailing", "linspace"}) {
-      for (const char* sigmas : {"timesteps", "karras", "exponential", "beta"}) {
+    for (const TimestepSpacing spacing :
+         {TimestepSpacing::kLeading, TimestepSpacing::kTrailing, TimestepSpacing::kLinspace}) {
+      for (const SigmaSchedule sigmas : {SigmaSchedule::kTimesteps, SigmaSchedule::kKarras,
+                                         SigmaSchedule::kExponential, SigmaSchedule::kBeta}) {
         for (const int64_t steps : {1, 2, 7, 20, 33, 150, 700, 999, 1000}) {
-          SCOPED_TRACE(std::string(beta_schedule) + " " + spacing + " " + sigmas + " " +
-                       std::to_string(steps));
+          SCOPED_TRACE(
+              absl::StrCat(beta_schedule, " ", WordOf(spacing), " ", WordOf(sigmas), " ", steps));
           SamplingOptions options;
           options.sampler = GetParam();
           options.timestep_spacing = spacing;
@@ -139,11 +141,12 @@ TEST(SigmaEndsTest, ActOnCurvesAlone) {
     SamplingOptions options;
     options.sampler = sampler;
     options.steps = 10;
-    options.timestep_spacing = "trailing";
+    options.timestep_spacing = TimestepSpacing::kTrailing;
     const ModelSchedule model = *MakeModelSchedule(config);
     const ModelSchedule plain = *MakeModelSchedule(SchedulerConfig());
     EXPECT_EQ(Sigmas(*CompilePlan(model, options)), Sigmas(*CompilePlan(plain, options)));
-    for (const char* curve : {"karras", "exponential", "beta"}) {
+    for (const SigmaSchedule curve :
+         {SigmaSchedule::kKarras, SigmaSchedule::kExponential, SigmaSchedule::kBeta}) {
       options.sigma_schedule = curve;
       const std::vector<double> sigmas = Sigmas(*CompilePlan(model, options));
       EXPECT_NEAR(sigmas.front(), 40, 1e-9) << sampler << curve;
@@ -158,7 +161,7 @@ TEST(SigmaEndsTest, TheWrongWayRoundAreRefusedByName) {
   SamplingOptions options;
   options.sampler = "euler";
   options.steps = 10;
-  options.sigma_schedule = "karras";
+  options.sigma_schedule = SigmaSchedule::kKarras;
   const ModelSchedule model = *MakeModelSchedule(config);
   EXPECT_THAT(std::string(CompilePlan(model, options).status().message()),
               HasSubstr("sigma_max, or the highest training sigma, 0.001"));
@@ -172,20 +175,21 @@ TEST(SigmaEndsTest, ACurveMayEndAtItsLeastSigma) {
     config.beta_schedule = beta_schedule;
     const ModelSchedule model = *MakeModelSchedule(config);
     for (const char* sampler : {"dpmpp", "unipc", "deis"}) {
-      for (const char* curve : {"karras", "exponential", "beta"}) {
+      for (const SigmaSchedule curve :
+           {SigmaSchedule::kKarras, SigmaSchedule::kExponential, SigmaSchedule::kBeta}) {
         for (const int64_t order : {1, 2, 3}) {
-          SCOPED_TRACE(std::string(beta_schedule) + " " + sampler + " " + curve);
+          SCOPED_TRACE(absl::StrCat(beta_schedule, " ", sampler, " ", WordOf(curve)));
           SamplingOptions options = ForSampler(sampler, {});
           options.steps = 20;
           options.solver_order = order;
           options.sigma_schedule = curve;
-          options.final_sigmas_type = "sigma_min";
+          options.final_sigmas_type = FinalSigmas::kSigmaMin;
           options.clip_sample = false;
           const auto exact = CompilePlan(model, options);
           ASSERT_TRUE(exact.ok()) << exact.status();
           EXPECT_EQ(exact->steps, 20);
           EXPECT_GT(Sigmas(*exact).back(), 1.001 * LeastSigma(model));
-          options.arithmetic = "diffusers";
+          options.arithmetic = Arithmetic::kDiffusers;
           const auto twice = CompilePlan(model, options);
           ASSERT_TRUE(twice.ok()) << twice.status();
           EXPECT_NEAR(Sigmas(*twice).back(), LeastSigma(model), 1e-12);
@@ -202,7 +206,7 @@ TEST(BetaSigmasTest, AreQuantilesOfTheBetaDistribution) {
   config.solver.sigma_min = 1;
   config.solver.sigma_max = 2;
   SamplingOptions options = DefaultSamplingOptions(config);
-  options.sigma_schedule = "beta";
+  options.sigma_schedule = SigmaSchedule::kBeta;
   options.steps = 5;
   // scipy.stats.beta.ppf(u, 0.6, 0.6).
   EXPECT_THAT(Sigmas(*CompilePlan(*MakeModelSchedule(config), options)),
@@ -269,7 +273,7 @@ TEST(LearnedScheduleTest, IsDrawnWithFromTheTrainersFloorOn) {
     for (const int64_t steps : {20, 700, 1000}) {
       SCOPED_TRACE(sampler.name + " " + std::to_string(steps));
       SamplingOptions options = ForSampler(sampler.name, DefaultSamplingOptions(config));
-      options.timestep_spacing = "trailing";
+      options.timestep_spacing = TimestepSpacing::kTrailing;
       options.steps = steps;
       options.clip_sample = false;
       const auto plan = CompilePlan(*model, options);
@@ -288,9 +292,10 @@ TEST(LambdaMinClippedTest, NoStepLeavesTheTables) {
   SchedulerConfig config = SchedulerDefaults("DPMSolverMultistepScheduler");
   config.solver.lambda_min_clipped = -3;
   const ModelSchedule model = *MakeModelSchedule(config);
-  for (const char* arithmetic : {"exact", "diffusers"}) {
+  for (const Arithmetic arithmetic : {Arithmetic::kExact, Arithmetic::kDiffusers}) {
     int compiled = 0;
-    for (const char* spacing : {"leading", "trailing", "linspace"}) {
+    for (const TimestepSpacing spacing :
+         {TimestepSpacing::kLeading, TimestepSpacing::kTrailing, TimestepSpacing::kLinspace}) {
       for (int64_t steps = 1; steps <= 1000; ++steps) {
         SamplingOptions options = DefaultSamplingOptions(config);
         options.arithmetic = arithmetic;

@@ -45,8 +45,8 @@ TEST_F(PlanCacheTest, EveryOptionCounts) {
   };
   EXPECT_TRUE(differs([](SamplingOptions& o) { o.sampler = "ddim"; }));
   EXPECT_TRUE(differs([](SamplingOptions& o) { o.eta = 0.5; }));
-  EXPECT_TRUE(differs([](SamplingOptions& o) { o.variance = "zero"; }));
-  EXPECT_TRUE(differs([](SamplingOptions& o) { o.timestep_spacing = "trailing"; }));
+  EXPECT_TRUE(differs([](SamplingOptions& o) { o.variance = Variance::kZero; }));
+  EXPECT_TRUE(differs([](SamplingOptions& o) { o.timestep_spacing = TimestepSpacing::kTrailing; }));
   EXPECT_TRUE(differs([](SamplingOptions& o) { o.clip_sample = false; }));
 }
 

@@ -49,7 +49,7 @@ TEST(ServedModel, WithoutDefaultsOfItsOwnDrawsAsItsSchedulerDoes) {
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_EQ(model->defaults.sampling.sampler, "ddpm");
   EXPECT_EQ(model->defaults.sampling.steps, 100);
-  EXPECT_EQ(model->defaults.sampling.variance, "fixed_large");
+  EXPECT_EQ(model->defaults.sampling.variance, Variance::kFixedLarge);
   EXPECT_FALSE(model->defaults.sampling.clip_sample);
   EXPECT_EQ(model->defaults.guidance_scale, 1);
 }
@@ -57,19 +57,19 @@ TEST(ServedModel, WithoutDefaultsOfItsOwnDrawsAsItsSchedulerDoes) {
 TEST(ServedModel, ItsOwnDefaultsGoBeforeTheSchedulers) {
   CheckpointConfig config = Config();
   config.generation.emplace();
-  config.generation->sampler = "ddim";
-  config.generation->steps = 30;
-  config.generation->eta = 1;
+  config.generation->options["sampler"] = std::string("ddim");
+  config.generation->options["steps"] = int64_t{30};
+  config.generation->options["eta"] = 1.0;
   config.generation->guidance_scale = 2;
-  config.generation->timestep_spacing = "trailing";
+  config.generation->options["timestep_spacing"] = std::string("trailing");
   const auto model = Make(config);
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_EQ(model->defaults.sampling.sampler, "ddim");
   EXPECT_EQ(model->defaults.sampling.steps, 30);
   EXPECT_EQ(model->defaults.sampling.eta, 1);
   EXPECT_EQ(model->defaults.guidance_scale, 2);
-  EXPECT_EQ(model->defaults.sampling.timestep_spacing, "trailing");
-  EXPECT_EQ(model->defaults.sampling.variance, "fixed_small") << "the scheduler's";
+  EXPECT_EQ(model->defaults.sampling.timestep_spacing, TimestepSpacing::kTrailing);
+  EXPECT_EQ(model->defaults.sampling.variance, Variance::kFixedSmall) << "the scheduler's";
 }
 
 TEST(ServedModel, ClassesWithoutNamesAreCountedAndALastNullClassIsNot) {
@@ -86,7 +86,7 @@ TEST(ServedModel, ClassesWithoutNamesAreCountedAndALastNullClassIsNot) {
 TEST(ServedModel, DefaultsThatDoNotRunGiveWayToTheNearestThatDo) {
   CheckpointConfig config = Config();
   config.generation.emplace();
-  config.generation->steps = 1001;
+  config.generation->options["steps"] = int64_t{1001};
   const auto too_many_steps = Make(config);
   ASSERT_TRUE(too_many_steps.ok()) << too_many_steps.status();
   EXPECT_EQ(too_many_steps->defaults.sampling.sampler, "ddim");
@@ -112,7 +112,7 @@ TEST(ServedModel, ALearnedVarianceIsTheDefaultWhereThereIsOne) {
   const auto model = Make(config);
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_EQ(model->channels, 1);
-  EXPECT_EQ(model->defaults.sampling.variance, "learned_range");
+  EXPECT_EQ(model->defaults.sampling.variance, Variance::kLearnedRange);
 }
 
 TEST(ServedModel, OfEdmDrawsByEuler) {

@@ -21,7 +21,7 @@ v1::GenerateRequest Images(uint32_t count, uint64_t seed, uint32_t steps = 5) {
   v1::GenerateRequest request;
   request.set_count(count);
   request.set_seed(seed);
-  request.set_steps(steps);
+  request.mutable_sampling()->set_steps(steps);
   return request;
 }
 

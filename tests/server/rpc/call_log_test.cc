@@ -130,7 +130,7 @@ TEST(RefusedCallsTest, AFloodWritesFewLines) {
   options.server.now = clock.AsFunction();
   TestServer server(options);
   v1::GenerateRequest wrong;
-  wrong.set_sampler("no such");
+  wrong.mutable_sampling()->set_sampler("no such");
   for (int i = 0; i < 50; ++i) {
     grpc::Status status;
     server.Generate(wrong, &status);

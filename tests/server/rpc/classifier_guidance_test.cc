@@ -155,8 +155,8 @@ TestServer::Options ExactModels() {
 v1::GenerateRequest Request(const std::string& model, const std::string& sampler) {
   v1::GenerateRequest request;
   request.set_model(model);
-  request.set_sampler(sampler);
-  request.set_steps(8);
+  request.mutable_sampling()->set_sampler(sampler);
+  request.mutable_sampling()->set_steps(8);
   request.set_seed(3);
   request.set_count(3);
   request.set_format(v1::IMAGE_FORMAT_RAW_FLOAT32);
@@ -183,10 +183,10 @@ TEST(ClassifierGuidanceByGenerate, DrawsWhatGuidanceByLabelsDraws) {
         SCOPED_TRACE(testing::Message() << sampler << " " << scale << " class " << class_id);
         v1::GenerateRequest by_label = Request("labelled", sampler);
         by_label.set_class_id(class_id);
-        by_label.set_guidance_scale(scale);
+        by_label.mutable_sampling()->set_guidance_scale(scale);
         v1::GenerateRequest by_classifier = Request("classified", sampler);
         by_classifier.set_class_id(class_id);
-        by_classifier.set_classifier_scale(scale);
+        by_classifier.mutable_sampling()->set_classifier_scale(scale);
         const auto wanted = Pixels(server, by_label);
         EXPECT_THAT(Pixels(server, by_classifier),
                     testing::Pointwise(testing::FloatNear(1e-4f), wanted));
@@ -203,11 +203,11 @@ TEST(ClassifierGuidanceByGenerate, IsTheOnlyWayToAClassThatTheNetworkDoesNotTake
   grpc::Status status;
   const auto events = server.Generate(request, &status);
   ASSERT_TRUE(status.ok()) << status.error_message();
-  EXPECT_EQ(events.front().accepted().parameters().classifier_scale(), 1);
+  EXPECT_EQ(events.front().accepted().parameters().sampling().classifier_scale(), 1);
   EXPECT_EQ(events.front().accepted().parameters().class_id(), 1u);
   request.clear_class_name();
   request.set_class_id(1);
-  request.set_classifier_scale(1);
+  request.mutable_sampling()->set_classifier_scale(1);
   const auto again = ImagesOf(server.Generate(request));
   const auto images = ImagesOf(events);
   ASSERT_EQ(images.size(), again.size());
@@ -219,8 +219,8 @@ TEST(ClassifierGuidanceByGenerate, ACrowdChangesNoByte) {
   TestServer server(ExactModels());
   v1::GenerateRequest guided = Request("classified", "ddpm");
   guided.set_class_id(0);
-  guided.set_classifier_scale(4);
-  guided.set_guidance_sigma_max(0.5f);
+  guided.mutable_sampling()->set_classifier_scale(4);
+  guided.mutable_sampling()->set_guidance_sigma_max(0.5f);
   const v1::GenerateRequest plain = Request("classified", "ddim");
   const auto guided_alone = Pixels(server, guided), plain_alone = Pixels(server, plain);
 

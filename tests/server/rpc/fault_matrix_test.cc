@@ -73,8 +73,8 @@ v1::GenerateRequest Request(uint64_t seed, uint32_t count) {
   v1::GenerateRequest request;
   request.set_seed(seed);
   request.set_count(count);
-  request.set_steps(kSteps);
-  request.set_sampler("ddpm");
+  request.mutable_sampling()->set_steps(kSteps);
+  request.mutable_sampling()->set_sampler("ddpm");
   request.set_format(v1::IMAGE_FORMAT_RAW_FLOAT32);
   return request;
 }

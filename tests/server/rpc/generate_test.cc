@@ -80,13 +80,14 @@ TEST(Generate, AcceptedSaysWhatWasLeftOpenAndTheReceiptRepeatsIt) {
   EXPECT_EQ(parameters.count(), 1u);
   EXPECT_EQ(parameters.class_id(), 1u);
   EXPECT_EQ(parameters.class_name(), "Trouser");
-  EXPECT_EQ(parameters.guidance_scale(), 2);
-  EXPECT_FALSE(parameters.has_guidance_sigma_min() || parameters.has_guidance_sigma_max() ||
-               parameters.has_guidance_rescale());
-  EXPECT_EQ(parameters.sampler(), "ddim");
-  EXPECT_EQ(parameters.steps(), 5u);
-  EXPECT_EQ(parameters.variance(), "") << "ddim has none";
-  EXPECT_EQ(parameters.timestep_spacing(), "leading");
+  EXPECT_EQ(parameters.sampling().guidance_scale(), 2);
+  EXPECT_FALSE(parameters.sampling().has_guidance_sigma_min() ||
+               parameters.sampling().has_guidance_sigma_max() ||
+               parameters.sampling().has_guidance_rescale());
+  EXPECT_EQ(parameters.sampling().sampler(), "ddim");
+  EXPECT_EQ(parameters.sampling().steps(), 5u);
+  EXPECT_EQ(parameters.sampling().variance(), "") << "ddim has none";
+  EXPECT_EQ(parameters.sampling().timestep_spacing(), "leading");
   EXPECT_EQ(parameters.format(), v1::IMAGE_FORMAT_PNG);
 
   const v1::Receipt& receipt = events.back().completed().receipt();
@@ -107,8 +108,8 @@ TEST(Generate, AReceiptReplaysToTheSameBytes) {
   v1::GenerateRequest request;
   request.set_count(2);
   request.set_class_id(0);
-  request.set_eta(0.7f);
-  request.set_guidance_sigma_max(3);
+  request.mutable_sampling()->set_eta(0.7f);
+  request.mutable_sampling()->set_guidance_sigma_max(3);
   const auto events = server.Generate(request);
   const v1::ResolvedParameters& parameters = events.back().completed().receipt().parameters();
   v1::GenerateRequest replay;
@@ -116,14 +117,14 @@ TEST(Generate, AReceiptReplaysToTheSameBytes) {
   replay.set_count(parameters.count());
   replay.set_seed(parameters.seed());
   replay.set_class_id(parameters.class_id());
-  replay.set_guidance_scale(parameters.guidance_scale());
-  EXPECT_EQ(parameters.guidance_sigma_max(), 3);
-  replay.set_guidance_sigma_max(parameters.guidance_sigma_max());
-  replay.set_sampler(parameters.sampler());
-  replay.set_steps(parameters.steps());
-  replay.set_eta(parameters.eta());
-  replay.set_timestep_spacing(parameters.timestep_spacing());
-  replay.set_clip_sample(parameters.clip_sample());
+  replay.mutable_sampling()->set_guidance_scale(parameters.sampling().guidance_scale());
+  EXPECT_EQ(parameters.sampling().guidance_sigma_max(), 3);
+  replay.mutable_sampling()->set_guidance_sigma_max(parameters.sampling().guidance_sigma_max());
+  replay.mutable_sampling()->set_sampler(parameters.sampling().sampler());
+  replay.mutable_sampling()->set_steps(parameters.sampling().steps());
+  replay.mutable_sampling()->set_eta(parameters.sampling().eta());
+  replay.mutable_sampling()->set_timestep_spacing(parameters.sampling().timestep_spacing());
+  replay.mutable_sampling()->set_clip_sample(parameters.sampling().clip_sample());
   replay.set_format(parameters.format());
   const auto first = ImagesOf(events);
   const auto second = ImagesOf(server.Generate(replay));
@@ -189,7 +190,7 @@ TEST(GenerateImages, GivesTheStreamsBytes) {
 TEST(GenerateImages, RefusesPreviewsAndNamesAllFaults) {
   TestServer server;
   v1::GenerateRequest request;
-  request.set_steps(0);
+  request.mutable_sampling()->set_steps(0);
   request.mutable_preview()->set_every_steps(1);
   v1::GenerateImagesResponse response;
   const grpc::Status status = server.GenerateImages(request, &response);
@@ -201,7 +202,7 @@ TEST(Generate, FaultyRequestsGetTheStatusAndNoEvent) {
   TestServer server;
   v1::GenerateRequest request;
   request.set_count(0);
-  request.set_steps(21);
+  request.mutable_sampling()->set_steps(21);
   grpc::Status status;
   EXPECT_TRUE(server.Generate(request, &status).empty());
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);

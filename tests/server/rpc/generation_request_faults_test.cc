@@ -117,65 +117,86 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Guidance, GenerationRequestFault,
     ::testing::Values(
-        Fault{"Negative", [](R& r) { r.set_class_id(0), r.set_guidance_scale(-0.5f); },
-              "guidance_scale", "-0.5 is not in 0 .. 50"},
-        Fault{"TooLarge", [](R& r) { r.set_class_id(0), r.set_guidance_scale(50.5f); },
-              "guidance_scale", "50.5 is not in 0 .. 50"},
-        Fault{"NaN", [](R& r) { r.set_class_id(0), r.set_guidance_scale(kNaN); }, "guidance_scale",
-              "nan is not in"},
-        Fault{"Infinite", [](R& r) { r.set_class_id(0), r.set_guidance_scale(kInfinity); },
-              "guidance_scale", "inf is not in"},
-        Fault{"WithoutClass", [](R& r) { r.set_guidance_scale(2); }, "guidance_scale",
-              "2 needs class_id or class_name"},
-        Fault{
-            "NegativeSigma",
-            [](R& r) { r.set_class_id(0), r.set_guidance_scale(2), r.set_guidance_sigma_min(-1); },
-            "guidance_sigma_min", "-1 is not in 0 .. inf"},
+        Fault{"Negative",
+              [](R& r) { r.set_class_id(0), r.mutable_sampling()->set_guidance_scale(-0.5f); },
+              "sampling.guidance_scale", "-0.5 is not in 0 .. 50"},
+        Fault{"TooLarge",
+              [](R& r) { r.set_class_id(0), r.mutable_sampling()->set_guidance_scale(50.5f); },
+              "sampling.guidance_scale", "50.5 is not in 0 .. 50"},
+        Fault{"NaN",
+              [](R& r) { r.set_class_id(0), r.mutable_sampling()->set_guidance_scale(kNaN); },
+              "sampling.guidance_scale", "nan is not in"},
+        Fault{"Infinite",
+              [](R& r) { r.set_class_id(0), r.mutable_sampling()->set_guidance_scale(kInfinity); },
+              "sampling.guidance_scale", "inf is not in"},
+        Fault{"WithoutClass", [](R& r) { r.mutable_sampling()->set_guidance_scale(2); },
+              "sampling.guidance_scale", "2 needs class_id or class_name"},
+        Fault{"NegativeSigma",
+              [](R& r) {
+                r.set_class_id(0), r.mutable_sampling()->set_guidance_scale(2),
+                    r.mutable_sampling()->set_guidance_sigma_min(-1);
+              },
+              "sampling.guidance_sigma_min", "-1 is not in 0 .. inf"},
         Fault{"NaNSigma",
               [](R& r) {
-                r.set_class_id(0), r.set_guidance_scale(2), r.set_guidance_sigma_max(kNaN);
+                r.set_class_id(0), r.mutable_sampling()->set_guidance_scale(2),
+                    r.mutable_sampling()->set_guidance_sigma_max(kNaN);
               },
-              "guidance_sigma_max", "nan is not in 0 .. inf"},
+              "sampling.guidance_sigma_max", "nan is not in 0 .. inf"},
         Fault{"EmptyInterval",
               [](R& r) {
-                r.set_class_id(0), r.set_guidance_scale(2), r.set_guidance_sigma_min(3),
-                    r.set_guidance_sigma_max(2);
+                r.set_class_id(0), r.mutable_sampling()->set_guidance_scale(2),
+                    r.mutable_sampling()->set_guidance_sigma_min(3),
+                    r.mutable_sampling()->set_guidance_sigma_max(2);
               },
-              "guidance_sigma_max", "2 is below guidance_sigma_min, which is 3"},
-        Fault{
-            "RescaleTooLarge",
-            [](R& r) { r.set_class_id(0), r.set_guidance_scale(2), r.set_guidance_rescale(1.5f); },
-            "guidance_rescale", "1.5 is not in 0 .. 1"},
+              "sampling.guidance_sigma_max", "2 is below guidance_sigma_min, which is 3"},
+        Fault{"RescaleTooLarge",
+              [](R& r) {
+                r.set_class_id(0), r.mutable_sampling()->set_guidance_scale(2),
+                    r.mutable_sampling()->set_guidance_rescale(1.5f);
+              },
+              "sampling.guidance_rescale", "1.5 is not in 0 .. 1"},
         Fault{"IntervalWithoutGuidance",
-              [](R& r) { r.set_class_id(0), r.set_guidance_scale(1), r.set_guidance_sigma_max(2); },
-              "guidance_sigma_max", "2 has no effect without guidance"},
-        Fault{"WithoutNullClass", [](R& r) { r.set_class_id(0), r.set_guidance_scale(2); },
-              "guidance_scale", "needs a model with a null class", ModelWithoutNullClass}),
+              [](R& r) {
+                r.set_class_id(0), r.mutable_sampling()->set_guidance_scale(1),
+                    r.mutable_sampling()->set_guidance_sigma_max(2);
+              },
+              "sampling.guidance_sigma_max", "2 has no effect without guidance"},
+        Fault{"WithoutNullClass",
+              [](R& r) { r.set_class_id(0), r.mutable_sampling()->set_guidance_scale(2); },
+              "sampling.guidance_scale", "needs a model with a null class", ModelWithoutNullClass}),
     ::testing::PrintToStringParamName());
 
 INSTANTIATE_TEST_SUITE_P(
     ClassifierGuidance, GenerationRequestFault,
     ::testing::Values(
-        Fault{"WithoutClassifier", [](R& r) { r.set_class_id(0), r.set_classifier_scale(2); },
-              "classifier_scale", "2 needs a model with a classifier; without, only 0"},
-        Fault{"WithoutClass", [](R& r) { r.set_classifier_scale(2); }, "classifier_scale",
-              "2 needs class_id or class_name", ModelWithClassifier},
-        Fault{"Negative", [](R& r) { r.set_class_id(0), r.set_classifier_scale(-1); },
-              "classifier_scale", "-1 is not in 0 .. 50", ModelWithClassifier},
-        Fault{"NaN", [](R& r) { r.set_class_id(0), r.set_classifier_scale(kNaN); },
-              "classifier_scale", "nan is not in 0 .. 50", ModelWithClassifier},
-        Fault{"OfNoEffect", [](R& r) { r.set_class_id(0), r.set_classifier_scale(0); },
-              "classifier_scale", "0 leaves the class without effect",
+        Fault{"WithoutClassifier",
+              [](R& r) { r.set_class_id(0), r.mutable_sampling()->set_classifier_scale(2); },
+              "sampling.classifier_scale", "2 needs a model with a classifier; without, only 0"},
+        Fault{"WithoutClass", [](R& r) { r.mutable_sampling()->set_classifier_scale(2); },
+              "sampling.classifier_scale", "2 needs class_id or class_name", ModelWithClassifier},
+        Fault{"Negative",
+              [](R& r) { r.set_class_id(0), r.mutable_sampling()->set_classifier_scale(-1); },
+              "sampling.classifier_scale", "-1 is not in 0 .. 50", ModelWithClassifier},
+        Fault{"NaN",
+              [](R& r) { r.set_class_id(0), r.mutable_sampling()->set_classifier_scale(kNaN); },
+              "sampling.classifier_scale", "nan is not in 0 .. 50", ModelWithClassifier},
+        Fault{"OfNoEffect",
+              [](R& r) { r.set_class_id(0), r.mutable_sampling()->set_classifier_scale(0); },
+              "sampling.classifier_scale", "0 leaves the class without effect",
               UnconditionalModelWithClassifier},
-        Fault{"NoNullClass", [](R& r) { r.set_class_id(0), r.set_guidance_scale(2); },
-              "guidance_scale", "needs a model with a null class",
+        Fault{"NoNullClass",
+              [](R& r) { r.set_class_id(0), r.mutable_sampling()->set_guidance_scale(2); },
+              "sampling.guidance_scale", "needs a model with a null class",
               UnconditionalModelWithClassifier},
         Fault{"RescaleIsOfClassifierFreeGuidance",
               [](R& r) {
-                r.set_class_id(0), r.set_guidance_scale(1), r.set_classifier_scale(2),
-                    r.set_guidance_rescale(0.5f);
+                r.set_class_id(0), r.mutable_sampling()->set_guidance_scale(1),
+                    r.mutable_sampling()->set_classifier_scale(2),
+                    r.mutable_sampling()->set_guidance_rescale(0.5f);
               },
-              "guidance_rescale", "0.5 has no effect without guidance", ModelWithClassifier},
+              "sampling.guidance_rescale", "0.5 has no effect without guidance",
+              ModelWithClassifier},
         Fault{"ClassPastTheLast", [](R& r) { r.set_class_id(3); }, "class_id", "3 is not in 0 .. 2",
               UnconditionalModelWithClassifier}),
     ::testing::PrintToStringParamName());
@@ -183,23 +204,37 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Sampling, GenerationRequestFault,
     ::testing::Values(
-        Fault{"UnknownSampler", [](R& r) { r.set_sampler("dddim"); }, "sampler",
+        Fault{"UnknownSampler", [](R& r) { r.mutable_sampling()->set_sampler("dddim"); },
+              "sampling.sampler",
               "did you mean \"ddim\"? there are: annealed_langevin, ddim, ddpm, deis, dpmpp"},
-        Fault{"ZeroSteps", [](R& r) { r.set_steps(0); }, "steps", "0 is not in 1 .. 20"},
-        Fault{"TooManySteps", [](R& r) { r.set_steps(21); }, "steps", "21 is not in 1 .. 20"},
-        Fault{"EtaTooLarge", [](R& r) { r.set_eta(1.5f); }, "eta", "1.5 is not in 0 .. 1"},
-        Fault{"EtaNegative", [](R& r) { r.set_eta(-1); }, "eta", "-1 is not in 0 .. 1"},
-        Fault{"EtaNaN", [](R& r) { r.set_eta(kNaN); }, "eta", "nan is not in 0 .. 1"},
-        Fault{"EtaForDdpm", [](R& r) { r.set_sampler("ddpm"), r.set_eta(0); }, "eta",
-              "no effect on sampler ddpm; read by: ddim"},
-        Fault{"VarianceForDdim", [](R& r) { r.set_variance("zero"); }, "variance",
-              "no effect on sampler ddim; read by: ddpm"},
-        Fault{"UnknownVariance", [](R& r) { r.set_sampler("ddpm"), r.set_variance("fixed"); },
-              "variance",
+        Fault{"ZeroSteps", [](R& r) { r.mutable_sampling()->set_steps(0); }, "sampling.steps",
+              "0 is not in 1 .. 20"},
+        Fault{"TooManySteps", [](R& r) { r.mutable_sampling()->set_steps(21); }, "sampling.steps",
+              "21 is not in 1 .. 20"},
+        Fault{"EtaTooLarge", [](R& r) { r.mutable_sampling()->set_eta(1.5f); }, "sampling.eta",
+              "1.5 is not in 0 .. 1"},
+        Fault{"EtaNegative", [](R& r) { r.mutable_sampling()->set_eta(-1); }, "sampling.eta",
+              "-1 is not in 0 .. 1"},
+        Fault{"EtaNaN", [](R& r) { r.mutable_sampling()->set_eta(kNaN); }, "sampling.eta",
+              "nan is not in 0 .. 1"},
+        Fault{"EtaForDdpm",
+              [](R& r) {
+                r.mutable_sampling()->set_sampler("ddpm"), r.mutable_sampling()->set_eta(0);
+              },
+              "sampling.eta", "no effect on sampler ddpm; read by: ddim"},
+        Fault{"VarianceForDdim", [](R& r) { r.mutable_sampling()->set_variance("zero"); },
+              "sampling.variance", "no effect on sampler ddim; read by: ddpm"},
+        Fault{"UnknownVariance",
+              [](R& r) {
+                r.mutable_sampling()->set_sampler("ddpm"),
+                    r.mutable_sampling()->set_variance("fixed");
+              },
+              "sampling.variance",
               "\"fixed\" is not one of fixed_small, fixed_small_log, fixed_large, zero, "
               "learned"},
-        Fault{"UnknownSpacing", [](R& r) { r.set_timestep_spacing("logarithmic"); },
-              "timestep_spacing", "is not one of leading, trailing, linspace"}),
+        Fault{"UnknownSpacing",
+              [](R& r) { r.mutable_sampling()->set_timestep_spacing("logarithmic"); },
+              "sampling.timestep_spacing", "is not one of leading, trailing, linspace"}),
     ::testing::PrintToStringParamName());
 
 INSTANTIATE_TEST_SUITE_P(

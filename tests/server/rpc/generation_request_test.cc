@@ -53,17 +53,17 @@ TEST(GenerationRequest, AClassifierIsAskedOnlyWhereItIsWanted) {
   request.set_class_id(1);
   EXPECT_EQ(Parse(request, conditional)->guidance.classifier_scale, 0);
   EXPECT_EQ(Parse(request, unconditional)->guidance.classifier_scale, 1) << "the only way";
-  request.set_classifier_scale(2.5f);
-  request.set_guidance_sigma_max(3);
+  request.mutable_sampling()->set_classifier_scale(2.5f);
+  request.mutable_sampling()->set_guidance_sigma_max(3);
   for (const ServedModel& model : {conditional, unconditional}) {
     const auto parsed = Parse(request, model);
     ASSERT_TRUE(parsed.ok()) << parsed.status();
     EXPECT_EQ(parsed->class_id, 1);
     EXPECT_EQ(parsed->guidance.classifier_scale, 2.5);
     EXPECT_EQ(parsed->guidance.sigma_max, 3);
-    EXPECT_EQ(ToProto(*parsed).classifier_scale(), 2.5f);
+    EXPECT_EQ(ToProto(*parsed).sampling().classifier_scale(), 2.5f);
   }
-  EXPECT_FALSE(ToProto(*Parse({}, conditional)).has_classifier_scale());
+  EXPECT_FALSE(ToProto(*Parse({}, conditional)).sampling().has_classifier_scale());
   const v1::Model shown = ToProto(unconditional, RequestLimits());
   EXPECT_TRUE(shown.has_classifier());
   EXPECT_FALSE(shown.needs_class());
@@ -79,7 +79,7 @@ TEST(GenerationRequest, UnsetFieldsTakeTheModelsDefaults) {
   EXPECT_EQ(parsed->guidance.scale, 1) << "guidance needs a class";
   EXPECT_EQ(parsed->sampling.sampler, "ddim");
   EXPECT_EQ(parsed->sampling.steps, 5);
-  EXPECT_EQ(parsed->sampling.timestep_spacing, "leading");
+  EXPECT_EQ(parsed->sampling.timestep_spacing, TimestepSpacing::kLeading);
   EXPECT_TRUE(parsed->sampling.clip_sample);
   EXPECT_EQ(parsed->preview.every_steps, 0);
   EXPECT_EQ(parsed->encoding, ImageEncoding::kPng);
@@ -91,15 +91,15 @@ TEST(GenerationRequest, SetFieldsAreTaken) {
   request.set_count(8);
   request.set_seed(0);
   request.set_class_id(1);
-  request.set_guidance_scale(1.5f);
-  request.set_guidance_sigma_min(0.25f);
-  request.set_guidance_sigma_max(kInfinity);
-  request.set_guidance_rescale(0.5f);
-  request.set_sampler("ddpm");
-  request.set_steps(20);
-  request.set_variance("zero");
-  request.set_timestep_spacing("trailing");
-  request.set_clip_sample(false);
+  request.mutable_sampling()->set_guidance_scale(1.5f);
+  request.mutable_sampling()->set_guidance_sigma_min(0.25f);
+  request.mutable_sampling()->set_guidance_sigma_max(kInfinity);
+  request.mutable_sampling()->set_guidance_rescale(0.5f);
+  request.mutable_sampling()->set_sampler("ddpm");
+  request.mutable_sampling()->set_steps(20);
+  request.mutable_sampling()->set_variance("zero");
+  request.mutable_sampling()->set_timestep_spacing("trailing");
+  request.mutable_sampling()->set_clip_sample(false);
   request.set_format(v1::IMAGE_FORMAT_RAW_FLOAT32);
   request.mutable_preview()->set_every_steps(20);
   request.mutable_preview()->set_kind(v1::PREVIEW_KIND_BOTH);
@@ -116,8 +116,8 @@ TEST(GenerationRequest, SetFieldsAreTaken) {
   EXPECT_EQ(parsed->guidance.rescale, 0.5);
   EXPECT_EQ(parsed->sampling.sampler, "ddpm");
   EXPECT_EQ(parsed->sampling.steps, 20);
-  EXPECT_EQ(parsed->sampling.variance, "zero");
-  EXPECT_EQ(parsed->sampling.timestep_spacing, "trailing");
+  EXPECT_EQ(parsed->sampling.variance, Variance::kZero);
+  EXPECT_EQ(parsed->sampling.timestep_spacing, TimestepSpacing::kTrailing);
   EXPECT_FALSE(parsed->sampling.clip_sample);
   EXPECT_EQ(parsed->encoding, ImageEncoding::kRawFloat32);
   EXPECT_EQ(parsed->preview.every_steps, 20);
@@ -153,38 +153,40 @@ TEST(GenerationRequest, OptionsThatTheSamplerDoesNotReadDoNotSplitPlans) {
   ServedModel model = TestModel();
   model.defaults.sampling.eta = 0.5;
   v1::GenerateRequest request;
-  request.set_sampler("ddpm");
+  request.mutable_sampling()->set_sampler("ddpm");
   const auto parsed = Parse(request, model);
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(parsed->sampling.eta, 0);
   const v1::ResolvedParameters parameters = ToProto(*parsed);
-  EXPECT_EQ(parameters.eta(), 0);
-  EXPECT_EQ(parameters.variance(), "fixed_small");
+  EXPECT_EQ(parameters.sampling().eta(), 0);
+  EXPECT_EQ(parameters.sampling().variance(), "fixed_small");
 }
 
 TEST(GenerationRequest, AllFaultsAreNamedAtOnce) {
   v1::GenerateRequest request;
   request.set_count(1000);
   request.set_class_name("spoon");
-  request.set_guidance_scale(kNaN);
-  request.set_sampler("eulr");
-  request.set_steps(100000);
-  request.set_eta(7);
-  request.set_variance("huge");
-  request.set_timestep_spacing("random");
-  request.set_sigma_schedule("random");
-  request.set_solver_order(0);
-  request.set_s_noise(kNaN);
-  request.set_sample_max_value(0.5f);
+  request.mutable_sampling()->set_guidance_scale(kNaN);
+  request.mutable_sampling()->set_sampler("eulr");
+  request.mutable_sampling()->set_steps(100000);
+  request.mutable_sampling()->set_eta(7);
+  request.mutable_sampling()->set_variance("huge");
+  request.mutable_sampling()->set_timestep_spacing("random");
+  request.mutable_sampling()->set_sigma_schedule("random");
+  request.mutable_sampling()->set_solver_order(0);
+  request.mutable_sampling()->set_s_noise(kNaN);
+  request.mutable_sampling()->set_sample_max_value(0.5f);
   request.set_format(static_cast<v1::ImageFormat>(99));
   request.mutable_preview()->set_every_steps(4000000000u);
   request.mutable_preview()->set_kind(static_cast<v1::PreviewKind>(99));
   const auto parsed = Parse(request);
-  EXPECT_THAT(ViolatedFields(parsed.status()),
-              UnorderedElementsAre("count", "class_name", "guidance_scale", "sampler", "steps",
-                                   "eta", "variance", "timestep_spacing", "sigma_schedule",
-                                   "solver_order", "s_noise", "sample_max_value", "format",
-                                   "preview.every_steps", "preview.kind"));
+  EXPECT_THAT(
+      ViolatedFields(parsed.status()),
+      UnorderedElementsAre("count", "class_name", "sampling.guidance_scale", "sampling.sampler",
+                           "sampling.steps", "sampling.eta", "sampling.variance",
+                           "sampling.timestep_spacing", "sampling.sigma_schedule",
+                           "sampling.solver_order", "sampling.s_noise", "sampling.sample_max_value",
+                           "format", "preview.every_steps", "preview.kind"));
 }
 
 TEST(GenerationRequest, ErrorsStayWithinHttp2TrailersWhateverTheRequestHolds) {
@@ -192,12 +194,12 @@ TEST(GenerationRequest, ErrorsStayWithinHttp2TrailersWhateverTheRequestHolds) {
   v1::GenerateRequest request;
   request.set_count(1000);
   request.set_class_name(long_text);
-  request.set_guidance_scale(kNaN);
-  request.set_sampler(long_text);
-  request.set_steps(100000);
-  request.set_eta(7);
-  request.set_variance(long_text);
-  request.set_timestep_spacing(long_text);
+  request.mutable_sampling()->set_guidance_scale(kNaN);
+  request.mutable_sampling()->set_sampler(long_text);
+  request.mutable_sampling()->set_steps(100000);
+  request.mutable_sampling()->set_eta(7);
+  request.mutable_sampling()->set_variance(long_text);
+  request.mutable_sampling()->set_timestep_spacing(long_text);
   request.set_format(static_cast<v1::ImageFormat>(99));
   request.mutable_preview()->set_every_steps(4000000000u);
   const grpc::Status status = ToGrpcStatus(Parse(request).status());
@@ -300,7 +302,7 @@ TEST(GenerationSpec, WhatTheCompilerRefusesIsABadRequest) {
   MemoryBudget budget(1 << 20);
   auto parsed = Parse({}, model);
   const auto spec = MakeGenerationSpec(*parsed, {}, budget);
-  EXPECT_THAT(ViolatedFields(spec.status()), ElementsAre("sampler"));
+  EXPECT_THAT(ViolatedFields(spec.status()), ElementsAre("sampling"));
   EXPECT_THAT(std::string(spec.status().message()), HasSubstr("outside 0 .. 19"));
 }
 

@@ -197,7 +197,7 @@ class Unread {
     v1::GenerateRequest request;
     request.set_seed(kSeed);
     request.set_count(kImages);
-    request.set_steps(kSteps);
+    request.mutable_sampling()->set_steps(kSteps);
     request.mutable_preview()->set_every_steps(1);
     request.mutable_preview()->set_kind(v1::PREVIEW_KIND_BOTH);
     reader_ = server.stub().Generate(&context_, request);

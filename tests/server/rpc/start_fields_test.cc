@@ -51,7 +51,7 @@ TEST(StartFields, StrengthRunsTheLastStepsFromTheImage) {
   TestServer server;
   v1::GenerateRequest request = RawRequest();
   request.set_init_image(Png(2, 2, kPixels));
-  request.set_strength(0.4f);
+  request.mutable_sampling()->set_strength(0.4f);
   const auto events = server.Generate(request);
   ASSERT_EQ(ImagesOf(events).size(), 1u);
   uint32_t steps = 0;
@@ -63,8 +63,8 @@ TEST(StartFields, StrengthRunsTheLastStepsFromTheImage) {
   EXPECT_EQ(steps, 2u);
   const v1::ResolvedParameters& parameters = events.back().completed().receipt().parameters();
   EXPECT_EQ(parameters.init_image_sha256(), Sha256Hex(request.init_image()));
-  EXPECT_EQ(parameters.strength(), 0.4f);
-  EXPECT_EQ(parameters.steps(), 5u);
+  EXPECT_EQ(parameters.sampling().strength(), 0.4f);
+  EXPECT_EQ(parameters.sampling().steps(), 5u);
   EXPECT_EQ(parameters.mask_sha256(), "");
   EXPECT_FALSE(parameters.has_morph_seed());
   // Another image, another result.
@@ -90,7 +90,7 @@ TEST(StartFields, WhatTheMaskKeepsIsTheImage) {
 TEST(StartFields, NoiseCanBeGiven) {
   TestServer server;
   v1::GenerateRequest request = RawRequest();
-  request.set_eta(0);
+  request.mutable_sampling()->set_eta(0);
   request.set_init_noise(Raw({0.5f, -1, 2, 0}));
   const auto first = ImagesOf(server.Generate(request))[0].data();
   request.set_seed(5);
@@ -102,13 +102,13 @@ TEST(StartFields, NoiseCanBeGiven) {
 TEST(StartFields, AMorphBeginsAtTheSeedAndEndsAtTheOther) {
   TestServer server;
   v1::GenerateRequest request = RawRequest(5);
-  request.set_eta(0);
+  request.mutable_sampling()->set_eta(0);
   request.set_morph_seed(8);
   const auto morph = ImagesOf(server.Generate(request));
   ASSERT_EQ(morph.size(), 5u);
   for (const auto& [seed, image] : {std::pair(4, 0), std::pair(8, 4)}) {
     v1::GenerateRequest one = RawRequest();
-    one.set_eta(0);
+    one.mutable_sampling()->set_eta(0);
     one.set_seed(static_cast<uint64_t>(seed));
     const std::vector<float> alone = Floats(ImagesOf(server.Generate(one))[0]);
     const std::vector<float> end = Floats(morph[static_cast<size_t>(image)]);
@@ -162,14 +162,8 @@ INSTANTIATE_TEST_SUITE_P(
                    "init_image", "64"},
         StartFault{"Colour", [](R& r) { r.set_init_image(Png(2, 2, std::vector<uint8_t>(12), 3)); },
                    "init_image", "has 3 channels; the model draws 1"},
-        StartFault{"StrengthZero",
-                   [](R& r) { r.set_init_image(Png(2, 2, kPixels)), r.set_strength(0); },
-                   "strength", "0 is not in 0 .. 1, the first excluded"},
-        StartFault{"StrengthNaN",
-                   [](R& r) { r.set_init_image(Png(2, 2, kPixels)), r.set_strength(kNaN); },
-                   "strength", "nan is not in"},
-        StartFault{"StrengthAlone", [](R& r) { r.set_strength(0.5f); }, "strength",
-                   "0.5 has no effect without init_image"},
+        StartFault{"StrengthAlone", [](R& r) { r.mutable_sampling()->set_strength(0.5f); },
+                   "sampling.strength", "0.5 has no effect without init_image"},
         StartFault{"MaskAlone", [](R& r) { r.set_mask(Png(2, 2, kPixels)); }, "mask",
                    "there is no init_image"},
         StartFault{"MaskInColour",

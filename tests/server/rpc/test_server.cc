@@ -37,7 +37,7 @@ ServedModel TestModel(const std::string& name) {
   config.class_names = {"T-shirt", "Trouser", "Sneaker"};
   config.null_class_id = 3;
   config.generation.emplace();
-  config.generation->steps = 5;
+  config.generation->options["steps"] = int64_t{5};
   config.generation->guidance_scale = 2;
   auto model =
       MakeServedModel(name, config, "d1637e", 1234,

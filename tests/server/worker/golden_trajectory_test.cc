@@ -95,7 +95,7 @@ absl::StatusOr<Golden> Read(const Case& c) {
   golden.config = *config;
   golden.options = DefaultSamplingOptions(*config);
   golden.options.steps = d.at("num_inference_steps");
-  golden.options.arithmetic = "diffusers";
+  golden.options.arithmetic = Arithmetic::kDiffusers;
   const nlohmann::json& step = d.at("step_kwargs");
   golden.options.eta = step.value("eta", 0.0);
   golden.options.use_clipped_model_output = step.value("use_clipped_model_output", false);

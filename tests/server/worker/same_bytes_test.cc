@@ -87,19 +87,22 @@ class Random {
 SamplingOptions RandomSampling(Random& random) {
   SamplingOptions options;
   options.steps = random.DrawLogUniform(kMaxSteps);
-  options.timestep_spacing = random.Pick<const char*>({"leading", "trailing", "linspace"});
+  options.timestep_spacing = random.Pick(
+      {TimestepSpacing::kLeading, TimestepSpacing::kTrailing, TimestepSpacing::kLinspace});
   options.clip_sample = !random.OneIn(3);
   options.thresholding = random.OneIn(8);
   const Sampler& sampler = Samplers()[random.Index(Samplers().size())];
   options.sampler = sampler.name;
   options.eta = random.Pick({0.0, 0.5, 1.0});
-  options.variance = random.Pick<const char*>({"fixed_small", "fixed_large", "zero"});
-  options.sigma_schedule = random.Pick<const char*>({"timesteps", "karras", "exponential"});
-  options.final_sigmas_type = random.Pick<const char*>({"zero", "sigma_min"});
-  options.algorithm_type = random.Pick<const char*>({"dpmsolver++", "sde-dpmsolver++"});
+  options.variance = random.Pick({Variance::kFixedSmall, Variance::kFixedLarge, Variance::kZero});
+  options.sigma_schedule =
+      random.Pick({SigmaSchedule::kTimesteps, SigmaSchedule::kKarras, SigmaSchedule::kExponential});
+  options.final_sigmas_type = random.Pick({FinalSigmas::kZero, FinalSigmas::kSigmaMin});
+  options.algorithm_type = random.Pick({DpmAlgorithm::kOde, DpmAlgorithm::kSde});
   options.solver_order = random.Draw(1, 3);
   if (!sampler.solver_types.empty()) {
-    options.solver_type = sampler.solver_types[random.Index(sampler.solver_types.size())];
+    options.solver_type =
+        *FromWord<SolverType>(sampler.solver_types[random.Index(sampler.solver_types.size())]);
   }
   options.s_churn = random.Pick({0.0, 5.0});
   options.skip_prk_steps = random.OneIn(2);

@@ -1,4 +1,4 @@
-#include "server/models/quoted_value.h"
+#include "model/process/quoted_value.h"
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"

@@ -1,6 +1,6 @@
 // Text of a request in an error.
-#ifndef DIFFUSIOND_SERVER_MODELS_QUOTED_VALUE_H_
-#define DIFFUSIOND_SERVER_MODELS_QUOTED_VALUE_H_
+#ifndef DIFFUSIOND_MODEL_PROCESS_QUOTED_VALUE_H_
+#define DIFFUSIOND_MODEL_PROCESS_QUOTED_VALUE_H_
 
 #include <cstddef>
 #include <string>
@@ -18,4 +18,4 @@ std::string Shortened(absl::string_view text, size_t limit);
 
 }  // namespace diffusiond
 
-#endif  // DIFFUSIOND_SERVER_MODELS_QUOTED_VALUE_H_
+#endif  // DIFFUSIOND_MODEL_PROCESS_QUOTED_VALUE_H_
