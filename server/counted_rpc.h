@@ -23,7 +23,7 @@ class CountedRpc final : public RpcMetrics {
   void OnRefused(const absl::Status& status) override { metrics_->OnRefused(status); }
   void OnFirstPreview(absl::Duration wait) override { metrics_->FirstPreview(wait); }
   void OnPreviewSent() override { metrics_->PreviewSent(); }
-  void OnPreviewDropped() override { metrics_->PreviewDropped(); }
+  void OnPreviewsDropped(int count) override { metrics_->PreviewsDropped(count); }
   void OnImageSent(const std::string& format, size_t bytes) override {
     metrics_->ImageSent(format, bytes);
   }

@@ -53,7 +53,6 @@ Diffusiond::~Diffusiond() {
   supervisor_.reset();
   idle_trim_.reset();
   server_.reset();
-  encoders_.reset();
 }
 
 absl::Status Diffusiond::Start() {
@@ -128,7 +127,8 @@ absl::Status Diffusiond::StartServing() {
   engine_options.queue_share = flags.queue_share;
   engine_options.high_priority_share = flags.high_priority_share;
   engine_options.max_resident_trajectories = flags.max_resident_images;
-  engine_options.report_from_own_thread = true;
+  engine_options.frame_threads = flags.encoder_threads;
+  engine_options.max_waiting_previews = flags.max_queued_previews;
   engine_options.metrics = &metrics_;
   engine_options.make_policy = options_.make_policy;
   if (!engine_options.make_policy) {
@@ -141,13 +141,6 @@ absl::Status Diffusiond::StartServing() {
   absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Create(engine_options);
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
-
-  EncoderPool::Options encoder_options;
-  encoder_options.threads = flags.encoder_threads;
-  encoder_options.max_queued_previews = flags.max_queued_previews;
-  absl::StatusOr<std::unique_ptr<EncoderPool>> encoders = EncoderPool::Create(encoder_options);
-  if (!encoders.ok()) return encoders.status();
-  encoders_ = *std::move(encoders);
 
   if (!flags.metrics_listen.empty()) {
     absl::StatusOr<std::unique_ptr<MetricsServer>> metrics_server =
@@ -174,7 +167,7 @@ absl::Status Diffusiond::StartServing() {
   }
   options.refusals_logged_per_second = flags.refusals_logged_per_second;
   absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(options, engine_.get(), &catalog_, encoders_.get(), &counted_rpc_);
+      Server::Start(options, engine_.get(), &catalog_, &counted_rpc_);
   if (!server.ok()) return OfFlag("listen", server.status());
   server_ = *std::move(server);
   idle_trim_ = std::make_unique<IdleTrim>(

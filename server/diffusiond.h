@@ -14,7 +14,6 @@
 #include "server/counted_rpc.h"
 #include "server/engine/engine.h"
 #include "server/idle_trim.h"
-#include "server/imaging/encoder_pool.h"
 #include "server/metrics/metrics_server.h"
 #include "server/metrics/server_metrics.h"
 #include "server/models/model_catalog.h"
@@ -79,7 +78,6 @@ class Diffusiond : private WorkerObserver {
   CountedRpc counted_rpc_;
   ModelCatalog catalog_;
   std::unique_ptr<Engine> engine_;
-  std::unique_ptr<EncoderPool> encoders_;
   std::unique_ptr<MetricsServer> metrics_server_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<IdleTrim> idle_trim_;

@@ -9,8 +9,8 @@
 #include "absl/strings/string_view.h"
 #include "model/config/step_memory.h"
 #include "server/device_list.h"
+#include "server/engine/outbox.h"
 #include "server/imaging/decoder_pool.h"
-#include "server/imaging/encoder_pool.h"
 
 namespace diffusiond {
 namespace {
@@ -161,7 +161,7 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
   faults.InRange("decoder_threads", flags.decoder_threads, 1, DecoderPool::kMaxThreads);
   faults.InRange("max_queued_pictures", flags.max_queued_pictures, 1, kMaxQueuedPreviews);
   faults.InRange("max_waiting_bytes", flags.max_waiting_bytes, kMinMemory, kMaxMemory);
-  faults.InRange("encoder_threads", flags.encoder_threads, 1, EncoderPool::kMaxThreads);
+  faults.InRange("encoder_threads", flags.encoder_threads, 1, Outbox::kMaxFrameThreads);
   faults.InRange("max_queued_previews", flags.max_queued_previews, 0, kMaxQueuedPreviews);
   faults.InRange("worker_watchdog", flags.worker_watchdog, kMinWatchdog, absl::InfiniteDuration());
   faults.InRange("priority_ageing", flags.priority_ageing, kMinAgeing, absl::InfiniteDuration());

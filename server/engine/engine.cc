@@ -1,7 +1,5 @@
 #include "server/engine/engine.h"
 
-#include <pthread.h>
-
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -31,6 +29,14 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(Options options) {
     return absl::InvalidArgumentError(
         absl::StrCat(name, ": ", share, ", expected ", kLeastShare, " to 1"));
   }
+  if (options.frame_threads < 1 || options.frame_threads > Outbox::kMaxFrameThreads) {
+    return absl::InvalidArgumentError(absl::StrCat("frame_threads: ", options.frame_threads,
+                                                   ", expected 1 to ", Outbox::kMaxFrameThreads));
+  }
+  if (options.max_waiting_previews < 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "max_waiting_previews: ", options.max_waiting_previews, ", expected 0 or more"));
+  }
   if (!options.make_policy) {
     options.make_policy = [high_share = options.high_priority_share] {
       return std::make_unique<StepPolicy>(StepPolicy::Options{.high_share = high_share});
@@ -46,21 +52,14 @@ Engine::Engine(Options options)
                                            .share = options_.queue_share,
                                            .high_share = options_.high_priority_share},
                                 .max_resident_trajectories = options_.max_resident_trajectories},
-          options_.make_policy)) {
-  if (!options_.report_from_own_thread) return;
-  reports_thread_ = std::thread([this] {
-    pthread_setname_np(pthread_self(), "engine reports");
-    RunReports();
-  });
-}
+          options_.make_policy)),
+      outbox_({.frame_threads = options_.frame_threads,
+               .max_waiting_previews = options_.max_waiting_previews,
+               .count = options_.metrics == nullptr
+                            ? std::function<void(const EngineCounts&)>()
+                            : [this](const EngineCounts& counts) { Count(counts); }}) {}
 
-Engine::~Engine() {
-  {
-    absl::MutexLock lock(&reports_mu_);
-    reports_end_ = true;
-  }
-  if (reports_thread_.joinable()) reports_thread_.join();
-}
+Engine::~Engine() = default;
 
 absl::StatusOr<GenerationId> Engine::Submit(GenerationSpec spec,
                                             std::shared_ptr<GenerationListener> listener) {
@@ -70,10 +69,11 @@ absl::StatusOr<GenerationId> Engine::Submit(GenerationSpec spec,
     if (draining_) {
       id = absl::UnavailableError("the server is draining; try another replica");
     } else {
-      id = scheduler_->Admit(std::move(spec), std::move(listener), options_.now());
+      const int images = static_cast<int>(spec.trajectories.size());
+      id = scheduler_->Admit(std::move(spec), options_.now());
+      if (id.ok()) outbox_.Add(*id, std::move(listener), images);
     }
     if (id.ok()) {
-      ++unreported_generations_;
       work_.SignalAll();
     }
   }
@@ -93,27 +93,26 @@ void Engine::Cancel(GenerationId id, absl::Status reason) {
     scheduler_->End(id, reason, options_.now(), aftermath);
     // Its residents may have kept others out.
     work_.SignalAll();
+    Post(aftermath);
   }
   Conclude(std::move(aftermath));
 }
 
 bool Engine::Drain(absl::Time deadline) {
-  Aftermath aftermath;
-  bool finished;
   {
     absl::MutexLock lock(&mu_);
     draining_ = true;
-    const auto all_reported = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-      return unreported_generations_ == 0;
-    };
-    finished = mu_.AwaitWithTimeout(absl::Condition(&all_reported), deadline - options_.now());
-    if (!finished) {
-      scheduler_->EndAll(absl::UnavailableError("the server stopped before the images were drawn"),
-                         options_.now(), aftermath);
-    }
+  }
+  if (outbox_.AwaitAllEnded(deadline - options_.now())) return true;
+  Aftermath aftermath;
+  {
+    absl::MutexLock lock(&mu_);
+    scheduler_->EndAll(absl::UnavailableError("the server stopped before the images were drawn"),
+                       options_.now(), aftermath);
+    Post(aftermath);
   }
   Conclude(std::move(aftermath));
-  return finished;
+  return false;
 }
 
 void Engine::Shutdown() {
@@ -125,10 +124,13 @@ void Engine::Shutdown() {
     scheduler_->EndAll(absl::UnavailableError("the server stopped before the images were drawn"),
                        options_.now(), aftermath);
     work_.SignalAll();
+    Post(aftermath);
   }
   Conclude(std::move(aftermath));
-  AwaitReports();
+  AwaitTold();
 }
+
+void Engine::AwaitTold() const { outbox_.AwaitQuiet(); }
 
 WorkerId Engine::AddWorker(std::vector<WorkerCapacity> models) {
   absl::MutexLock lock(&mu_);
@@ -147,6 +149,7 @@ void Engine::AbandonWorker(WorkerId id, const absl::Status& reason) {
     absl::MutexLock lock(&mu_);
     scheduler_->AbandonWorker(id, reason, options_.now(), aftermath);
     work_.SignalAll();
+    Post(aftermath);
   }
   Conclude(std::move(aftermath));
 }
@@ -168,6 +171,7 @@ void Engine::RemoveModel(const std::string& model) {
     absl::MutexLock lock(&mu_);
     scheduler_->RemoveModel(model, options_.now(), aftermath);
     work_.SignalAll();
+    Post(aftermath);
   }
   Conclude(std::move(aftermath));
 }
@@ -188,6 +192,7 @@ std::optional<StepBatch> Engine::NextBatch(WorkerId id) {
         work_.WaitWithTimeout(&mu_, scheduler_->NextWake() - now);
         continue;
       }
+      Post(aftermath);
     }
     Conclude(std::move(aftermath));
     if (!batch.has_value()) continue;
@@ -205,6 +210,7 @@ std::optional<StepBatch> Engine::TryNextBatch(WorkerId id) {
     const absl::Time now = options_.now();
     scheduler_->ExpireDue(now, aftermath);
     batch = scheduler_->Choose(id, now, aftermath);
+    Post(aftermath);
   }
   Conclude(std::move(aftermath));
   return batch;
@@ -222,69 +228,34 @@ void Engine::Complete(StepBatch batch, absl::Status status) {
   {
     absl::MutexLock lock(&mu_);
     const bool counts = scheduler_->Settle(batch, status, now, aftermath);
-    if (counts && status.ok()) aftermath.step = std::move(step);
-    if (counts && !status.ok()) aftermath.device_failure = batch.model;
+    if (counts && status.ok()) aftermath.counts.step = std::move(step);
+    if (counts && !status.ok()) aftermath.counts.device_failure = batch.model;
     work_.SignalAll();
+    Post(aftermath);
   }
   batch.rows.clear();  // They share registers.
   Conclude(std::move(aftermath));
 }
 
+void Engine::Post(Aftermath& aftermath) {
+  outbox_.Post(std::move(aftermath.events), std::move(aftermath.counts));
+}
+
 void Engine::Conclude(Aftermath aftermath) {
   aftermath.dropped.clear();  // Device memory first.
-  if (!options_.report_from_own_thread) return Report(std::move(aftermath));
-  absl::MutexLock lock(&reports_mu_);
-  reports_.push_back(std::move(aftermath));
+  outbox_.Wake();
 }
 
-void Engine::RunReports() {
-  const auto due = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(reports_mu_) {
-    return !reports_.empty() || reports_end_;
-  };
-  while (true) {
-    std::vector<Aftermath> reports;
-    {
-      absl::MutexLock lock(&reports_mu_);
-      reporting_ = false;
-      reports_mu_.Await(absl::Condition(&due));
-      if (reports_.empty()) return;
-      reports.swap(reports_);
-      reporting_ = true;
-    }
-    for (Aftermath& aftermath : reports) Report(std::move(aftermath));
-  }
-}
-
-void Engine::AwaitReports() {
-  const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(reports_mu_) {
-    return reports_.empty() && !reporting_;
-  };
-  absl::MutexLock lock(&reports_mu_);
-  reports_mu_.Await(absl::Condition(&none));
-}
-
-void Engine::Report(Aftermath aftermath) {
-  // The counts first, so that a client told "finished" finds itself counted.
-  if (options_.metrics != nullptr) {
-    if (aftermath.step.has_value()) options_.metrics->OnStep(*aftermath.step);
-    if (aftermath.device_failure.has_value()) {
-      options_.metrics->OnDeviceFailure(*aftermath.device_failure);
-    }
-    for (const auto& first_step : aftermath.first_steps) options_.metrics->OnFirstStep(first_step);
-    for (const int64_t delay : aftermath.release_delays) options_.metrics->OnReleased(delay);
-    if (aftermath.preemptions > 0) options_.metrics->OnPreemptions(aftermath.preemptions);
-    if (aftermath.migrations > 0) options_.metrics->OnMigrations(aftermath.migrations);
-    for (const auto& end : aftermath.finished) options_.metrics->OnGenerationFinished(end);
-  }
+void Engine::Count(const EngineCounts& counts) {
+  EngineMetrics& metrics = *options_.metrics;
+  if (counts.step.has_value()) metrics.OnStep(*counts.step);
+  if (counts.device_failure.has_value()) metrics.OnDeviceFailure(*counts.device_failure);
+  for (const auto& first_step : counts.first_steps) metrics.OnFirstStep(first_step);
+  for (const int64_t delay : counts.release_delays) metrics.OnReleased(delay);
+  if (counts.preemptions > 0) metrics.OnPreemptions(counts.preemptions);
+  if (counts.migrations > 0) metrics.OnMigrations(counts.migrations);
+  for (const auto& end : counts.finished) metrics.OnGenerationFinished(end);
   ReportDepth();
-  int reported = 0;
-  for (const std::shared_ptr<Generation>& generation : aftermath.to_deliver) {
-    if (generation->events.Deliver()) ++reported;
-  }
-  if (reported > 0) {
-    absl::MutexLock lock(&mu_);
-    unreported_generations_ -= reported;
-  }
 }
 
 void Engine::ReportDepth() {

@@ -6,7 +6,7 @@
 //
 //   Submit -> StepScheduler (admission, StepPolicy) -> NextBatch -> worker -> Complete
 //                                                          ^                     |
-//                                                          +---- rows left ------+--> listener
+//                                                          +---- rows left ------+--> Outbox
 #ifndef DIFFUSIOND_SERVER_ENGINE_ENGINE_H_
 #define DIFFUSIOND_SERVER_ENGINE_ENGINE_H_
 
@@ -14,7 +14,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -25,6 +24,7 @@
 #include "absl/time/time.h"
 #include "server/engine/engine_metrics.h"
 #include "server/engine/generation.h"
+#include "server/engine/outbox.h"
 #include "server/engine/scheduling_policy.h"
 #include "server/engine/step_batch.h"
 
@@ -54,9 +54,10 @@ class Engine {
     int max_resident_trajectories = 256;
     // Makes the rule for one model.
     std::function<std::unique_ptr<SchedulingPolicy>()> make_policy = nullptr;  // Null: StepPolicy.
-    // Listeners and metrics hear from a thread of the engine's own, so that no device waits for
-    // them. Else they hear at once, from whoever called: for tests.
-    bool report_from_own_thread = false;
+    // As Outbox has them: threads on which listeners take frames, which encode them there, and
+    // previews that may wait for one.
+    int frame_threads = 2;
+    int max_waiting_previews = 64;
     EngineMetrics* metrics = nullptr;  // Not owned, must outlive the engine; null: not counted.
     std::function<absl::Time()> now = absl::Now;  // Tests hand in a fake clock.
   };
@@ -76,13 +77,19 @@ class Engine {
   // finished.
   void Cancel(GenerationId id, absl::Status reason);
 
-  // Refuses new generations from now on and waits for the others until `deadline`, then ends those
-  // with UNAVAILABLE. True if all finished by themselves. Not for listeners to call.
+  // Refuses new generations from now on and waits until the listeners of the others have heard of
+  // their end, or until `deadline`; then ends those with UNAVAILABLE. True if all finished by
+  // themselves. Not for listeners to call.
   bool Drain(absl::Time deadline);
 
-  // Makes every NextBatch return nullopt; what is left ends with UNAVAILABLE. All that was reported
-  // to listeners has returned then. Not for listeners to call.
+  // Makes every NextBatch return nullopt; what is left ends with UNAVAILABLE. All calls to
+  // listeners have returned then. Not for listeners to call.
   void Shutdown();
+
+  // Waits for a moment at which listeners and metrics have been told all that was decided. While
+  // workers go on there may be none for long: for one who is the only worker, or has stopped them.
+  // Not for listeners to call.
+  void AwaitTold() const;
 
   // Registers a worker by what it can run. It then calls NextBatch and Complete in turn, and is
   // idle in between: idle workers share what waits, in whole micro-batches.
@@ -120,11 +127,12 @@ class Engine {
  private:
   explicit Engine(Options options);
 
-  // Does what a change left to be done: at once, or leaves it to the reporting thread.
-  void Conclude(Aftermath aftermath) ABSL_LOCKS_EXCLUDED(mu_, reports_mu_);
-  void Report(Aftermath aftermath) ABSL_LOCKS_EXCLUDED(mu_);
-  void RunReports() ABSL_LOCKS_EXCLUDED(mu_, reports_mu_);
-  void AwaitReports() ABSL_LOCKS_EXCLUDED(mu_, reports_mu_);
+  // Posts what a change leaves to be told, so that it is told in the order of the changes.
+  void Post(Aftermath& aftermath) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Does the rest of it.
+  void Conclude(Aftermath aftermath) ABSL_LOCKS_EXCLUDED(mu_);
+  // Tells the metrics.
+  void Count(const EngineCounts& counts) ABSL_LOCKS_EXCLUDED(mu_);
   void ReportDepth() ABSL_LOCKS_EXCLUDED(mu_, depth_mu_);
 
   const Options options_;
@@ -134,16 +142,11 @@ class Engine {
   std::unique_ptr<StepScheduler> scheduler_ ABSL_PT_GUARDED_BY(mu_);
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
   bool shut_down_ ABSL_GUARDED_BY(mu_) = false;
-  int unreported_generations_ ABSL_GUARDED_BY(mu_) = 0;  // OnFinished has not returned.
 
   // Held while the depth is read and reported, so that the last report is the newest.
   absl::Mutex depth_mu_ ABSL_ACQUIRED_BEFORE(mu_);
 
-  absl::Mutex reports_mu_;
-  std::vector<Aftermath> reports_ ABSL_GUARDED_BY(reports_mu_);
-  bool reporting_ ABSL_GUARDED_BY(reports_mu_) = false;  // What was taken is not done yet.
-  bool reports_end_ ABSL_GUARDED_BY(reports_mu_) = false;
-  std::thread reports_thread_;
+  Outbox outbox_;
 };
 
 }  // namespace diffusiond

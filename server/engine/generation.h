@@ -38,22 +38,33 @@ struct GenerationTimings {
   absl::Duration compute;  // First step's start to the end; zero if there was none.
 };
 
-// Hears of one generation. Calls come one at a time, in order, from worker threads or from the
-// caller of Cancel, Drain or Shutdown, with no engine lock held; they may call the engine, and must
-// not block. `image_index` counts GenerationSpec::trajectories.
+// Hears of one generation. Calls come from the engine's own threads (Outbox), never from a worker
+// or from a caller of the engine, with no lock held; they may call the engine. `image_index` counts
+// GenerationSpec::trajectories.
 //
 // For one image: OnProgress at each step, OnPreview after its step's OnProgress (x_t before
-// x0_hat), OnImage after the last OnProgress. OnFinished is the last call and comes exactly once.
+// x0_hat), OnImage after the last OnProgress; one OnProgress, and one OnPreview or OnImage, at a
+// time and in order. Where the listener is slower than the image is drawn, a newer progress or
+// preview takes the place of one that waits. OnProgress beside an earlier step's OnPreview, and
+// calls for different images, may come at the same time. OnFinished is the last call, after all
+// others have returned, and comes exactly once.
 class GenerationListener {
  public:
   virtual ~GenerationListener() = default;
+  // Must not block.
   virtual void OnProgress(int image_index, int steps_done, int steps_total) = 0;
-  // x_t or x0_hat after `steps_done` steps; timestep as PlanRow::next_timestep.
+  // x_t or x0_hat after `steps_done` steps; timestep as PlanRow::next_timestep. May take as long as
+  // encoding the frame does.
   virtual void OnPreview(int image_index, int steps_done, double timestep, PreviewContent kind,
                          Frame frame) = 0;
+  // So many previews were replaced, or were too many. Beside the calls for any image; must not
+  // block.
+  virtual void OnPreviewsDropped(int /*count*/) {}
+  // May take as long as encoding the frame does.
   virtual void OnImage(int image_index, Frame frame) = 0;
   // OK after every image was delivered. Else CANCELLED or what Cancel was given;
-  // DEADLINE_EXCEEDED; INTERNAL: the network or its device failed; UNAVAILABLE: shut down.
+  // DEADLINE_EXCEEDED; INTERNAL: the network or its device failed; UNAVAILABLE: shut down. Must not
+  // block.
   virtual void OnFinished(absl::Status status, GenerationTimings timings) = 0;
 };
 

@@ -125,9 +125,7 @@ absl::Status StepScheduler::CheckDeadline(const Generation& generation,
   return absl::OkStatus();
 }
 
-absl::StatusOr<GenerationId> StepScheduler::Admit(GenerationSpec spec,
-                                                  std::shared_ptr<GenerationListener> listener,
-                                                  absl::Time now) {
+absl::StatusOr<GenerationId> StepScheduler::Admit(GenerationSpec spec, absl::Time now) {
   if (absl::Status status = ValidateSpec(spec, places_.limit()); !status.ok()) {
     return status;
   }
@@ -145,7 +143,7 @@ absl::StatusOr<GenerationId> StepScheduler::Admit(GenerationSpec spec,
                                  .priority = spec.priority,
                                  .admitted = now,
                                  .deadline = spec.deadline};
-  auto generation = std::make_shared<Generation>(id, std::move(spec), std::move(listener), now);
+  auto generation = std::make_shared<Generation>(id, std::move(spec), now);
   generation->images_left = count;
   generation->submitted_batch = model.batches;
   generation->trajectories.resize(static_cast<size_t>(count));

@@ -170,18 +170,19 @@ void StepScheduler::BeginTrajectory(WorkerId worker, Model& model, Trajectory& t
   Generation& generation = *trajectory.generation;
   if (!generation.first_step.has_value()) {
     generation.first_step = now;
-    aftermath.first_steps.push_back({.priority = generation.spec.priority,
-                                     .queue_wait = now - generation.submitted,
-                                     .delay_steps = model.batches - generation.submitted_batch});
+    aftermath.counts.first_steps.push_back(
+        {.priority = generation.spec.priority,
+         .queue_wait = now - generation.submitted,
+         .delay_steps = model.batches - generation.submitted_batch});
   }
   if (!trajectory.resident) {
     trajectory.resident = true;
     ++model.resident;
     --waiting_trajectories_;
   } else if (model.batches > trajectory.waits_since) {
-    ++aftermath.preemptions;
+    ++aftermath.counts.preemptions;
   }
-  if (trajectory.worker != 0 && trajectory.worker != worker) ++aftermath.migrations;
+  if (trajectory.worker != 0 && trajectory.worker != worker) ++aftermath.counts.migrations;
   trajectory.worker = worker;
   trajectory.state = Trajectory::State::kRunning;
 }

@@ -16,7 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "server/engine/engine_metrics.h"
+#include "server/engine/engine_event.h"
 #include "server/engine/generation.h"
 #include "server/engine/pace_meter.h"
 #include "server/engine/queue_places.h"
@@ -27,24 +27,18 @@
 
 namespace diffusiond {
 
-// What a change leaves to be done once the lock is released: calls to listeners and to metrics, and
-// destructors that may free device memory.
+// What a change leaves to be done: events and counts are posted in the order of the changes, and
+// what is dropped is destroyed once the lock is released, since it may free device memory.
 struct Aftermath {
-  std::vector<std::shared_ptr<Generation>> to_deliver;  // Have events queued; may repeat.
-  std::vector<std::shared_ptr<const TrajectoryRegisters>> dropped;
-  std::vector<EngineMetrics::FirstStep> first_steps;
-  std::vector<EngineMetrics::GenerationEnd> finished;
-  std::optional<EngineMetrics::Step> step;    // That was done.
-  std::optional<std::string> device_failure;  // The model whose step failed.
-  std::vector<int64_t> release_delays;
-  int preemptions = 0;
-  int migrations = 0;
+  std::vector<EngineEvent> events;
+  EngineCounts counts;
+  std::vector<std::shared_ptr<const void>> dropped;
 
-  bool empty() const { return to_deliver.empty() && dropped.empty(); }
+  bool empty() const { return events.empty() && dropped.empty(); }
 };
 
-// Admission, choice of batches, and what becomes of rows that come back. Thread-compatible; never
-// calls a listener, never destroys registers: both go into the Aftermath.
+// Admission, choice of batches, and what becomes of rows that come back. Thread-compatible; knows
+// no listener and never destroys registers: both are the caller's, by the Aftermath.
 class StepScheduler {
  public:
   struct Limits {
@@ -62,8 +56,7 @@ class StepScheduler {
   StepScheduler(Limits limits, MakePolicy make_policy);
 
   // As Engine::Submit, but for draining.
-  absl::StatusOr<GenerationId> Admit(GenerationSpec spec,
-                                     std::shared_ptr<GenerationListener> listener, absl::Time now);
+  absl::StatusOr<GenerationId> Admit(GenerationSpec spec, absl::Time now);
 
   // Ends a generation that has not ended yet.
   void End(GenerationId id, const absl::Status& reason, absl::Time now, Aftermath& aftermath);
@@ -140,7 +133,7 @@ class StepScheduler {
                  Aftermath& aftermath);
   void SettleFailure(Model& model, const std::shared_ptr<Trajectory>& trajectory,
                      const absl::Status& status, absl::Time now, Aftermath& aftermath);
-  void QueueEvents(Trajectory& trajectory, StepRow& row) const;
+  void TellOfRow(Trajectory& trajectory, StepRow& row, Aftermath& aftermath) const;
   void Drop(Model& model, Trajectory& trajectory, Aftermath& aftermath);
   // Drops a row that comes back after its generation has ended.
   void DropLate(Model& model, Trajectory& trajectory, Aftermath& aftermath);

@@ -112,8 +112,7 @@ void StepScheduler::SettleRow(Model& model, Trajectory& trajectory, StepRow& row
     return;
   }
 
-  QueueEvents(trajectory, row);
-  aftermath.to_deliver.push_back(generation);
+  TellOfRow(trajectory, row, aftermath);
   trajectory.failed_attempts = 0;
   aftermath.dropped.push_back(std::exchange(trajectory.registers, std::move(row.after)));
   trajectory.extra_left -= NetworkRows(trajectory.spec->guidance, trajectory.plan_row()) - 1;
@@ -130,26 +129,27 @@ void StepScheduler::SettleRow(Model& model, Trajectory& trajectory, StepRow& row
   if (--generation->images_left == 0) Finish(generation, absl::OkStatus(), now, aftermath);
 }
 
-void StepScheduler::QueueEvents(Trajectory& trajectory, StepRow& row) const {
+void StepScheduler::TellOfRow(Trajectory& trajectory, StepRow& row, Aftermath& aftermath) const {
   const PlanRow& plan_row = trajectory.plan_row();
-  ListenerQueue& events = trajectory.generation->events;
+  const GenerationId id = trajectory.generation->id;
   const int image = trajectory.image_index;
   if (plan_row.ends_step) {
     ++trajectory.steps_done;
-    events.Push(
-        ListenerQueue::Progress{image, trajectory.steps_done, trajectory.spec->plan->steps});
+    aftermath.events.push_back(
+        {id, EngineEvent::Progress{image, trajectory.steps_done, trajectory.spec->plan->steps}});
   }
   if (trajectory.on_last_row()) {
-    events.Push(ListenerQueue::FinalImage{image, *std::move(row.x_t)});
+    aftermath.events.push_back({id, EngineEvent::FinalImage{image, *std::move(row.x_t)}});
     return;
   }
-  if (row.want_x_t && row.x_t.has_value()) {
-    events.Push(ListenerQueue::Preview{image, trajectory.steps_done, plan_row.next_timestep,
-                                       PreviewContent::kXt, *std::move(row.x_t)});
-  }
+  const auto show = [&](PreviewContent kind, Frame frame) {
+    aftermath.events.push_back(
+        {id, EngineEvent::Preview{image, trajectory.steps_done, plan_row.next_timestep, kind,
+                                  std::move(frame)}});
+  };
+  if (row.want_x_t && row.x_t.has_value()) show(PreviewContent::kXt, *std::move(row.x_t));
   if (row.want_x0_hat && row.x0_hat.has_value()) {
-    events.Push(ListenerQueue::Preview{image, trajectory.steps_done, plan_row.next_timestep,
-                                       PreviewContent::kX0Hat, *std::move(row.x0_hat)});
+    show(PreviewContent::kX0Hat, *std::move(row.x0_hat));
   }
 }
 
@@ -165,7 +165,7 @@ void StepScheduler::Drop(Model& model, Trajectory& trajectory, Aftermath& afterm
 }
 
 void StepScheduler::DropLate(Model& model, Trajectory& trajectory, Aftermath& aftermath) {
-  aftermath.release_delays.push_back(model.batches - trajectory.generation->ended_batch + 1);
+  aftermath.counts.release_delays.push_back(model.batches - trajectory.generation->ended_batch + 1);
   Drop(model, trajectory, aftermath);
 }
 
@@ -182,18 +182,21 @@ void StepScheduler::Finish(std::shared_ptr<Generation> generation, const absl::S
     // Running ones are a worker's; they are dropped when they come back.
     if (trajectory.state != Trajectory::State::kWaiting) continue;
     if (!trajectory.resident) --waiting_trajectories_;
-    aftermath.release_delays.push_back(0);
+    aftermath.counts.release_delays.push_back(0);
     Drop(model, trajectory, aftermath);
   }
 
   const absl::Time begun = generation->first_step.value_or(now);
-  generation->events.Push(ListenerQueue::Finished{
-      status, {.queue = begun - generation->submitted, .compute = now - begun}});
-  aftermath.finished.push_back({.status = status,
-                                .had_deadline = generation->spec.deadline != absl::InfiniteFuture(),
-                                .duration = now - generation->submitted,
-                                .predicted = generation->predicted});
-  aftermath.to_deliver.push_back(std::move(generation));
+  aftermath.events.push_back(
+      {generation->id,
+       EngineEvent::Finished{status,
+                             {.queue = begun - generation->submitted, .compute = now - begun}}});
+  aftermath.counts.finished.push_back(
+      {.status = status,
+       .had_deadline = generation->spec.deadline != absl::InfiniteFuture(),
+       .duration = now - generation->submitted,
+       .predicted = generation->predicted});
+  aftermath.dropped.push_back(std::move(generation));
 }
 
 }  // namespace diffusiond

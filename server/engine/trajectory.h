@@ -13,7 +13,6 @@
 
 #include "absl/time/time.h"
 #include "server/engine/generation.h"
-#include "server/engine/listener_queue.h"
 #include "server/engine/scheduling_policy.h"
 #include "server/engine/step_executor.h"
 
@@ -56,13 +55,11 @@ struct Trajectory {
 };
 
 struct Generation {
-  Generation(GenerationId id, GenerationSpec spec, std::shared_ptr<GenerationListener> listener,
-             absl::Time submitted)
-      : id(id), spec(std::move(spec)), events(std::move(listener)), submitted(submitted) {}
+  Generation(GenerationId id, GenerationSpec spec, absl::Time submitted)
+      : id(id), spec(std::move(spec)), submitted(submitted) {}
 
   const GenerationId id;
   const GenerationSpec spec;
-  ListenerQueue events;
   const absl::Time submitted;
   int64_t submitted_batch = 0;              // The model's batch count then.
   std::optional<absl::Duration> predicted;  // From then to the end; nothing: no pace was known.
@@ -70,7 +67,7 @@ struct Generation {
   std::vector<Trajectory> trajectories;
   int images_left = 0;
   int64_t ended_batch = 0;  // The model's batch count when it ended early.
-  bool ended = false;       // OnFinished is queued; rows that come back are dropped.
+  bool ended = false;       // Finished was decided; rows that come back are dropped.
 };
 
 }  // namespace diffusiond

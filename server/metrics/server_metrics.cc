@@ -300,7 +300,7 @@ void ServerMetrics::FirstPreview(absl::Duration wait) {
 
 void ServerMetrics::PreviewSent() { previews_sent_.Increment(); }
 
-void ServerMetrics::PreviewDropped() { previews_dropped_.Increment(); }
+void ServerMetrics::PreviewsDropped(int count) { previews_dropped_.Increment(count); }
 
 void ServerMetrics::ImageSent(const std::string& format, size_t bytes) {
   images_.Add({{"format", format}}).Increment();

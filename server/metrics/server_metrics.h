@@ -52,7 +52,7 @@ class ServerMetrics : public EngineMetrics {
   void FirstPreview(absl::Duration wait);
   void PreviewSent();
   // Replaced by a newer one before it could be sent, or not encoded for want of time.
-  void PreviewDropped();
+  void PreviewsDropped(int count);
   // `format` as in flags, "png".
   void ImageSent(const std::string& format, size_t bytes);
 

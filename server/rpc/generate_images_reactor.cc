@@ -1,6 +1,6 @@
 #include "server/rpc/generate_images_reactor.h"
 
-#include <string>
+#include <map>
 #include <utility>
 
 #include "diffusiond/v1/diffusion.grpc.pb.h"
@@ -54,16 +54,22 @@ void GenerateImagesReactor::PrepareAndSubmit(const Caller& caller,
   absl::StatusOr<Submission> submission =
       request.ok() ? PrepareSubmission(*context_, caller, *request, PreviewSupport::kNotAllowed)
                    : absl::StatusOr<Submission>(request.status());
-  std::string request_id;
+  std::shared_ptr<GenerationRun> run;
   {
     absl::MutexLock lock(&mu_);
     if (!submission.ok()) return FinishOnce(submission.status());
     if (outcome_.has_value()) return;
     NoteSubmission(*submission, scope_);
-    request_id = scope_.request_id();
+    messages_.emplace(scope_.request_id(), submission->request);
+    run_ = run = MakeRun(
+        *context_, std::move(submission->request),
+        [reactor = weak_from_this()] {
+          if (const auto self = reactor.lock()) self->OnRunWakes();
+        },
+        /*on_previews_dropped=*/[](int) {});
   }
   const absl::StatusOr<GenerationId> id =
-      Submit(*context_, *std::move(submission), request_id, shared_from_this());
+      context_->engine->Submit(std::move(submission->spec), std::move(run));
   bool failed_already = false;
   {
     absl::MutexLock lock(&mu_);
@@ -83,6 +89,7 @@ bool GenerateImagesReactor::has_outcome() {
 void GenerateImagesReactor::FinishOnce(absl::Status status) {
   if (outcome_.has_value()) return;
   outcome_ = std::move(status);
+  if (run_ != nullptr) run_->Close();
   finish_started_ = absl::Now();
   context_->stalls->Add(weak_from_this());
   Finish(EndOfCall(*outcome_, rpc_));
@@ -107,27 +114,37 @@ void GenerateImagesReactor::OnDone() {
   self = std::move(self_);
 }
 
-void GenerateImagesReactor::OnImage(v1::Image image) {
-  absl::MutexLock lock(&mu_);
-  if (outcome_.has_value()) return;
-  const uint32_t index = image.image_index();
-  images_[index] = std::move(image);
+v1::GenerateImagesResponse GenerateImagesReactor::TakeResponse() {
+  v1::GenerateImagesResponse response;
+  std::map<int, v1::Image> images;  // By index: they come in any order.
+  while (std::optional<StreamEvent> event = run_->Next()) {
+    if (auto* image = std::get_if<StreamEvent::FinalImage>(&event->what)) {
+      const int index = image->image_index;
+      images[index] = messages_->Of(std::move(*image));
+    } else if (const auto* completed = std::get_if<StreamEvent::Completed>(&event->what)) {
+      v1::Completed message = messages_->Of(*completed);
+      *response.mutable_receipt() = std::move(*message.mutable_receipt());
+      *response.mutable_timings() = std::move(*message.mutable_timings());
+    }
+  }
+  for (auto& [index, image] : images) *response.add_images() = std::move(image);
+  return response;
 }
 
-void GenerateImagesReactor::OnEnd(absl::Status status, v1::Completed completed) {
+void GenerateImagesReactor::OnRunWakes() {
   std::optional<GenerationId> to_cancel;
+  absl::Status status;
   {
     absl::MutexLock lock(&mu_);
-    if (outcome_.has_value()) return;
+    const std::optional<absl::Status> ended = run_->outcome();
+    if (outcome_.has_value() || !ended.has_value()) return;
+    status = *ended;
     if (status.ok()) {
-      v1::GenerateImagesResponse response;
-      for (auto& [index, image] : images_) {
+      const v1::GenerateImagesResponse response = TakeResponse();
+      for (const v1::Image& image : response.images()) {
         context_->metrics->OnImageSent(EncodingName(FromProto(image.format())),
                                        image.data().size());
-        *response.add_images() = std::move(image);
       }
-      *response.mutable_receipt() = std::move(*completed.mutable_receipt());
-      *response.mutable_timings() = std::move(*completed.mutable_timings());
       bool owned = false;
       grpc::SerializationTraits<v1::GenerateImagesResponse>::Serialize(response, response_, &owned);
     } else {

@@ -2,8 +2,6 @@
 #ifndef DIFFUSIOND_SERVER_RPC_GENERATE_IMAGES_REACTOR_H_
 #define DIFFUSIOND_SERVER_RPC_GENERATE_IMAGES_REACTOR_H_
 
-#include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 
@@ -18,12 +16,13 @@
 #include "server/rpc/generation_run.h"
 #include "server/rpc/service_context.h"
 #include "server/rpc/stall_watch.h"
+#include "server/rpc/stream_messages.h"
 
 namespace diffusiond {
 
-// Collects images and answers when the generation is over. Owned and locked as GenerateReactor.
+// Answers with the images of its GenerationRun when the generation is over. Owned and locked as
+// GenerateReactor.
 class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
-                                    public GenerationSink,
                                     public StallWatch::Stream,
                                     public std::enable_shared_from_this<GenerateImagesReactor> {
  public:
@@ -36,13 +35,6 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
   void OnCancel() override;
   void OnDone() override;
 
-  // GenerationSink:
-  void OnProgress(v1::Progress) override {}
-  void OnPreview(v1::Preview) override {}
-  void OnPreviewDropped() override {}
-  void OnImage(v1::Image image) override;
-  void OnEnd(absl::Status status, v1::Completed completed) override;
-
   // StallWatch::Stream:
   void EndIfStalledSince(absl::Time limit) override;
 
@@ -54,6 +46,10 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
   // On one of gRPC's threads, or on a decoder's.
   void PrepareAndSubmit(const Caller& caller, const absl::StatusOr<v1::GenerateRequest>& request);
   bool has_outcome() ABSL_LOCKS_EXCLUDED(mu_);
+  // The run may have ended. From any thread.
+  void OnRunWakes() ABSL_LOCKS_EXCLUDED(mu_);
+  // Takes all of the run's events.
+  v1::GenerateImagesResponse TakeResponse() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void FinishOnce(absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::shared_ptr<const ServiceContext> context_;
@@ -63,11 +59,12 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
   std::shared_ptr<GenerateImagesReactor> self_ ABSL_GUARDED_BY(mu_);  // Until OnDone.
   CallScope scope_ ABSL_GUARDED_BY(mu_);
   std::optional<GenerationId> generation_ ABSL_GUARDED_BY(mu_);
-  std::map<uint32_t, v1::Image> images_ ABSL_GUARDED_BY(mu_);  // By index: they come in any order.
-  std::optional<absl::Status> outcome_ ABSL_GUARDED_BY(mu_);   // Set: Finish was called.
-  absl::Time finish_started_ ABSL_GUARDED_BY(mu_);             // Real time.
-  bool done_ ABSL_GUARDED_BY(mu_) = false;                     // gRPC has let go.
-  grpc::ByteBuffer* const response_ ABSL_PT_GUARDED_BY(mu_);   // gRPC's after Finish.
+  std::shared_ptr<GenerationRun> run_ ABSL_GUARDED_BY(mu_);      // Null until it was prepared.
+  std::optional<StreamMessages> messages_ ABSL_GUARDED_BY(mu_);  // As `run_`.
+  std::optional<absl::Status> outcome_ ABSL_GUARDED_BY(mu_);     // Set: Finish was called.
+  absl::Time finish_started_ ABSL_GUARDED_BY(mu_);               // Real time.
+  bool done_ ABSL_GUARDED_BY(mu_) = false;                       // gRPC has let go.
+  grpc::ByteBuffer* const response_ ABSL_PT_GUARDED_BY(mu_);     // gRPC's after Finish.
 };
 
 }  // namespace diffusiond

@@ -52,17 +52,22 @@ void GenerateReactor::PrepareAndSubmit(const Caller& caller,
   absl::StatusOr<Submission> submission =
       PrepareSubmission(*context_, caller, *request, PreviewSupport::kAllowed);
   if (!submission.ok()) return Abort(submission.status());
-  std::string request_id;
+  std::shared_ptr<GenerationRun> run;
   {
     absl::MutexLock lock(&mu_);
     if (outcome_.has_value()) return;
     NoteSubmission(*submission, scope_);
-    request_id = scope_.request_id();
-    // Before the engine knows of the generation: Accepted is the first event.
-    events_.Push(MakeAccepted(request_id, submission->request));
+    messages_.emplace(scope_.request_id(), submission->request);
+    const auto call = [reactor = weak_from_this()](const auto& method) {
+      if (const auto self = reactor.lock()) method(*self);
+    };
+    run_ = run = MakeRun(
+        *context_, std::move(submission->request),
+        [call] { call([](GenerateReactor& self) { self.OnRunWakes(); }); },
+        [call](int count) { call([&](GenerateReactor& self) { self.OnPreviewsDropped(count); }); });
   }
   const absl::StatusOr<GenerationId> id =
-      Submit(*context_, *std::move(submission), request_id, shared_from_this());
+      context_->engine->Submit(std::move(submission->spec), std::move(run));
   if (!id.ok()) return Abort(id.status());
   context_->stalls->Add(weak_from_this());
   Open(*id);
@@ -92,7 +97,7 @@ void GenerateReactor::Abort(absl::Status status) {
 }
 
 void GenerateReactor::AbortLocked(absl::Status status) {
-  events_.Clear();
+  if (run_ != nullptr) run_->Close();
   open_ = true;
   if (!outcome_.has_value() || outcome_->ok()) outcome_ = std::move(status);
   Advance();
@@ -100,12 +105,15 @@ void GenerateReactor::AbortLocked(absl::Status status) {
 
 void GenerateReactor::Advance() {
   if (!open_ || writing_ || finished_) return;
-  if (std::optional<v1::GenerateEvent> next = events_.Pop(); next.has_value()) {
-    sending_ = {.event = next->event_case(),
-                .format = next->image().format(),
-                .image_bytes = next->image().data().size()};
+  std::optional<StreamEvent> next;
+  if (run_ != nullptr) next = run_->Next();
+  if (next.has_value()) {
+    const v1::GenerateEvent event = messages_->Of(*std::move(next));
+    sending_ = {.event = event.event_case(),
+                .format = event.image().format(),
+                .image_bytes = event.image().data().size()};
     bool owned = false;
-    grpc::SerializationTraits<v1::GenerateEvent>::Serialize(*next, &current_, &owned);
+    grpc::SerializationTraits<v1::GenerateEvent>::Serialize(event, &current_, &owned);
     writing_ = true;
     write_started_ = absl::Now();
     StartWrite(&current_);
@@ -152,44 +160,24 @@ void GenerateReactor::OnDone() {
   self = std::move(self_);
 }
 
-void GenerateReactor::OnProgress(v1::Progress progress) {
-  absl::MutexLock lock(&mu_);
-  if (outcome_.has_value()) return;
-  events_.Push(std::move(progress));
-  Advance();
-}
-
-void GenerateReactor::OnPreview(v1::Preview preview) {
-  absl::MutexLock lock(&mu_);
-  if (outcome_.has_value()) return;
-  if (events_.Push(std::move(preview))) {
-    ++previews_dropped_;
-    context_->metrics->OnPreviewDropped();
+void GenerateReactor::OnRunWakes() {
+  absl::Status failure;
+  {
+    absl::MutexLock lock(&mu_);
+    if (!outcome_.has_value()) {
+      outcome_ = run_->outcome();
+      if (outcome_.has_value()) failure = *outcome_;
+    }
+    Advance();
   }
-  Advance();
+  // One on this side of the engine (an image that cannot be encoded) must stop it, too.
+  if (!failure.ok()) CancelGeneration(failure);
 }
 
-void GenerateReactor::OnPreviewDropped() {
+void GenerateReactor::OnPreviewsDropped(int count) {
   absl::MutexLock lock(&mu_);
-  ++previews_dropped_;
-  context_->metrics->OnPreviewDropped();
-}
-
-void GenerateReactor::OnImage(v1::Image image) {
-  absl::MutexLock lock(&mu_);
-  if (outcome_.has_value()) return;
-  events_.Push(std::move(image));
-  Advance();
-}
-
-void GenerateReactor::OnEnd(absl::Status status, v1::Completed completed) {
-  // A failure on this side of the engine (an image that cannot be encoded) must stop it, too.
-  if (!status.ok()) CancelGeneration(status);
-  absl::MutexLock lock(&mu_);
-  if (outcome_.has_value()) return;
-  if (status.ok()) events_.Push(std::move(completed));
-  outcome_ = std::move(status);
-  Advance();
+  previews_dropped_ += count;
+  context_->metrics->OnPreviewsDropped(count);
 }
 
 void GenerateReactor::CountSent(const Sending& sent) {

@@ -15,22 +15,21 @@
 #include "grpcpp/support/server_callback.h"
 #include "server/engine/generation.h"
 #include "server/rpc/call_scope.h"
-#include "server/rpc/event_queue.h"
 #include "server/rpc/generation_run.h"
 #include "server/rpc/service_context.h"
 #include "server/rpc/stall_watch.h"
+#include "server/rpc/stream_messages.h"
 
 namespace diffusiond {
 
-// Writes what waits in its EventQueue, one event at a time, and finishes when the generation is
-// over and nothing waits. Owned by itself until gRPC's OnDone and by the generation until OnEnd,
-// whichever is later, so either side may go first. Thread-safe; one lock guards all state, and is
-// not held while the engine is called.
+// Writes what waits in its GenerationRun, one event at a time, and finishes when the generation is
+// over and nothing waits. Owned by itself until gRPC's OnDone; the run, which the engine knows,
+// only wakes it as long as it lives, so either side may go first. Thread-safe; one lock guards all
+// state, and is not held while the engine is called.
 //
 // gRPC never runs a user's reaction on the stack of StartWrite, Finish or TryCancel, so these are
 // called with the lock held: no other thread can get between the decision and the call.
 class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
-                              public GenerationSink,
                               public StallWatch::Stream,
                               public std::enable_shared_from_this<GenerateReactor> {
  public:
@@ -43,13 +42,6 @@ class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
   void OnDone() override;
-
-  // GenerationSink:
-  void OnProgress(v1::Progress progress) override;
-  void OnPreview(v1::Preview preview) override;
-  void OnPreviewDropped() override;
-  void OnImage(v1::Image image) override;
-  void OnEnd(absl::Status status, v1::Completed completed) override;
 
   // StallWatch::Stream:
   void EndIfStalledSince(absl::Time limit) override;
@@ -68,6 +60,9 @@ class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   // On one of gRPC's threads, or on a decoder's.
   void PrepareAndSubmit(const Caller& caller, const absl::StatusOr<v1::GenerateRequest>& request);
   bool has_outcome() ABSL_LOCKS_EXCLUDED(mu_);
+  // The run may have something new, or have ended. From any thread.
+  void OnRunWakes() ABSL_LOCKS_EXCLUDED(mu_);
+  void OnPreviewsDropped(int count) ABSL_LOCKS_EXCLUDED(mu_);
   // The engine took the generation: what waits may be sent.
   void Open(GenerationId id);
   // Ends the call without the generation: it was never there, or its client is gone.
@@ -86,7 +81,8 @@ class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   std::shared_ptr<GenerateReactor> self_ ABSL_GUARDED_BY(mu_);  // Until OnDone.
   CallScope scope_ ABSL_GUARDED_BY(mu_);
   std::optional<GenerationId> generation_ ABSL_GUARDED_BY(mu_);
-  EventQueue events_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<GenerationRun> run_ ABSL_GUARDED_BY(mu_);      // Null until it was prepared.
+  std::optional<StreamMessages> messages_ ABSL_GUARDED_BY(mu_);  // As `run_`.
   // Set once: how the call ends when nothing waits any more.
   std::optional<absl::Status> outcome_ ABSL_GUARDED_BY(mu_);
   bool open_ ABSL_GUARDED_BY(mu_) = false;

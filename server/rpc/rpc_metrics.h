@@ -23,8 +23,8 @@ class RpcMetrics : public ConnectionMetrics {
   // Since the request arrived.
   virtual void OnFirstPreview(absl::Duration /*wait*/) {}
   virtual void OnPreviewSent() {}
-  // Replaced by a newer one because the reader or the encoders were too slow.
-  virtual void OnPreviewDropped() {}
+  // Replaced by newer ones because the reader or the encoders were too slow.
+  virtual void OnPreviewsDropped(int /*count*/) {}
   // `format` as in flags, "png".
   virtual void OnImageSent(const std::string& /*format*/, size_t /*bytes*/) {}
   // CallLog left out a line; `code` as above, or "gRPC" for a line of that library.

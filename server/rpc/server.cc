@@ -21,16 +21,16 @@ constexpr absl::Duration kFlushGrace = absl::Seconds(1);
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options, Engine* engine,
                                                       const ModelCatalog* catalog,
-                                                      EncoderPool* encoders, RpcMetrics* metrics) {
+                                                      RpcMetrics* metrics) {
   absl::StatusOr<std::unique_ptr<DecoderPool>> decoders = DecoderPool::Create(options.decoders);
   if (!decoders.ok()) return decoders.status();
   std::unique_ptr<Server> server(
-      new Server(std::move(options), engine, catalog, encoders, *std::move(decoders), metrics));
+      new Server(std::move(options), engine, catalog, *std::move(decoders), metrics));
   if (absl::Status status = server->Listen(); !status.ok()) return status;
   return server;
 }
 
-Server::Server(Options options, Engine* engine, const ModelCatalog* catalog, EncoderPool* encoders,
+Server::Server(Options options, Engine* engine, const ModelCatalog* catalog,
                std::unique_ptr<DecoderPool> decoders, RpcMetrics* metrics)
     : options_(std::move(options)),
       engine_(engine),
@@ -43,13 +43,13 @@ Server::Server(Options options, Engine* engine, const ModelCatalog* catalog, Enc
       memory_(options_.max_waiting_bytes),
       decoders_(std::move(decoders)),
       stalls_(options_.stall_timeout),
-      service_(MakeContext(encoders)) {}
+      service_(MakeContext()) {}
 
-std::shared_ptr<const ServiceContext> Server::MakeContext(EncoderPool* encoders) {
+std::shared_ptr<const ServiceContext> Server::MakeContext() {
   auto context = std::make_shared<ServiceContext>();
   context->engine = engine_;
   context->catalog = catalog_;
-  context->encoders = encoders;
+  context->encode = options_.encode;
   context->decoders = decoders_.get();
   context->memory = &memory_;
   context->calls = &calls_;

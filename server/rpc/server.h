@@ -16,7 +16,6 @@
 #include "grpcpp/channel.h"
 #include "grpcpp/server.h"
 #include "server/engine/engine.h"
-#include "server/imaging/encoder_pool.h"
 #include "server/models/model_catalog.h"
 #include "server/rpc/call_log.h"
 #include "server/rpc/call_tracker.h"
@@ -45,6 +44,7 @@ class Server {
     DecoderPool::Options decoders;
     // What requests may hold while they wait and run: start pictures, masks, noise, plans.
     size_t max_waiting_bytes = size_t{256} << 20;
+    GenerationRun::Encode encode = EncodeFrame;
     std::function<uint64_t()> random = RandomNumber;
     std::function<absl::Time()> now = absl::Now;
     std::function<void(const std::string&)> log_line;  // Unset: nothing is logged.
@@ -53,12 +53,12 @@ class Server {
   };
 
   // Dependencies are not owned and outlive the server; `metrics` may be null. When the server goes,
-  // generations of calls that were cut off may still report to `engine`, `encoders` and `metrics`:
-  // shut the engine down before those go.
+  // generations of calls that were cut off may still report to `engine` and `metrics`: shut the
+  // engine down before those go.
   // UNAVAILABLE: the address cannot be listened on.
   static absl::StatusOr<std::unique_ptr<Server>> Start(Options options, Engine* engine,
                                                        const ModelCatalog* catalog,
-                                                       EncoderPool* encoders, RpcMetrics* metrics);
+                                                       RpcMetrics* metrics);
 
   // Cuts off what still runs, after a second's grace.
   ~Server();
@@ -85,9 +85,9 @@ class Server {
   bool Drain(absl::Time deadline);
 
  private:
-  Server(Options options, Engine* engine, const ModelCatalog* catalog, EncoderPool* encoders,
+  Server(Options options, Engine* engine, const ModelCatalog* catalog,
          std::unique_ptr<DecoderPool> decoders, RpcMetrics* metrics);
-  std::shared_ptr<const ServiceContext> MakeContext(EncoderPool* encoders);
+  std::shared_ptr<const ServiceContext> MakeContext();
   absl::Status Listen();
   // Closes the port and tells connections to go. Once.
   void SendAway();

@@ -10,11 +10,11 @@
 #include "server/engine/engine.h"
 #include "server/engine/memory_budget.h"
 #include "server/imaging/decoder_pool.h"
-#include "server/imaging/encoder_pool.h"
 #include "server/models/model_catalog.h"
 #include "server/rpc/call_log.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/generation_request.h"
+#include "server/rpc/generation_run.h"
 #include "server/rpc/rpc_metrics.h"
 #include "server/rpc/stall_watch.h"
 
@@ -23,12 +23,12 @@ namespace diffusiond {
 // From the system's entropy; thread-safe.
 uint64_t RandomNumber();
 
-// Nothing here is owned. `calls`, `stalls` and `catalog` outlive the gRPC server; engine, encoders
-// and metrics outlive every generation. Members are thread-safe.
+// Nothing here is owned. `calls`, `stalls` and `catalog` outlive the gRPC server; engine and
+// metrics outlive every generation. Members are thread-safe.
 struct ServiceContext {
   Engine* engine = nullptr;
   const ModelCatalog* catalog = nullptr;
-  EncoderPool* encoders = nullptr;
+  GenerationRun::Encode encode = EncodeFrame;
   DecoderPool* decoders = nullptr;
   MemoryBudget* memory = nullptr;
   CallTracker* calls = nullptr;

@@ -152,22 +152,19 @@ void NoteSubmission(const Submission& submission, CallScope& scope) {
   scope.Note("tenant", submission.spec.tenant);
 }
 
-v1::Accepted MakeAccepted(const std::string& request_id, const GenerationRequest& request) {
-  v1::Accepted accepted;
-  accepted.set_request_id(request_id);
-  *accepted.mutable_parameters() = ToProto(request);
-  accepted.set_width(static_cast<uint32_t>(request.model->width));
-  accepted.set_height(static_cast<uint32_t>(request.model->height));
-  accepted.set_channels(static_cast<uint32_t>(request.model->channels));
-  return accepted;
-}
-
-absl::StatusOr<GenerationId> Submit(const ServiceContext& context, Submission submission,
-                                    const std::string& request_id,
-                                    std::shared_ptr<GenerationSink> sink) {
-  auto run = std::make_shared<GenerationRun>(request_id, std::move(submission.request),
-                                             context.encoders, std::move(sink), context.now);
-  return context.engine->Submit(std::move(submission.spec), std::move(run));
+std::shared_ptr<GenerationRun> MakeRun(const ServiceContext& context, GenerationRequest request,
+                                       std::function<void()> wake,
+                                       std::function<void(int)> on_previews_dropped) {
+  GenerationRun::Options options;
+  options.images = request.count;
+  options.image = {.encoding = request.encoding, .max_side = 0, .digest = true};
+  options.preview = request.preview.encode;
+  options.hold = std::make_shared<const GenerationRequest>(std::move(request));
+  options.encode = context.encode;
+  options.wake = std::move(wake);
+  options.on_previews_dropped = std::move(on_previews_dropped);
+  options.now = context.now;
+  return std::make_shared<GenerationRun>(std::move(options));
 }
 
 absl::Status CancellationReason(const grpc::CallbackServerContext& rpc) {

@@ -47,12 +47,10 @@ absl::StatusOr<Submission> PrepareSubmission(const ServiceContext& context, cons
 // Adds the parameters to the call's log line.
 void NoteSubmission(const Submission& submission, CallScope& scope);
 
-v1::Accepted MakeAccepted(const std::string& request_id, const GenerationRequest& request);
-
-// Hands the generation to the engine; `sink` may be called before this returns.
-absl::StatusOr<GenerationId> Submit(const ServiceContext& context, Submission submission,
-                                    const std::string& request_id,
-                                    std::shared_ptr<GenerationSink> sink);
+// What the engine tells of it. `wake` and `on_previews_dropped` as GenerationRun::Options has them.
+std::shared_ptr<GenerationRun> MakeRun(const ServiceContext& context, GenerationRequest request,
+                                       std::function<void()> wake,
+                                       std::function<void(int)> on_previews_dropped);
 
 // Why a call whose client went away ends.
 absl::Status CancellationReason(const grpc::CallbackServerContext& rpc);

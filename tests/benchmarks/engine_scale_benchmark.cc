@@ -9,6 +9,7 @@
 // full.
 #include <malloc.h>
 
+#include <atomic>
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -36,14 +37,14 @@ struct NoRegisters : TrajectoryRegisters {};
 
 class NullListener : public GenerationListener {
  public:
-  explicit NullListener(int* finished) : finished_(finished) {}
+  explicit NullListener(std::atomic<int>* finished) : finished_(finished) {}
   void OnProgress(int, int, int) override {}
   void OnPreview(int, int, double, PreviewContent, Frame) override {}
   void OnImage(int, Frame) override {}
   void OnFinished(absl::Status, GenerationTimings) override { ++*finished_; }
 
  private:
-  int* const finished_;
+  std::atomic<int>* const finished_;
 };
 
 std::shared_ptr<const SamplingPlan> PlanOf(int steps) {
@@ -117,10 +118,11 @@ class Simulation {
         end_of_saturation = now_;
       }
     }
+    engine_->AwaitTold();
     const double could = kCapacity * static_cast<double>(workers_.size()) *
                          absl::FDivDuration(end_of_saturation - begin, kStep);
     std::printf("%7zu %8d %9d %12.1f %% %11.1f us %11.1f us %12.1f us %12.0f %14.0f\n",
-                workers_.size(), images_, finished_,
+                workers_.size(), images_, finished_.load(),
                 100 * static_cast<double>(rows_at_saturation) / could,
                 1e6 * ExactQuantile(decisions_, 0.5), 1e6 * ExactQuantile(decisions_, 0.99),
                 1e6 * ExactQuantile(admissions_, 0.99), static_cast<double>(steps_) / busy_, bytes);
@@ -181,7 +183,8 @@ class Simulation {
   std::priority_queue<Running, std::vector<Running>, std::greater<>> running_;
   std::vector<double> decisions_, admissions_;
   double busy_ = 0;
-  int images_ = 0, finished_ = 0, submitted_while_full_ = 0;
+  std::atomic<int> finished_ = 0;
+  int images_ = 0, submitted_while_full_ = 0;
   int64_t steps_ = 0, rows_ = 0, work_total_ = 0, work_left_ = 0;
 };
 

@@ -102,7 +102,7 @@ RULES = (
     Rule("server/worker/", "server/(models|rpc|metrics|versions)/", "a worker serves the engine alone"),
     Rule("server/rpc/", "server/(worker|versions)/",
          "rpc meets workers through the engine, versions through models"),
-    Rule("server/imaging/", "server/(engine|models|rpc|worker|metrics|versions)/", "encoders stand alone"),
+    Rule("server/imaging/", "server/(engine|models|rpc|worker|metrics|versions)/", "pictures stand alone"),
     Rule("server/connections/", "server/", "sockets stand alone", but="server/connections/"),
     Rule("server/metrics/", "server/(models|rpc|worker|versions)/", "instruments are told, they do not ask"),
     Rule("server/(engine|models|worker|imaging|rpc|versions)/", PROMETHEUS,

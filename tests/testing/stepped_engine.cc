@@ -25,14 +25,25 @@ std::shared_ptr<RecordingListener> SteppedEngine::Submit(GenerationSpec spec) {
   absl::StatusOr<GenerationId> id = engine_->Submit(std::move(spec), listener);
   EXPECT_TRUE(id.ok()) << id.status();
   if (id.ok()) last_id_ = *id;
+  AwaitTold();
   return listener;
 }
 
-std::optional<StepBatch> SteppedEngine::Take() { return engine_->TryNextBatch(worker_); }
+void SteppedEngine::Cancel(GenerationId id, absl::Status reason) {
+  engine_->Cancel(id, std::move(reason));
+  AwaitTold();
+}
+
+std::optional<StepBatch> SteppedEngine::Take() {
+  std::optional<StepBatch> batch = engine_->TryNextBatch(worker_);
+  AwaitTold();
+  return batch;
+}
 
 void SteppedEngine::Finish(StepBatch batch) {
   const absl::Status status = executor_.Step(absl::MakeSpan(batch.rows));
   engine_->Complete(std::move(batch), status);
+  AwaitTold();
 }
 
 std::vector<SeenRow> SteppedEngine::Step() {

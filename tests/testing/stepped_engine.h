@@ -1,4 +1,4 @@
-// An engine without threads: the test is its worker, one batch at a time.
+// An engine whose only worker is the test, one batch at a time.
 #ifndef DIFFUSIOND_TESTS_TESTING_STEPPED_ENGINE_H_
 #define DIFFUSIOND_TESTS_TESTING_STEPPED_ENGINE_H_
 
@@ -14,7 +14,9 @@
 
 namespace diffusiond {
 
-// Thread-compatible. Ends with Shutdown, and fails the test if registers are left then.
+// When a call here returns, listeners and metrics have been told all that it caused; after a call
+// to engine() itself, AwaitTold waits for that. Thread-compatible, and not for listeners to call.
+// Ends with Shutdown, and fails the test if registers are left then.
 class SteppedEngine {
  public:
   struct Options {
@@ -39,6 +41,8 @@ class SteppedEngine {
   // Submits; the generation's identifier is in last_id(). A refusal is a test failure.
   std::shared_ptr<RecordingListener> Submit(GenerationSpec spec);
   GenerationId last_id() const { return last_id_; }
+  void Cancel(GenerationId id, absl::Status reason);
+  void AwaitTold() { engine_->AwaitTold(); }
 
   // Takes a batch, without running it; nullopt: there is none.
   std::optional<StepBatch> Take();

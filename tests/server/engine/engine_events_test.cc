@@ -13,6 +13,7 @@ namespace diffusiond {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::SizeIs;
 
 GenerationSpec WithPreviews(GenerationSpec spec, int every_steps, PreviewContent content) {
   spec.preview_every_steps = every_steps;
@@ -35,8 +36,10 @@ TEST(EngineEvents, OfTwoImagesEndWithOneFinished) {
   SteppedEngine engine;
   auto listener = engine.Submit(Images(2, 1, HalvingPlan(1)));
   engine.StepAll();
-  EXPECT_THAT(listener->log(),
-              ElementsAre("progress 0 1/1", "image 0", "progress 1 1/1", "image 1", "finished OK"));
+  EXPECT_THAT(listener->log_of(0), ElementsAre("progress 0 1/1", "image 0"));
+  EXPECT_THAT(listener->log_of(1), ElementsAre("progress 1 1/1", "image 1"));
+  EXPECT_THAT(listener->log(), SizeIs(5));
+  EXPECT_EQ(listener->log().back(), "finished OK");
 }
 
 TEST(EngineEvents, CountStepsNotRows) {
@@ -118,7 +121,9 @@ TEST(EngineListener, MayCallTheEngine) {
   GenerationId id = 0;
   auto listener = std::make_shared<RecordingListener>([&](const std::string& line) {
     if (line == "progress 0 2/5") engine.engine().Cancel(id, absl::CancelledError("seen enough"));
-    if (line == "finished CANCELLED") engine.Submit(Images(1, 2, HalvingPlan(1)));
+    if (line != "finished CANCELLED") return;
+    auto next = std::make_shared<RecordingListener>();
+    EXPECT_TRUE(engine.engine().Submit(Images(1, 2, HalvingPlan(1)), next).ok());
   });
   id = engine.engine().Submit(Images(1, 1, HalvingPlan(5)), listener).value();
   EXPECT_EQ(engine.StepAll(), 3);

@@ -59,6 +59,7 @@ TEST(EngineRowFailure, AMissingImageIsOneToo) {
   ASSERT_TRUE(engine.executor().Step(absl::MakeSpan(batch->rows)).ok());
   batch->rows[0].x_t.reset();
   engine.engine().Complete(*std::move(batch), absl::OkStatus());
+  engine.AwaitTold();
   EXPECT_EQ(listener->status().code(), absl::StatusCode::kInternal);
 }
 
@@ -179,7 +180,7 @@ TEST(EngineAbandonedWorker, OfACancelledGenerationLeavesNothing) {
   const GenerationId leaver = engine.last_id();
   const WorkerId hung = engine.engine().AddWorker(engine.capacities());
   std::optional<StepBatch> lost = engine.engine().TryNextBatch(hung);
-  engine.engine().Cancel(leaver, absl::CancelledError("client left"));
+  engine.Cancel(leaver, absl::CancelledError("client left"));
   engine.engine().AbandonWorker(hung, absl::InternalError("hangs"));
   auto next = engine.Submit(Images(2, 2, HalvingPlan(3)));
   EXPECT_EQ(engine.StepAll(), 3) << "the places are free";
@@ -193,7 +194,7 @@ TEST(EngineDeviceFailure, OfACancelledGenerationDropsItsRows) {
   auto listener = engine.Submit(Images(2, 1, HalvingPlan(9)));
   engine.Step();
   std::optional<StepBatch> running = engine.Take();
-  engine.engine().Cancel(engine.last_id(), absl::CancelledError("client left"));
+  engine.Cancel(engine.last_id(), absl::CancelledError("client left"));
   engine.Finish(*std::move(running));
   EXPECT_EQ(engine.executor().ledger().alive(), 0);
   EXPECT_THAT(engine.Step(), IsEmpty());

@@ -31,6 +31,10 @@ TEST(EngineOptions, AreChecked) {
               HasSubstr("max_trajectories: 0"));
   EXPECT_THAT(Engine::Create({.max_resident_trajectories = -1}).status().message(),
               HasSubstr("max_resident_trajectories: -1"));
+  EXPECT_THAT(Engine::Create({.frame_threads = 0}).status().message(),
+              HasSubstr("frame_threads: 0, expected 1 to 256"));
+  EXPECT_THAT(Engine::Create({.max_waiting_previews = -1}).status().message(),
+              HasSubstr("max_waiting_previews: -1, expected 0 or more"));
   EXPECT_THAT(Engine::Create({.queue_share = 0}).status().message(),
               HasSubstr("queue_share: 0, expected 0.01 to 1"));
   EXPECT_THAT(Engine::Create({.high_priority_share = 1.5}).status().message(),
@@ -81,7 +85,7 @@ TEST(EngineAdmission, CancelledWorkMakesRoomAtOnce) {
   SteppedEngine engine(options);
   engine.Submit(Images(2, 1, HalvingPlan(9)));
   engine.Step();
-  engine.engine().Cancel(engine.last_id(), absl::CancelledError("client left"));
+  engine.Cancel(engine.last_id(), absl::CancelledError("client left"));
   engine.Submit(Images(2, 2, HalvingPlan(9)));
 }
 
@@ -101,7 +105,7 @@ TEST(EngineCancel, FreesRowsAtTheNextStepAndNobodyElseNotices) {
   engine.Step();
 
   std::optional<StepBatch> running = engine.Take();
-  engine.engine().Cancel(leaver, absl::CancelledError("client left"));
+  engine.Cancel(leaver, absl::CancelledError("client left"));
   EXPECT_EQ(leaving->status(), absl::CancelledError("client left"));
   EXPECT_EQ(engine.executor().ledger().alive(), 4) << "a worker is still using them";
   engine.Finish(*std::move(running));
@@ -124,7 +128,7 @@ TEST(EngineCancel, OfRunningWorkGivesItsResidentPlacesToOthers) {
   engine.Submit(Images(2, 2, HalvingPlan(60)));
   std::optional<StepBatch> running = engine.Take();
   ASSERT_THAT(running->rows.size(), 2u);
-  engine.engine().Cancel(leaver, absl::CancelledError("client left"));
+  engine.Cancel(leaver, absl::CancelledError("client left"));
   EXPECT_FALSE(engine.Take().has_value()) << "the worker still has the leaver's registers";
   engine.Finish(*std::move(running));
   EXPECT_EQ(engine.StepAll(), 60);
@@ -133,7 +137,7 @@ TEST(EngineCancel, OfRunningWorkGivesItsResidentPlacesToOthers) {
 TEST(EngineCancel, OfWorkThatWaitsEndsItWithoutAStep) {
   SteppedEngine engine;
   auto listener = engine.Submit(Images(2, 1, HalvingPlan(6)));
-  engine.engine().Cancel(engine.last_id(), absl::CancelledError("client left"));
+  engine.Cancel(engine.last_id(), absl::CancelledError("client left"));
   EXPECT_THAT(listener->log(), ElementsAre("finished CANCELLED"));
   EXPECT_THAT(engine.Step(), IsEmpty());
 }
@@ -142,8 +146,8 @@ TEST(EngineCancel, HasNoEffectOnceFinished) {
   SteppedEngine engine;
   auto listener = engine.Submit(Images(1, 1, HalvingPlan(1)));
   engine.StepAll();
-  engine.engine().Cancel(engine.last_id(), absl::CancelledError("too late"));
-  engine.engine().Cancel(12345, absl::CancelledError("nobody"));
+  engine.Cancel(engine.last_id(), absl::CancelledError("too late"));
+  engine.Cancel(12345, absl::CancelledError("nobody"));
   EXPECT_EQ(listener->finished_calls(), 1);
   EXPECT_TRUE(listener->status().ok());
 }
@@ -219,6 +223,7 @@ TEST(EngineDrain, EndsWhatIsLeftAtItsDeadline) {
   auto listener = engine.Submit(Images(1, 1, HalvingPlan(3)));
   engine.Step();
   EXPECT_FALSE(engine.engine().Drain(engine.clock().Now()));
+  engine.AwaitTold();
   EXPECT_EQ(listener->status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(engine.Step(), IsEmpty());
 }

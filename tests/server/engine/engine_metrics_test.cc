@@ -86,7 +86,7 @@ TEST(EngineMetrics, FollowTwoGenerations) {
   engine.Step();
   EXPECT_THAT(metrics.codes, ElementsAre(absl::StatusCode::kOk));
   EXPECT_THAT(metrics.depths, ElementsAre(2, 1));
-  engine.engine().Cancel(second, absl::CancelledError("client left"));
+  engine.Cancel(second, absl::CancelledError("client left"));
   EXPECT_THAT(metrics.codes, ElementsAre(absl::StatusCode::kOk, absl::StatusCode::kCancelled));
   EXPECT_THAT(metrics.depths, ElementsAre(0, 0));
 }
@@ -115,6 +115,7 @@ TEST(EngineMetrics, CountRefusals) {
   engine.Submit(Images(2, 1, HalvingPlan(1)));
   engine.engine().Submit(Images(1, 2, HalvingPlan(1)), nullptr).IgnoreError();
   engine.engine().Drain(engine.clock().Now());
+  engine.AwaitTold();
   engine.engine().Submit(Images(1, 2, HalvingPlan(1)), nullptr).IgnoreError();
   EXPECT_THAT(metrics.refusals,
               ElementsAre(absl::StatusCode::kResourceExhausted, absl::StatusCode::kUnavailable));
@@ -143,7 +144,7 @@ TEST(EngineMetrics, CountTheStepsThatAnEndedGenerationStillTook) {
   SteppedEngine engine(options);
   engine.Submit(Images(9, 1, HalvingPlan(9)));
   std::optional<StepBatch> batch = engine.Take();
-  engine.engine().Cancel(engine.last_id(), absl::CancelledError("client left"));
+  engine.Cancel(engine.last_id(), absl::CancelledError("client left"));
   EXPECT_THAT(metrics.releases, ElementsAre(0)) << "the one that waited";
   engine.Finish(*std::move(batch));
   EXPECT_THAT(metrics.releases, ElementsAre(0, 1, 1, 1, 1, 1, 1, 1, 1));

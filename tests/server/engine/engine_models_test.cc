@@ -72,6 +72,7 @@ TEST(EngineModels, ARemovedOneEndsWhatIsLeftAndTakesABatchBack) {
   std::optional<StepBatch> batch = stepped.Take();
   auto waiting = stepped.Submit(On("new", 2));
   stepped.engine().RemoveModel("new");
+  stepped.AwaitTold();
   for (const auto& listener : {running, waiting}) {
     EXPECT_EQ(listener->status().code(), absl::StatusCode::kUnavailable);
     EXPECT_THAT(std::string(listener->status().message()), HasSubstr("model new was removed"));
@@ -91,6 +92,7 @@ TEST(EngineModels, ARemovedOneIsForgottenWithAWorkerThatHangs) {
   std::optional<StepBatch> batch = stepped.Take();
   stepped.engine().RemoveModel("new");
   stepped.engine().AbandonWorker(stepped.worker(), absl::InternalError("hangs"));
+  stepped.AwaitTold();
   EXPECT_EQ(running->status().code(), absl::StatusCode::kUnavailable);
   stepped.Finish(*std::move(batch));  // Comes back after all, and is dropped.
 }

@@ -105,7 +105,7 @@ TEST_F(ServerMetricsTest, CountsRequests) {
 TEST_F(ServerMetricsTest, CountsWhatIsSent) {
   metrics_.PreviewSent();
   metrics_.PreviewSent();
-  metrics_.PreviewDropped();
+  metrics_.PreviewsDropped(1);
   metrics_.FirstPreview(absl::Milliseconds(200));
   metrics_.ImageSent("png", 700);
   metrics_.ImageSent("png", 300);

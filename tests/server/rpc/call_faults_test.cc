@@ -199,7 +199,7 @@ TEST(SlowReader, ThatTakesNothingIsCutOffAndItsRowsAreFreed) {
 
 TEST(FailingEncoder, EndsTheCallAndStopsItsGeneration) {
   TestServer::Options options;
-  options.encoders.encode = [](const Frame&, const EncodeOptions&) -> absl::StatusOr<EncodedFrame> {
+  options.server.encode = [](const Frame&, const EncodeOptions&) -> absl::StatusOr<EncodedFrame> {
     return absl::InternalError("disk on fire");
   };
   TestServer server(options);
@@ -214,7 +214,7 @@ TEST(FailingEncoder, EndsTheCallAndStopsItsGeneration) {
 
 TEST(FailingEncoder, OfPreviewsAloneCostsNoImage) {
   TestServer::Options options;
-  options.encoders.encode = [](const Frame& frame, const EncodeOptions& encode) {
+  options.server.encode = [](const Frame& frame, const EncodeOptions& encode) {
     if (!encode.digest) return absl::StatusOr<EncodedFrame>(absl::InternalError("no"));
     return EncodeFrame(frame, encode);
   };

@@ -14,58 +14,47 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-v1::Progress ProgressOf(uint32_t image, uint32_t steps) {
-  v1::Progress progress;
-  progress.set_image_index(image);
-  progress.set_steps_done(steps);
-  return progress;
+StreamEvent::Progress ProgressOf(int image, int steps) { return {image, steps, 99}; }
+
+StreamEvent::Preview PreviewOf(int image, int steps, PreviewContent kind = PreviewContent::kX0Hat) {
+  return {image, steps, 0, kind, {}};
 }
 
-v1::Preview PreviewOf(uint32_t image, uint32_t steps,
-                      v1::PreviewKind kind = v1::PREVIEW_KIND_X0_HAT) {
-  v1::Preview preview;
-  preview.set_image_index(image);
-  preview.set_steps_done(steps);
-  preview.set_kind(kind);
-  return preview;
-}
+StreamEvent::FinalImage ImageOf(int image) { return {image, {}}; }
 
-v1::Image ImageOf(uint32_t image) {
-  v1::Image message;
-  message.set_image_index(image);
-  return message;
-}
+// "progress 0 at 3", "x0 0 at 3", "xt 0 at 3", "image 0".
+struct Name {
+  std::string operator()(const StreamEvent::Accepted&) const { return "accepted"; }
+  std::string operator()(const StreamEvent::Progress& p) const {
+    return absl::StrCat("progress ", p.image_index, " at ", p.steps_done);
+  }
+  std::string operator()(const StreamEvent::Preview& p) const {
+    return absl::StrCat(p.kind == PreviewContent::kXt ? "xt " : "x0 ", p.image_index, " at ",
+                        p.steps_done);
+  }
+  std::string operator()(const StreamEvent::FinalImage& i) const {
+    return absl::StrCat("image ", i.image_index);
+  }
+  std::string operator()(const StreamEvent::Completed&) const { return "completed"; }
+};
 
-// Everything that waits, as "progress 0 at 3", "x0 0 at 3", "xt 0 at 3", "image 0".
+// Everything that waits.
 std::vector<std::string> PopAll(EventQueue& queue) {
   std::vector<std::string> names;
-  while (auto event = queue.Pop()) {
-    if (event->has_accepted()) names.push_back("accepted");
-    if (event->has_completed()) names.push_back("completed");
-    if (event->has_image()) names.push_back(absl::StrCat("image ", event->image().image_index()));
-    if (event->has_progress()) {
-      names.push_back(absl::StrCat("progress ", event->progress().image_index(), " at ",
-                                   event->progress().steps_done()));
-    }
-    if (event->has_preview()) {
-      const v1::Preview& preview = event->preview();
-      names.push_back(absl::StrCat(preview.kind() == v1::PREVIEW_KIND_X_T ? "xt " : "x0 ",
-                                   preview.image_index(), " at ", preview.steps_done()));
-    }
-  }
+  while (auto event = queue.Pop()) names.push_back(std::visit(Name(), event->what));
   return names;
 }
 
 TEST(EventQueue, IsFirstInFirstOutForAFastReader) {
   EventQueue queue;
-  queue.Push(v1::Accepted());
+  queue.Push(StreamEvent::Accepted());
   EXPECT_THAT(PopAll(queue), ElementsAre("accepted"));
   queue.Push(ProgressOf(0, 1));
   EXPECT_FALSE(queue.Push(PreviewOf(0, 1)));
   EXPECT_THAT(PopAll(queue), ElementsAre("progress 0 at 1", "x0 0 at 1"));
   queue.Push(ProgressOf(0, 2));
   queue.Push(ImageOf(0));
-  queue.Push(v1::Completed());
+  queue.Push(StreamEvent::Completed());
   EXPECT_THAT(PopAll(queue), ElementsAre("progress 0 at 2", "image 0", "completed"));
 }
 
@@ -81,15 +70,15 @@ TEST(EventQueue, ANewerPreviewReplacesTheOneThatWaits) {
 
 TEST(EventQueue, PreviewsOfOtherImagesAndOtherKindsAreNotReplaced) {
   EventQueue queue;
-  EXPECT_FALSE(queue.Push(PreviewOf(0, 1, v1::PREVIEW_KIND_X_T)));
-  EXPECT_FALSE(queue.Push(PreviewOf(0, 1, v1::PREVIEW_KIND_X0_HAT)));
-  EXPECT_FALSE(queue.Push(PreviewOf(1, 1, v1::PREVIEW_KIND_X_T)));
+  EXPECT_FALSE(queue.Push(PreviewOf(0, 1, PreviewContent::kXt)));
+  EXPECT_FALSE(queue.Push(PreviewOf(0, 1, PreviewContent::kX0Hat)));
+  EXPECT_FALSE(queue.Push(PreviewOf(1, 1, PreviewContent::kXt)));
   EXPECT_THAT(PopAll(queue), ElementsAre("xt 0 at 1", "x0 0 at 1", "xt 1 at 1"));
 }
 
 TEST(EventQueue, OnlyTheNewestProgressOfAnImageWaits) {
   EventQueue queue;
-  for (uint32_t step = 1; step <= 9; ++step) {
+  for (int step = 1; step <= 9; ++step) {
     queue.Push(ProgressOf(0, step));
     queue.Push(ProgressOf(1, step));
   }
@@ -109,11 +98,11 @@ TEST(EventQueue, NothingOfAnImageFollowsItsImage) {
 
 TEST(EventQueue, ImagesAreNeverReplaced) {
   EventQueue queue;
-  for (uint32_t image = 0; image < 3; ++image) {
+  for (int image = 0; image < 3; ++image) {
     queue.Push(PreviewOf(image, 1));
     queue.Push(ImageOf(image));
   }
-  queue.Push(v1::Completed());
+  queue.Push(StreamEvent::Completed());
   EXPECT_THAT(PopAll(queue), ElementsAre("x0 0 at 1", "image 0", "x0 1 at 1", "image 1",
                                          "x0 2 at 1", "image 2", "completed"));
 }
@@ -121,7 +110,7 @@ TEST(EventQueue, ImagesAreNeverReplaced) {
 TEST(EventQueue, AfterClearSlotsCanBeFilledAgain) {
   EventQueue queue;
   queue.Push(PreviewOf(0, 1));
-  queue.Push(v1::Completed());
+  queue.Push(StreamEvent::Completed());
   queue.Clear();
   EXPECT_TRUE(queue.empty());
   EXPECT_FALSE(queue.Push(PreviewOf(0, 2)));

@@ -111,7 +111,7 @@ class Crowd {
   struct Options {
     int streams = kMany;
     absl::Duration stall_timeout = absl::InfiniteDuration();
-    int max_queued_previews = EncoderPool::Options().max_queued_previews;
+    int max_waiting_previews = Engine::Options().max_waiting_previews;
   };
 
   explicit Crowd(const Options& options)
@@ -160,7 +160,7 @@ TestServer::Options Crowd::ServerOptions(const Options& crowd) {
   options.puppet = true;
   options.server.listen_address = "127.0.0.1:0";
   options.server.stall_timeout = crowd.stall_timeout;
-  options.encoders.max_queued_previews = crowd.max_queued_previews;
+  options.engine.max_waiting_previews = crowd.max_waiting_previews;
   options.engine.max_trajectories = 2 * kMany;
   options.engine.metrics = &engine_metrics_;
   options.executor.capacity = 64;
@@ -246,7 +246,7 @@ TEST(ManyStreams, EveryPreviewIsSentOrCountedAsDroppedAndNoImageIs) {
 
 TEST(ManyStreams, OneThatIsNeverReadKeepsItsNewestPreviewsAndHoldsUpNobody) {
   // Encoders drop none, so that a preview is lost to a newer one alone.
-  Crowd crowd({.streams = kMany - 1, .max_queued_previews = 1 << 20});
+  Crowd crowd({.streams = kMany - 1, .max_waiting_previews = 1 << 20});
   crowd.Open();
   Unread unread(crowd.server());
   crowd.engine_metrics().AwaitAdmitted(ImagesOf(crowd.plan()) + static_cast<int>(Unread::kImages));

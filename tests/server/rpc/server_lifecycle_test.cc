@@ -192,7 +192,7 @@ TEST(Listening, OnATakenPortIsAnError) {
   TestServer server(options);
   Server::Options second;
   second.listen_address = absl::StrCat("127.0.0.1:", server.server().port());
-  const auto started = Server::Start(second, &server.engine(), &server.catalog(), nullptr, nullptr);
+  const auto started = Server::Start(second, &server.engine(), &server.catalog(), nullptr);
   EXPECT_EQ(started.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(started.status().message()), HasSubstr(second.listen_address));
 }

@@ -67,9 +67,9 @@ void CountingMetrics::OnPreviewSent() {
   ++previews_sent_;
 }
 
-void CountingMetrics::OnPreviewDropped() {
+void CountingMetrics::OnPreviewsDropped(int count) {
   absl::MutexLock lock(&mu_);
-  ++previews_dropped_;
+  previews_dropped_ += count;
 }
 
 void CountingMetrics::OnImageSent(const std::string& format, size_t bytes) {
@@ -192,14 +192,13 @@ void ExecutorRegister::AwaitLeft(size_t count) {
 
 TestServer::TestServer(Options options) : options_(std::move(options)) {
   engine_ = *Engine::Create(options_.engine);
-  encoders_ = *EncoderPool::Create(options_.encoders);
   for (const ServedModel& model : options_.models) catalog_.Put(model);
   Server::Options server = options_.server;
   server.log_line = [this](const std::string& line) {
     absl::MutexLock lock(&log_mu_);
     log_.push_back(line);
   };
-  server_ = *Server::Start(server, engine_.get(), &catalog_, encoders_.get(), &metrics_);
+  server_ = *Server::Start(server, engine_.get(), &catalog_, &metrics_);
   if (options_.worker && !options_.models.empty()) StartWorkers();
   stub_ = v1::DiffusionService::NewStub(server_->InProcessChannel());
 }
@@ -244,7 +243,6 @@ TestServer::~TestServer() {
   engine_->Shutdown();
   worker_.reset();
   executors_->AwaitLeft(0);
-  encoders_.reset();
 }
 
 std::vector<std::string> TestServer::log() {

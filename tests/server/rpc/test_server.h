@@ -15,7 +15,6 @@
 #include "google/rpc/error_details.pb.h"
 #include "grpcpp/client_context.h"
 #include "server/engine/engine.h"
-#include "server/imaging/encoder_pool.h"
 #include "server/models/model_catalog.h"
 #include "server/rpc/server.h"
 #include "server/worker/device_worker.h"
@@ -36,7 +35,7 @@ class CountingMetrics : public RpcMetrics {
                          absl::Duration duration) override;
   void OnFirstPreview(absl::Duration wait) override;
   void OnPreviewSent() override;
-  void OnPreviewDropped() override;
+  void OnPreviewsDropped(int count) override;
   void OnImageSent(const std::string& format, size_t bytes) override;
   void OnLogLineLeftOut(const std::string& code) override;
 
@@ -93,7 +92,6 @@ class TestServer : private WorkerObserver {
  public:
   struct Options {
     Engine::Options engine;
-    EncoderPool::Options encoders;
     Server::Options server;  // Without an address unless one is given.
     FakeExecutor::Options executor;
     // Set: makes what runs a model, in place of fakes.
@@ -142,7 +140,6 @@ class TestServer : private WorkerObserver {
   const std::shared_ptr<ExecutorRegister> executors_ = std::make_shared<ExecutorRegister>();
   std::unique_ptr<DeviceWorker> worker_;
   std::unique_ptr<WorkerSupervisor> supervisor_;
-  std::unique_ptr<EncoderPool> encoders_;
   absl::Mutex log_mu_;
   std::vector<std::string> log_ ABSL_GUARDED_BY(log_mu_);
   std::unique_ptr<Server> server_;

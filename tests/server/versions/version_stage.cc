@@ -102,7 +102,6 @@ absl::StatusOr<LoadedModel> VersionStage::Load(const std::shared_ptr<Watch>& wat
 
 VersionStage::VersionStage() {
   Engine::Options options;
-  options.report_from_own_thread = true;
   engine_ = Engine::Create(options).value();
 }
 

@@ -142,7 +142,6 @@ TEST_P(EngineStress, EverythingEndsOnceAndNothingLeaks) {
   Engine::Options options;
   options.max_trajectories = 60;
   options.max_resident_trajectories = 20;
-  options.report_from_own_thread = workers > 1;
   auto engine = Engine::Create(options).value();
   auto ledger = std::make_shared<RegisterLedger>();
   auto running = StartWorkers(*engine, workers, {"a", "b"}, ledger);
@@ -188,7 +187,6 @@ TEST_P(EngineStress, ShutdownInTheMiddleEndsEverythingOnce) {
   auto ledger = std::make_shared<RegisterLedger>();
   for (int round = 0; round < 10; ++round) {
     Engine::Options options;
-    options.report_from_own_thread = round % 2 == 0;
     auto engine = Engine::Create(options).value();
     auto running = StartWorkers(*engine, GetParam(), {"model"}, ledger);
     std::vector<std::shared_ptr<RecordingListener>> listeners;
