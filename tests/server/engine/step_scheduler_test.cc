@@ -1,0 +1,239 @@
+// The engine's decisions without its lock, threads and clock: who comes in, what shares a batch,
+// and what becomes of rows that come back.
+#include "server/engine/step_scheduler.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/engine/refusal.h"
+#include "tests/server/engine/step_scheduler_fixture.h"
+#include "tests/testing/test_plans.h"
+
+namespace diffusiond {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+
+class StepSchedulerAdmission : public StepSchedulerTest {
+ protected:
+  StepSchedulerAdmission() { Restart(Limits(4, 4)); }
+};
+class StepSchedulerChoice : public StepSchedulerTest {};
+class StepSchedulerSettlement : public StepSchedulerTest {};
+
+TEST_F(StepSchedulerAdmission, ARefusalLeavesNothingBehind) {
+  EXPECT_TRUE(absl::IsInvalidArgument(Refused(Images(0, 1, HalvingPlan(1)))));
+  EXPECT_TRUE(absl::IsInvalidArgument(Refused(Images(5, 1, HalvingPlan(1)))));
+  EXPECT_TRUE(absl::IsInvalidArgument(Refused(Images(1, 1, HalvingPlan(0)))));
+  GenerationSpec late = Images(1, 1, HalvingPlan(1));
+  late.deadline = now_;
+  EXPECT_TRUE(absl::IsDeadlineExceeded(Refused(late)));
+  EXPECT_EQ(scheduler_->depth().waiting, 0);
+  EXPECT_FALSE(Take().has_value());
+  EXPECT_EQ(scheduler_->NextWake(), absl::InfiniteFuture());
+  EXPECT_EQ(Admit(Images(4, 1, HalvingPlan(1))), 1u) << "no refusal takes a number or a place";
+}
+
+TEST_F(StepSchedulerAdmission, PlacesAreThoseOfImagesAndNotOfRequests) {
+  const GenerationId id = Admit(Images(3, 1, HalvingPlan(1)));
+  GenerationSpec longer = Images(2, 2, HalvingPlan(1));
+  EXPECT_EQ(RefusalReasonOf(Refused(longer)), RefusalReason::kQueueFull);
+  std::optional<StepBatch> batch = Take();
+  executor_.Step(absl::MakeSpan(batch->rows)).IgnoreError();
+  EXPECT_EQ(RefusalReasonOf(Refused(longer)), RefusalReason::kQueueFull) << "they are being drawn";
+  Settle(std::move(batch));
+  EXPECT_THAT(Told().back(), absl::StrCat(id, " finished OK"));
+  Admit(Images(4, 2, HalvingPlan(1)));
+}
+
+TEST_F(StepSchedulerAdmission, AnImageThatIsDrawnGivesItsPlaceBackBeforeItsRequestEnds) {
+  GenerationSpec uneven = Images(4, 1, HalvingPlan(9));
+  uneven.trajectories[0].plan = HalvingPlan(1);
+  Admit(uneven);
+  Finish(Take());
+  Admit(Images(1, 2, HalvingPlan(1)));
+}
+
+TEST_F(StepSchedulerAdmission, AnEndGivesAllPlacesBack) {
+  const GenerationId id = Admit(Images(4, 1, HalvingPlan(9)));
+  std::optional<StepBatch> batch = Take();
+  End(id);
+  Admit(Images(4, 2, HalvingPlan(9)));
+  Finish(std::move(batch));
+  EXPECT_TRUE(absl::IsResourceExhausted(Refused(Images(1, 3, HalvingPlan(1)))))
+      << "the same place twice";
+}
+
+TEST_F(StepSchedulerAdmission, ADeadlineIsComparedWithWhatWasMeasured) {
+  GenerationSpec hurried = Images(1, 1, HalvingPlan(10));
+  hurried.deadline = now_ + absl::Milliseconds(500);
+  End(Admit(hurried));  // Nothing was measured yet.
+  Admit(Images(1, 2, HalvingPlan(1)));
+  std::optional<StepBatch> batch = Take();
+  now_ += absl::Milliseconds(100);
+  Finish(std::move(batch));
+  hurried.deadline = now_ + absl::Milliseconds(500);
+  const absl::Status refused = Refused(hurried);
+  EXPECT_EQ(RefusalReasonOf(refused), RefusalReason::kDeadline) << refused;
+  hurried.deadline = now_ + absl::Milliseconds(1500);
+  Admit(hurried);
+}
+
+TEST_F(StepSchedulerChoice, ARowIsInOneBatchAtATime) {
+  Admit(Images(3, 1, HalvingPlan(2)));
+  const WorkerId other = AddWorker();
+  std::optional<StepBatch> batch = Take();
+  EXPECT_THAT(SeedsOf(batch), ElementsAre(1, 1, 1));
+  EXPECT_FALSE(Take(other).has_value());
+  Finish(std::move(batch));
+  batch = Take(other);
+  EXPECT_EQ(batch->rows.size(), 3u);
+  EXPECT_EQ(batch->rows[0].plan_row, 1);
+}
+
+TEST_F(StepSchedulerChoice, IdleWorkersShareInWholeMicroBatches) {
+  const WorkerId other = AddWorker();
+  Admit(Images(6, 1, HalvingPlan(2)));
+  const std::optional<StepBatch> one = Take(), two = Take(other);
+  EXPECT_EQ(one->rows.size(), 4u);
+  EXPECT_EQ(two->rows.size(), 2u);
+}
+
+TEST_F(StepSchedulerChoice, AtMostTheLimitIsResident) {
+  Restart(Limits(64, 3));
+  Admit(Images(8, 1, HalvingPlan(2)));
+  std::optional<StepBatch> batch = Take();
+  EXPECT_EQ(batch->rows.size(), 3u);
+  EXPECT_EQ(scheduler_->depth().waiting, 5);
+  EXPECT_EQ(scheduler_->depth().resident, 3);
+  Finish(std::move(batch));
+  batch = Take();
+  ASSERT_EQ(batch->rows.size(), 3u);
+  EXPECT_EQ(batch->rows[0].plan_row, 1) << "those that have begun";
+}
+
+TEST_F(StepSchedulerChoice, NothingForAWorkerThatIsGoneOrCannotRunIt) {
+  Admit(Images(1, 1, HalvingPlan(2)));
+  EXPECT_FALSE(Take(AddWorker("other")).has_value());
+  EXPECT_FALSE(Take(12345).has_value());
+  scheduler_->RemoveWorker(worker_);
+  EXPECT_FALSE(Take().has_value());
+  EXPECT_TRUE(aftermath_.empty());
+}
+
+TEST_F(StepSchedulerSettlement, TellsOfEachRowInOrder) {
+  GenerationSpec spec = Images(1, 1, HalvingPlan(2));
+  spec.preview_every_steps = 1;
+  spec.preview_content = PreviewContent::kBoth;
+  Admit(spec);
+  Finish(Take());
+  EXPECT_THAT(Told(), ElementsAre("1 progress 0 1/2", "1 preview 0 1 x_t", "1 preview 0 1 x0_hat"));
+  Finish(Take());
+  EXPECT_THAT(Told(), ElementsAre("1 progress 0 2/2", "1 image 0", "1 finished OK"));
+}
+
+TEST_F(StepSchedulerSettlement, DestroysNoRegistersItself) {
+  Admit(Images(2, 1, HalvingPlan(2)));
+  Finish(Take());
+  aftermath_.dropped.clear();
+  EXPECT_EQ(executor_.ledger().alive(), 2);
+  Finish(Take());
+  EXPECT_EQ(executor_.ledger().alive(), 4) << "before and after";
+  aftermath_.dropped.clear();
+  EXPECT_EQ(executor_.ledger().alive(), 0);
+}
+
+TEST_F(StepSchedulerSettlement, ARowThatFailedEndsItsGenerationAlone) {
+  Admit(Images(2, 1, HalvingPlan(2)));
+  Admit(Images(1, 2, HalvingPlan(2)));
+  std::optional<StepBatch> batch = Take();
+  executor_.Step(absl::MakeSpan(batch->rows)).IgnoreError();
+  batch->rows[0].status = absl::DataLossError("NaN");
+  Settle(std::move(batch));
+  EXPECT_THAT(Told(), UnorderedElementsAre("1 finished INTERNAL", "2 progress 0 1/2"));
+  EXPECT_THAT(SeedsOf(Take()), ElementsAre(2));
+}
+
+TEST_F(StepSchedulerSettlement, ALastRowWithoutAnImageIsAFailure) {
+  Admit(Images(1, 1, HalvingPlan(1)));
+  std::optional<StepBatch> batch = Take();
+  executor_.Step(absl::MakeSpan(batch->rows)).IgnoreError();
+  batch->rows[0].x_t.reset();
+  Settle(std::move(batch));
+  EXPECT_THAT(std::string(LastEnd().message()), HasSubstr("no image for a plan's last row"));
+}
+
+TEST_F(StepSchedulerSettlement, WhatADeviceFailedIsTriedAgainOneByOneAndGivenUpAfterThreeTimes) {
+  Admit(Images(2, 1, HalvingPlan(3)));
+  Admit(Images(1, 2, HalvingPlan(3)));
+  const absl::Status lost = absl::InternalError("device lost");
+  Settle(Take(), lost);
+  EXPECT_THAT(Told(), IsEmpty());
+  std::map<std::pair<uint64_t, uint32_t>, int> tried;
+  for (int i = 0; i < 4; ++i) {
+    std::optional<StepBatch> one = Take();
+    ASSERT_EQ(one->rows.size(), 1u);
+    EXPECT_EQ(one->rows[0].plan_row, 0);
+    const TrajectorySpec& spec = *one->rows[0].spec;
+    ++tried[{spec.seed, spec.image_index}];
+    if (spec.seed == 1 && spec.image_index == 0) {
+      Settle(std::move(one), lost);
+    } else {
+      Finish(std::move(one));
+    }
+  }
+  EXPECT_EQ(tried[std::pair(1, 0)], 2);
+  EXPECT_EQ(LastEnd(), absl::InternalError("model model, seed 1: a step failed 3 times in a row: "
+                                           "device lost"));
+  EXPECT_THAT(Told(),
+              UnorderedElementsAre("1 progress 1 1/3", "2 progress 0 1/3", "1 finished INTERNAL"));
+  EXPECT_THAT(SeedsOf(Take()), ElementsAre(2)) << "the row beside it has ended with it";
+}
+
+TEST_F(StepSchedulerSettlement, AStepThatWorkedForgivesTheFailuresBefore) {
+  Admit(Images(1, 1, HalvingPlan(3)));
+  for (int row = 0; row < 3; ++row) {
+    Settle(Take(), absl::InternalError("device lost"));
+    Settle(Take(), absl::InternalError("device lost"));
+    Finish(Take());
+  }
+  EXPECT_EQ(Told().back(), "1 finished OK");
+}
+
+TEST_F(StepSchedulerSettlement, OutOfMemoryHalvesTheResidentsOfTheModel) {
+  Admit(Images(20, 1, HalvingPlan(2)));
+  Settle(Take(), absl::ResourceExhaustedError("out of memory"));
+  EXPECT_EQ(scheduler_->depth().resident_limit, 4);
+}
+
+TEST_F(StepSchedulerSettlement, CountsWaitsPreemptionsMigrationsAndEnds) {
+  Admit(Images(8, 1, HalvingPlan(9)));
+  now_ += absl::Seconds(2);
+  Finish(Take());
+  ASSERT_EQ(aftermath_.counts.first_steps.size(), 1u);
+  EXPECT_EQ(aftermath_.counts.first_steps[0].queue_wait, absl::Seconds(2));
+  GenerationSpec urgent = Images(3, 2, HalvingPlan(1));
+  urgent.priority = Priority::kHigh;
+  Admit(urgent);
+  Finish(Take());
+  ASSERT_EQ(aftermath_.counts.finished.size(), 1u);
+  EXPECT_TRUE(aftermath_.counts.finished[0].status.ok());
+  EXPECT_EQ(aftermath_.counts.preemptions, 0) << "counted when they go on";
+  const WorkerId other = AddWorker();
+  scheduler_->RemoveWorker(worker_);
+  EXPECT_EQ(Take(other)->rows.size(), 8u);
+  EXPECT_EQ(aftermath_.counts.preemptions, 3);
+  EXPECT_EQ(aftermath_.counts.migrations, 8);
+}
+
+}  // namespace
+}  // namespace diffusiond
