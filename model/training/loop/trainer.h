@@ -9,23 +9,20 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "model/sampling/sampler.h"
 #include "model/training/data/dataset.h"
 #include "model/training/distributed/worker_group.h"
+#include "model/training/loop/data_parallel.h"
 #include "model/training/loop/training_step.h"
 #include "model/training/objectives/objective.h"
 #include "model/training/options/trainer_options.h"
 #include "model/training/progress/progress.h"
-#include "model/training/progress/progress_log.h"
 #include "model/training/progress/progress_meter.h"
-#include "model/training/run/run_directory.h"
-#include "model/training/run/save_schedule.h"
+#include "model/training/run/run_writer.h"
 #include "model/training/run/training_state.h"
 #include "model/unet/unet.h"
 
@@ -69,46 +66,36 @@ class Trainer {
 
   // Beside those of the parts, before Run(); of no use but in rank 0. Null is left out.
   void AddSink(ProgressSink* sink) {
-    if (sink != nullptr) sinks_.push_back(sink);
+    if (writer_ != nullptr && sink != nullptr) writer_->AddSink(sink);
   }
 
   int64_t step() const { return state_.step; }
   double waiting_share() const { return meter_.total_waiting_share(); }
 
  private:
-  Trainer(TrainerOptions options, TrainerParts parts, ModelSchedule schedule,
-          std::unique_ptr<const Objective> objective,
-          std::unique_ptr<const Objective> ema_objective, std::string fingerprint);
+  Trainer(TrainerOptions options, TrainerParts parts, std::unique_ptr<const Objective> objective,
+          std::unique_ptr<const Objective> ema_objective);
 
-  absl::Status OpenDirectory(bool resume);
-  absl::Status LoadNewestState(const std::vector<SavedState>& states);
-  absl::Status AgreeOnState(const absl::Status& opened);
+  absl::Status Begin(bool resume);
   absl::Status TakeStep(const StepOutcome& outcome);
   absl::Status SkipStep(const StepOutcome& outcome);
   absl::Status AfterStep(double gradient_norm);
-  void Point(double gradient_norm);
+  void Measure();
+  void WritePoint(double gradient_norm);
   // What is to be written beside the averaged weights.
-  absl::StatusOr<CheckpointConfig> TrainedConfig() const;
-  absl::Status WriteSampleSheet();
-  absl::Status WriteCheckpoint();
+  RunWriter::TrainedModel Trained() const;
   absl::Status Save();
 
   const TrainerOptions options_;
   const TrainerParts parts_;
-  const ModelSchedule schedule_;
   const std::unique_ptr<const Objective> objective_, ema_objective_;  // Of network_, and of ema_.
-  const std::string fingerprint_;
-  std::unique_ptr<RunDirectory> directory_;  // Null but in rank 0.
-  std::unique_ptr<ProgressLog> log_;
-  std::vector<ProgressSink*> sinks_;
-  std::shared_ptr<UNet> network_;       // Its parameters are views of state_.parameters,
-  std::shared_ptr<UNet> ema_;           // and of state_.ema.
-  std::shared_ptr<UNet> base_network_;  // Of options_.base, to guide on sample sheets; else null.
+  std::unique_ptr<RunWriter> writer_;                                 // Null but in rank 0.
+  std::shared_ptr<UNet> network_;               // Its parameters are views of state_.parameters,
+  std::shared_ptr<UNet> ema_;                   // and of state_.ema.
   std::shared_ptr<torch::nn::Module> trained_;  // network_ and what objective_ learns.
   torch::Tensor gradient_;
   TrainingState state_;
-  int64_t saved_step_ = -1;  // Of the newest saved state; -1: none.
-  SaveSchedule save_schedule_;
+  DataParallel parallel_;  // Sums gradient_.
   ProgressMeter meter_;
   std::unique_ptr<TrainingStep> training_step_;
 };

@@ -37,6 +37,7 @@ class RunDirectory {
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;
 
+  const std::filesystem::path& path() const { return path_; }
   std::filesystem::path StatePath(int64_t step) const;
   std::filesystem::path checkpoint() const { return path_ / "checkpoint"; }
   std::filesystem::path samples() const { return path_ / "samples"; }
