@@ -118,11 +118,7 @@ absl::Status CheckBetaFlags(const SchedulerConfig& scheduler) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data) {
-  if (absl::GetFlag(FLAGS_out).empty()) return absl::InvalidArgumentError("--out is required");
-  if (absl::Status status = CheckSpacingFlag(); !status.ok()) return status;
+NetworkShape ShapeFromFlags() {
   NetworkShape shape;
   shape.channels = absl::GetFlag(FLAGS_channels);
   shape.layers_per_block = absl::GetFlag(FLAGS_layers_per_block);
@@ -131,33 +127,59 @@ absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data)
   shape.norm_num_groups = absl::GetFlag(FLAGS_norm_num_groups);
   shape.dropout = absl::GetFlag(FLAGS_dropout);
   shape.null_class = absl::GetFlag(FLAGS_label_dropout) > 0;
+  return shape;
+}
+
+// A classifier's model is another run's, whose flags these are not.
+absl::Status DescribeClassifierByFlags(const std::string& classifier_for, const ImageDataset& data,
+                                       TrainerOptions* options) {
+  absl::StatusOr<Checkpoint> base = Checkpoint::Open(classifier_for);
+  if (!base.ok()) return base.status();
+  options->base = std::make_shared<const Checkpoint>(*std::move(base));
+  options->model = options->base->config();
+  return DescribeClassifier(ShapeFromFlags(), data, &options->model);
+}
+
+absl::Status DescribeModelByFlags(const ImageDataset& data, CheckpointConfig* model) {
+  absl::Status status = DescribeModel(ShapeFromFlags(), data, model);
+  if (!status.ok()) return status;
+  model->scheduler = SchedulerFromFlags();
+  status = CheckBetaFlags(model->scheduler);
+  if (!status.ok()) return status;
+  if (!model->scheduler.is_edm()) {
+    model->scheduler.timestep_spacing = absl::GetFlag(FLAGS_sampler_spacing);
+  }
+  if (model->scheduler.learns_variance()) model->unet.out_channels *= 2;
+  model->generation =
+      GenerationDefaults{.guidance_scale = absl::GetFlag(FLAGS_guidance_scale),
+                         .options = {{"sampler", SamplerFromFlags(model->scheduler)},
+                                     {"steps", int64_t{absl::GetFlag(FLAGS_sampler_steps)}},
+                                     {"eta", absl::GetFlag(FLAGS_eta)},
+                                     {"timestep_spacing", absl::GetFlag(FLAGS_sampler_spacing)}}};
+  return absl::OkStatus();
+}
+
+SamplingOptions SheetSamplingFromFlags(const SchedulerConfig& scheduler) {
+  SamplingOptions sampling =
+      ForSampler(SamplerFromFlags(scheduler), DefaultSamplingOptions(scheduler));
+  sampling.steps = absl::GetFlag(FLAGS_sampler_steps);
+  sampling.eta = absl::GetFlag(FLAGS_eta);
+  sampling.timestep_spacing = *FromWord<TimestepSpacing>(absl::GetFlag(FLAGS_sampler_spacing));
+  return sampling;
+}
+
+}  // namespace
+
+absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data) {
+  if (absl::GetFlag(FLAGS_out).empty()) return absl::InvalidArgumentError("--out is required");
+  if (absl::Status status = CheckSpacingFlag(); !status.ok()) return status;
   TrainerOptions options;
   options.objective = ObjectiveFromFlags();
   const std::string classifier_for = absl::GetFlag(FLAGS_classifier_for);
-  if (!classifier_for.empty()) {
-    absl::StatusOr<Checkpoint> base = Checkpoint::Open(classifier_for);
-    if (!base.ok()) return base.status();
-    options.base = std::make_shared<const Checkpoint>(*std::move(base));
-    options.model = options.base->config();
-    absl::Status status = DescribeClassifier(shape, data, &options.model);
-    if (!status.ok()) return status;
-  } else {
-    absl::Status status = DescribeModel(shape, data, &options.model);
-    if (!status.ok()) return status;
-    options.model.scheduler = SchedulerFromFlags();
-    status = CheckBetaFlags(options.model.scheduler);
-    if (!status.ok()) return status;
-    if (!options.model.scheduler.is_edm()) {
-      options.model.scheduler.timestep_spacing = absl::GetFlag(FLAGS_sampler_spacing);
-    }
-    if (options.model.scheduler.learns_variance()) options.model.unet.out_channels *= 2;
-    options.model.generation =
-        GenerationDefaults{.guidance_scale = absl::GetFlag(FLAGS_guidance_scale),
-                           .options = {{"sampler", SamplerFromFlags(options.model.scheduler)},
-                                       {"steps", int64_t{absl::GetFlag(FLAGS_sampler_steps)}},
-                                       {"eta", absl::GetFlag(FLAGS_eta)},
-                                       {"timestep_spacing", absl::GetFlag(FLAGS_sampler_spacing)}}};
-  }
+  absl::Status described = classifier_for.empty()
+                               ? DescribeModelByFlags(data, &options.model)
+                               : DescribeClassifierByFlags(classifier_for, data, &options);
+  if (!described.ok()) return described;
 
   options.out = absl::GetFlag(FLAGS_out);
   options.steps = absl::GetFlag(FLAGS_steps);
@@ -187,12 +209,7 @@ absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data)
   if (!on_nan.ok()) return on_nan.status();
   options.on_nan = *on_nan;
   options.max_skipped_steps = absl::GetFlag(FLAGS_max_skipped_steps);
-  options.sampling = ForSampler(SamplerFromFlags(options.model.scheduler),
-                                DefaultSamplingOptions(options.model.scheduler));
-  options.sampling.steps = absl::GetFlag(FLAGS_sampler_steps);
-  options.sampling.eta = absl::GetFlag(FLAGS_eta);
-  options.sampling.timestep_spacing =
-      *FromWord<TimestepSpacing>(absl::GetFlag(FLAGS_sampler_spacing));
+  options.sampling = SheetSamplingFromFlags(options.model.scheduler);
   options.guidance_scale = absl::GetFlag(FLAGS_guidance_scale);
   return options;
 }
