@@ -69,7 +69,7 @@ OutputFiles::OutputFiles(const std::string& out, const v1::ResolvedParameters& p
     stem_ = path.replace_extension().string();
     return;
   }
-  extension_ = "." + FileExtension(parameters.format());
+  extension_ = absl::StrCat(".", FileExtension(parameters.format()));
   std::string name = ForFileName(parameters.model());
   if (parameters.has_class_id()) {
     const std::string of_class = ForFileName(parameters.class_name());

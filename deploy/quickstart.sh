@@ -3,9 +3,10 @@
 #
 #   deploy/quickstart.sh [--keep] [--class=NAME]
 #
-# Installs the packages that are missing (as root or with sudo), builds, starts the server on
-# loopback with the model that this repository ships, draws images with live previews and writes
-# them as one PNG sheet. --keep leaves the server running. A second run only builds what changed.
+# Installs the packages that are missing (as root or with sudo), builds server and client, starts
+# the server on loopback with the models that this repository ships, draws images with live previews
+# and writes them as one PNG sheet. Then it builds the other programs, which train, measure and
+# publish. --keep leaves the server running. A second run only builds what changed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -51,19 +52,21 @@ mkdir -p "$out"
 say "Packages"
 deploy/install_packages.sh build || fail "the packages could not be installed (see above)"
 
-say "Build (log: $out/configure.log)"
+# build TARGET...
+build() { cmake --build build/release --target "$@" || fail "the build failed (see above)"; }
+
+say "Build server and client (log: $out/configure.log)"
 if [ ! -f build/release/build.ninja ]; then
   cmake --preset release -DDIFFUSIOND_BUILD_TESTS=OFF >"$out/configure.log" 2>&1 ||
     { tail -20 "$out/configure.log"; fail "configuring failed (see above)"; }
 fi
-cmake --build build/release --target diffusiond diffusionctl diffusion-train diffusion-eval \
-  diffusion-publish ||
-  fail "the build failed (see above)"
+build diffusiond diffusionctl
 
 address="127.0.0.1:$(free_port 50051)"
 metrics="127.0.0.1:$(free_port 9464)"
 say "Server on $address (log: $out/server.log)"
-nohup "$bin/diffusiond" --model_repository=model/checkpoints --default_model=fashion-mnist \
+# In a session of its own: Ctrl-C while the rest is built does not reach it.
+setsid nohup "$bin/diffusiond" --model_repository=model/checkpoints --default_model=fashion-mnist \
   --listen="$address" --metrics_listen="$metrics" >"$out/server.log" 2>&1 &
 server=$!
 stop_server() {
@@ -84,12 +87,13 @@ say "Drawing: $class"
 "$bin/diffusionctl" generate --server="$address" --class="$class" --count=8 \
   --out="$out/images" --sheet="$out/$class.png" || fail "drawing failed (see above; the server's log: $out/server.log)"
 
-say "Done: $out/$class.png"
+say "Drawn: $out/$class.png"
+trap - EXIT
 if [ -n "$keep" ]; then
-  trap - EXIT
   disown "$server"
   echo "The server goes on at $address (metrics: http://$metrics/metrics); end it: kill $server"
 else
+  stop_server
   echo "Start the server for the first two of these: deploy/quickstart.sh --keep"
 fi
 cat <<END
@@ -97,3 +101,6 @@ Another class:   $bin/diffusionctl generate --server=$address --class=ankle_boot
 With grpcurl:    grpcurl -plaintext -d '{"class_name": "bag"}' $address diffusiond.v1.DiffusionService/GenerateImages
 Train your own:  $bin/diffusion-train --data=IMAGES/ --out=runs/mine   (a sub-folder of PNG or JPEG a class)
 END
+
+say "Build the rest: diffusion-train, diffusion-eval, diffusion-publish (Ctrl-C: not now)"
+build diffusion-train diffusion-eval diffusion-publish

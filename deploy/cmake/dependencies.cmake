@@ -16,6 +16,11 @@ if(DIFFUSIOND_WITH_TORCH)
   set(diffusiond_saved_cxx_flags "${CMAKE_CXX_FLAGS}")
   find_package(Torch 1.13 REQUIRED)
   set(CMAKE_CXX_FLAGS "${diffusiond_saved_cxx_flags}")
+  # The default, said again: what is compiled with it cannot use a header precompiled without.
+  get_target_property(diffusiond_torch_options torch INTERFACE_COMPILE_OPTIONS)
+  if(diffusiond_torch_options STREQUAL "-D_GLIBCXX_USE_CXX11_ABI=1")
+    set_property(TARGET torch PROPERTY INTERFACE_COMPILE_OPTIONS "")
+  endif()
   # For Winograd convolutions: the oneDNN 2.x that Debian's LibTorch runs on. LibTorch 2.x brings its
   # own, beside which another will not do, and 3.x has none; there convolutions are LibTorch's.
   if(Torch_VERSION VERSION_LESS 2)

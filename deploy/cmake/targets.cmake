@@ -1,9 +1,31 @@
-# diffusiond_library(NAME SOURCES a.cc ... DEPS lib ... [TORCH])
-# diffusiond_binary(NAME SOURCES main.cc ... DEPS lib ... [TORCH])
+# diffusiond_library(NAME SOURCES a.cc ... DEPS lib ... [TORCH | GRPC] [UNITY])
+# diffusiond_binary(NAME SOURCES main.cc ... DEPS lib ... [TORCH | GRPC])
 # diffusiond_test(NAME SOURCES a_test.cc ... DEPS lib ... [TORCH] [LABELS suite ...])
 #
-# Our flags for our code. TORCH links LibTorch and shares one precompiled <torch/torch.h>; without
-# LibTorch (the thread sanitizer's preset) such targets are left out.
+# Our flags for our code, and one of four precompiled headers, which spare a file most of what it
+# would take to read its includes: of LibTorch with TORCH, of gRPC and the API with GRPC, of
+# GoogleTest in tests, else of the standard library and Abseil. Each file includes what it uses all
+# the same: the preset clang compiles without them. TORCH also links LibTorch; without LibTorch (the
+# presets tsan and clang) such targets are left out.
+#
+# UNITY compiles several sources as one, where each would instantiate a library's templates anew for
+# seconds. Their anonymous namespaces are then one: two functions of a name are an error.
+
+# diffusiond_precompiled(NAME HEADERS <a.h> ... [DEPS lib ...]): compiles them for all that reuse them.
+function(diffusiond_precompiled name)
+  cmake_parse_arguments(ARG "" "" "HEADERS;DEPS" ${ARGN})
+  file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/${name}.cc "")
+  add_library(${name} STATIC ${CMAKE_CURRENT_BINARY_DIR}/${name}.cc)
+  target_link_libraries(${name} PUBLIC ${ARG_DEPS})
+  diffusiond_flags(${name})
+  target_precompile_headers(${name} PRIVATE ${ARG_HEADERS})
+endfunction()
+
+set(DIFFUSIOND_PLAIN_HEADERS
+  <algorithm> <array> <cstdint> <functional> <map> <memory> <optional> <span> <string> <utility>
+  <vector> <absl/status/status.h> <absl/status/statusor.h> <absl/strings/str_cat.h>
+  <absl/strings/str_format.h> <absl/strings/str_join.h> <absl/strings/str_split.h>
+  <absl/synchronization/mutex.h> <absl/time/time.h>)
 
 function(diffusiond_flags target)
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
@@ -34,15 +56,10 @@ function(diffusiond_torch target)
   foreach(dir ${TORCH_INCLUDE_DIRS})
     target_include_directories(${target} SYSTEM PUBLIC ${dir})
   endforeach()
-  if(target STREQUAL "diffusiond_torch_pch")
-    target_precompile_headers(${target} PRIVATE <torch/torch.h>)
-  else()
-    target_precompile_headers(${target} REUSE_FROM diffusiond_torch_pch)
-  endif()
 endfunction()
 
 function(diffusiond_library name)
-  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH;GRPC;UNITY" "" "SOURCES;DEPS" ${ARGN})
   if(ARG_TORCH AND NOT DIFFUSIOND_WITH_TORCH)
     return()
   endif()
@@ -51,11 +68,19 @@ function(diffusiond_library name)
   diffusiond_flags(${name})
   if(ARG_TORCH)
     diffusiond_torch(${name})
+    target_precompile_headers(${name} REUSE_FROM diffusiond_torch_pch)
+  elseif(ARG_GRPC)
+    target_precompile_headers(${name} REUSE_FROM diffusiond_grpc_pch)
+  else()
+    target_precompile_headers(${name} REUSE_FROM diffusiond_plain_pch)
+  endif()
+  if(ARG_UNITY)
+    set_target_properties(${name} PROPERTIES UNITY_BUILD ON)
   endif()
 endfunction()
 
 function(diffusiond_binary name)
-  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH;GRPC" "" "SOURCES;DEPS" ${ARGN})
   if(ARG_TORCH AND NOT DIFFUSIOND_WITH_TORCH)
     return()
   endif()
@@ -64,6 +89,11 @@ function(diffusiond_binary name)
   diffusiond_flags(${name})
   if(ARG_TORCH)
     diffusiond_torch(${name})
+    target_precompile_headers(${name} REUSE_FROM diffusiond_torch_pch)
+  elseif(ARG_GRPC)
+    target_precompile_headers(${name} REUSE_FROM diffusiond_grpc_pch)
+  else()
+    target_precompile_headers(${name} REUSE_FROM diffusiond_plain_pch)
   endif()
 endfunction()
 
@@ -75,8 +105,13 @@ function(diffusiond_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
   diffusiond_flags(${name})
+  # What is tested runs at full speed; the tests need not.
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Dev>:-O1>)
   if(ARG_TORCH)
     diffusiond_torch(${name})
+    target_precompile_headers(${name} REUSE_FROM diffusiond_torch_pch)
+  else()
+    target_precompile_headers(${name} REUSE_FROM diffusiond_test_pch)
   endif()
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES TIMEOUT 300 LABELS "${ARG_LABELS}")

@@ -189,11 +189,14 @@ def orphan_violations(tree):
 def unbuilt_violations(tree, compile_commands):
     with open(compile_commands, encoding="utf-8") as file:
         entries = json.load(file)
-    built = {
-        os.path.relpath(os.path.realpath(os.path.join(e["directory"], e["file"])),
-                        os.path.realpath(tree.root))
-        for e in entries
-    }
+    compiled = [os.path.join(entry["directory"], entry["file"]) for entry in entries]
+    # Targets with UNITY are compiled by files that include their sources.
+    for path in [path for path in compiled if path.endswith(".cxx")]:
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                compiled += INCLUDE.findall(file.read())
+    built = {os.path.relpath(os.path.realpath(path), os.path.realpath(tree.root))
+             for path in compiled}
     for path in tree.text:
         if path.endswith(".cc") and path not in built:
             yield f"{path}: no target builds it"
