@@ -1,6 +1,6 @@
 // What one engine carries: the real engine, with devices that only let a simulated clock pass.
 //
-//   build/release/bin/engine_scale_benchmark
+//   build/release/bin/engine_scale_benchmark [--quick]
 //
 // 1, 8 and 64 devices, 10,000 waiting images of mixed lengths, tenants and classes, half of them
 // with deadlines that can be met. Utilisation is what the devices were given over what they could
@@ -24,13 +24,12 @@
 #include "absl/time/clock.h"
 #include "client/load/load_report.h"
 #include "server/engine/engine.h"
+#include "tests/benchmarks/benchmark_run.h"
 
 namespace diffusiond {
 namespace {
 
 constexpr int kCapacity = 32;  // Network rows of a device's step batch: one micro-batch.
-constexpr int kWaiting = 10'000;
-constexpr int kArrivalsWhileFull = 2'000;
 const absl::Duration kStep = absl::Milliseconds(20);
 
 struct NoRegisters : TrajectoryRegisters {};
@@ -96,7 +95,7 @@ class Simulation {
 
   void Run() {
     const size_t before = mallinfo2().uordblks;
-    while (images_ < kWaiting) Submit();
+    while (images_ < waiting_) Submit();
     const double bytes = static_cast<double>(mallinfo2().uordblks - before) / images_;
     // More comes while the devices are full, so that utilisation is measured at saturation.
     for (size_t i = 0; i < workers_.size(); ++i) Offer(i);
@@ -108,7 +107,7 @@ class Simulation {
       running_.pop();
       now_ = done.ends;
       Finish(done.device);
-      if (submitted_while_full_ < kArrivalsWhileFull && steps_ % 4 == 0) {
+      if (submitted_while_full_ < waiting_ / 5 && steps_ % 4 == 0) {
         Submit();
         ++submitted_while_full_;
       }
@@ -141,9 +140,8 @@ class Simulation {
     if (random_() % 2 == 0) spec.deadline = now_ + absl::Hours(10 + random_() % 10);
     auto listener = std::make_shared<NullListener>(&finished_);
     const absl::Time start = absl::Now();
-    if (!engine_->Submit(std::move(spec), std::move(listener)).ok()) {
-      std::fprintf(stderr, "a request was refused\n");
-    }
+    const auto submitted = engine_->Submit(std::move(spec), std::move(listener));
+    if (!submitted.ok()) FailBenchmark(submitted.status().message());
     if (steps_ > 0) admissions_.push_back(absl::ToDoubleSeconds(absl::Now() - start));
   }
 
@@ -174,6 +172,7 @@ class Simulation {
     ++steps_;
   }
 
+  const int waiting_ = FullOrQuick(10'000, 200);
   absl::Time now_ = absl::FromUnixSeconds(1000);
   std::mt19937 random_{3};
   std::vector<std::shared_ptr<const SamplingPlan>> plans_;
@@ -188,20 +187,24 @@ class Simulation {
   int64_t steps_ = 0, rows_ = 0, work_total_ = 0, work_left_ = 0;
 };
 
-int Main() {
+void Run() {
   std::printf(
       "%d images wait, %d rows a step batch; steps of 20, 50 and 250, half of them guided, "
       "50 tenants, three classes, half of the requests with deadlines\n",
-      kWaiting, kCapacity);
+      FullOrQuick(10'000, 200), kCapacity);
   std::printf("%7s %8s %9s %14s %14s %14s %15s %12s %14s\n", "devices", "images", "requests",
               "utilisation", "decision p50", "decision p99", "admission p99", "steps/s",
               "bytes/image");
   for (const int devices : {1, 8, 64}) Simulation(devices).Run();
   std::printf("steps/s: what one engine decides, all its devices together, on one core\n");
-  return 0;
 }
 
 }  // namespace
 }  // namespace diffusiond
 
-int main() { return diffusiond::Main(); }
+int main(int argc, char** argv) {
+  diffusiond::ParseBenchmarkFlags(argc, argv);
+  diffusiond::PrintProcessor();
+  diffusiond::Run();
+  return 0;
+}

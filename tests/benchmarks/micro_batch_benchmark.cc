@@ -3,7 +3,7 @@
 // that there are in one call on all cores, as servers do that batch without that promise. In turn,
 // so that a machine that drifts does so for both.
 //
-//   build/release/bin/micro_batch_benchmark [CHECKPOINT]
+//   build/release/bin/micro_batch_benchmark [--quick] [CHECKPOINT]
 #include <algorithm>
 #include <cstdio>
 #include <functional>
@@ -18,12 +18,10 @@
 #include "model/sampling/lane_pool.h"
 #include "model/unet/unet_checkpoint.h"
 #include "model/unet/unet_denoiser.h"
+#include "tests/benchmarks/benchmark_run.h"
 
 namespace diffusiond {
 namespace {
-
-constexpr int kRounds = 7;
-constexpr int kRowsARound = 64;
 
 // One network, `rows` a call.
 class Caller {
@@ -36,9 +34,8 @@ class Caller {
         labels_(static_cast<size_t>(rows), 1) {}
 
   void Call() {
-    if (denoiser_.Predict(x_, timesteps_, labels_, f_).ok()) return;
-    std::fprintf(stderr, "the network failed\n");
-    std::exit(1);
+    const absl::Status status = denoiser_.Predict(x_, timesteps_, labels_, f_);
+    if (!status.ok()) FailBenchmark(status.message());
   }
 
  private:
@@ -53,13 +50,12 @@ double Seconds(const std::function<void()>& work) {
   return absl::ToDoubleSeconds(absl::Now() - start);
 }
 
-int Run(const std::string& directory) {
+void Run(const std::string& directory) {
   auto checkpoint = Checkpoint::Open(directory);
   auto network = checkpoint.ok() ? LoadUNet(*checkpoint) : checkpoint.status();
-  if (!network.ok()) {
-    std::fprintf(stderr, "%s\n", std::string(network.status().message()).c_str());
-    return 1;
-  }
+  if (!network.ok()) FailBenchmark(network.status().message());
+  const int rounds = FullOrQuick(7, 1);
+  const int rows_a_round = FullOrQuick(64, 8);
   const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   LanePool pool(cores);
   std::map<int, double> fixed, free;  // Best rows a second, by rows of a call.
@@ -70,27 +66,28 @@ int Run(const std::string& directory) {
       lanes[rows].push_back(std::make_unique<Caller>(*network, rows, 1));
     }
   }
-  for (int rows : {1, 2, 4, 8, 16, 32})
+  for (int rows = 1; rows <= rows_a_round / 2; rows *= 2) {
     whole[rows] = std::make_unique<Caller>(*network, rows, cores);
+  }
 
-  for (int round = 0; round <= kRounds; ++round) {
+  for (int round = 0; round <= rounds; ++round) {
     for (auto& [rows, callers] : lanes) {
       const double seconds = Seconds([&, rows = rows] {
-        pool.Run(kRowsARound / rows,
+        pool.Run(rows_a_round / rows,
                  [&callers = callers](int, int lane) { callers[lane]->Call(); });
       });
-      if (round > 0) fixed[rows] = std::max(fixed[rows], kRowsARound / seconds);
+      if (round > 0) fixed[rows] = std::max(fixed[rows], rows_a_round / seconds);
     }
     for (auto& [rows, caller] : whole) {
       const double seconds = Seconds([&, rows = rows] {
-        for (int call = 0; call < kRowsARound / rows; ++call) caller->Call();
+        for (int call = 0; call < rows_a_round / rows; ++call) caller->Call();
       });
-      if (round > 0) free[rows] = std::max(free[rows], kRowsARound / seconds);
+      if (round > 0) free[rows] = std::max(free[rows], rows_a_round / seconds);
     }
   }
 
   std::printf("%s on %d cores; network rows a second, best of %d rounds\n", directory.c_str(),
-              cores, kRounds);
+              cores, rounds);
   std::printf("%-10s %20s %20s\n", "rows/call", "fixed, a core each", "free, all cores");
   double best_free = 0;
   for (const auto& [rows, rate] : free) {
@@ -100,12 +97,14 @@ int Run(const std::string& directory) {
   for (const auto& [rows, rate] : fixed) {
     std::printf("fixed micro-batch %d / best free shape: %.3f\n", rows, rate / best_free);
   }
-  return 0;
 }
 
 }  // namespace
 }  // namespace diffusiond
 
 int main(int argc, char** argv) {
-  return diffusiond::Run(argc > 1 ? argv[1] : "model/checkpoints/fashion-mnist");
+  const std::vector<std::string> arguments = diffusiond::ParseBenchmarkFlags(argc, argv);
+  diffusiond::PrintProcessor();
+  diffusiond::Run(arguments.empty() ? "model/checkpoints/fashion-mnist" : arguments.front());
+  return 0;
 }

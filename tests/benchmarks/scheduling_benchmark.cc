@@ -2,7 +2,7 @@
 // patience makes between short and long requests, as a table and a plot. The same numbers on every
 // machine.
 //
-//   build/release/bin/scheduling_benchmark [PLOT.svg]
+//   build/release/bin/scheduling_benchmark [--quick] [PLOT.svg]
 #include <cmath>
 #include <cstdio>
 #include <fstream>
@@ -18,6 +18,7 @@
 #include "client/load/load_report.h"
 #include "server/engine/step_policy.h"
 #include "tests/benchmarks/baseline_policies.h"
+#include "tests/benchmarks/benchmark_run.h"
 
 namespace diffusiond {
 namespace {
@@ -26,7 +27,7 @@ namespace {
 constexpr int kCapacity = 4;
 constexpr int kShort = 20, kLong = 250;
 constexpr double kShortPart = 0.8;
-constexpr int kRequests = 40'000;
+int Requests() { return FullOrQuick(40'000, 400); }
 const absl::Time kStart = absl::FromUnixSeconds(0);
 
 struct Request {
@@ -40,7 +41,7 @@ std::vector<Request> Arrivals(double load) {
   const auto uniform = [&random] { return (random() >> 11) * 0x1.0p-53; };
   const double mean_steps = kShortPart * kShort + (1 - kShortPart) * kLong;
   const double rate = load * kCapacity / mean_steps;
-  std::vector<Request> requests(kRequests);
+  std::vector<Request> requests(static_cast<size_t>(Requests()));
   double now = 0;
   for (Request& request : requests) {
     now += -std::log(1 - uniform()) / rate;
@@ -76,7 +77,7 @@ Result Simulate(SchedulingPolicy& policy, const std::vector<Request>& requests, 
                    {{.image_index = 0, .rows_left = steps}});
     }
     const std::vector<PolicyChoice> chosen =
-        policy.Choose({.now = time(), .capacity = kCapacity, .new_residents = kRequests});
+        policy.Choose({.now = time(), .capacity = kCapacity, .new_residents = Requests()});
     if (chosen.empty()) {
       const double decision = absl::ToDoubleSeconds(policy.NextDecision() - kStart);
       const double arrival = next < requests.size() ? requests[next].arrives : decision;
@@ -217,21 +218,23 @@ std::string Plot(const std::vector<Point>& points, const std::string& title) {
   return svg;
 }
 
-int Run(int argc, char** argv) {
+void Run(const std::vector<std::string>& arguments) {
   std::printf("%d requests, %g of them %d steps, the others %d, Poisson; %d rows a batch\n",
-              kRequests, kShortPart, kShort, kLong, kCapacity);
+              Requests(), kShortPart, kShort, kLong, kCapacity);
   const std::vector<Point> points = Table(0.85, /*cost_by_row=*/true);
   Table(0.95, /*cost_by_row=*/true);
   Table(0.30, /*cost_by_row=*/false);
-  if (argc < 2) return 0;
-  std::ofstream out(argv[1]);
+  if (arguments.empty()) return;
+  std::ofstream out(arguments.front());
   out << Plot(points, "One device at 85 % load: what patience trades");
   out.close();
-  if (!out) std::fprintf(stderr, "cannot write %s\n", argv[1]);
-  return out ? 0 : 1;
+  if (!out) FailBenchmark(absl::StrCat("cannot write ", arguments.front()));
 }
 
 }  // namespace
 }  // namespace diffusiond
 
-int main(int argc, char** argv) { return diffusiond::Run(argc, argv); }
+int main(int argc, char** argv) {
+  diffusiond::Run(diffusiond::ParseBenchmarkFlags(argc, argv));
+  return 0;
+}

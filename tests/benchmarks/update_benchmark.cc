@@ -9,7 +9,7 @@
 // Second: compiling plans of 1,000 steps of the DDPM paper's schedule, the best of several, and
 // fetching them from PlanCache.
 //
-//   build/dev/bin/update_benchmark [CHECKPOINT]
+//   build/dev/bin/update_benchmark [--quick] [CHECKPOINT]
 #include <time.h>
 
 #include <algorithm>
@@ -24,6 +24,7 @@
 #include "model/sampling/row_noise.h"
 #include "model/sampling/sampler.h"
 #include "server/models/plan_cache.h"
+#include "tests/benchmarks/benchmark_run.h"
 #include "tests/benchmarks/measured_networks.h"
 
 namespace diffusiond {
@@ -129,7 +130,7 @@ absl::Status MeasureSteps(const std::string& name, const ModelSchedule& model,
 }
 
 absl::Status MeasurePlans(const ModelSchedule& model) {
-  constexpr int kRounds = 20;
+  const int rounds = FullOrQuick(20, 1);
   std::printf("\n%-28s %8s %10s %14s %12s\n", "plans of 1,000 steps", "rows", "registers",
               "compiled in", "from cache");
   for (const Sampler& sampler : Samplers()) {
@@ -144,7 +145,7 @@ absl::Status MeasurePlans(const ModelSchedule& model) {
     if (auto plan = cache.Get(options); !plan.ok()) return plan.status();
     double compiled = std::numeric_limits<double>::infinity(), cached = compiled;
     int rows = 0, registers = 0;
-    for (int round = 0; round < kRounds; ++round) {
+    for (int round = 0; round < rounds; ++round) {
       double start = ThreadSeconds();
       const absl::StatusOr<SamplingPlan> plan = compile(options);
       compiled = std::min(compiled, ThreadSeconds() - start);
@@ -173,7 +174,7 @@ absl::Status Run(const std::string& directory) {
   std::printf("%zu samplers in one batch, micro-batch %d\n", Samplers().size(), kMicroBatch);
   std::printf("%-39s %11s %13s %11s %14s\n", "", "network/row", "update/image", "of it noise",
               "update/network");
-  absl::Status status = MeasureSteps(directory, *model, *std::move(network), 20);
+  absl::Status status = MeasureSteps(directory, *model, *std::move(network), FullOrQuick(20, 1));
   if (status.ok())
     status = MeasureSteps("untrained, width 128", *ddpm, UntrainedCifarDenoiser(kMicroBatch), 1);
   if (status.ok()) status = MeasurePlans(*ddpm);
@@ -184,9 +185,10 @@ absl::Status Run(const std::string& directory) {
 }  // namespace diffusiond
 
 int main(int argc, char** argv) {
+  const std::vector<std::string> arguments = diffusiond::ParseBenchmarkFlags(argc, argv);
+  diffusiond::PrintProcessor();
   const absl::Status status =
-      diffusiond::Run(argc > 1 ? argv[1] : "model/checkpoints/fashion-mnist");
-  if (status.ok()) return 0;
-  std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
-  return 1;
+      diffusiond::Run(arguments.empty() ? "model/checkpoints/fashion-mnist" : arguments.front());
+  if (!status.ok()) diffusiond::FailBenchmark(status.message());
+  return 0;
 }

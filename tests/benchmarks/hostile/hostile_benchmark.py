@@ -214,6 +214,15 @@ def print_head(arguments):
           f"kind\n\n{line(COLUMNS)}\n{line(['---'] * len(COLUMNS))}", flush=True)
 
 
+def assert_some_succeeded(bench):
+    """Without honest answers in quiet there is nothing to compare with."""
+    answers = sum(len(window.times()) for window in bench.quiet)
+    faults = [fault for window in bench.quiet for fault in window.faults("images")]
+    if len(faults) == answers:
+        sys.exit(f"failed: none of {answers} honest requests succeeded in quiet: "
+                 f"{faults[0] if faults else 'none was answered'}")
+
+
 def print_results(bench):
     quiet = bench.quiet
     times = [time for window in quiet for time in window.times()]
@@ -261,6 +270,7 @@ def main():
             for kind in kinds:
                 bench.run(kind)
                 print(f"{kind} done", file=sys.stderr, flush=True)
+            assert_some_succeeded(bench)
             print_head(arguments)
             print_results(bench)
         except BaseException:

@@ -1,10 +1,12 @@
 // What step batching is worth: the real server under an open loop, with our policy and with what
 // other servers do, on the same network and machine, in one run.
 //
-//   build/release/bin/serving_benchmark [--seconds=240] [--out=DIR]
+//   build/release/bin/serving_benchmark [--seconds=240] [--out=DIR] [--quick]
 //
 // Prints a table with what is asked for (bar, aim) and what was measured; with --out also writes
 // the records as CSV and a plot of each latency run. Wants the machine for itself.
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
@@ -15,7 +17,6 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
@@ -26,6 +27,7 @@
 #include "client/load/load_report.h"
 #include "client/load/load_run.h"
 #include "client/load/load_tables.h"
+#include "tests/benchmarks/benchmark_run.h"
 #include "tests/benchmarks/serving/served_process.h"
 
 ABSL_FLAG(std::string, model_repository, "model/checkpoints", "what is served");
@@ -42,20 +44,41 @@ ABSL_FLAG(std::string, serve, "", "step, request or serial: be the server (used 
 namespace diffusiond {
 namespace {
 
-constexpr int kShort = 20, kLong = 250;
 constexpr double kShortPart = 0.8;
-constexpr double kMeanSteps = kShortPart * kShort + (1 - kShortPart) * kLong;
-constexpr int kSaturating = 60;  // Requests at once.
 constexpr double kLoad = 0.85;
 constexpr double kOverload = 3;
-constexpr int kSequential = 25;
-constexpr int kFlood = 1000;
+
+// How much of everything.
+struct Sizes {
+  int short_steps = FullOrQuick(20, 4);
+  int long_steps = FullOrQuick(250, 30);
+  int saturating = FullOrQuick(60, 10);  // Requests at once.
+  int sequential = FullOrQuick(25, 3);
+  int flood = FullOrQuick(1000, 100);
+  int pairs = FullOrQuick(5, 1);
+  int seconds = FullOrQuick(absl::GetFlag(FLAGS_seconds), 1);  // Of a latency run.
+  int overload_seconds = FullOrQuick(std::max(10, seconds / 3), 1);
+  int cancel_seconds = FullOrQuick(30, 1);
+  int cancel_after_ms = FullOrQuick(700, 50);
+
+  double mean_steps() const { return kShortPart * short_steps + (1 - kShortPart) * long_steps; }
+};
+
+const Sizes& Size() {
+  static const Sizes sizes;
+  return sizes;
+}
+
+std::string Drawing() {
+  return absl::StrCat("model=", absl::GetFlag(FLAGS_model), " class=7 guidance=1 ");
+}
 
 std::string Mix(const std::string& to_all, const std::string& to_short = "",
                 const std::string& to_long = "") {
-  const std::string request = absl::StrCat("class=7 guidance=1 format=png ", to_all);
-  return absl::StrCat("short weight=0.8 steps=", kShort, " ", request, " ", to_short,
-                      "; long weight=0.2 steps=", kLong, " ", request, " ", to_long);
+  const std::string request = absl::StrCat(Drawing(), "format=png ", to_all);
+  return absl::StrCat("short weight=", kShortPart, " steps=", Size().short_steps, " ", request, " ",
+                      to_short, "; long weight=", 1 - kShortPart, " steps=", Size().long_steps, " ",
+                      request, " ", to_long);
 }
 
 struct Run {
@@ -71,17 +94,29 @@ struct Run {
     for (const LoadRecord& record : result.records) {
       if (!record.deadline_met || record.finished < begin || record.finished > report.window)
         continue;
-      steps += record.entry == 0 ? kShort : kLong;
+      steps += record.entry == 0 ? Size().short_steps : Size().long_steps;
     }
     return steps / (report.window - begin);
   }
 };
 
+template <typename T>
+T ValueOrFail(absl::StatusOr<T> value) {
+  if (!value.ok()) FailBenchmark(value.status().message());
+  return *std::move(value);
+}
+
 Run Load(const ServedProcess& server, const std::string& mix, LoadPlanOptions options) {
   Run run;
-  run.plan = MakeLoadPlan(*ParseLoadMix(mix), options).value();
-  run.result = RunLoad(run.plan, {.target = server.address()}).value();
+  run.plan = ValueOrFail(MakeLoadPlan(ValueOrFail(ParseLoadMix(mix)), options));
+  run.result = ValueOrFail(RunLoad(run.plan, {.target = server.address()}));
   run.report = MakeLoadReport(run.plan, run.result);
+  const LoadNumbers& all = run.report.all;
+  if (all.ok + all.cancelled == 0) {
+    FailBenchmark(absl::StrFormat("none of %d requests succeeded (%d refused, %d too late): %s",
+                                  all.planned, all.refused, all.deadline_exceeded,
+                                  std::string(run.result.first_failure.message())));
+  }
   for (const std::string& warning : run.report.warnings)
     std::printf("  note: %s\n", warning.c_str());
   return run;
@@ -90,9 +125,9 @@ Run Load(const ServedProcess& server, const std::string& mix, LoadPlanOptions op
 // All at once: what the server can do.
 Run Saturate(const ServedProcess& server, const std::string& mix) {
   LoadPlanOptions options;
-  options.arrivals = {Arrivals::Kind::kBurst, kSaturating, ""};
-  options.rate = kSaturating;
-  options.requests = kSaturating;
+  options.arrivals = {Arrivals::Kind::kBurst, Size().saturating, ""};
+  options.rate = Size().saturating;
+  options.requests = Size().saturating;
   options.seed = 11;
   return Load(server, mix, options);
 }
@@ -106,7 +141,7 @@ Run Offer(const ServedProcess& server, const std::string& mix, double rate, int 
 }
 
 std::unique_ptr<DiffusionClient> ClientOf(const ServedProcess& server) {
-  return DiffusionClient::Connect(server.address(), {}).value();
+  return ValueOrFail(DiffusionClient::Connect(server.address(), {}));
 }
 
 // One request after the other; seconds of each.
@@ -118,9 +153,9 @@ std::vector<double> Sequential(const ServedProcess& server, int steps) {
   request.mutable_sampling()->set_guidance_scale(1);
   request.mutable_sampling()->set_steps(static_cast<uint32_t>(steps));
   std::vector<double> seconds;
-  for (int i = 0; i <= kSequential; ++i) {
+  for (int i = 0; i <= Size().sequential; ++i) {
     const absl::Time start = absl::Now();
-    if (!client->GenerateImages(request).ok()) std::fprintf(stderr, "a request failed\n");
+    ValueOrFail(client->GenerateImages(request));
     if (i > 0) seconds.push_back(absl::ToDoubleSeconds(absl::Now() - start));
   }
   return seconds;
@@ -186,10 +221,10 @@ class Benchmark {
       const diffusiond::Run run = Saturate(*server, Mix(""));
       images[step ? 0 : 1] = run.report.all.throughput;
       // The composition of what was sent, for the rates below.
-      const double per_image = (static_cast<double>(run.shorts().ok) * kShort +
-                                static_cast<double>(run.longs().ok) * kLong) /
+      const double per_image = (static_cast<double>(run.shorts().ok) * Size().short_steps +
+                                static_cast<double>(run.longs().ok) * Size().long_steps) /
                                static_cast<double>(run.report.all.ok);
-      capacity_[step ? 0 : 1] = images[step ? 0 : 1] * per_image / kMeanSteps;
+      capacity_[step ? 0 : 1] = images[step ? 0 : 1] * per_image / Size().mean_steps();
       if (!step) continue;
       const double in_steps = server->Metric("diffusiond_step_duration_seconds_sum") - stepped;
       engine_share_ = server->Metric("diffusiond_step_overhead_seconds_total") / in_steps;
@@ -202,7 +237,7 @@ class Benchmark {
   }
 
   void MeasureLatency() {
-    const int seconds = absl::GetFlag(FLAGS_seconds);
+    const int seconds = Size().seconds;
     const double rate = kLoad * capacity_[1];
     const auto step_server = Serve("step");
     const diffusiond::Run step = Offer(*step_server, Mix(""), rate, seconds);
@@ -244,10 +279,10 @@ class Benchmark {
   }
 
   void MeasureOverload() {
-    const int seconds = std::max(10, absl::GetFlag(FLAGS_seconds) / 3);
+    const int seconds = Size().overload_seconds;
     const std::string mix = Mix("", "deadline=2s", "deadline=12s");
     const auto server = Serve("step");
-    Sequential(*server, kShort);
+    Sequential(*server, Size().short_steps);
     double best = 0;
     for (const double load : {0.85, 1.0}) {
       best = std::max(best, Offer(*server, mix, load * capacity_[0], seconds).good_steps());
@@ -271,7 +306,8 @@ class Benchmark {
 
   void MeasureCancel() {
     const auto server = Serve("step");
-    Offer(*server, Mix("cancel_after=700ms"), 2 * capacity_[0], 30);
+    Offer(*server, Mix(absl::StrCat("cancel_after=", Size().cancel_after_ms, "ms")),
+          2 * capacity_[0], Size().cancel_seconds);
     Add({"cancel to rows free, p99", "2 steps", "1 step",
          absl::StrFormat("%.0f step", server->Quantile("diffusiond_release_delay_steps", 0.99)),
          absl::StrFormat("%.0f rows freed",
@@ -280,31 +316,34 @@ class Benchmark {
 
   void MeasureTenants() {
     const auto server = Serve("step");
-    const std::vector<double> alone = Sequential(*server, kShort);
+    const std::vector<double> alone = Sequential(*server, Size().short_steps);
     const std::unique_ptr<Cancellation> stop = Cancellation::Create().value();
+    LoadPlanOptions options;
+    options.arrivals = {Arrivals::Kind::kBurst, Size().flood, ""};
+    options.rate = Size().flood;
+    options.requests = Size().flood;
+    const LoadPlan plan = ValueOrFail(MakeLoadPlan(
+        ValueOrFail(ParseLoadMix(absl::StrCat("flood tenant=A steps=20 ", Drawing()))), options));
+    std::atomic<bool> flooding = true;
+    absl::StatusOr<LoadResult> flooded;
     std::thread flood([&] {
-      LoadPlanOptions options;
-      options.arrivals = {Arrivals::Kind::kBurst, kFlood, ""};
-      options.rate = kFlood;
-      options.requests = kFlood;
-      const LoadPlan plan =
-          MakeLoadPlan(
-              *ParseLoadMix(absl::StrCat("flood tenant=A class=7 guidance=1 steps=", kShort)),
-              options)
-              .value();
-      RunLoad(plan, {.target = server->address(), .cancellation = stop.get()})
-          .status()
-          .IgnoreError();
+      flooded = RunLoad(plan, {.target = server->address(), .cancellation = stop.get()});
+      flooding = false;
     });
-    while (server->Metric("diffusiond_waiting_trajectories") < kFlood / 2) {
+    while (flooding && server->Metric("diffusiond_waiting_trajectories") < Size().flood / 2) {
       absl::SleepFor(absl::Milliseconds(20));
     }
-    const std::vector<double> beside = Sequential(*server, kShort);
+    if (!flooding) {
+      flood.join();
+      FailBenchmark(absl::StrCat("A's flood ended before B asked: ",
+                                 ValueOrFail(std::move(flooded)).first_failure.message()));
+    }
+    const std::vector<double> beside = Sequential(*server, Size().short_steps);
     const double waiting = server->Metric("diffusiond_waiting_trajectories");
     stop->Cancel();
     flood.join();
-    AddRatio("tenant B's latency while A floods 1,000 requests / alone", "2.2", "1.5",
-             Median(beside) / Median(alone),
+    AddRatio(absl::StrFormat("tenant B's latency while A floods %d requests / alone", Size().flood),
+             "2.2", "1.5", Median(beside) / Median(alone),
              absl::StrFormat("medians %.3f s and %.3f s; %.0f of A's still waited at the end",
                              Median(beside), Median(alone), waiting));
   }
@@ -313,12 +352,12 @@ class Benchmark {
     // In turn, as machines drift.
     const auto step = Serve("step"), serial = Serve("serial");
     std::vector<double> ratios;
-    for (int i = 0; i < 5; ++i) {
-      const double ours = Median(Sequential(*step, kShort));
-      ratios.push_back(ours / Median(Sequential(*serial, kShort)));
+    for (int i = 0; i < Size().pairs; ++i) {
+      const double ours = Median(Sequential(*step, Size().short_steps));
+      ratios.push_back(ours / Median(Sequential(*serial, Size().short_steps)));
     }
     AddRatio("light load (one request at a time): step / serial latency", "1.05", "1.0",
-             Median(ratios), "median of five pairs of medians");
+             Median(ratios), absl::StrFormat("median of %d pairs of medians", Size().pairs));
   }
 
   void Print() const {
@@ -339,7 +378,7 @@ class Benchmark {
 }  // namespace diffusiond
 
 int main(int argc, char** argv) {
-  absl::ParseCommandLine(argc, argv);
+  diffusiond::ParseBenchmarkFlags(argc, argv);
   if (const std::string mode = absl::GetFlag(FLAGS_serve); !mode.empty()) {
     return diffusiond::ServeUntilTerminated(mode, absl::GetFlag(FLAGS_model_repository),
                                             absl::GetFlag(FLAGS_micro_batch));
@@ -348,10 +387,12 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "--seconds is %d, allowed: 10 or more\n", absl::GetFlag(FLAGS_seconds));
     return 2;
   }
+  diffusiond::PrintProcessor();
   std::printf(
       "%d %% of requests %d steps, the others %d; one unguided image each; seconds count from "
       "the intended time of sending\n",
-      static_cast<int>(100 * diffusiond::kShortPart), diffusiond::kShort, diffusiond::kLong);
+      static_cast<int>(100 * diffusiond::kShortPart), diffusiond::Size().short_steps,
+      diffusiond::Size().long_steps);
   diffusiond::Benchmark(argv[0]).Run();
   return 0;
 }

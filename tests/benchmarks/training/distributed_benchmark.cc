@@ -1,5 +1,7 @@
 // What data parallelism costs on one machine: two processes of one thread, with half batches,
 // against one process of two threads. Prints images a second and their ratio.
+//
+//   build/release/bin/distributed_benchmark [--quick]
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,8 +13,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "model/training/loop/trainer.h"
 #include "model/training/options/network_shape.h"
+#include "tests/benchmarks/benchmark_run.h"
 #include "tests/testing/free_port.h"
 #include "tests/testing/in_child.h"
 
@@ -26,8 +30,8 @@ struct Setting {
   int64_t batch_size;
 };
 
-constexpr int kRounds = 3;
-constexpr int64_t kSteps = 3;  // That warm up; as many are measured.
+// That warm up; as many are measured.
+int Steps() { return FullOrQuick(3, 1); }
 
 ImageDataset Noise(const Setting& setting) {
   ImageDataset data;
@@ -70,9 +74,9 @@ int Train(const Setting& setting, const ImageDataset& data, int rank, int size, 
   options.out =
       std::filesystem::temp_directory_path() / ("distributed_benchmark_" + std::to_string(port));
   if (!DescribeModel(setting.shape, data, &options.model).ok()) return 3;
-  options.steps = 2 * kSteps;
+  options.steps = 2 * Steps();
   options.batch_size = setting.batch_size;
-  options.log_every = kSteps;
+  options.log_every = Steps();
   options.eval_every = options.sample_every = options.save_every = 0;
   options.sampling.steps = 1;
   LastSpeed speed;
@@ -105,8 +109,7 @@ double Measure(const Setting& setting, const ImageDataset& data, int size) {
   }
   for (pid_t child : children) {
     if (const int code = WaitForChild(child); code != 0) {
-      std::fprintf(stderr, "a process ended with %d\n", code);
-      std::exit(1);
+      FailBenchmark(absl::StrCat("a process ended with ", code));
     }
   }
   double speed = 0;
@@ -128,19 +131,19 @@ void Run() {
        .channels = 1,
        .side = 28,
        .shape = {.channels = {"32", "64", "96"}, .attention_at = {"7"}},
-       .batch_size = 32},
+       .batch_size = FullOrQuick(32, 4)},
       {.name = "width 64, 3x32x32",
        .channels = 3,
        .side = 32,
        .shape = {.channels = {"64", "128", "128"}, .attention_at = {"8"}},
-       .batch_size = 16}};
+       .batch_size = FullOrQuick(16, 4)}};
   std::printf("%-20s %26s %26s %6s\n", "images/s, training", "1 process, 2 threads",
               "2 processes, 1 thread each", "ratio");
   std::fflush(stdout);  // The children would print it again.
   for (const Setting& setting : settings) {
     const ImageDataset data = Noise(setting);
     std::vector<double> one, two, ratio;
-    for (int round = 0; round < kRounds; ++round) {
+    for (int round = 0; round < FullOrQuick(3, 1); ++round) {
       one.push_back(Measure(setting, data, 1));
       two.push_back(Measure(setting, data, 2));
       ratio.push_back(two.back() / one.back());
@@ -154,4 +157,9 @@ void Run() {
 }  // namespace
 }  // namespace diffusiond
 
-int main() { diffusiond::Run(); }
+int main(int argc, char** argv) {
+  diffusiond::ParseBenchmarkFlags(argc, argv);
+  diffusiond::PrintProcessor();
+  diffusiond::Run();
+  return 0;
+}

@@ -2,7 +2,7 @@
 """Images a second of diffusion-train against PyTorch's own step, in one run: the same network,
 batch and optimiser (AdamW, gradient clipping, EMA) on the same threads, in turn.
 
-  tests/benchmarks/training/training_benchmark.py [--binary=build/dev/bin/diffusion-train]
+  tests/benchmarks/training/training_benchmark.py [--binary=build/dev/bin/diffusion-train] [--quick]
 
 The network is the DDPM paper's for 3x32x32 at two widths. Prints the median of each side and the
 ratio; needs python3-torch (Debian) for the other side. Nothing else should run meanwhile.
@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import statistics
 import struct
 import subprocess
@@ -81,7 +82,12 @@ def main():
     parser.add_argument("--device", default="cpu", help="cpu, or cuda")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--settings", default="32:32:8,128:16:3", help="width:batch:steps, ...")
+    parser.add_argument("--quick", action="store_true",
+                        help="as short as it can be; the numbers mean nothing")
     args = parser.parse_args()
+    if args.quick:
+        args.settings, args.rounds = "32:1:1", 1
+    print_processor(args)
     peer = subprocess.run([args.python, "-c", "import torch"], capture_output=True).returncode == 0
     if not peer:
         print(f"no PyTorch in {args.python} (python3-torch): only one side is measured")
@@ -94,6 +100,13 @@ def main():
         for setting in args.settings.split(","):
             for mode in MODES if args.device != "cpu" else [""]:
                 compare(args, peer, scratch, setting, mode)
+
+
+def print_processor(args):
+    names = re.findall(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(),
+                       re.MULTILINE)
+    print(f"{names[0] if names else 'unknown processor'}, {os.cpu_count()} cores"
+          f"{'; --quick: the numbers mean nothing' if args.quick else ''}", flush=True)
 
 
 def compare(args, peer, scratch, setting, mode):
@@ -110,6 +123,8 @@ def compare(args, peer, scratch, setting, mode):
             peer_rates += got
             if peer_parameters != parameters:
                 sys.exit(f"not the same network: {parameters} and {peer_parameters} parameters")
+    if not rates:
+        sys.exit("failed: no step was measured")
     where = f"{args.threads} threads" if args.device == "cpu" else f"{args.device} {mode}".strip()
     line = (f"width {width}, batch {batch}, {where}, {parameters} parameters: "
             f"{statistics.median(rates):.2f} images/s")
