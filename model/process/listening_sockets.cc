@@ -172,7 +172,7 @@ std::string HostOf(const sockaddr_storage& address) {
 }
 
 std::string HostOfPeer(const std::string& peer) {
-  const std::string host = peer.substr(0, peer.rfind(':'));
+  std::string host = peer.substr(0, peer.rfind(':'));
   if (absl::StartsWith(peer, "ipv4:")) return host;
   if (!absl::StartsWith(peer, "ipv6:")) return peer;
   const std::string bare = absl::StrReplaceAll(host.substr(std::string("ipv6:").size()),
