@@ -47,8 +47,7 @@ Diffusiond::Diffusiond(Options options)
 Diffusiond::~Diffusiond() {
   if (versions_ != nullptr) versions_->Stop();
   admin_server_.reset();
-  // The supervisor tells the server of workers and rebuilds by the versions; workers call the
-  // engine.
+  // The supervisor tells the server of workers, which call the engine.
   if (engine_ != nullptr) engine_->Shutdown();
   supervisor_.reset();
   idle_trim_.reset();
@@ -57,7 +56,17 @@ Diffusiond::~Diffusiond() {
 
 absl::Status Diffusiond::Start() {
   if (absl::Status status = CheckDevices(options_.parsed.devices); !status.ok()) return status;
-  versions_ = MakeVersions();
+  if (absl::Status status = MakeEngine(); !status.ok()) return status;
+  if (absl::Status status = MakeServer(); !status.ok()) return status;
+  if (absl::Status status = StartWorkers(); !status.ok()) return status;
+  MakeVersions();
+  if (absl::Status status = LoadModels(); !status.ok()) return status;
+  if (absl::Status status = StartServing(); !status.ok()) return status;
+  versions_->Start();
+  return StartAdmin();
+}
+
+absl::Status Diffusiond::LoadModels() {
   const absl::Status models = versions_->LoadAll();  // Has logged what is wrong.
   if (!models.ok() && options_.flags.exit_on_model_error) {
     return absl::Status(models.code(),
@@ -70,10 +79,7 @@ absl::Status Diffusiond::Start() {
                                    " state=missing: requests that name no model get "
                                    "UNAVAILABLE until it is loaded"));
   }
-  if (absl::Status status = StartServing(); !status.ok()) return status;
-  if (absl::Status status = StartWorkers(); !status.ok()) return status;
-  versions_->Start(engine_.get(), supervisor_.get());
-  return StartAdmin();
+  return absl::OkStatus();
 }
 
 void Diffusiond::LogThatNothingIsServed() {
@@ -88,39 +94,7 @@ void Diffusiond::LogThatNothingIsServed() {
 
 bool Diffusiond::Drain() { return server_->Drain(absl::Now() + options_.flags.drain_timeout); }
 
-std::unique_ptr<VersionManager> Diffusiond::MakeVersions() {
-  VersionManager::Options options;
-  options.repository = options_.flags.model_repository;
-  options.devices = options_.parsed.devices;
-  options.micro_batch = options_.flags.micro_batch;
-  options.poll_interval = options_.flags.model_poll_interval;
-  options.keep_versions = options_.flags.keep_versions;
-  options.load = [most = options_.flags.max_model_memory](
-                     const std::filesystem::path& directory, absl::Span<const DeviceSpec> devices,
-                     int micro_batch) { return LoadModel(directory, devices, micro_batch, most); };
-  options.on_catalog_changed = [this] {
-    if (server_ != nullptr) server_->OnCatalogChanged();
-  };
-  options.log_line = options_.log_line;
-  return std::make_unique<VersionManager>(std::move(options), &catalog_, &metrics_);
-}
-
-absl::Status Diffusiond::StartWorkers() {
-  std::vector<WorkerSupervisor::Device> devices;
-  for (const DeviceSpec& device : options_.parsed.devices) {
-    devices.push_back({DeviceName(device), [this, device] { return versions_->Rebuild(device); }});
-  }
-  WorkerSupervisor::Options options;
-  options.watchdog = options_.flags.worker_watchdog;
-  options.observer = this;
-  absl::StatusOr<std::unique_ptr<WorkerSupervisor>> supervisor = WorkerSupervisor::Start(
-      engine_.get(), std::move(devices), versions_->TakeExecutors(), std::move(options));
-  if (!supervisor.ok()) return supervisor.status();
-  supervisor_ = *std::move(supervisor);
-  return absl::OkStatus();
-}
-
-absl::Status Diffusiond::StartServing() {
+absl::Status Diffusiond::MakeEngine() {
   const ServerFlags& flags = options_.flags;
   Engine::Options engine_options;
   engine_options.max_trajectories = flags.max_queued_images;
@@ -141,14 +115,11 @@ absl::Status Diffusiond::StartServing() {
   absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Create(engine_options);
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
+  return absl::OkStatus();
+}
 
-  if (!flags.metrics_listen.empty()) {
-    absl::StatusOr<std::unique_ptr<MetricsServer>> metrics_server =
-        MetricsServer::Start(flags.metrics_listen, registry_);
-    if (!metrics_server.ok()) return OfFlag("metrics_listen", metrics_server.status());
-    metrics_server_ = *std::move(metrics_server);
-    metrics_address_ = WithPort(flags.metrics_listen, metrics_server_->port());
-  }
+absl::Status Diffusiond::MakeServer() {
+  const ServerFlags& flags = options_.flags;
 
   Server::Options options;
   options.listen_address = flags.listen;
@@ -167,9 +138,56 @@ absl::Status Diffusiond::StartServing() {
   }
   options.refusals_logged_per_second = flags.refusals_logged_per_second;
   absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(options, engine_.get(), &catalog_, &counted_rpc_);
-  if (!server.ok()) return OfFlag("listen", server.status());
+      Server::Create(options, engine_.get(), &catalog_, &counted_rpc_);
+  if (!server.ok()) return server.status();
   server_ = *std::move(server);
+  return absl::OkStatus();
+}
+
+absl::Status Diffusiond::StartWorkers() {
+  WorkerSupervisor::Options options;
+  options.watchdog = options_.flags.worker_watchdog;
+  options.observer = this;
+  absl::StatusOr<std::unique_ptr<WorkerSupervisor>> supervisor =
+      WorkerSupervisor::Start(engine_.get(), options_.parsed.devices, &loaded_, std::move(options));
+  if (!supervisor.ok()) return supervisor.status();
+  supervisor_ = *std::move(supervisor);
+  return absl::OkStatus();
+}
+
+void Diffusiond::MakeVersions() {
+  VersionManager::Options options;
+  options.repository = options_.flags.model_repository;
+  options.loader.devices = options_.parsed.devices;
+  options.loader.load = [most = options_.flags.max_model_memory](
+                            const std::filesystem::path& directory,
+                            absl::Span<const DeviceSpec> devices, int micro_batch) {
+    return LoadModel(directory, devices, micro_batch, most);
+  };
+  options.micro_batch = options_.flags.micro_batch;
+  options.poll_interval = options_.flags.model_poll_interval;
+  options.keep_versions = options_.flags.keep_versions;
+  options.on_catalog_changed = [server = server_.get()] { server->OnCatalogChanged(); };
+  options.log_line = options_.log_line;
+  versions_ = std::make_unique<VersionManager>(
+      std::move(options), VersionManager::Parts{.loaded = &loaded_,
+                                                .supervisor = supervisor_.get(),
+                                                .engine = engine_.get(),
+                                                .catalog = &catalog_,
+                                                .metrics = &metrics_});
+}
+
+absl::Status Diffusiond::StartServing() {
+  const ServerFlags& flags = options_.flags;
+  if (!flags.metrics_listen.empty()) {
+    absl::StatusOr<std::unique_ptr<MetricsServer>> metrics_server =
+        MetricsServer::Start(flags.metrics_listen, registry_);
+    if (!metrics_server.ok()) return OfFlag("metrics_listen", metrics_server.status());
+    metrics_server_ = *std::move(metrics_server);
+    metrics_address_ = WithPort(flags.metrics_listen, metrics_server_->port());
+  }
+
+  if (absl::Status status = server_->Listen(); !status.ok()) return OfFlag("listen", status);
   idle_trim_ = std::make_unique<IdleTrim>(
       IdleTrim::Options{.calls =
                             [server = server_.get()] {

@@ -21,6 +21,7 @@
 #include "server/rpc/call_log.h"
 #include "server/rpc/server.h"
 #include "server/server_config.h"
+#include "server/versions/loaded_versions.h"
 #include "server/versions/version_manager.h"
 #include "server/worker/worker_supervisor.h"
 
@@ -62,11 +63,15 @@ class Diffusiond : private WorkerObserver {
   CallLog::Options RefusalLogOptions();
 
  private:
-  std::unique_ptr<VersionManager> MakeVersions();
-  void LogThatNothingIsServed();
+  // In this order: each is given those before it, whole.
+  absl::Status MakeEngine();
+  absl::Status MakeServer();
   absl::Status StartWorkers();
+  void MakeVersions();
+  absl::Status LoadModels();
   absl::Status StartServing();
   absl::Status StartAdmin();
+  void LogThatNothingIsServed();
 
   void OnWorkerUp(const std::string& worker) override;
   void OnWorkerDown(const std::string& worker, const absl::Status& reason) override;
@@ -77,6 +82,7 @@ class Diffusiond : private WorkerObserver {
   ServerMetrics metrics_;
   CountedRpc counted_rpc_;
   ModelCatalog catalog_;
+  LoadedVersions loaded_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<MetricsServer> metrics_server_;
   std::unique_ptr<Server> server_;

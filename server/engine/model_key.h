@@ -11,14 +11,10 @@ namespace diffusiond {
 
 // "mine/3", or "mine" for version 0. `copy` above 0 tells apart what was loaded from one place:
 // "mine/3~1". Names hold neither '/' nor '~'.
+// Made once for each, and never taken apart.
 inline std::string ModelKey(absl::string_view name, int version, int copy) {
   return absl::StrCat(name, version > 0 ? absl::StrCat("/", version) : std::string(),
                       copy > 0 ? absl::StrCat("~", copy) : std::string());
-}
-
-// "mine/3~1" -> "mine".
-inline absl::string_view ModelNameOfKey(absl::string_view key) {
-  return key.substr(0, key.find_first_of("/~"));
 }
 
 }  // namespace diffusiond

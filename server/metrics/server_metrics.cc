@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "server/engine/model_key.h"
 #include "server/engine/refusal.h"
 
 namespace diffusiond {
@@ -92,11 +91,6 @@ prometheus::Labels InfoLabels(const std::string& model, int version, const std::
           {"digest", digest},
           {"device", device},
           {"micro_batch", std::to_string(micro_batch)}};
-}
-
-// All versions of a name count as one: series must not grow with every swap.
-prometheus::Labels OfModel(const std::string& key) {
-  return {{"model", std::string(ModelNameOfKey(key))}};
 }
 
 const char* RefusalName(const absl::Status& status) {
@@ -254,6 +248,26 @@ void ServerMetrics::ModelLoaded(const std::string& model, int version, const std
 void ServerMetrics::ModelUnloaded(const std::string& model, int version, const std::string& digest,
                                   const std::string& device, int micro_batch) {
   model_info_.Remove(&model_info_.Add(InfoLabels(model, version, digest, device, micro_batch)));
+}
+
+void ServerMetrics::ModelKeyed(const std::string& key, const std::string& model) {
+  absl::MutexLock lock(&keys_mu_);
+  names_[key] = model;
+  std::erase(gone_, key);  // A model that is back after all of it was gone.
+}
+
+void ServerMetrics::KeyForgotten(const std::string& key) {
+  absl::MutexLock lock(&keys_mu_);
+  gone_.push_back(key);
+  if (gone_.size() <= kRememberedKeys) return;
+  names_.erase(gone_.front());
+  gone_.pop_front();
+}
+
+prometheus::Labels ServerMetrics::OfModel(const std::string& key) {
+  absl::MutexLock lock(&keys_mu_);
+  const auto found = names_.find(key);
+  return {{"model", found == names_.end() ? key : found->second}};
 }
 
 void ServerMetrics::ModelLoadTook(const std::string& model, absl::Duration duration) {

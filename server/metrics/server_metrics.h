@@ -4,9 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "prometheus/counter.h"
 #include "prometheus/family.h"
@@ -34,6 +38,12 @@ class ServerMetrics : public EngineMetrics {
   void ModelUnloaded(const std::string& model, int version, const std::string& digest,
                      const std::string& device, int micro_batch);
   void ModelLoadTook(const std::string& model, absl::Duration duration);
+  // Steps of this key of the engine's are counted under the model's name: series must not grow with
+  // every swap. Keys of which nothing was said are names. The end of a step may come after the end
+  // of its version, so the last kRememberedKeys that went are remembered.
+  void ModelKeyed(const std::string& key, const std::string& model) ABSL_LOCKS_EXCLUDED(keys_mu_);
+  void KeyForgotten(const std::string& key) ABSL_LOCKS_EXCLUDED(keys_mu_);
+  static constexpr size_t kRememberedKeys = 64;
   // New requests get this version; `swapped`: in place of another.
   void ModelServed(const std::string& model, int version, bool swapped);
   // A version could not be loaded, or a directory cannot be a model.
@@ -80,6 +90,12 @@ class ServerMetrics : public EngineMetrics {
   using Counters = prometheus::Family<prometheus::Counter>;
   using Gauges = prometheus::Family<prometheus::Gauge>;
   using Histograms = prometheus::Family<prometheus::Histogram>;
+
+  prometheus::Labels OfModel(const std::string& key) ABSL_LOCKS_EXCLUDED(keys_mu_);
+
+  absl::Mutex keys_mu_;
+  std::map<std::string, std::string> names_ ABSL_GUARDED_BY(keys_mu_);  // By key.
+  std::deque<std::string> gone_ ABSL_GUARDED_BY(keys_mu_);  // Keys, the first to go first.
 
   Gauges& model_info_;
   Gauges& model_version_;

@@ -22,12 +22,20 @@ constexpr absl::Duration kFlushGrace = absl::Seconds(1);
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options, Engine* engine,
                                                       const ModelCatalog* catalog,
                                                       RpcMetrics* metrics) {
+  absl::StatusOr<std::unique_ptr<Server>> server =
+      Create(std::move(options), engine, catalog, metrics);
+  if (!server.ok()) return server.status();
+  if (absl::Status status = (*server)->Listen(); !status.ok()) return status;
+  return server;
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Create(Options options, Engine* engine,
+                                                       const ModelCatalog* catalog,
+                                                       RpcMetrics* metrics) {
   absl::StatusOr<std::unique_ptr<DecoderPool>> decoders = DecoderPool::Create(options.decoders);
   if (!decoders.ok()) return decoders.status();
-  std::unique_ptr<Server> server(
+  return std::unique_ptr<Server>(
       new Server(std::move(options), engine, catalog, *std::move(decoders), metrics));
-  if (absl::Status status = server->Listen(); !status.ok()) return status;
-  return server;
 }
 
 Server::Server(Options options, Engine* engine, const ModelCatalog* catalog,
@@ -81,11 +89,13 @@ absl::Status Server::Listen() {
     if (!port.ok()) return port.status();
     port_ = *std::move(port);
   }
-  server_ = builder.BuildAndStart();
-  if (server_ == nullptr) return absl::UnavailableError("gRPC cannot start");
+  {
+    absl::MutexLock lock(&mu_);
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr) return absl::UnavailableError("gRPC cannot start");
+    UpdateHealth();  // Before anybody can ask for it.
+  }
   if (port_ != nullptr) port_->Start();
-  absl::MutexLock lock(&mu_);
-  UpdateHealth();
   return absl::OkStatus();
 }
 
@@ -128,6 +138,7 @@ void Server::OnCatalogChanged() {
 }
 
 void Server::UpdateHealth() {
+  if (server_ == nullptr) return;  // Listen does so.
   const bool serving = workers_running_ && !draining_ && !catalog_->empty();
   grpc::HealthCheckServiceInterface* const health = server_->GetHealthCheckService();
   health->SetServingStatus("", serving);

@@ -31,7 +31,8 @@ namespace diffusiond {
 // What a liveness probe asks health for: a server that drains is alive, one without workers not.
 inline constexpr char kLivenessService[] = "liveness";
 
-// Thread-safe. Serves from Start to destruction.
+// Thread-safe once it listens; before, SetWorkersRunning and OnCatalogChanged are. Serves from
+// Listen to destruction.
 class Server {
  public:
   struct Options {
@@ -52,13 +53,22 @@ class Server {
     int refusals_logged_per_second = 10;
   };
 
-  // Dependencies are not owned and outlive the server; `metrics` may be null. When the server goes,
-  // generations of calls that were cut off may still report to `engine` and `metrics`: shut the
-  // engine down before those go.
-  // UNAVAILABLE: the address cannot be listened on.
+  // Create, then Listen. Errors of both.
   static absl::StatusOr<std::unique_ptr<Server>> Start(Options options, Engine* engine,
                                                        const ModelCatalog* catalog,
                                                        RpcMetrics* metrics);
+
+  // A server that can be told of workers and models, and does not listen yet. INVALID_ARGUMENT: of
+  // the options.
+  // Dependencies are not owned and outlive the server; `metrics` may be null. When the server goes,
+  // generations of calls that were cut off may still report to `engine` and `metrics`: shut the
+  // engine down before those go.
+  static absl::StatusOr<std::unique_ptr<Server>> Create(Options options, Engine* engine,
+                                                        const ModelCatalog* catalog,
+                                                        RpcMetrics* metrics);
+
+  // To be called once. UNAVAILABLE: the address cannot be listened on.
+  absl::Status Listen();
 
   // Cuts off what still runs, after a second's grace.
   ~Server();
@@ -88,7 +98,6 @@ class Server {
   Server(Options options, Engine* engine, const ModelCatalog* catalog,
          std::unique_ptr<DecoderPool> decoders, RpcMetrics* metrics);
   std::shared_ptr<const ServiceContext> MakeContext();
-  absl::Status Listen();
   // Closes the port and tells connections to go. Once.
   void SendAway();
   void UpdateHealth() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -104,6 +113,7 @@ class Server {
   CallTracker calls_;
   StallWatch stalls_;
   DiffusionServiceImpl service_;
+  // Null before Listen, which sets it under mu_: health may be told of meanwhile.
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<ServerPort> port_;  // Null: only InProcessChannel.
   std::thread shutdown_;              // Waits for the last call.

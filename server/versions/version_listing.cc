@@ -1,63 +1,30 @@
-// What VersionManager tells operators of the models' versions.
+#include "server/versions/version_listing.h"
+
 #include <algorithm>
-#include <map>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "model/checkpoint/model_versions.h"
-#include "server/versions/version_manager.h"
 
 namespace diffusiond {
 namespace {
 
-std::vector<VersionInfo> InOrder(std::map<int, VersionInfo> versions) {
-  std::vector<VersionInfo> ascending;
-  for (auto& [version, info] : versions) {
-    info.version = version;
-    ascending.push_back(std::move(info));
-  }
-  return ascending;
+// Adds it, in order, if there is none of that number.
+VersionInfo& InfoOf(int number, ModelVersionsInfo* model) {
+  const auto at =
+      std::lower_bound(model->versions.begin(), model->versions.end(), number,
+                       [](const VersionInfo& info, int wanted) { return info.version < wanted; });
+  if (at != model->versions.end() && at->version == number) return *at;
+  return *model->versions.insert(at, VersionInfo{.version = number});
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<ModelVersionsInfo>> VersionManager::ListModelVersions(
-    const std::string& name) {
-  const absl::StatusOr<RepositoryListing> listing = ListModelRepository(options_.repository);
-  if (!listing.ok()) return listing.status();
-  std::vector<ModelVersionsInfo> models;
-  for (const ModelDirectory& directory : listing->models) {
-    if (name.empty() || directory.name == name) models.push_back(Describe(directory));
-  }
-  for (const RefusedDirectory& directory : listing->refused) {
-    if (name.empty() || directory.name == name) models.push_back(Describe(directory));
-  }
-  if (models.empty()) {
-    return absl::NotFoundError(
-        name.empty()
-            ? absl::StrCat("the repository ", options_.repository.string(), " holds no model yet")
-            : absl::StrCat("the repository has no model of the name \"", name, "\""));
-  }
-  std::sort(models.begin(), models.end(),
-            [](const ModelVersionsInfo& a, const ModelVersionsInfo& b) { return a.name < b.name; });
-  return models;
-}
-
-void VersionManager::AddLoaded(const Roll& roll, std::map<int, VersionInfo>* versions) {
-  for (const std::shared_ptr<Version>& loaded : roll.loaded) {
-    VersionInfo& info = (*versions)[loaded->version];
-    info.state = loaded == roll.serving      ? VersionInfo::State::kServing
-                 : loaded->served != nullptr ? VersionInfo::State::kKept
-                                             : VersionInfo::State::kDraining;
-    info.digest = loaded->digest;
-  }
-}
-
-ModelVersionsInfo VersionManager::Describe(const ModelDirectory& directory) const {
-  std::map<int, VersionInfo> versions;
-  for (const int version : directory.versions) {
-    VersionInfo& info = versions[version];
-    const absl::StatusOr<std::filesystem::path> path = directory.VersionPath(version);
+ModelVersionsInfo DescribeDirectory(const ModelDirectory& directory) {
+  ModelVersionsInfo model{.name = directory.name};
+  if (directory.pinned.ok()) model.pinned = *directory.pinned;
+  for (const int number : directory.versions) {
+    VersionInfo& info = InfoOf(number, &model);
+    const absl::StatusOr<std::filesystem::path> path = directory.VersionPath(number);
     if (!path.ok()) continue;
     const auto record = ReadVersionRecord(*path);
     if (record.ok() && record->has_value()) {
@@ -65,43 +32,38 @@ ModelVersionsInfo VersionManager::Describe(const ModelDirectory& directory) cons
       info.published = (*record)->published;
     }
   }
-  ModelVersionsInfo model;
-  model.name = directory.name;
-  if (directory.pinned.ok()) model.pinned = *directory.pinned;
-  {
-    absl::MutexLock lock(&mu_);
-    const auto found = rolls_.find(directory.name);
-    if (found != rolls_.end()) {
-      const Roll& roll = found->second;
-      model.held = roll.held;
-      for (const auto& [version, refusal] : roll.refused) {
-        versions[version].state = VersionInfo::State::kRefused;
-        versions[version].refusal = std::string(refusal.reason.message());
-      }
-      AddLoaded(roll, &versions);
-      model.problem = roll.problem;
-    }
-  }
   if (!directory.folders.others.empty() && directory.numbered) {
-    absl::StrAppend(&model.problem, model.problem.empty() ? "" : "; ",
-                    NoVersions(directory.folders.others));
+    model.problem = NoVersions(directory.folders.others);
   }
-  model.versions = InOrder(std::move(versions));
   return model;
 }
 
-ModelVersionsInfo VersionManager::Describe(const RefusedDirectory& directory) const {
-  ModelVersionsInfo model;
-  model.name = directory.name;
-  model.problem = std::string(directory.reason.message());
-  std::map<int, VersionInfo> versions;
-  {
-    absl::MutexLock lock(&mu_);
-    const auto found = rolls_.find(directory.name);
-    if (found != rolls_.end()) AddLoaded(found->second, &versions);
+ModelVersionsInfo DescribeDirectory(const RefusedDirectory& directory) {
+  return {.name = directory.name, .problem = std::string(directory.reason.message())};
+}
+
+void DescribeLoaded(const ModelState& state, ModelVersionsInfo* model) {
+  for (const LoadedVersion& loaded : state.loaded) {
+    VersionInfo& info = InfoOf(loaded.version->number(), model);
+    info.state = loaded.version == state.serving ? VersionInfo::State::kServing
+                 : loaded.kept != nullptr        ? VersionInfo::State::kKept
+                                                 : VersionInfo::State::kDraining;
+    info.digest = loaded.version->digest();
   }
-  model.versions = InOrder(std::move(versions));
-  return model;
+}
+
+void DescribeState(const ModelState& state, ModelVersionsInfo* model) {
+  model->held = state.held;
+  for (const auto& [number, refusal] : state.refused) {
+    VersionInfo& info = InfoOf(number, model);
+    info.state = VersionInfo::State::kRefused;
+    info.refusal = std::string(refusal.reason.message());
+  }
+  DescribeLoaded(state, model);
+  if (!state.problem.empty()) {
+    model->problem =
+        absl::StrCat(state.problem, model->problem.empty() ? "" : "; ", model->problem);
+  }
 }
 
 }  // namespace diffusiond

@@ -1,36 +1,45 @@
-// What VersionManager finds when it looks at the repository, and what it tells of it.
+// What RepositoryFollower finds when it looks at the repository.
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "model/checkpoint/model_versions.h"
-#include "server/versions/version_manager.h"
+#include "server/versions/repository_follower.h"
 
 namespace diffusiond {
+namespace {
 
-absl::Status VersionManager::LoadAll() { return PollOnThread(); }
-
-absl::Status VersionManager::PollOnThread() {
-  waiting_for_room_ = false;
-  const absl::StatusOr<RepositoryListing> listing = ListModelRepository(options_.repository);
-  absl::Status first = listing.status();
-  if (listing.ok() && listing->models.empty() && listing->refused.empty()) {
-    first = absl::NotFoundError(absl::StrCat("model repository ", options_.repository.string(),
-                                             " holds no model: one directory each is expected"));
-  } else if (listing.ok() && listing->more_refused > 0) {
-    first = absl::ResourceExhaustedError(absl::StrCat(
-        "model repository ", options_.repository.string(), " holds ", listing->more_refused,
-        " more directories that are refused, past the limit of ", kMaxRefusedDirectories,
-        " that are told one by one"));
+// What is wrong with the repository as a whole.
+absl::Status CheckListing(const std::filesystem::path& repository,
+                          const absl::StatusOr<RepositoryListing>& listing) {
+  if (!listing.ok()) return listing.status();
+  if (listing->models.empty() && listing->refused.empty()) {
+    return absl::NotFoundError(absl::StrCat("model repository ", repository.string(),
+                                            " holds no model: one directory each is expected"));
   }
+  if (listing->more_refused > 0) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("model repository ", repository.string(), " holds ", listing->more_refused,
+                     " more directories that are refused, past the limit of ",
+                     kMaxRefusedDirectories, " that are told one by one"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status RepositoryFollower::Look() {
+  waits_for_room_ = false;
+  const absl::StatusOr<RepositoryListing> listing = ListModelRepository(options_.repository);
+  absl::Status first = CheckListing(options_.repository, listing);
   NoteRepository(first);
   if (!listing.ok()) return first;
   std::set<std::string> there;
   for (const RefusedDirectory& directory : listing->refused) {
     there.insert(directory.name);
     first.Update(directory.reason);
-    RefuseDirectory(directory);
+    FollowRefused(directory);
   }
   for (const ModelDirectory& directory : listing->models) {
     there.insert(directory.name);
@@ -38,85 +47,59 @@ absl::Status VersionManager::PollOnThread() {
     const absl::Status status = Follow(directory);  // Has logged what went wrong.
     if (Serving(directory.name) != nullptr) continue;
     first.Update(status);
-    metrics_->ModelUnserved(directory.name);
+    parts_.log->Unserved(directory.name);
   }
   // Of the names past the limit nothing is known.
   if (listing->more_refused == 0) NoteGone(there);
   return first;
 }
 
-void VersionManager::NoteRepository(const absl::Status& status) {
+void RepositoryFollower::NoteRepository(const absl::Status& status) {
   const std::string problem(status.message());
-  if (!problem.empty() && problem != repository_problem_) {
-    options_.log_line(absl::StrCat("repository error=\"", problem, "\"",
-                                   catalog_->empty() ? "" : "; serving on"));
-  }
-  repository_problem_ = problem;
+  if (std::exchange(repository_problem_, problem) == problem || problem.empty()) return;
+  parts_.log->RepositoryProblem(problem, !parts_.catalog->empty());
 }
 
-void VersionManager::RefuseDirectory(const RefusedDirectory& directory) {
-  const std::string reason(directory.reason.message());
-  if (Serving(directory.name) == nullptr) metrics_->ModelUnserved(directory.name);
-  const bool told = Notice(directory.name, reason,
-                           absl::StrCat("refused model=", directory.name, " error=\"", reason, "\"",
-                                        WhatGoesOn(directory.name)));
-  if (told) metrics_->ModelRefused(directory.name);
+void RepositoryFollower::FollowRefused(const RefusedDirectory& directory) {
+  const bool serving = Serving(directory.name) != nullptr;
+  if (!serving) parts_.log->Unserved(directory.name);
+  if (!IsNews(directory.name, std::string(directory.reason.message()))) return;
+  parts_.log->DirectoryRefused(directory.name, directory.reason, serving);
 }
 
-void VersionManager::NotePassedOver(const ModelDirectory& directory) {
+void RepositoryFollower::NotePassedOver(const ModelDirectory& directory) {
   std::string text;
   if (!directory.folders.others.empty()) text = NoVersions(directory.folders.others);
   {
     absl::MutexLock lock(&mu_);
-    std::string& told = rolls_[directory.name].passed_over;
-    if (told == text) return;
-    told = text;
+    if (std::exchange(models_[directory.name].passed_over, text) == text) return;
   }
-  if (!text.empty()) {
-    options_.log_line(absl::StrCat("model=", directory.name, " passed_over=\"", text, "\""));
-  }
+  if (!text.empty()) parts_.log->PassedOver(directory.name, text);
 }
 
-void VersionManager::NoteGone(const std::set<std::string>& there) {
+void RepositoryFollower::NoteGone(const std::set<std::string>& there) {
   std::vector<std::string> served, forgotten;
   {
     absl::MutexLock lock(&mu_);
-    for (auto it = rolls_.begin(); it != rolls_.end();) {
-      const auto& [name, roll] = *it;
+    for (auto it = models_.begin(); it != models_.end();) {
+      const auto& [name, state] = *it;
       if (there.contains(name)) {
         ++it;
-      } else if (roll.serving != nullptr || !roll.loaded.empty() || roll.held.has_value()) {
-        if (roll.serving != nullptr) served.push_back(name);
+      } else if (state.serving != nullptr || !state.loaded.empty() || state.held.has_value()) {
+        if (state.serving != nullptr) served.push_back(name);
         ++it;
       } else {
         // Whoever puts it there again is told again.
         forgotten.push_back(name);
-        it = rolls_.erase(it);
+        it = models_.erase(it);
       }
     }
   }
   for (const std::string& name : served) {
     const std::string gone = absl::StrCat("model=", name, " is gone from the repository");
-    Notice(name, gone, absl::StrCat(gone, WhatGoesOn(name)));
+    if (IsNews(name, gone)) parts_.log->DirectoryGone(gone, /*serving=*/true);
   }
-  for (const std::string& name : forgotten) metrics_->ModelForgotten(name);
-}
-
-bool VersionManager::Notice(const std::string& name, const std::string& problem,
-                            const std::string& line) {
-  noticed_ = true;
-  {
-    absl::MutexLock lock(&mu_);
-    std::string& told = rolls_[name].problem;
-    if (told == problem) return false;
-    told = problem;
-  }
-  options_.log_line(line);
-  return true;
-}
-
-std::string VersionManager::WhatGoesOn(const std::string& name) const {
-  return Serving(name) == nullptr ? "; not served" : "; serving on";
+  for (const std::string& name : forgotten) parts_.log->Forgotten(name);
 }
 
 }  // namespace diffusiond

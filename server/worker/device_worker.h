@@ -3,7 +3,6 @@
 #define DIFFUSIOND_SERVER_WORKER_DEVICE_WORKER_H_
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,11 +14,9 @@
 #include "absl/time/time.h"
 #include "server/engine/engine.h"
 #include "server/engine/step_executor.h"
+#include "server/worker/executor_source.h"
 
 namespace diffusiond {
-
-// Executors by model name.
-using StepExecutors = std::map<std::string, std::unique_ptr<StepExecutor>>;
 
 // Owns the thread and, for each model that the device serves, the executor. All calls of executors
 // come from that thread. The first step that fails ends it: what Step throws becomes INTERNAL, or

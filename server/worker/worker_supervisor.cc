@@ -22,14 +22,14 @@ constexpr int kRecovered = 10;
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<WorkerSupervisor>> WorkerSupervisor::Start(
-    Engine* engine, std::vector<Device> devices, std::vector<StepExecutors> executors,
-    Options options) {
+    Engine* engine, std::vector<DeviceSpec> devices, ExecutorSource* source, Options options) {
   std::unique_ptr<WorkerSupervisor> supervisor(
-      new WorkerSupervisor(engine, std::move(devices), std::move(options)));
-  for (size_t i = 0; i < executors.size(); ++i) {
-    if (absl::Status status = supervisor->StartWorker(i, std::move(executors[i])); !status.ok()) {
-      return status;
-    }
+      new WorkerSupervisor(engine, devices, source, std::move(options)));
+  for (size_t i = 0; i < devices.size(); ++i) {
+    absl::StatusOr<StepExecutors> executors = source->MakeExecutors(devices[i]);
+    absl::Status status = executors.status();
+    if (status.ok()) status = supervisor->StartWorker(i, *std::move(executors));
+    if (!status.ok()) return status;
   }
   supervisor->thread_ = std::thread([self = supervisor.get()] {
     pthread_setname_np(pthread_self(), "supervisor");
@@ -38,12 +38,13 @@ absl::StatusOr<std::unique_ptr<WorkerSupervisor>> WorkerSupervisor::Start(
   return supervisor;
 }
 
-WorkerSupervisor::WorkerSupervisor(Engine* engine, std::vector<Device> devices, Options options)
-    : engine_(engine), options_(std::move(options)) {
+WorkerSupervisor::WorkerSupervisor(Engine* engine, const std::vector<DeviceSpec>& devices,
+                                   ExecutorSource* source, Options options)
+    : engine_(engine), source_(source), options_(std::move(options)) {
   absl::MutexLock lock(&mu_);
-  for (Device& device : devices) {
+  for (const DeviceSpec& device : devices) {
     Slot& slot = slots_.emplace_back();
-    slot.device = std::move(device);
+    slot.device = device;
     slot.backoff = options_.first_backoff;
   }
 }
@@ -78,7 +79,7 @@ absl::Status WorkerSupervisor::StartWorker(size_t index, StepExecutors executors
   std::string name;
   {
     absl::MutexLock lock(&mu_);
-    name = slots_[index].device.name;
+    name = DeviceName(slots_[index].device);
     slots_[index].failure = absl::OkStatus();
   }
   DeviceWorker::Options options;
@@ -160,7 +161,7 @@ void WorkerSupervisor::NoteDown(size_t index, const absl::Status& reason) {
     if (now - slot.started > kRecovered * slot.backoff) slot.backoff = options_.first_backoff;
     slot.retry_at = now + slot.backoff;
     slot.backoff = std::min(2 * slot.backoff, options_.longest_backoff);
-    name = slot.device.name;
+    name = DeviceName(slot.device);
   }
   Tell(name, reason);
 }
@@ -183,7 +184,7 @@ void WorkerSupervisor::TakeOutHung(size_t index) {
   std::string name;
   {
     absl::MutexLock lock(&mu_);
-    name = slots_[index].device.name;
+    name = DeviceName(slots_[index].device);
   }
   if (worker == nullptr) return;
   const std::optional<absl::Time> began = worker->step_began();
@@ -201,15 +202,15 @@ void WorkerSupervisor::TakeOutHung(size_t index) {
 }
 
 void WorkerSupervisor::Rebuild(size_t index) {
-  std::function<absl::StatusOr<StepExecutors>()> rebuild;
+  DeviceSpec device;
   {
     absl::MutexLock lock(&mu_);
     const Slot& slot = slots_[index];
     if (stopping_ || slot.worker != nullptr || slot.hangs >= options_.max_hangs) return;
     if (options_.now() < slot.retry_at) return;
-    rebuild = slot.device.rebuild;
+    device = slot.device;
   }
-  absl::StatusOr<StepExecutors> executors = rebuild();
+  absl::StatusOr<StepExecutors> executors = source_->MakeExecutors(device);
   absl::Status status = executors.status();
   if (status.ok()) status = StartWorker(index, *std::move(executors));
   if (!status.ok()) NoteDown(index, status);

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "server/engine/engine.h"
 #include "server/worker/device_worker.h"
+#include "server/worker/executor_source.h"
 
 namespace diffusiond {
 
@@ -32,10 +33,6 @@ class WorkerObserver {
 // Thread-safe. One thread of its own checks at intervals and builds.
 class WorkerSupervisor {
  public:
-  struct Device {
-    std::string name;                                        // As in --devices.
-    std::function<absl::StatusOr<StepExecutors>()> rebuild;  // From the supervisor's thread.
-  };
   struct Options {
     absl::Duration watchdog = absl::Minutes(1);  // A step that takes longer hangs.
     // Before a worker is built again; doubles each time that it fails soon after.
@@ -48,21 +45,23 @@ class WorkerSupervisor {
     WorkerObserver* observer = nullptr;  // Not owned; may be null.
   };
 
-  // Starts a worker on each device, with the executors of the same index. INVALID_ARGUMENT: as
-  // DeviceWorker::Start.
-  static absl::StatusOr<std::unique_ptr<WorkerSupervisor>> Start(
-      Engine* engine, std::vector<Device> devices, std::vector<StepExecutors> executors,
-      Options options);
+  // Starts a worker on each device, with what `source` has for it; so is each that is built again,
+  // from the supervisor's thread. `engine` and `source` are not owned and outlive this. Not OK: as
+  // `source`, and as DeviceWorker::Start.
+  static absl::StatusOr<std::unique_ptr<WorkerSupervisor>> Start(Engine* engine,
+                                                                 std::vector<DeviceSpec> devices,
+                                                                 ExecutorSource* source,
+                                                                 Options options);
   ~WorkerSupervisor();  // Stops the workers, but for threads that hang.
 
   // Gives every worker that runs one more model, executors by device. A worker that is built at the
-  // same time has it by `rebuild`, which must know of it already. INVALID_ARGUMENT: as
+  // same time has it from the source, which must know of it already. INVALID_ARGUMENT: as
   // DeviceWorker::AddModel.
   absl::Status AddModel(const std::string& model,
                         std::vector<std::unique_ptr<StepExecutor>> executors)
       ABSL_LOCKS_EXCLUDED(mu_, check_mu_);
 
-  // Takes a model away, from the engine and every worker; `rebuild` must know of it no more.
+  // Takes a model away, from the engine and every worker; the source must know of it no more.
   void RemoveModel(const std::string& model) ABSL_LOCKS_EXCLUDED(mu_, check_mu_);
 
   // Takes out what hangs, and builds what is due. For tests: the thread does so by itself.
@@ -74,7 +73,7 @@ class WorkerSupervisor {
 
  private:
   struct Slot {
-    Device device;
+    DeviceSpec device;
     std::unique_ptr<DeviceWorker> worker;  // Null: taken out.
     absl::Status failure;                  // Not OK: the worker has ended by itself.
     absl::Time started;
@@ -83,7 +82,8 @@ class WorkerSupervisor {
     int hangs = 0;
   };
 
-  WorkerSupervisor(Engine* engine, std::vector<Device> devices, Options options);
+  WorkerSupervisor(Engine* engine, const std::vector<DeviceSpec>& devices, ExecutorSource* source,
+                   Options options);
   absl::Status StartWorker(size_t index, StepExecutors executors);
   // Null: taken out. Stays valid until the next check.
   DeviceWorker* WorkerAt(size_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(check_mu_);
@@ -95,6 +95,7 @@ class WorkerSupervisor {
   void Run();
 
   Engine* const engine_;
+  ExecutorSource* const source_;
   const Options options_;
 
   absl::Mutex check_mu_;  // One check at a time; guards what only checks change.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "prometheus/text_serializer.h"
@@ -60,10 +61,25 @@ TEST_F(ServerMetricsTest, FollowsTheVersionsOfAModel) {
   metrics_.ModelUnloaded("mine", 1, "abcd", "cpu", 4);
   EXPECT_THAT(Text(), Not(HasSubstr("abcd")));
   EXPECT_THAT(Text(), HasSubstr("ef01"));
-  // Steps of all versions are one series.
+}
+
+TEST_F(ServerMetricsTest, CountsStepsOfAllVersionsOfAModelAsOne) {
+  for (const char* key : {"mine/1", "mine/2~1"}) {
+    metrics_.ModelKeyed(key, "mine");
+    metrics_.OnDeviceFailure(key);
+  }
+  metrics_.OnDeviceFailure("mine");
+  ExpectLine("diffusiond_device_failures_total{model=\"mine\"} 3");
+  metrics_.KeyForgotten("mine/1");
   metrics_.OnDeviceFailure("mine/1");
-  metrics_.OnDeviceFailure("mine/2~1");
-  ExpectLine("diffusiond_device_failures_total{model=\"mine\"} 2");
+  ExpectLine("diffusiond_device_failures_total{model=\"mine\"} 4");
+  // Back again, it does not go with those that went after it did.
+  metrics_.ModelKeyed("mine/1", "mine");
+  for (size_t i = 0; i <= ServerMetrics::kRememberedKeys; ++i) {
+    metrics_.KeyForgotten(absl::StrCat("other/", i));
+  }
+  metrics_.OnDeviceFailure("mine/1");
+  ExpectLine("diffusiond_device_failures_total{model=\"mine\"} 5");
 }
 
 TEST_F(ServerMetricsTest, TellsWhichModelsAreNotServed) {

@@ -67,6 +67,23 @@ TEST(Health, IsNotServingBeforeWorkersRun) {
   ExpectServing(server, false);
 }
 
+// Workers and models come before the port is open.
+TEST(Health, KnowsFromTheStartWhatTheServerWasToldBeforeItListened) {
+  ModelCatalog catalog;
+  const auto engine = Engine::Create({}).value();
+  const auto encoders = EncoderPool::Create({}).value();
+  Server::Options options;
+  options.listen_address = "";
+  const auto server =
+      Server::Create(options, engine.get(), &catalog, encoders.get(), nullptr).value();
+  server->SetWorkersRunning(true);
+  catalog.Put(TestModel());
+  server->OnCatalogChanged();
+  ASSERT_TRUE(server->Listen().ok());
+  EXPECT_EQ(HealthOf(*server, ""), HealthCheckResponse::SERVING);
+  EXPECT_EQ(HealthOf(*server, kLivenessService), HealthCheckResponse::SERVING);
+}
+
 TEST(Health, DoesNotKnowOtherServices) {
   TestServer server;
   grpc::ClientContext context;

@@ -222,14 +222,8 @@ void TestServer::StartWorkers() {
   }
   WorkerSupervisor::Options supervisor = *options_.supervisor;
   supervisor.observer = this;
-  std::vector<WorkerSupervisor::Device> devices;
-  std::vector<StepExecutors> executors;
-  for (int i = 0; i < options_.supervised_workers; ++i) {
-    devices.push_back({absl::StrCat("fake:", i), [this] { return Build(); }});
-    executors.push_back(Build());
-  }
-  supervisor_ = *WorkerSupervisor::Start(engine_.get(), std::move(devices), std::move(executors),
-                                         std::move(supervisor));
+  supervisor_ = *WorkerSupervisor::Start(engine_.get(), CpuDevices(options_.supervised_workers),
+                                         &source_, std::move(supervisor));
 }
 
 TestServer::~TestServer() {

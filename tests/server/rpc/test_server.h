@@ -19,6 +19,7 @@
 #include "server/rpc/server.h"
 #include "server/worker/device_worker.h"
 #include "server/worker/worker_supervisor.h"
+#include "tests/testing/executor_builder.h"
 #include "tests/testing/puppet_executor.h"
 
 namespace diffusiond {
@@ -139,6 +140,7 @@ class TestServer : private WorkerObserver {
   std::unique_ptr<Engine> engine_;
   const std::shared_ptr<ExecutorRegister> executors_ = std::make_shared<ExecutorRegister>();
   std::unique_ptr<DeviceWorker> worker_;
+  ExecutorBuilder source_{[this](const DeviceSpec&) { return Build(); }};
   std::unique_ptr<WorkerSupervisor> supervisor_;
   absl::Mutex log_mu_;
   std::vector<std::string> log_ ABSL_GUARDED_BY(log_mu_);

@@ -154,7 +154,7 @@ TEST_F(TolerantStart, AnOperatorBringsInTheFirstModelToo) {
 
 TEST_F(TolerantStart, AWorkerIsBuiltAgainWithoutModelsAndWithThoseThatCameLater) {
   EXPECT_FALSE(stage_.Start().ok());
-  EXPECT_TRUE(stage_.manager().Rebuild(DeviceSpec())->empty());
+  EXPECT_TRUE(stage_.loaded().MakeExecutors(DeviceSpec())->empty());
   stage_.Publish();
   stage_.manager().Poll();
   stage_.FailNextStep();

@@ -8,6 +8,7 @@
 #include "model/checkpoint/model_versions.h"
 #include "model/checkpoint/publish_version.h"
 #include "tests/model/checkpoint/small_checkpoint.h"
+#include "tests/testing/executor_builder.h"
 #include "tests/testing/stepped_engine.h"
 #include "tests/testing/test_plans.h"
 
@@ -136,12 +137,11 @@ void VersionStage::Mend(int number) {
 absl::Status VersionStage::Start(int keep_versions) {
   VersionManager::Options options;
   options.repository = repository_;
-  options.devices.resize(kDevices);
-  for (int i = 0; i < kDevices; ++i) options.devices[static_cast<size_t>(i)].index = i;
+  options.loader.devices = CpuDevices(kDevices);
   options.poll_interval = absl::ZeroDuration();
   options.keep_versions = keep_versions;
-  options.load = [watch = watch_](const fs::path& path, absl::Span<const DeviceSpec> devices,
-                                  int micro_batch) {
+  options.loader.load = [watch = watch_](const fs::path& path, absl::Span<const DeviceSpec> devices,
+                                         int micro_batch) {
     return Load(watch, path, devices, micro_batch);
   };
   options.now = [watch = watch_] {
@@ -152,21 +152,21 @@ absl::Status VersionStage::Start(int keep_versions) {
     absl::MutexLock lock(&watch->mu);
     watch->log.push_back(line);
   };
-  manager_ = std::make_unique<VersionManager>(options, &catalog_, &metrics_);
-  absl::Status loaded = manager_->LoadAll();
-  std::vector<WorkerSupervisor::Device> devices;
-  for (const DeviceSpec& device : options.devices) {
-    devices.push_back(
-        {absl::StrCat("cpu:", device.index), [this, device] { return manager_->Rebuild(device); }});
-  }
   WorkerSupervisor::Options supervision;
   supervision.watchdog = absl::Minutes(1);
   supervision.first_backoff = absl::Milliseconds(1);
-  supervisor_ = WorkerSupervisor::Start(engine_.get(), std::move(devices),
-                                        manager_->TakeExecutors(), std::move(supervision))
+  supervisor_ = WorkerSupervisor::Start(engine_.get(), options.loader.devices, &loaded_,
+                                        std::move(supervision))
                     .value();
-  manager_->Start(engine_.get(), supervisor_.get());
-  return loaded;
+  manager_ = std::make_unique<VersionManager>(options,
+                                              VersionManager::Parts{.loaded = &loaded_,
+                                                                    .supervisor = supervisor_.get(),
+                                                                    .engine = engine_.get(),
+                                                                    .catalog = &catalog_,
+                                                                    .metrics = &metrics_});
+  absl::Status looked = manager_->LoadAll();
+  manager_->Start();
+  return looked;
 }
 
 int VersionStage::serving() {

@@ -16,6 +16,7 @@
 #include "server/engine/engine.h"
 #include "server/metrics/server_metrics.h"
 #include "server/models/model_catalog.h"
+#include "server/versions/loaded_versions.h"
 #include "server/versions/version_manager.h"
 #include "server/worker/worker_supervisor.h"
 #include "tests/model/checkpoint/scratch_directory.h"
@@ -45,6 +46,7 @@ class VersionStage {
   VersionManager& manager() { return *manager_; }
   ModelCatalog& catalog() { return catalog_; }
   Engine& engine() { return *engine_; }
+  LoadedVersions& loaded() { return loaded_; }
   prometheus::Registry& registry() { return *registry_; }
 
   // The version that new requests for "mine" get; -1: none.
@@ -108,8 +110,9 @@ class VersionStage {
   ServerMetrics metrics_{registry_.get(), "1"};
   ModelCatalog catalog_;
   std::unique_ptr<Engine> engine_;
-  std::unique_ptr<VersionManager> manager_;
+  LoadedVersions loaded_;
   std::unique_ptr<WorkerSupervisor> supervisor_;
+  std::unique_ptr<VersionManager> manager_;
   float next_value_ = 1;
   std::map<int, std::string> whole_weights_;
 };

@@ -15,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "server/engine/engine.h"
 #include "server/worker/worker_supervisor.h"
+#include "tests/testing/executor_builder.h"
 #include "tests/testing/fake_executor.h"
 #include "tests/testing/recording_listener.h"
 #include "tests/testing/stepped_engine.h"
@@ -111,28 +112,31 @@ FakeExecutor::Options Faulty(int seed, std::shared_ptr<RegisterLedger> ledger) {
   return options;
 }
 
+struct Workers {
+  std::unique_ptr<ExecutorBuilder> source;
+  std::unique_ptr<WorkerSupervisor> supervisor;
+};
+
 // Workers that fail now and then, and are soon back.
-std::unique_ptr<WorkerSupervisor> StartWorkers(Engine& engine, int workers,
-                                               const std::vector<std::string>& models,
-                                               const std::shared_ptr<RegisterLedger>& ledger) {
-  std::vector<WorkerSupervisor::Device> devices;
-  std::vector<StepExecutors> executors;
-  for (int i = 0; i < workers; ++i) {
-    const auto build = [models, ledger, seed = std::make_shared<std::atomic<int>>(i)] {
-      StepExecutors executors;
-      for (const std::string& model : models) {
-        executors[model] = std::make_unique<FakeExecutor>(Faulty(*seed += 100, ledger));
-      }
-      return executors;
-    };
-    devices.push_back({absl::StrCat("cpu:", i), build});
-    executors.push_back(build());
-  }
+Workers StartWorkers(Engine& engine, int workers, const std::vector<std::string>& models,
+                     const std::shared_ptr<RegisterLedger>& ledger) {
+  const auto seeds = std::make_shared<std::vector<std::atomic<int>>>(workers);
+  for (int i = 0; i < workers; ++i) (*seeds)[i] = i;
+  auto source =
+      std::make_unique<ExecutorBuilder>([models, ledger, seeds](const DeviceSpec& device) {
+        StepExecutors executors;
+        for (const std::string& model : models) {
+          executors[model] =
+              std::make_unique<FakeExecutor>(Faulty((*seeds)[device.index] += 100, ledger));
+        }
+        return executors;
+      });
   WorkerSupervisor::Options options;
   options.first_backoff = absl::Milliseconds(1);
   options.longest_backoff = absl::Milliseconds(1);
-  return WorkerSupervisor::Start(&engine, std::move(devices), std::move(executors), options)
-      .value();
+  auto supervisor =
+      WorkerSupervisor::Start(&engine, CpuDevices(workers), source.get(), options).value();
+  return {std::move(source), std::move(supervisor)};
 }
 
 class EngineStress : public ::testing::TestWithParam<int> {};
@@ -174,7 +178,7 @@ TEST_P(EngineStress, EverythingEndsOnceAndNothingLeaks) {
     }
   }
   engine->Shutdown();
-  running.reset();
+  running.supervisor.reset();
   EXPECT_GT(ledger->created(), 0);
   EXPECT_EQ(ledger->alive(), 0);
   // The mix reached what it was made to reach.
@@ -196,7 +200,7 @@ TEST_P(EngineStress, ShutdownInTheMiddleEndsEverythingOnce) {
     }
     listeners[round]->AwaitFinished().IgnoreError();
     engine->Shutdown();
-    running.reset();
+    running.supervisor.reset();
     for (const auto& listener : listeners) EXPECT_EQ(listener->finished_calls(), 1);
     EXPECT_EQ(ledger->alive(), 0);
   }

@@ -25,6 +25,7 @@
 #include "server/worker/plan_step_executor.h"
 #include "server/worker/worker_supervisor.h"
 #include "tests/testing/counting_engine_metrics.h"
+#include "tests/testing/executor_builder.h"
 #include "tests/testing/fake_clock.h"
 #include "tests/testing/faulty_denoiser.h"
 #include "tests/testing/recording_listener.h"
@@ -191,6 +192,7 @@ class Service {
   FakeClock clock_;
   CountingEngineMetrics metrics_;
   std::unique_ptr<Engine> engine_;
+  ExecutorBuilder source_{[this](const DeviceSpec&) { return Build(); }};
   std::unique_ptr<WorkerSupervisor> supervisor_;
 };
 
@@ -206,14 +208,8 @@ Service::Service(const Setting& setting) : setting_(setting) {
   options.first_backoff = options.longest_backoff = absl::ZeroDuration();
   options.max_hangs = 100;
   options.now = clock_.AsFunction();
-  std::vector<WorkerSupervisor::Device> devices;
-  std::vector<StepExecutors> executors;
-  for (int i = 0; i < setting.workers; ++i) {
-    devices.push_back({absl::StrCat("cpu:", i), [this] { return Build(); }});
-    executors.push_back(Build());
-  }
   supervisor_ =
-      WorkerSupervisor::Start(engine_.get(), std::move(devices), std::move(executors), options)
+      WorkerSupervisor::Start(engine_.get(), CpuDevices(setting.workers), &source_, options)
           .value();
 }
 

@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/testing/executor_builder.h"
 #include "tests/testing/fake_clock.h"
 #include "tests/testing/fake_executor.h"
 #include "tests/testing/puppet_executor.h"
@@ -78,12 +79,7 @@ class WorkerSupervisorTest : public ::testing::Test {
     options.watchdog = absl::Minutes(1);
     options.now = clock_.AsFunction();
     options.observer = &observer_;
-    std::vector<StepExecutors> first;
-    first.push_back(*NextBuild());
-    supervisor_ =
-        WorkerSupervisor::Start(engine_.get(), {{"cpu:0", [this] { return NextBuild(); }}},
-                                std::move(first), options)
-            .value();
+    supervisor_ = WorkerSupervisor::Start(engine_.get(), CpuDevices(1), &source_, options).value();
   }
 
   absl::StatusOr<StepExecutors> NextBuild() {
@@ -138,6 +134,7 @@ class WorkerSupervisorTest : public ::testing::Test {
   std::shared_ptr<RegisterLedger> ledger_ = std::make_shared<RegisterLedger>();
   std::vector<PuppetExecutor*> puppets_;
   std::deque<absl::StatusOr<StepExecutors>> builds_;
+  ExecutorBuilder source_{[this](const DeviceSpec&) { return NextBuild(); }};
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<WorkerSupervisor> supervisor_;
 };
