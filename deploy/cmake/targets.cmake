@@ -1,12 +1,12 @@
 # diffusiond_library(NAME SOURCES a.cc ... DEPS lib ... [TORCH | GRPC] [UNITY])
 # diffusiond_binary(NAME SOURCES main.cc ... DEPS lib ... [TORCH | GRPC])
-# diffusiond_test(NAME SOURCES a_test.cc ... DEPS lib ... [TORCH] [LABELS suite ...])
+# diffusiond_test(NAME SOURCES a_test.cc ... DEPS lib ... [TORCH | GRPC] [LABELS suite ...])
 #
 # Our flags for our code, and one of four precompiled headers, which spare a file most of what it
-# would take to read its includes: of LibTorch with TORCH, of gRPC and the API with GRPC, of
-# GoogleTest in tests, else of the standard library and Abseil. Each file includes what it uses all
-# the same: the preset clang compiles without them. TORCH also links LibTorch; without LibTorch (the
-# presets tsan and clang) such targets are left out.
+# would take to read its includes: of LibTorch with TORCH, of gRPC and the API with GRPC (for all
+# that link gRPC, whose flags they share), of GoogleTest in tests, else of the standard library and
+# Abseil. Each file includes what it uses all the same: the preset clang compiles without them. TORCH
+# also links LibTorch; without LibTorch (the presets tsan and clang) such targets are left out.
 #
 # UNITY compiles several sources as one, where each would instantiate a library's templates anew for
 # seconds. Their anonymous namespaces are then one: two functions of a name are an error.
@@ -98,7 +98,7 @@ function(diffusiond_binary name)
 endfunction()
 
 function(diffusiond_test name)
-  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH;GRPC" "" "SOURCES;DEPS;LABELS" ${ARGN})
   if(ARG_TORCH AND NOT DIFFUSIOND_WITH_TORCH)
     return()
   endif()
@@ -110,6 +110,11 @@ function(diffusiond_test name)
   if(ARG_TORCH)
     diffusiond_torch(${name})
     target_precompile_headers(${name} REUSE_FROM diffusiond_torch_pch)
+  elseif(ARG_GRPC)
+    target_precompile_headers(${name} REUSE_FROM diffusiond_grpc_pch)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      target_compile_options(${name} PRIVATE -Wno-array-bounds -Wno-stringop-overflow)  # GCC bug 105651 again.
+    endif()
   else()
     target_precompile_headers(${name} REUSE_FROM diffusiond_test_pch)
   endif()

@@ -71,11 +71,9 @@ TEST(Health, IsNotServingBeforeWorkersRun) {
 TEST(Health, KnowsFromTheStartWhatTheServerWasToldBeforeItListened) {
   ModelCatalog catalog;
   const auto engine = Engine::Create({}).value();
-  const auto encoders = EncoderPool::Create({}).value();
   Server::Options options;
   options.listen_address = "";
-  const auto server =
-      Server::Create(options, engine.get(), &catalog, encoders.get(), nullptr).value();
+  const auto server = Server::Create(options, engine.get(), &catalog, nullptr).value();
   server->SetWorkersRunning(true);
   catalog.Put(TestModel());
   server->OnCatalogChanged();
