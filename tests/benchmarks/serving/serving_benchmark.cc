@@ -70,7 +70,7 @@ const Sizes& Size() {
 }
 
 std::string Drawing() {
-  return absl::StrCat("model=", absl::GetFlag(FLAGS_model), " class=7 guidance=1 ");
+  return absl::StrCat("model=", absl::GetFlag(FLAGS_model), " class=7 guidance_scale=1 ");
 }
 
 std::string Mix(const std::string& to_all, const std::string& to_short = "",
