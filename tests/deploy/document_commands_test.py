@@ -43,13 +43,13 @@ SERVE_IT = ("server/README.md",)
 OPERATORS = ("rollback", "swap")  # Have to wait until the server has seen what was published.
 
 
-def png(side, pixel):
-    """RGB, of pixel(x, y)."""
+def png(side, channels, pixel):
+    """Of pixel(x, y), a number a channel: grey or RGB."""
     def chunk(kind, data):
         return (struct.pack(">I", len(data)) + kind + data +
                 struct.pack(">I", zlib.crc32(kind + data)))
     rows = b"".join(b"\0" + b"".join(bytes(pixel(x, y)) for x in range(side)) for y in range(side))
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", side, side, 8, 2 if channels == 3 else 0, 0, 0, 0)
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) +
             chunk(b"IEND", b""))
 
@@ -60,10 +60,10 @@ def write(path, data):
         file.write(data)
 
 
-def write_pictures(folder, names, side):
+def write_pictures(folder, names, side, channels):
     for number, name in enumerate(names):
-        write(os.path.join(folder, f"{name}.png"), png(side, lambda x, y, number=number: (
-            (number * 20 + x) % 256, (y * number) % 256, number * 9 % 256)))
+        write(os.path.join(folder, f"{name}.png"), png(side, channels, lambda x, y, number=number: (
+            (number * 20 + x) % 256, (y * number) % 256, number * 9 % 256)[:channels]))
 
 
 def write_idx(path, sizes, values):
@@ -72,11 +72,11 @@ def write_idx(path, sizes, values):
 
 def write_inputs(folder):
     """What the documents' commands read: names as they stand there."""
-    write_pictures(f"{folder}/images", [f"{kind}/{i}" for kind in ("cats", "dogs") for i in range(12)],
-                   side=8)
-    write_pictures(folder, ("boot", "shirt", "mask"), side=28)
+    write_pictures(f"{folder}/images", [f"{kind}/{i}" for kind in ("cats", "dogs") for i in range(64)],
+                   side=8, channels=3)
+    write_pictures(folder, ("boot", "shirt", "mask"), side=28, channels=1)
     emoji = [str(i) for i in range(64)]
-    write_pictures(f"{folder}/noto-emoji/32", emoji, side=32)
+    write_pictures(f"{folder}/noto-emoji/32", emoji, side=32, channels=3)
     write(f"{folder}/noto-emoji/labels.csv", "".join(
         ["file,label\n"] + [f"{name}.png,{int(name) % 8}\n" for name in emoji]).encode())
     for split, count in (("train", 60), ("t10k", 40)):
@@ -107,8 +107,11 @@ class Stage:
         self.server = shipped
         write_inputs(self.folder)
         if where in HAVE_A_MODEL:
-            self.run(["diffusion-train", "--data=images/", "--out=runs/mine", "--publish_to=models"])
+            self.run(["diffusion-train", "--data=images/", "--out=runs/first", "--publish_to=models",
+                      "--publish_name=mine"])
         if where in SERVE_IT:
+            # Another one, to be published beside it.
+            self.run(["diffusion-train", "--data=images/", "--out=runs/mine", "--seed=1"])
             self.serve(["diffusiond", "--model_repository=models"])
 
     def end(self):
