@@ -81,6 +81,11 @@ class Probe:
         self.process.wait()
         self.lines.close()
 
+    def assert_asks(self):
+        """It goes on as long as the benchmark; its own fault is on standard error."""
+        if self.process.poll() is not None:
+            sys.exit(f"failed: a probe ended with {self.process.returncode}")
+
     def answers(self):
         """[(when it was asked, seconds, fault or None)]."""
         found = []
@@ -96,6 +101,7 @@ class Probe:
         """Waits for the answer to the last question of that time."""
         pause = threading.Event()
         while not any(asked > end for asked, _, _ in self.answers()[-1:]):
+            self.assert_asks()
             pause.wait(0.05)
         return [answer for answer in self.answers() if begin <= answer[0] <= end]
 
@@ -148,6 +154,7 @@ class Bench:
         """Every kind of good request, so that what is set up once is there."""
         for probe in self.probes.values():
             while len(probe.answers()) < 3:
+                probe.assert_asks()
                 time.sleep(0.05)
         self.rest()
         self.quiet.append(Window(self, self.arguments.seconds))
