@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
@@ -62,12 +63,13 @@ CancellationWatcher::CancellationWatcher(const Cancellation* cancellation,
   }
   done_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (done_fd_ < 0) return;  // The call goes on, only not to be cancelled.
-  thread_ = std::thread([done_fd = done_fd_, cancel_fd = cancellation->event_fd_, on_cancel] {
-    pollfd waited[] = {{cancel_fd, POLLIN, 0}, {done_fd, POLLIN, 0}};
-    while (poll(waited, 2, -1) < 0 && errno == EINTR) {
-    }
-    if ((waited[0].revents & POLLIN) != 0) on_cancel();
-  });
+  thread_ = std::thread(
+      [done_fd = done_fd_, cancel_fd = cancellation->event_fd_, on_cancel = std::move(on_cancel)] {
+        pollfd waited[] = {{cancel_fd, POLLIN, 0}, {done_fd, POLLIN, 0}};
+        while (poll(waited, 2, -1) < 0 && errno == EINTR) {
+        }
+        if ((waited[0].revents & POLLIN) != 0) on_cancel();
+      });
 }
 
 CancellationWatcher::~CancellationWatcher() {

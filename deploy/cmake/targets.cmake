@@ -9,7 +9,8 @@
 # also links LibTorch; without LibTorch (the presets tsan and clang) such targets are left out.
 #
 # UNITY compiles several sources as one, where each would instantiate a library's templates anew for
-# seconds. Their anonymous namespaces are then one: two functions of a name are an error.
+# seconds; not with clang. Their anonymous namespaces are then one: two functions of a name are an
+# error.
 
 # diffusiond_precompiled(NAME HEADERS <a.h> ... [DEPS lib ...]): compiles them for all that reuse them.
 function(diffusiond_precompiled name)
@@ -74,7 +75,7 @@ function(diffusiond_library name)
   else()
     target_precompile_headers(${name} REUSE_FROM diffusiond_plain_pch)
   endif()
-  if(ARG_UNITY)
+  if(ARG_UNITY AND NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
     set_target_properties(${name} PROPERTIES UNITY_BUILD ON)
   endif()
 endfunction()

@@ -102,7 +102,7 @@ bool IsKnown(const std::string& sampler, const SchedulerConfig& scheduler) {
 
 // OK if there are steps and a spacing at which the sampler runs; else why not at the first.
 absl::Status RunsSomehow(const ModelSchedule& model, SamplingOptions options) {
-  const absl::Status status = CompilePlan(model, options).status();
+  absl::Status status = CompilePlan(model, options).status();
   if (status.ok()) return status;
   const int64_t all = model.num_train_timesteps;
   for (const int64_t steps : {all, std::max<int64_t>(1, all / 2)}) {

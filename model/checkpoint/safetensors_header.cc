@@ -47,7 +47,7 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
   // Where in the header's fixed nesting the parser stands.
   enum class Place { kStart, kTop, kMetadata, kEntry, kNumbers, kEnd };
 
-  bool Fail(std::string message) {
+  bool Fail(absl::string_view message) {
     if (status_.ok()) status_ = absl::InvalidArgumentError(message);
     return false;
   }

@@ -120,7 +120,7 @@ absl::Status SwapInByRenames(const fs::path& from, const fs::path& to) {
     return ErrnoInFile(to, "cannot be put aside", errno);
   }
   if (rename(from.c_str(), to.c_str()) != 0) {
-    const absl::Status status = ErrnoInFile(to, "cannot be put in place", errno);
+    absl::Status status = ErrnoInFile(to, "cannot be put in place", errno);
     if (rename(aside.c_str(), to.c_str()) == 0) return status;
     return ErrnoInFile(aside, "was replaced by nothing and cannot be put back", errno);
   }

@@ -56,8 +56,9 @@ class TrainingMetrics : public ProgressSink {
                            .page = [registry = registry_] {
                              return prometheus::TextSerializer().Serialize(registry->Collect());
                            }});
-    if (server.ok()) server_ = *std::move(server);
-    return server.status();
+    if (!server.ok()) return server.status();
+    server_ = *std::move(server);
+    return absl::OkStatus();
   }
 
   void OnPoint(const ProgressPoint& point) override {
