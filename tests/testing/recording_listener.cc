@@ -59,6 +59,9 @@ void RecordingListener::OnPreview(int image_index, int steps_done, double timest
   Visit visit(this, image_index, Call::kPreview);
   {
     absl::MutexLock lock(&mu_);
+    if (running_.count({image_index, Call::kProgress}) > 0) {
+      EXPECT_GT(steps_done_[image_index], steps_done) << "a preview beside its step's progress";
+    }
     previews_.push_back({image_index, steps_done, timestep, kind, std::move(frame)});
   }
   Write(absl::StrCat("preview ", image_index, " ", steps_done, " ",

@@ -1,7 +1,9 @@
 #include "server/engine/outbox.h"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -34,21 +36,21 @@ EngineEvent Finished(absl::Status status = absl::OkStatus(), GenerationId id = k
   return {id, EngineEvent::Finished{std::move(status), {}}};
 }
 
-// Holds those who are told something that begins with these words, as a slow encoder does.
+// Holds those who are told something that begins with certain words, as a slow encoder does.
 class Gate {
  public:
-  explicit Gate(std::vector<std::string> words) : words_(std::move(words)) {}
+  explicit Gate(std::set<std::string> words) : words_(std::move(words)) {}
 
   // For RecordingListener.
   std::function<void(const std::string&)> AsHook() {
     return [this](const std::string& line) {
+      const auto open = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+        return std::none_of(words_.begin(), words_.end(),
+                            [&](const std::string& word) { return absl::StartsWith(line, word); });
+      };
       absl::MutexLock lock(&mu_);
-      if (std::none_of(words_.begin(), words_.end(),
-                       [&](const std::string& word) { return absl::StartsWith(line, word); })) {
-        return;
-      }
       ++held_;
-      mu_.Await(absl::Condition(&open_));
+      mu_.Await(absl::Condition(&open));
       --held_;
     };
   }
@@ -57,21 +59,24 @@ class Gate {
     const auto enough = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return held_ >= count; };
     mu_.Await(absl::Condition(&enough));
   }
-  // Holds others from now on.
-  void Hold(std::vector<std::string> words) {
+  // These words too, from now on.
+  void Hold(const std::string& words) {
     absl::MutexLock lock(&mu_);
-    words_ = std::move(words);
+    words_.insert(words);
+  }
+  void Open(const std::string& words) {
+    absl::MutexLock lock(&mu_);
+    words_.erase(words);
   }
   void Open() {
     absl::MutexLock lock(&mu_);
-    open_ = true;
+    words_.clear();
   }
 
  private:
   absl::Mutex mu_;
-  std::vector<std::string> words_ ABSL_GUARDED_BY(mu_);
+  std::set<std::string> words_ ABSL_GUARDED_BY(mu_);
   int held_ ABSL_GUARDED_BY(mu_) = 0;
-  bool open_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 class OutboxTest : public ::testing::Test {
@@ -137,7 +142,7 @@ TEST_F(OutboxTest, ANewerPreviewReplacesTheOneOfItsKindThatWaits) {
 
 TEST_F(OutboxTest, ANewerProgressReplacesTheOneThatWaits) {
   Start(1);
-  gate_.Hold({"progress 0 1"});
+  gate_.Hold("progress 0 1");
   Post({Progress(0, 1)});
   gate_.AwaitHeld(1);
   for (int step = 2; step <= 4; ++step) Post({Progress(0, step)});
@@ -147,16 +152,25 @@ TEST_F(OutboxTest, ANewerProgressReplacesTheOneThatWaits) {
   Post({Finished()});
 }
 
+// The listener itself fails the test on a preview beside its step's progress.
 TEST_F(OutboxTest, NoFrameComesBeforeTheProgressOfItsStep) {
-  Start(2);
-  gate_.Hold({"progress 0 2"});
-  Post({Progress(0, 2), Preview(0, 2)});
+  Start(4, /*frame_threads=*/1);
+  Post({Preview(3, 1)});
   gate_.AwaitHeld(1);
-  Post({Preview(0, 2, PreviewContent::kXt), FinalImage(1)});
+  Post({Preview(0, 1), Preview(1, 1)});
+  Post({Progress(2, 1)});
+  listener_->AwaitLine("progress 2 1/99");  // Both wait for the encoder by now, or soon.
+  Post({Progress(2, 2)});
+  listener_->AwaitLine("progress 2 2/99");
+  gate_.Hold("progress 0 2");
+  Post({Progress(0, 2), Preview(0, 2)});
+  gate_.AwaitHeld(2);
+  gate_.Open("preview");
+  listener_->AwaitLine("preview 1 1 x0_hat");  // The turn of image 0 has passed.
+  EXPECT_THAT(listener_->log_of(0), ElementsAre("progress 0 2/99"));
   gate_.Open();
   outbox_->AwaitQuiet();
-  EXPECT_THAT(listener_->log_of(0),
-              ElementsAre("progress 0 2/99", "preview 0 2 x0_hat", "preview 0 2 x_t"));
+  EXPECT_THAT(listener_->log_of(0), ElementsAre("progress 0 2/99", "preview 0 2 x0_hat"));
   Post({Finished()});
 }
 
@@ -213,6 +227,22 @@ TEST_F(OutboxTest, TheEndComesAfterTheLastImageHasBeenTaken) {
   gate_.Open();
   EXPECT_TRUE(outbox_->AwaitAllEnded(absl::InfiniteDuration()));
   EXPECT_THAT(listener_->log(), ElementsAre("image 0", "finished OK"));
+}
+
+TEST_F(OutboxTest, ALostPreviewThatIsToldOfAfterTheLastEventEndsNothingEarly) {
+  Start(2, /*frame_threads=*/1);
+  auto other = std::make_shared<RecordingListener>();
+  outbox_->Add(kOther, other, 0);
+  Post({FinalImage(0)});
+  gate_.AwaitHeld(1);
+  Post({Preview(1, 1), Preview(1, 2), Finished()});
+  listener_->AwaitPreviewsDropped(1);
+  Post({Finished(absl::OkStatus(), kOther)});
+  other->AwaitFinished().IgnoreError();
+  EXPECT_EQ(listener_->finished_calls(), 0);
+  gate_.Open();
+  EXPECT_TRUE(listener_->AwaitFinished().ok());
+  EXPECT_THAT(listener_->log(), ElementsAre("image 0", "preview 1 2 x0_hat", "finished OK"));
 }
 
 TEST_F(OutboxTest, AnEarlyEndDropsPreviewsAndProgressAndNoImage) {

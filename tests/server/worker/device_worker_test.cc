@@ -136,7 +136,7 @@ TEST_F(DeviceWorkerTest, ACancelDuringAStepIsHeardAtOnceAndFreesRowsForTheNext) 
   puppet->Release();
   puppet->AwaitStep();
   engine_->Cancel(leaving_id, absl::CancelledError("client left"));
-  EXPECT_EQ(leaving->status(), absl::CancelledError("client left"));
+  EXPECT_EQ(leaving->AwaitFinished(), absl::CancelledError("client left"));
   puppet->Release();
   EXPECT_THAT(Seeds(puppet->AwaitStep()), ElementsAre(1));
   EXPECT_EQ(options.ledger->alive(), 1);
