@@ -95,6 +95,7 @@ void Outbox::Finish(Generation& generation, EngineEvent::Finished finished) {
       lane.progress.reset();
       const auto dropped =
           std::remove_if(lane.frames.begin(), lane.frames.end(), [this](EngineEvent::What& what) {
+            mu_.AssertHeld();
             auto* preview = std::get_if<EngineEvent::Preview>(&what);
             if (preview != nullptr) dropped_.push_back(std::move(preview->frame));
             return preview != nullptr;

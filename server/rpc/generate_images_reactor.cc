@@ -16,7 +16,7 @@ grpc::ServerUnaryReactor* GenerateImagesReactor::Start(
     grpc::ByteBuffer request, grpc::ByteBuffer* response) {
   std::shared_ptr<GenerateImagesReactor> reactor(
       new GenerateImagesReactor(std::move(context), rpc, response));
-  reactor->Run(std::move(request));
+  reactor->Run(request);
   return reactor.get();
 }
 
@@ -37,7 +37,7 @@ void GenerateImagesReactor::Run(grpc::ByteBuffer request) {
   const absl::StatusOr<Caller> caller = CallerOf(*rpc_);
   absl::Status status = caller.status();
   if (status.ok()) {
-    status = PrepareInTurn(*context_, *caller, std::move(request),
+    status = PrepareInTurn(*context_, *caller, request,
                            [self = shared_from_this(),
                             caller = *caller](const absl::StatusOr<v1::GenerateRequest>& in_turn) {
                              self->PrepareAndSubmit(caller, in_turn);

@@ -18,7 +18,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerateReactor::Start(
     grpc::ByteBuffer request) {
   // Lives at least as long as this function, which gRPC's OnDone cannot precede.
   std::shared_ptr<GenerateReactor> reactor(new GenerateReactor(std::move(context), rpc));
-  reactor->Run(std::move(request));
+  reactor->Run(request);
   return reactor.get();
 }
 
@@ -37,7 +37,7 @@ void GenerateReactor::Run(grpc::ByteBuffer request) {
   const absl::StatusOr<Caller> caller = CallerOf(*rpc_);
   if (!caller.ok()) return Abort(caller.status());
   const absl::Status status =
-      PrepareInTurn(*context_, *caller, std::move(request),
+      PrepareInTurn(*context_, *caller, request,
                     [self = shared_from_this(),
                      caller = *caller](const absl::StatusOr<v1::GenerateRequest>& in_turn) {
                       self->PrepareAndSubmit(caller, in_turn);

@@ -115,11 +115,10 @@ absl::Status PrepareInTurn(const ServiceContext& context, const Caller& caller,
   absl::StatusOr<MemoryBudget::Hold> hold = context.memory->Take(caller.address, bytes.Length());
   if (!hold.ok()) return Counted(context, hold.status());
   const bool scheduled = context.decoders->Schedule(
-      caller.address,
-      [bytes = std::move(bytes), hold = *std::move(hold), prepare = std::move(prepare)]() mutable {
+      caller.address, [bytes, hold = *std::move(hold), prepare = std::move(prepare)]() mutable {
         grpc::ByteBuffer taken;
         taken.Swap(&bytes);
-        prepare(Parse(std::move(taken)));
+        prepare(Parse(taken));
       });
   if (scheduled) return absl::OkStatus();
   return Counted(context, Refusal(RefusalReason::kPictures,

@@ -87,7 +87,7 @@ absl::Status RepositoryFollower::Hold(const ModelDirectory& directory, int numbe
                   [number](const auto& refused) { return number == 0 || refused.first == number; });
   }
   const std::shared_ptr<const ModelVersion> before = Serving(name);
-  const absl::Status status = Follow(directory);
+  absl::Status status = Follow(directory);
   if (status.ok()) return status;
   const std::shared_ptr<const ModelVersion> serving = Serving(name);
   // The newest that is good: which were refused above it stands in the listing.
