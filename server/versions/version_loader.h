@@ -29,9 +29,9 @@ class VersionLoader {
   };
   struct Request {
     int number = 0;
-    int copy = 0;         // See ModelVersion.
-    std::string stamp;    // Of its files, by who looked at them before.
-    int micro_batch = 0;  // 0: by profile.
+    int copy = 0;            // See ModelVersion.
+    std::string stamp = {};  // Of its files, by who looked at them before.
+    int micro_batch = 0;     // 0: by profile.
   };
   struct Loaded {
     std::shared_ptr<const ModelVersion> version;

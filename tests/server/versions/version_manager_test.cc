@@ -213,6 +213,25 @@ TEST_F(VersionManagerTest, AWorkerThatIsBuiltAgainRunsOldAndNewThoughTheirFilesA
   EXPECT_TRUE(fresh.listener->AwaitFinished().ok()) << fresh.listener->status();
 }
 
+TEST_F(VersionManagerTest, WorkersAreGivenWhatIsLoadedAndNoMore) {
+  const auto given = [this] {
+    std::vector<std::string> keys;
+    const absl::StatusOr<StepExecutors> executors = stage_.loaded().MakeExecutors(DeviceSpec());
+    for (const auto& [key, executor] : *executors) keys.push_back(key);
+    return keys;
+  };
+  stage_.Publish();
+  Start();
+  VersionStage::Request old = stage_.Submit();
+  stage_.Publish();
+  stage_.manager().Poll();
+  EXPECT_THAT(given(), ElementsAre("mine/1", "mine/2")) << "requests still run on the old one";
+  stage_.Release();
+  EXPECT_TRUE(old.listener->AwaitFinished().ok());
+  stage_.AwaitLogged("unloaded model=mine version=1");
+  EXPECT_THAT(given(), ElementsAre("mine/2"));
+}
+
 TEST_F(VersionManagerTest, ACheckpointWithoutNumberIsReplacedInPlace) {
   const OwnedTensors one = SmallTensors(101), two = SmallTensors(102);
   fs::create_directories(stage_.repository());
