@@ -86,7 +86,7 @@ namespace diffusiond {
 namespace {
 
 std::string SamplerFromFlags(const SchedulerConfig& scheduler) {
-  const std::string sampler = absl::GetFlag(FLAGS_sampler);
+  std::string sampler = absl::GetFlag(FLAGS_sampler);
   if (!sampler.empty()) return sampler;
   return scheduler.is_edm() ? "euler" : "ddim";
 }
