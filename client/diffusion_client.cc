@@ -9,6 +9,7 @@
 #include "client/rpc_error.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/create_channel.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -136,8 +137,7 @@ absl::StatusOr<v1::GenerateImagesResponse> DiffusionClient::GenerateImages(
   v1::GenerateImagesResponse response;
   const grpc::Status finished = stub_->GenerateImages(call.context(), request, &response);
   if (!finished.ok()) return call.ToStatus(finished);
-  absl::Status checked = CheckGenerateImagesResponse(response);
-  if (!checked.ok()) return checked;
+  RETURN_IF_ERROR(CheckGenerateImagesResponse(response));
   return response;
 }
 

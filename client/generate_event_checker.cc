@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "model/files/sha256.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -90,8 +91,7 @@ absl::Status GenerateEventChecker::CheckOpenImage(absl::string_view event,
 }
 
 absl::Status GenerateEventChecker::CheckProgress(const v1::Progress& progress) {
-  absl::Status open = CheckOpenImage("Progress", progress.image_index());
-  if (!open.ok()) return open;
+  RETURN_IF_ERROR(CheckOpenImage("Progress", progress.image_index()));
   ImageState& image = images_[progress.image_index()];
   if (progress.steps_done() < 1 || progress.steps_done() > progress.steps_total() ||
       (image.steps_total != 0 && image.steps_total != progress.steps_total())) {
@@ -108,8 +108,7 @@ absl::Status GenerateEventChecker::CheckProgress(const v1::Progress& progress) {
 }
 
 absl::Status GenerateEventChecker::CheckPreview(const v1::Preview& preview) {
-  absl::Status open = CheckOpenImage("Preview", preview.image_index());
-  if (!open.ok()) return open;
+  RETURN_IF_ERROR(CheckOpenImage("Preview", preview.image_index()));
   ImageState& image = images_[preview.image_index()];
   if (preview.steps_done() < image.preview_steps_done) {
     return Violation("Preview of image ", preview.image_index(), " went back from step ",
@@ -120,10 +119,8 @@ absl::Status GenerateEventChecker::CheckPreview(const v1::Preview& preview) {
 }
 
 absl::Status GenerateEventChecker::CheckImage(const v1::Image& image) {
-  absl::Status open = CheckOpenImage("Image", image.image_index());
-  if (!open.ok()) return open;
-  absl::Status digest = CheckImageDigest(image);
-  if (!digest.ok()) return digest;
+  RETURN_IF_ERROR(CheckOpenImage("Image", image.image_index()));
+  RETURN_IF_ERROR(CheckImageDigest(image));
   images_[image.image_index()].sha256 = image.sha256();
   return absl::OkStatus();
 }
@@ -153,8 +150,7 @@ absl::Status CheckGenerateImagesResponse(const v1::GenerateImagesResponse& respo
     if (image.image_index() != i) {
       return Violation("image ", i, " says that it is image ", image.image_index());
     }
-    absl::Status digest = CheckImageDigest(image);
-    if (!digest.ok()) return digest;
+    RETURN_IF_ERROR(CheckImageDigest(image));
   }
   return CheckReceiptHashes(response.receipt(), count, [&response](size_t i) {
     return response.images(static_cast<int>(i)).sha256();

@@ -4,6 +4,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -52,15 +53,14 @@ absl::StatusOr<std::vector<DeviceSpec>> ParseEntry(absl::string_view entry, int 
 absl::StatusOr<std::vector<DeviceSpec>> ParseDeviceList(absl::string_view text, int cores) {
   std::vector<DeviceSpec> devices;
   for (const absl::string_view entry : absl::StrSplit(text, ',')) {
-    absl::StatusOr<std::vector<DeviceSpec>> workers = ParseEntry(entry, cores);
-    if (!workers.ok()) return workers.status();
-    for (const DeviceSpec& worker : *workers) {
+    ASSIGN_OR_RETURN(std::vector<DeviceSpec> workers, ParseEntry(entry, cores));
+    for (const DeviceSpec& worker : workers) {
       for (const DeviceSpec& other : devices) {
         if (other.kind != worker.kind) return Refused(entry, "is of another kind than the first");
         if (other.index == worker.index) return Refused(entry, "is named twice");
       }
     }
-    devices.insert(devices.end(), workers->begin(), workers->end());
+    devices.insert(devices.end(), workers.begin(), workers.end());
     if (devices.size() > kMaxDevices) {
       return Refused(entry, absl::StrCat("passes the limit of ", kMaxDevices, " workers"));
     }

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "model/status/status_macros.h"
 #include "server/connections/descriptor_limit.h"
 #include "server/engine/step_policy.h"
 #include "server/rpc/version.h"
@@ -55,13 +56,13 @@ Diffusiond::~Diffusiond() {
 }
 
 absl::Status Diffusiond::Start() {
-  if (absl::Status status = CheckDevices(options_.parsed.devices); !status.ok()) return status;
-  if (absl::Status status = MakeEngine(); !status.ok()) return status;
-  if (absl::Status status = MakeServer(); !status.ok()) return status;
-  if (absl::Status status = StartWorkers(); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckDevices(options_.parsed.devices));
+  RETURN_IF_ERROR(MakeEngine());
+  RETURN_IF_ERROR(MakeServer());
+  RETURN_IF_ERROR(StartWorkers());
   MakeVersions();
-  if (absl::Status status = LoadModels(); !status.ok()) return status;
-  if (absl::Status status = StartServing(); !status.ok()) return status;
+  RETURN_IF_ERROR(LoadModels());
+  RETURN_IF_ERROR(StartServing());
   versions_->Start();
   return StartAdmin();
 }
@@ -112,9 +113,7 @@ absl::Status Diffusiond::MakeEngine() {
     policy.tenant_weights = options_.parsed.tenant_weights;
     engine_options.make_policy = [policy] { return std::make_unique<StepPolicy>(policy); };
   }
-  absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Create(engine_options);
-  if (!engine.ok()) return engine.status();
-  engine_ = *std::move(engine);
+  ASSIGN_OR_RETURN(engine_, Engine::Create(engine_options));
   return absl::OkStatus();
 }
 
@@ -137,10 +136,7 @@ absl::Status Diffusiond::MakeServer() {
                                    options.transport.connections.total, " connections"));
   }
   options.refusals_logged_per_second = flags.refusals_logged_per_second;
-  absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Create(options, engine_.get(), &catalog_, &counted_rpc_);
-  if (!server.ok()) return server.status();
-  server_ = *std::move(server);
+  ASSIGN_OR_RETURN(server_, Server::Create(options, engine_.get(), &catalog_, &counted_rpc_));
   return absl::OkStatus();
 }
 
@@ -148,10 +144,8 @@ absl::Status Diffusiond::StartWorkers() {
   WorkerSupervisor::Options options;
   options.watchdog = options_.flags.worker_watchdog;
   options.observer = this;
-  absl::StatusOr<std::unique_ptr<WorkerSupervisor>> supervisor =
-      WorkerSupervisor::Start(engine_.get(), options_.parsed.devices, &loaded_, std::move(options));
-  if (!supervisor.ok()) return supervisor.status();
-  supervisor_ = *std::move(supervisor);
+  ASSIGN_OR_RETURN(supervisor_, WorkerSupervisor::Start(engine_.get(), options_.parsed.devices,
+                                                        &loaded_, std::move(options)));
   return absl::OkStatus();
 }
 

@@ -17,6 +17,7 @@
 #include "client/output_files.h"
 #include "client/picture_codec.h"
 #include "client/sampling_options.h"
+#include "model/status/status_macros.h"
 
 ABSL_FLAG(std::string, model, "", "=NAME: the server's default model if not given");
 ABSL_FLAG(std::string, class, "", "=NAME|ID: what to draw, for a model with classes");
@@ -74,9 +75,8 @@ absl::StatusOr<v1::ImageFormat> FormatByFlags() {
 // All but the previews. INVALID_ARGUMENT names the flag.
 absl::StatusOr<v1::GenerateRequest> RequestByFlags(const OptionValues& options) {
   v1::GenerateRequest request;
-  const absl::StatusOr<v1::ImageFormat> format = FormatByFlags();
-  if (!format.ok()) return format.status();
-  request.set_format(*format);
+  ASSIGN_OR_RETURN(const v1::ImageFormat format, FormatByFlags());
+  request.set_format(format);
   request.set_model(absl::GetFlag(FLAGS_model));
   v1::ImageFormat unused;
   const bool one_file = NamesImageFile(absl::GetFlag(FLAGS_out), &unused);
@@ -90,7 +90,7 @@ absl::StatusOr<v1::GenerateRequest> RequestByFlags(const OptionValues& options) 
   }
   SetSampling(options, request.mutable_sampling());
   SetMorphByFlag(request);
-  if (absl::Status read = SetStartingFilesByFlags(request); !read.ok()) return read;
+  RETURN_IF_ERROR(SetStartingFilesByFlags(request));
   v1::Priority priority;
   const std::string name = absl::GetFlag(FLAGS_priority);
   if (!v1::Priority_Parse(absl::StrCat("PRIORITY_", absl::AsciiStrToUpper(name)), &priority)) {

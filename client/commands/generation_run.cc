@@ -14,6 +14,7 @@
 #include "client/receipt_file.h"
 #include "model/imaging/png.h"
 #include "model/process/printable_text.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -65,19 +66,16 @@ class GenerationRun {
   absl::Status SaveTheRest(const v1::Receipt& receipt) {
     if (outputs_.write_receipt) {
       const std::string path = !outputs_.receipt.empty() ? outputs_.receipt : files_->ReceiptPath();
-      absl::Status saved = SaveFile(path, ReceiptToJson(receipt));
-      if (!saved.ok()) return saved;
+      RETURN_IF_ERROR(SaveFile(path, ReceiptToJson(receipt)));
       written_.emplace_back("receipt", path);
     }
     if (!outputs_.sheet.empty()) {
-      absl::Status saved = SavePng(outputs_.sheet, ComposeSheet(pictures_));
-      if (!saved.ok()) return saved;
+      RETURN_IF_ERROR(SavePng(outputs_.sheet, ComposeSheet(pictures_)));
       written_.emplace_back("sheet", outputs_.sheet);
     }
     if (!outputs_.strip.empty()) {
       for (size_t i = 0; i < reels_.size(); ++i) reels_[i].image = pictures_[i];
-      absl::Status saved = SavePng(outputs_.strip, ComposeFilmStrip(reels_, {}));
-      if (!saved.ok()) return saved;
+      RETURN_IF_ERROR(SavePng(outputs_.strip, ComposeFilmStrip(reels_, {})));
       written_.emplace_back("strip", outputs_.strip);
     }
     return absl::OkStatus();

@@ -23,6 +23,7 @@
 #include "client/load/load_tables.h"
 #include "client/load/load_trace.h"
 #include "client/output_files.h"
+#include "model/status/status_macros.h"
 
 ABSL_FLAG(std::string, mix, "plain", "=MIX: what is asked for, see above");
 ABSL_FLAG(std::optional<double>, rate, std::nullopt,
@@ -81,20 +82,18 @@ absl::Status CheckLabel() {
 }
 
 absl::StatusOr<LoadPlan> PlanByFlags(uint64_t seed) {
-  absl::StatusOr<LoadMix> mix = ParseLoadMix(absl::GetFlag(FLAGS_mix));
-  if (!mix.ok()) return mix.status();
-  for (LoadEntry& entry : mix->entries) {
+  ASSIGN_OR_RETURN(LoadMix mix, ParseLoadMix(absl::GetFlag(FLAGS_mix)));
+  for (LoadEntry& entry : mix.entries) {
     if (entry.deadline == absl::InfiniteDuration())
       entry.deadline = absl::GetFlag(FLAGS_deadline).value;
   }
-  const absl::StatusOr<Arrivals> arrivals = ParseArrivals(absl::GetFlag(FLAGS_arrivals));
-  if (!arrivals.ok()) return arrivals.status();
-  const bool trace = arrivals->kind == Arrivals::Kind::kTrace;
+  ASSIGN_OR_RETURN(const Arrivals arrivals, ParseArrivals(absl::GetFlag(FLAGS_arrivals)));
+  const bool trace = arrivals.kind == Arrivals::Kind::kTrace;
   const std::optional<double> rate = absl::GetFlag(FLAGS_rate);
   if (!trace && !rate.has_value()) {
     return absl::InvalidArgumentError("--rate=R is needed: requests a second");
   }
-  LoadPlanOptions options{.arrivals = *arrivals,
+  LoadPlanOptions options{.arrivals = arrivals,
                           .rate = rate.value_or(0),
                           .duration = absl::GetFlag(FLAGS_duration).value,
                           .requests = absl::GetFlag(FLAGS_requests),
@@ -102,7 +101,7 @@ absl::StatusOr<LoadPlan> PlanByFlags(uint64_t seed) {
   if (!trace && options.duration == absl::InfiniteDuration() && !options.requests.has_value()) {
     options.duration = kDefaultDuration;
   }
-  return MakeLoadPlan(*std::move(mix), options);
+  return MakeLoadPlan(std::move(mix), options);
 }
 
 // Of a generator on the server's machine, what it took from the server.

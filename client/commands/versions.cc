@@ -13,6 +13,7 @@
 #include "diffusiond/v1/admin.grpc.pb.h"
 #include "grpcpp/client_context.h"
 #include "model/process/printable_text.h"
+#include "model/status/status_macros.h"
 
 ABSL_FLAG(std::string, admin, "127.0.0.1:50052",
           "=HOST:PORT: where the server listens for operators (its --admin_listen)");
@@ -38,9 +39,8 @@ absl::StatusOr<Response> Call(grpc::Status (v1::ModelAdmin::Stub::*method)(grpc:
                                                                            Response*),
                               const Request& request, CommandContext& context) {
   const std::string target = absl::GetFlag(FLAGS_admin);
-  const auto client = DiffusionClient::Connect(target, {});
-  if (!client.ok()) return client.status();
-  v1::ModelAdmin::Stub stub((*client)->channel());
+  ASSIGN_OR_RETURN(const auto client, DiffusionClient::Connect(target, {}));
+  v1::ModelAdmin::Stub stub(client->channel());
   grpc::ClientContext call;
   const absl::Duration timeout = absl::GetFlag(FLAGS_deadline).value;
   if (timeout != absl::InfiniteDuration()) {

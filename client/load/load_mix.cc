@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "client/sampling_options.h"
+#include "model/status/status_macros.h"
 #include "proto/option_fields.h"
 
 namespace diffusiond {
@@ -224,8 +225,7 @@ absl::StatusOr<LoadEntry> ParseEntry(absl::string_view text) {
   entry.name = std::string(words[0]);
   std::vector<absl::string_view> seen;
   for (size_t i = 1; i < words.size(); ++i) {
-    absl::Status set = SetKey(words[i], seen, entry);
-    if (!set.ok()) return set;
+    RETURN_IF_ERROR(SetKey(words[i], seen, entry));
   }
   return entry;
 }
@@ -242,12 +242,10 @@ absl::StatusOr<LoadMix> ParseLoadMix(absl::string_view text) {
   if (!text.empty() && text.back() == ';') text.remove_suffix(1);
   LoadMix mix;
   for (const absl::string_view part : absl::StrSplit(text, ';')) {
-    absl::StatusOr<LoadEntry> entry = ParseEntry(part);
-    if (!entry.ok()) return entry.status();
-    mix.entries.push_back(*std::move(entry));
+    ASSIGN_OR_RETURN(LoadEntry entry, ParseEntry(part));
+    mix.entries.push_back(std::move(entry));
   }
-  absl::Status checked = CheckLoadMix(mix);
-  if (!checked.ok()) return checked;
+  RETURN_IF_ERROR(CheckLoadMix(mix));
   return mix;
 }
 

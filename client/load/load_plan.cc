@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "client/load/load_draw.h"
 #include "client/load/load_trace.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -99,12 +100,11 @@ size_t EntryAt(double drawn, const LoadMix& mix) {
 
 absl::StatusOr<std::vector<PlannedRequest>> DrawRequests(const LoadMix& mix,
                                                          const LoadPlanOptions& options) {
-  const absl::StatusOr<std::vector<absl::Duration>> times = DrawTimes(options);
-  if (!times.ok()) return times.status();
+  ASSIGN_OR_RETURN(const std::vector<absl::Duration> times, DrawTimes(options));
   std::mt19937_64 bits(options.seed + kEntrySeedOffset);
   std::vector<PlannedRequest> requests;
-  requests.reserve(times->size());
-  for (const absl::Duration at : *times) {
+  requests.reserve(times.size());
+  for (const absl::Duration at : times) {
     const size_t entry = EntryAt(DrawUniform(bits), mix);
     requests.push_back({at, entry, bits()});
   }
@@ -114,15 +114,15 @@ absl::StatusOr<std::vector<PlannedRequest>> DrawRequests(const LoadMix& mix,
 // Cut where the options say.
 absl::StatusOr<std::vector<PlannedRequest>> ReadRequests(const LoadMix& mix,
                                                          const LoadPlanOptions& options) {
-  absl::StatusOr<std::vector<PlannedRequest>> requests =
-      ReadLoadTrace(options.arrivals.trace_file, mix, options.seed + kEntrySeedOffset);
-  if (!requests.ok()) return requests.status();
+  ASSIGN_OR_RETURN(
+      std::vector<PlannedRequest> requests,
+      ReadLoadTrace(options.arrivals.trace_file, mix, options.seed + kEntrySeedOffset));
   const auto late = std::find_if(
-      requests->begin(), requests->end(),
+      requests.begin(), requests.end(),
       [&options](const PlannedRequest& request) { return request.at >= options.duration; });
-  requests->erase(late, requests->end());
+  requests.erase(late, requests.end());
   const auto most = static_cast<size_t>(options.requests.value_or(kMaxPlannedRequests));
-  if (requests->size() > most) requests->resize(most);
+  if (requests.size() > most) requests.resize(most);
   return requests;
 }
 
@@ -150,11 +150,10 @@ absl::StatusOr<LoadPlan> MakeLoadPlan(LoadMix mix, const LoadPlanOptions& option
   absl::Status checked = CheckLoadMix(mix);
   if (checked.ok()) checked = CheckOptions(options);
   if (!checked.ok()) return checked;
-  absl::StatusOr<std::vector<PlannedRequest>> requests =
-      options.arrivals.kind == Arrivals::Kind::kTrace ? ReadRequests(mix, options)
-                                                      : DrawRequests(mix, options);
-  if (!requests.ok()) return requests.status();
-  LoadPlan plan{.mix = std::move(mix), .requests = *std::move(requests)};
+  ASSIGN_OR_RETURN(std::vector<PlannedRequest> requests,
+                   options.arrivals.kind == Arrivals::Kind::kTrace ? ReadRequests(mix, options)
+                                                                   : DrawRequests(mix, options));
+  LoadPlan plan{.mix = std::move(mix), .requests = std::move(requests)};
   if (options.duration != absl::InfiniteDuration()) {
     plan.window = options.duration;
   } else if (!plan.requests.empty()) {

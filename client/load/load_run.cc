@@ -13,6 +13,7 @@
 #include "client/diffusion_client.h"
 #include "client/load/load_stream.h"
 #include "client/rpc_error.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -46,17 +47,17 @@ absl::Status CheckOptions(const LoadRunOptions& options) {
 absl::StatusOr<Stubs> Connect(const LoadRunOptions& options) {
   Stubs stubs;
   for (int i = 0; i < options.channels; ++i) {
-    const auto client = DiffusionClient::Connect(options.target, {.own_connection = true});
-    if (!client.ok()) return client.status();
+    ASSIGN_OR_RETURN(const auto client,
+                     DiffusionClient::Connect(options.target, {.own_connection = true}));
     // Any answer will do: it came over the connection.
     const absl::Status asked =
-        (*client)
+        client
             ->ListModels({.timeout = options.connect_timeout, .cancellation = options.cancellation})
             .status();
     if (IsUnreachable(asked) || absl::IsDeadlineExceeded(asked) || absl::IsCancelled(asked)) {
       return asked;
     }
-    stubs.push_back(v1::DiffusionService::NewStub((*client)->channel()));
+    stubs.push_back(v1::DiffusionService::NewStub(client->channel()));
   }
   return stubs;
 }
@@ -295,11 +296,9 @@ class LoadRun {
 }  // namespace
 
 absl::StatusOr<LoadResult> RunLoad(const LoadPlan& plan, const LoadRunOptions& options) {
-  const absl::Status checked = CheckOptions(options);
-  if (!checked.ok()) return checked;
-  absl::StatusOr<Stubs> stubs = Connect(options);
-  if (!stubs.ok()) return stubs.status();
-  return LoadRun(plan, options, *std::move(stubs)).Run();
+  RETURN_IF_ERROR(CheckOptions(options));
+  ASSIGN_OR_RETURN(Stubs stubs, Connect(options));
+  return LoadRun(plan, options, std::move(stubs)).Run();
 }
 
 }  // namespace diffusiond

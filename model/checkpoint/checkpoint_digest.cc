@@ -7,6 +7,7 @@
 #include "model/checkpoint/unet_config_json.h"
 #include "model/files/file_status.h"
 #include "model/files/sha256.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -35,15 +36,13 @@ void UpdateWithTensors(const TensorMap& tensors, Sha256* sha) {
 absl::StatusOr<std::string> CheckpointDigest(const CheckpointConfig& config,
                                              const TensorMap& tensors,
                                              const TensorMap& classifier_tensors) {
-  const absl::StatusOr<Json> unet = Fields(FormatUNetConfig(config.unet));
-  if (!unet.ok()) return unet.status();
-  const absl::StatusOr<Json> scheduler = Fields(FormatSchedulerConfig(config.scheduler));
-  if (!scheduler.ok()) return scheduler.status();
+  ASSIGN_OR_RETURN(const Json unet, Fields(FormatUNetConfig(config.unet)));
+  ASSIGN_OR_RETURN(const Json scheduler, Fields(FormatSchedulerConfig(config.scheduler)));
   const Json all = {
       {"class_names", config.class_names},
       {"null_class_id", config.null_class_id ? Json(*config.null_class_id) : Json(nullptr)},
-      {"scheduler", *scheduler},
-      {"unet", *unet}};
+      {"scheduler", scheduler},
+      {"unet", unet}};
   absl::StatusOr<Json> classifier = Json();
   if (config.classifier) classifier = Fields(FormatUNetConfig(*config.classifier));
   if (!classifier.ok()) return classifier.status();

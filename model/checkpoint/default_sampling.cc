@@ -6,6 +6,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -128,12 +129,11 @@ absl::Status CheckOutputChannels(const CheckpointConfig& config) {
 }  // namespace
 
 absl::StatusOr<DefaultSampling> ResolveDefaultSampling(const CheckpointConfig& config) {
-  if (absl::Status status = CheckOutputChannels(config); !status.ok()) return status;
-  const absl::StatusOr<ModelSchedule> model = MakeModelSchedule(config.scheduler);
-  if (!model.ok()) return model.status();
+  RETURN_IF_ERROR(CheckOutputChannels(config));
+  ASSIGN_OR_RETURN(const ModelSchedule model, MakeModelSchedule(config.scheduler));
   DefaultSampling result;
   result.options = Wanted(config, &result);
-  absl::Status status = CompilePlan(*model, result.options).status();
+  absl::Status status = CompilePlan(model, result.options).status();
   // A name that no sampler has is a mistake of whoever wrote it, not a limit of this model.
   if (!status.ok() && config.generation &&
       !IsKnown(config.generation->sampler(), config.scheduler)) {
@@ -142,7 +142,7 @@ absl::StatusOr<DefaultSampling> ResolveDefaultSampling(const CheckpointConfig& c
   if (!status.ok()) {
     const auto fallbacks = Fallbacks(result.options, config.scheduler.is_edm());
     const auto found = absl::c_find_if(fallbacks, [&](const SamplingOptions& options) {
-      return CompilePlan(*model, options).ok();
+      return CompilePlan(model, options).ok();
     });
     if (found == fallbacks.end()) return status;
     result.warnings.push_back(absl::StrCat(
@@ -152,7 +152,7 @@ absl::StatusOr<DefaultSampling> ResolveDefaultSampling(const CheckpointConfig& c
   }
   for (const Sampler& sampler : Samplers()) {
     if (!CanRun(sampler, config.scheduler)) continue;
-    status = RunsSomehow(*model, ForSampler(sampler.name, result.options));
+    status = RunsSomehow(model, ForSampler(sampler.name, result.options));
     if (!status.ok()) result.unavailable.push_back({sampler.name, std::string(status.message())});
   }
   return result;

@@ -20,6 +20,7 @@
 #include "model/checkpoint/unet_config_json.h"
 #include "model/files/file_status.h"
 #include "model/process/printable_text.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -43,9 +44,8 @@ class Directory {
 
   template <typename T, typename Function>
   absl::Status Parse(const std::string& name, const Function& parse, T* value) const {
-    absl::StatusOr<MappedFile> file = Open(name);
-    if (!file.ok()) return file.status();
-    absl::StatusOr<T> parsed = parse(file->text());
+    ASSIGN_OR_RETURN(MappedFile file, Open(name));
+    absl::StatusOr<T> parsed = parse(file.text());
     if (!parsed.ok()) return InFile(path_ / name, parsed.status());
     *value = *std::move(parsed);
     return absl::OkStatus();
@@ -90,19 +90,18 @@ absl::StatusOr<NetworkWeights> ReadWeights(const Directory& directory, const std
                                                    " nor ", in, kPickledName)));
   }
   const std::filesystem::path path = directory.path() / name;
-  absl::StatusOr<MappedFile> file = directory.Open(name);
-  if (!file.ok()) return file.status();
+  ASSIGN_OR_RETURN(MappedFile file, directory.Open(name));
   absl::StatusOr<TensorMap> tensors = TensorMap();
   if (pickled) {
-    tensors = ParseTorchArchive(file->bytes());
+    tensors = ParseTorchArchive(file.bytes());
   } else {
-    absl::StatusOr<SafetensorsContents> contents = ParseSafetensors(file->bytes());
+    absl::StatusOr<SafetensorsContents> contents = ParseSafetensors(file.bytes());
     if (!contents.ok()) return InFile(path, contents.status());
     tensors = std::move(contents->tensors);
   }
   if (tensors.ok()) tensors = WithNewNames(*std::move(tensors));
   if (!tensors.ok()) return InFile(path, tensors.status());
-  return NetworkWeights{path, *std::move(file), *std::move(tensors)};
+  return NetworkWeights{path, std::move(file), *std::move(tensors)};
 }
 
 absl::StatusOr<CheckpointConfig> ReadConfig(const Directory& directory, const Layout& layout,
@@ -280,25 +279,19 @@ absl::StatusOr<Checkpoint> Checkpoint::Open(const std::filesystem::path& directo
 absl::StatusOr<Checkpoint> Checkpoint::OpenOnce(const std::filesystem::path& path,
                                                 int directory_fd) {
   const Directory directory(directory_fd, path);
-  const absl::StatusOr<Layout> layout = FindLayout(directory);
-  if (!layout.ok()) return layout.status();
+  ASSIGN_OR_RETURN(const Layout layout, FindLayout(directory));
   std::vector<std::string> warnings;
-  absl::StatusOr<CheckpointConfig> config = ReadConfig(directory, *layout, &warnings);
-  if (!config.ok()) return config.status();
+  ASSIGN_OR_RETURN(CheckpointConfig config, ReadConfig(directory, layout, &warnings));
 
-  absl::StatusOr<NetworkWeights> weights = ReadWeights(directory, layout->unet);
-  if (!weights.ok()) return weights.status();
+  ASSIGN_OR_RETURN(NetworkWeights weights, ReadWeights(directory, layout.unet));
   std::optional<NetworkWeights> classifier;
-  if (layout->has_classifier) {
-    absl::StatusOr<NetworkWeights> read =
-        ReadWeights(directory, absl::StrCat(kClassifierDirectory, "/"));
-    if (!read.ok()) return read.status();
-    classifier = *std::move(read);
+  if (layout.has_classifier) {
+    ASSIGN_OR_RETURN(classifier, ReadWeights(directory, absl::StrCat(kClassifierDirectory, "/")));
   }
   absl::StatusOr<std::string> digest =
-      CheckpointDigest(*config, weights->tensors, classifier ? classifier->tensors : TensorMap());
+      CheckpointDigest(config, weights.tensors, classifier ? classifier->tensors : TensorMap());
   if (!digest.ok()) return InFile(path, digest.status());
-  return Checkpoint(*std::move(config), *std::move(weights), std::move(classifier),
+  return Checkpoint(std::move(config), std::move(weights), std::move(classifier),
                     *std::move(digest), std::move(warnings));
 }
 

@@ -7,6 +7,7 @@
 #include "model/checkpoint/checkpoint_files.h"
 #include "model/checkpoint/json_fields.h"
 #include "model/files/file_status.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -81,13 +82,12 @@ absl::StatusOr<GenerationDefaults> ParseGenerationDefaults(absl::string_view jso
 
 absl::StatusOr<GenerationDefaults> ParseGenerationDefaults(absl::string_view json,
                                                            std::vector<std::string>* warnings) {
-  absl::StatusOr<Json> object = ParseJsonObject(json);
-  if (!object.ok()) return object.status();
-  JsonFields fields(*object);
+  ASSIGN_OR_RETURN(Json object, ParseJsonObject(json));
+  JsonFields fields(object);
   fields.NullIsAbsent();
   GenerationDefaults defaults;
   fields.Read(kGuidanceScale, &defaults.guidance_scale);
-  for (const auto& [name, value] : object->items()) {
+  for (const auto& [name, value] : object.items()) {
     if (name[0] == '_' || value.is_null() || name == kGuidanceScale) continue;
     if (const auto* const option = FindDefault(name); option != nullptr) {
       Read(*option, &fields, &defaults);
@@ -96,8 +96,8 @@ absl::StatusOr<GenerationDefaults> ParseGenerationDefaults(absl::string_view jso
                                        " is not known here and changes nothing"));
     }
   }
-  if (absl::Status status = fields.status(); !status.ok()) return status;
-  if (absl::Status status = Validate(defaults); !status.ok()) return status;
+  RETURN_IF_ERROR(fields.status());
+  RETURN_IF_ERROR(Validate(defaults));
   return defaults;
 }
 

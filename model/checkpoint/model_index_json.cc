@@ -10,6 +10,7 @@
 #include "model/checkpoint/json_fields.h"
 #include "model/checkpoint/unet_config_json.h"
 #include "model/files/file_status.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -105,13 +106,12 @@ absl::StatusOr<ModelIndex> ParseModelIndex(absl::string_view json) {
 
 absl::StatusOr<ModelIndex> ParseModelIndex(absl::string_view json,
                                            std::vector<std::string>* warnings) {
-  absl::StatusOr<Json> object = ParseJsonObject(json);
-  if (!object.ok()) return object.status();
-  JsonFields fields(*object);
+  ASSIGN_OR_RETURN(Json object, ParseJsonObject(json));
+  JsonFields fields(object);
   fields.NullIsAbsent();
   ModelIndex index;
   ReadPipeline(fields, &index, warnings);
-  CheckComponents(*object, fields, warnings);
+  CheckComponents(object, fields, warnings);
   ReadSchedulerClass(fields, &index);
   std::vector<std::string> unet = {"diffusers", "UNet2DModel"};
   fields.Read("unet", &unet);
@@ -120,7 +120,7 @@ absl::StatusOr<ModelIndex> ParseModelIndex(absl::string_view json,
   }
   ReadClassNames(fields, &index.class_names);
   fields.Read("null_class_id", &index.null_class_id);
-  if (absl::Status status = fields.status(); !status.ok()) return status;
+  RETURN_IF_ERROR(fields.status());
   return index;
 }
 

@@ -17,6 +17,7 @@
 #include "model/files/durable_write.h"
 #include "model/files/file_status.h"
 #include "model/files/mapped_file.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -133,15 +134,13 @@ absl::StatusOr<VersionFolders> ListVersionFolders(const fs::path& model_director
 }
 
 absl::StatusOr<std::vector<int>> ListVersions(const fs::path& model_directory) {
-  const absl::StatusOr<VersionFolders> folders = ListVersionFolders(model_directory);
-  if (!folders.ok()) return folders.status();
-  return folders->Numbers();
+  ASSIGN_OR_RETURN(const VersionFolders folders, ListVersionFolders(model_directory));
+  return folders.Numbers();
 }
 
 absl::StatusOr<fs::path> FindVersion(const fs::path& model_directory, int version) {
-  const absl::StatusOr<VersionFolders> folders = ListVersionFolders(model_directory);
-  if (!folders.ok()) return folders.status();
-  const absl::StatusOr<std::string> name = folders->NameOf(version);
+  ASSIGN_OR_RETURN(const VersionFolders folders, ListVersionFolders(model_directory));
+  const absl::StatusOr<std::string> name = folders.NameOf(version);
   if (!name.ok()) return InFile(model_directory, name.status());
   return model_directory / *name;
 }
@@ -154,14 +153,13 @@ std::string NoVersions(const std::vector<std::string>& names) {
 
 absl::StatusOr<std::optional<int>> ReadPinnedVersion(const fs::path& model_directory) {
   const fs::path path = model_directory / kPinnedVersionName;
-  absl::StatusOr<std::optional<std::string>> text = ReadOptional(path);
-  if (!text.ok()) return text.status();
-  if (!text->has_value()) return std::nullopt;
-  const std::optional<int> version = ParseVersion(absl::StripAsciiWhitespace(**text));
+  ASSIGN_OR_RETURN(std::optional<std::string> text, ReadOptional(path));
+  if (!text.has_value()) return std::nullopt;
+  const std::optional<int> version = ParseVersion(absl::StripAsciiWhitespace(*text));
   if (version.has_value()) return version;
   return InFile(path,
                 absl::InvalidArgumentError(absl::StrCat(
-                    "says ", Quoted(**text), ", expected a version: 1 .. ", kMaxModelVersion)));
+                    "says ", Quoted(*text), ", expected a version: 1 .. ", kMaxModelVersion)));
 }
 
 absl::Status PinVersion(const fs::path& model_directory, int version) {
@@ -181,10 +179,9 @@ absl::Status UnpinVersion(const fs::path& model_directory) {
 
 absl::StatusOr<std::optional<VersionRecord>> ReadVersionRecord(const fs::path& version_directory) {
   const fs::path path = version_directory / kVersionRecordName;
-  absl::StatusOr<std::optional<std::string>> text = ReadOptional(path);
-  if (!text.ok()) return text.status();
-  if (!text->has_value()) return std::nullopt;
-  absl::StatusOr<nlohmann::json> object = ParseJsonObject(**text);
+  ASSIGN_OR_RETURN(std::optional<std::string> text, ReadOptional(path));
+  if (!text.has_value()) return std::nullopt;
+  absl::StatusOr<nlohmann::json> object = ParseJsonObject(*text);
   if (!object.ok()) return InFile(path, object.status());
   VersionRecord record;
   JsonFields fields(*object);

@@ -13,6 +13,7 @@
 #include "model/checkpoint/pickle_opcodes.h"
 #include "model/checkpoint/pickled_tensor.h"
 #include "model/files/file_status.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -172,7 +173,7 @@ absl::StatusOr<TensorMap> Machine::Run() {
   for (int64_t count = 0; count < kMaxPickleInstructions; ++count) {
     if (!Take(&opcode)) return Error("truncated");
     if (opcode == PickleOpcode::kStop) return Result();
-    if (absl::Status status = Execute(opcode); !status.ok()) return status;
+    RETURN_IF_ERROR(Execute(opcode));
   }
   return Error(absl::StrCat("more than ", kMaxPickleInstructions, " instructions"));
 }
@@ -292,13 +293,12 @@ absl::Status Machine::LoadStorage() {
       id[1].kind != Kind::kStorageType || id[2].kind != Kind::kString || id[4].kind != Kind::kInt) {
     return Error("a persistent id is not (\"storage\", type, key, device, size)");
   }
-  const absl::StatusOr<std::span<const std::byte>> data = lookup_(id[2].text);
-  if (!data.ok()) return data.status();
-  const PickledStorage storage = {static_cast<Dtype>(id[1].number), *data};
+  ASSIGN_OR_RETURN(const std::span<const std::byte> data, lookup_(id[2].text));
+  const PickledStorage storage = {static_cast<Dtype>(id[1].number), data};
   const std::optional<int64_t> bytes = NumBytes(storage.dtype, std::span(&id[4].number, 1));
-  if (!bytes || static_cast<uint64_t>(*bytes) != data->size()) {
+  if (!bytes || static_cast<uint64_t>(*bytes) != data.size()) {
     return Error(absl::StrCat("storage ", Quoted(id[2].text), " of ", id[4].number, " ",
-                              DtypeName(storage.dtype), " elements, found ", data->size(),
+                              DtypeName(storage.dtype), " elements, found ", data.size(),
                               " bytes"));
   }
   storages_.push_back(storage);

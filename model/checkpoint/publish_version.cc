@@ -27,6 +27,7 @@
 #include "model/files/file_status.h"
 #include "model/files/mapped_file.h"
 #include "model/process/printable_text.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -119,9 +120,8 @@ absl::Status CopyOtherFiles(const fs::path& from, const fs::path& to) {
         !entries->is_regular_file(type_error)) {
       continue;
     }
-    absl::StatusOr<MappedFile> file = MappedFile::Open(entries->path());
-    if (!file.ok()) return file.status();
-    if (absl::Status status = WriteNewFile(to / name, file->text()); !status.ok()) return status;
+    ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(entries->path()));
+    RETURN_IF_ERROR(WriteNewFile(to / name, file.text()));
   }
   if (error) return ErrnoInFile(from, "cannot list", error.value());
   return absl::OkStatus();
@@ -139,19 +139,19 @@ absl::Status Fill(const fs::path& directory, const fs::path& source, const Check
                           MakeModelCard(options.name, checkpoint, options.training));
     if (!status.ok()) return status;
   }
-  const absl::StatusOr<std::string> record = FormatVersionRecord(
-      {checkpoint.digest(), absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone())});
-  if (!record.ok()) return record.status();
-  status = WriteNewFile(directory / kVersionRecordName, *record);
+  ASSIGN_OR_RETURN(
+      const std::string record,
+      FormatVersionRecord({checkpoint.digest(),
+                           absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone())}));
+  status = WriteNewFile(directory / kVersionRecordName, record);
   if (status.ok()) status = SyncDirectory(directory);
   if (!status.ok()) return status;
 
-  const absl::StatusOr<Checkpoint> written = Checkpoint::Open(directory);
-  if (!written.ok()) return written.status();
-  if (written->digest() == checkpoint.digest()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const Checkpoint written, Checkpoint::Open(directory));
+  if (written.digest() == checkpoint.digest()) return absl::OkStatus();
   return InFile(directory, absl::DataLossError(absl::StrCat(
                                "not published: was written with digest ", checkpoint.digest(),
-                               " and read back with ", written->digest())));
+                               " and read back with ", written.digest())));
 }
 
 // Renames to the first number from `version` on that is free.
@@ -197,7 +197,7 @@ std::vector<int> Prune(const fs::path& model_directory, int keep) {
 }  // namespace
 
 absl::Status CheckPublishOptions(const PublishOptions& options) {
-  if (absl::Status status = CheckModelName(options.name); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckModelName(options.name));
   if (options.keep == 0 || (options.keep >= kLeastKept && options.keep <= kMaxModelVersion)) {
     return absl::OkStatus();
   }
@@ -223,26 +223,24 @@ std::string Describe(const PublishedVersion& published) {
 
 absl::StatusOr<PublishedVersion> PublishVersion(const fs::path& repository, const fs::path& source,
                                                 const PublishOptions& options) {
-  if (absl::Status status = CheckPublishOptions(options); !status.ok()) return status;
-  const absl::StatusOr<Checkpoint> checkpoint = Checkpoint::Open(source);
-  if (!checkpoint.ok()) return checkpoint.status();
-  if (absl::Status status = CheckFinite(checkpoint->weights()); !status.ok()) return status;
-  if (checkpoint->classifier_weights()) {
-    absl::Status status = CheckFinite(*checkpoint->classifier_weights());
-    if (!status.ok()) return status;
+  RETURN_IF_ERROR(CheckPublishOptions(options));
+  ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(source));
+  RETURN_IF_ERROR(CheckFinite(checkpoint.weights()));
+  if (checkpoint.classifier_weights()) {
+    RETURN_IF_ERROR(CheckFinite(*checkpoint.classifier_weights()));
   }
 
-  const absl::StatusOr<DefaultSampling> defaults = ResolveDefaultSampling(checkpoint->config());
+  const absl::StatusOr<DefaultSampling> defaults = ResolveDefaultSampling(checkpoint.config());
   if (!defaults.ok()) return InFile(source, defaults.status());
   if (options.judge) {
-    if (absl::Status status = options.judge(*checkpoint); !status.ok()) {
+    if (absl::Status status = options.judge(checkpoint); !status.ok()) {
       return InFile(source,
                     absl::Status(status.code(), absl::StrCat("not published: ", status.message())));
     }
   }
 
   const fs::path model_directory = repository / options.name;
-  if (absl::Status status = MakeDirectories(model_directory); !status.ok()) return status;
+  RETURN_IF_ERROR(MakeDirectories(model_directory));
   if (LooksLikeCheckpoint(model_directory)) {
     return InFile(model_directory,
                   absl::FailedPreconditionError(
@@ -251,16 +249,15 @@ absl::StatusOr<PublishedVersion> PublishVersion(const fs::path& repository, cons
   }
   const PublisherLock lock(model_directory);
   if (lock.held()) RemoveLeftOvers(model_directory);
-  const absl::StatusOr<std::vector<int>> versions = ListVersions(model_directory);
-  if (!versions.ok()) return versions.status();
+  ASSIGN_OR_RETURN(const std::vector<int> versions, ListVersions(model_directory));
 
   PublishedVersion published;
-  published.digest = checkpoint->digest();
-  published.warnings = checkpoint->warnings();
+  published.digest = checkpoint.digest();
+  published.warnings = checkpoint.warnings();
   published.warnings.insert(published.warnings.end(), defaults->warnings.begin(),
                             defaults->warnings.end());
-  if (IsNewest(model_directory, *versions, *checkpoint)) {
-    published.version = versions->back();
+  if (IsNewest(model_directory, versions, checkpoint)) {
+    published.version = versions.back();
     published.already_there = true;
   } else {
     const fs::path unpublished = TemporarySibling(model_directory / kUnpublished);
@@ -268,14 +265,11 @@ absl::StatusOr<PublishedVersion> PublishVersion(const fs::path& repository, cons
       std::error_code ignored;
       fs::remove_all(unpublished, ignored);
     };
-    if (absl::Status status = Fill(unpublished, source, *checkpoint, options); !status.ok()) {
-      return status;
-    }
-    const absl::StatusOr<int> version =
-        TakeNumber(unpublished, model_directory, versions->empty() ? 1 : versions->back() + 1);
-    if (!version.ok()) return version.status();
-    if (absl::Status status = SyncDirectory(model_directory); !status.ok()) return status;
-    published.version = *version;
+    RETURN_IF_ERROR(Fill(unpublished, source, checkpoint, options));
+    ASSIGN_OR_RETURN(const int version, TakeNumber(unpublished, model_directory,
+                                                   versions.empty() ? 1 : versions.back() + 1));
+    RETURN_IF_ERROR(SyncDirectory(model_directory));
+    published.version = version;
   }
   const absl::StatusOr<fs::path> directory = FindVersion(model_directory, published.version);
   published.directory = directory.value_or(model_directory / absl::StrCat(published.version));

@@ -13,6 +13,7 @@
 #include "model/checkpoint/safetensors_header.h"
 #include "model/files/durable_write.h"
 #include "model/files/file_status.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -109,27 +110,24 @@ absl::StatusOr<SafetensorsContents> ParseSafetensors(std::span<const std::byte> 
   if (!absl::StartsWith(json, "{")) {
     return absl::InvalidArgumentError("the header does not start with '{'");
   }
-  absl::StatusOr<SafetensorsHeader> header = ParseSafetensorsHeader(json);
-  if (!header.ok()) return header.status();
+  ASSIGN_OR_RETURN(SafetensorsHeader header, ParseSafetensorsHeader(json));
 
   const std::span<const std::byte> data = file.subspan(kLengthBytes + json.size());
   SafetensorsContents contents;
-  contents.metadata = std::move(header->metadata);
-  for (auto& [name, entry] : header->entries) {
-    absl::StatusOr<TensorView> view = ViewOf(name, std::move(entry), data);
-    if (!view.ok()) return view.status();
-    contents.tensors.emplace_hint(contents.tensors.end(), name, *std::move(view));
+  contents.metadata = std::move(header.metadata);
+  for (auto& [name, entry] : header.entries) {
+    ASSIGN_OR_RETURN(TensorView view, ViewOf(name, std::move(entry), data));
+    contents.tensors.emplace_hint(contents.tensors.end(), name, std::move(view));
   }
-  if (absl::Status status = CheckCoverage(contents.tensors, data); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckCoverage(contents.tensors, data));
   return contents;
 }
 
 absl::StatusOr<SafetensorsFile> SafetensorsFile::Open(const std::filesystem::path& path) {
-  absl::StatusOr<MappedFile> file = MappedFile::Open(path);
-  if (!file.ok()) return file.status();
-  absl::StatusOr<SafetensorsContents> contents = ParseSafetensors(file->bytes());
+  ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
+  absl::StatusOr<SafetensorsContents> contents = ParseSafetensors(file.bytes());
   if (!contents.ok()) return InFile(path, contents.status());
-  return SafetensorsFile(*std::move(file), *std::move(contents));
+  return SafetensorsFile(std::move(file), *std::move(contents));
 }
 
 absl::StatusOr<SafetensorsLayout> LayOutSafetensors(
@@ -148,7 +146,7 @@ absl::StatusOr<SafetensorsLayout> LayOutSafetensors(
     size_t offset = 0;
     for (const auto* entry : order) {
       const auto& [name, tensor] = *entry;
-      if (absl::Status status = CheckWritable(name, tensor); !status.ok()) return status;
+      RETURN_IF_ERROR(CheckWritable(name, tensor));
       const size_t end = offset + tensor.data.size();
       const nlohmann::ordered_json fields = {{"dtype", std::string(DtypeName(tensor.dtype))},
                                              {"shape", tensor.shape},

@@ -20,6 +20,7 @@
 #include "model/checkpoint/unet_config_json.h"
 #include "model/files/durable_write.h"
 #include "model/files/file_status.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -56,7 +57,7 @@ absl::Status WriteFiles(const fs::path& root, const CheckpointConfig& config,
                         const TensorMap& tensors, const TensorMap& classifier_tensors) {
   const fs::path unet = root / kUNetDirectory, scheduler = root / kSchedulerDirectory;
   for (const fs::path& directory : {root, unet, scheduler}) {
-    if (absl::Status status = MakeDirectory(directory); !status.ok()) return status;
+    RETURN_IF_ERROR(MakeDirectory(directory));
   }
   absl::Status status = WriteWeights(unet / kSafetensorsName, tensors);
   if (!status.ok()) return status;

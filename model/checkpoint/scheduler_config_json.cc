@@ -14,6 +14,7 @@
 #include "model/checkpoint/scheduler_fields.h"
 #include "model/checkpoint/unet_config_json.h"
 #include "model/files/file_status.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -190,13 +191,12 @@ absl::StatusOr<SchedulerConfig> ParseSchedulerConfig(absl::string_view json) {
 absl::StatusOr<SchedulerConfig> ParseSchedulerConfig(absl::string_view json,
                                                      std::vector<std::string>* warnings,
                                                      const std::string& index_class_name) {
-  absl::StatusOr<Json> object = ParseJsonObject(WithoutInfinities(json));
-  if (!object.ok()) return object.status();
-  JsonFields whole(*object);
+  ASSIGN_OR_RETURN(Json object, ParseJsonObject(WithoutInfinities(json)));
+  JsonFields whole(object);
   whole.NullIsAbsent();
   std::string class_name = SchedulerConfig().class_name;
   whole.Read("_class_name", &class_name);
-  if (!index_class_name.empty() && !object->contains("_class_name")) class_name = index_class_name;
+  if (!index_class_name.empty() && !object.contains("_class_name")) class_name = index_class_name;
   if (!index_class_name.empty() && index_class_name != class_name) {
     warnings->push_back(absl::StrCat(kSchedulerConfigName, ": _class_name is ", Quoted(class_name),
                                      "; ", kModelIndexName, " says ", Quoted(index_class_name),
@@ -204,7 +204,7 @@ absl::StatusOr<SchedulerConfig> ParseSchedulerConfig(absl::string_view json,
     class_name = index_class_name;
   }
   SchedulerConfig config = SchedulerDefaults(class_name);
-  const Json known = KnownFields(*object, class_name, whole, warnings);
+  const Json known = KnownFields(object, class_name, whole, warnings);
   JsonFields fields(known);
   fields.Read("num_train_timesteps", &config.num_train_timesteps);
   fields.Read("beta_start", &config.beta_start);
@@ -237,7 +237,7 @@ absl::StatusOr<SchedulerConfig> ParseSchedulerConfig(absl::string_view json,
   absl::Status status = whole.status();
   status.Update(fields.status());
   if (!status.ok()) return status;
-  if (absl::Status status = Validate(config); !status.ok()) return status;
+  RETURN_IF_ERROR(Validate(config));
   return config;
 }
 

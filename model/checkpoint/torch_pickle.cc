@@ -8,6 +8,7 @@
 #include "model/checkpoint/pickle_machine.h"
 #include "model/checkpoint/zip_entries.h"
 #include "model/files/file_status.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -35,10 +36,9 @@ absl::Status CheckSharing(const TensorMap& tensors, size_t file_bytes) {
 }  // namespace
 
 absl::StatusOr<TensorMap> ParseTorchArchive(std::span<const std::byte> file) {
-  const absl::StatusOr<ZipEntries> entries = ParseZipEntries(file);
-  if (!entries.ok()) return entries.status();
+  ASSIGN_OR_RETURN(const ZipEntries entries, ParseZipEntries(file));
   const ZipEntries::value_type* pickle = nullptr;
-  for (const auto& entry : *entries) {
+  for (const auto& entry : entries) {
     if (!absl::EndsWith(entry.first, kPickleSuffix)) continue;
     if (pickle != nullptr) {
       return absl::InvalidArgumentError(
@@ -50,20 +50,21 @@ absl::StatusOr<TensorMap> ParseTorchArchive(std::span<const std::byte> file) {
     return absl::InvalidArgumentError("not written by torch.save: holds no <name>/data.pkl");
   }
   const std::string root(pickle->first.substr(0, pickle->first.size() - kPickleSuffix.size()));
-  const auto byte_order = entries->find(absl::StrCat(root, "/byteorder"));
-  if (byte_order != entries->end() && Text(byte_order->second) != "little") {
+  const auto byte_order = entries.find(absl::StrCat(root, "/byteorder"));
+  if (byte_order != entries.end() && Text(byte_order->second) != "little") {
     return absl::InvalidArgumentError(
         absl::StrCat("byteorder is ", Quoted(Text(byte_order->second)), ", expected 'little'"));
   }
-  absl::StatusOr<TensorMap> tensors = ReadPickledTensors(
-      pickle->second, [&](absl::string_view key) -> absl::StatusOr<std::span<const std::byte>> {
-        const auto found = entries->find(absl::StrCat(root, "/data/", key));
-        if (found != entries->end()) return found->second;
-        return absl::InvalidArgumentError(
-            absl::StrCat("holds no storage ", Quoted(absl::StrCat(root, "/data/", key))));
-      });
-  if (!tensors.ok()) return tensors.status();
-  if (absl::Status status = CheckSharing(*tensors, file.size()); !status.ok()) return status;
+  ASSIGN_OR_RETURN(
+      TensorMap tensors,
+      ReadPickledTensors(
+          pickle->second, [&](absl::string_view key) -> absl::StatusOr<std::span<const std::byte>> {
+            const auto found = entries.find(absl::StrCat(root, "/data/", key));
+            if (found != entries.end()) return found->second;
+            return absl::InvalidArgumentError(
+                absl::StrCat("holds no storage ", Quoted(absl::StrCat(root, "/data/", key))));
+          }));
+  RETURN_IF_ERROR(CheckSharing(tensors, file.size()));
   return tensors;
 }
 

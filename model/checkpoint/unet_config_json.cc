@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "model/checkpoint/json_fields.h"
 #include "model/files/file_status.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -121,9 +122,8 @@ absl::StatusOr<UNetConfig> ParseUNetConfig(absl::string_view json) {
 
 absl::StatusOr<UNetConfig> ParseUNetConfig(absl::string_view json,
                                            std::vector<std::string>* warnings) {
-  absl::StatusOr<Json> object = ParseJsonObject(json);
-  if (!object.ok()) return object.status();
-  JsonFields fields(*object);
+  ASSIGN_OR_RETURN(Json object, ParseJsonObject(json));
+  JsonFields fields(object);
   std::string class_name = kClassName;
   fields.Read("_class_name", &class_name);
   if (class_name != kClassName) fields.Fault("_class_name", kClassName, Json(class_name));
@@ -156,12 +156,12 @@ absl::StatusOr<UNetConfig> ParseUNetConfig(absl::string_view json,
   fields.Read("class_embed_type", &config.class_embed_type);
   fields.Read("num_class_embeds", &config.num_class_embeds);
   RequireDefaultEmbeddingWidth(fields, config);
-  WarnOfUnknown(*object, warnings);
-  if (absl::Status status = fields.status(); !status.ok()) return status;
+  WarnOfUnknown(object, warnings);
+  RETURN_IF_ERROR(fields.status());
 
   DropOldPrefix(&config.down_block_types);
   DropOldPrefix(&config.up_block_types);
-  if (absl::Status status = Validate(config); !status.ok()) return status;
+  RETURN_IF_ERROR(Validate(config));
   return config;
 }
 

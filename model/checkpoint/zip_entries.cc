@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "model/files/file_status.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -130,9 +131,8 @@ absl::StatusOr<ZipEntries> ParseZipEntries(std::span<const std::byte> file) {
     const size_t size = kCentralBytes + name_size + U16(rest, 30) + U16(rest, 32);
     if (rest.size() < size) return Damaged("its directory is truncated");
     const absl::string_view name = Text(rest, kCentralBytes, name_size);
-    absl::StatusOr<std::span<const std::byte>> bytes = EntryBytes(archive, rest, name);
-    if (!bytes.ok()) return bytes.status();
-    if (!entries.emplace(name, *bytes).second) return EntryError(name, "is there twice");
+    ASSIGN_OR_RETURN(std::span<const std::byte> bytes, EntryBytes(archive, rest, name));
+    if (!entries.emplace(name, bytes).second) return EntryError(name, "is there twice");
     rest = rest.subspan(size);
   }
   if (!rest.empty()) return Damaged("its directory holds more than its entries");

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "model/diffusion/parameterization.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 
@@ -26,7 +27,7 @@ absl::Status Validate(const LossWeighting& weighting) {
 absl::StatusOr<std::vector<double>> LossWeights(const NoiseSchedule& schedule,
                                                 PredictionType prediction, ReverseVariance variance,
                                                 const LossWeighting& weighting) {
-  if (absl::Status status = Validate(weighting); !status.ok()) return status;
+  RETURN_IF_ERROR(Validate(weighting));
   const bool large = variance == ReverseVariance::kFixedLarge && weighting.name == "bound";
   const VariationalBound bound(schedule.betas(),
                                large ? ReverseVariance::kFixedLarge : ReverseVariance::kFixedSmall);

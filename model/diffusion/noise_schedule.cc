@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -142,25 +143,23 @@ absl::StatusOr<Tables> MakeTables(std::vector<T> betas, bool zero_snr) {
   }
   const std::vector<T> alphas_cumprod = CumulativeProduct(betas);
   Tables tables{{betas.begin(), betas.end()}, {alphas_cumprod.begin(), alphas_cumprod.end()}};
-  absl::Status status = CheckAlphasCumprod(tables.alphas_cumprod, tables.betas, zero_snr);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(CheckAlphasCumprod(tables.alphas_cumprod, tables.betas, zero_snr));
   return tables;
 }
 
 }  // namespace
 
 absl::StatusOr<NoiseSchedule> NoiseSchedule::Create(const SchedulerConfig& config) {
-  if (absl::Status status = Validate(config); !status.ok()) return status;
+  RETURN_IF_ERROR(Validate(config));
   if (config.is_edm()) {
     return absl::InvalidArgumentError(
         absl::StrCat("_class_name is ", config.class_name, ", which has no betas"));
   }
-  absl::StatusOr<Tables> tables =
-      config.trained_betas.empty()
-          ? MakeTables(MakeBetas(config), config.rescale_betas_zero_snr)
-          : MakeTables(config.trained_betas, config.rescale_betas_zero_snr);
-  if (!tables.ok()) return tables.status();
-  return NoiseSchedule(std::move(tables->betas), std::move(tables->alphas_cumprod));
+  ASSIGN_OR_RETURN(Tables tables,
+                   config.trained_betas.empty()
+                       ? MakeTables(MakeBetas(config), config.rescale_betas_zero_snr)
+                       : MakeTables(config.trained_betas, config.rescale_betas_zero_snr));
+  return NoiseSchedule(std::move(tables.betas), std::move(tables.alphas_cumprod));
 }
 
 absl::StatusOr<PredictionType> ParsePredictionType(const std::string& name) {

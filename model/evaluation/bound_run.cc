@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "model/diffusion/level_decoder.h"
 #include "model/evaluation/timestep_strata.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -74,14 +75,13 @@ class GroupSums {
   absl::Status Add(const VariationalBound& bound, const NoisedImage& asked,
                    const DenoisedImage& image, std::span<const float> x0_hat,
                    const LevelDecoderNats* levels) {
-    absl::StatusOr<double> term = Term(bound, asked, image, x0_hat, levels);
-    if (!term.ok()) return term.status();
+    ASSIGN_OR_RETURN(double term, Term(bound, asked, image, x0_hat, levels));
     TermSums& total = sums_.terms[static_cast<size_t>(asked.t)];
     total.images += 1;
-    total.bits += *term;
-    total.squared_bits += *term * *term;
+    total.bits += term;
+    total.squared_bits += term * term;
     total.x0_mse += MeanSquare(image.x0, x0_hat);
-    bits_.push_back(*term);
+    bits_.push_back(term);
     return absl::OkStatus();
   }
 
@@ -117,10 +117,9 @@ absl::Status EvaluateGroup(const std::vector<ImagePlan>& group, const LevelDecod
   // A long row of timesteps is evaluated in pieces.
   for (size_t begin = 0; begin < asked.size(); begin += kGroupRows) {
     const auto piece = std::span(asked).subspan(begin, std::min(kGroupRows, asked.size() - begin));
-    absl::StatusOr<std::vector<DenoisedImage>> denoised = denoiser->Denoise(piece);
-    if (!denoised.ok()) return denoised.status();
+    ASSIGN_OR_RETURN(std::vector<DenoisedImage> denoised, denoiser->Denoise(piece));
     for (size_t i = 0; i < piece.size(); ++i) {
-      const DenoisedImage& image = (*denoised)[i];
+      const DenoisedImage& image = denoised[i];
       absl::Status status = network.Add(bound, piece[i], image, image.x0_hat, levels);
       if (denoiser->clips()) {
         status.Update(clipped.Add(bound, piece[i], image, image.clipped, levels));

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "model/evaluation/progress_file.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -66,11 +67,12 @@ absl::Status SaveBounds(const std::filesystem::path& path, const Bounds& bounds,
 
 absl::StatusOr<Bounds> LoadBounds(const std::filesystem::path& path,
                                   const std::string& fingerprint) {
-  absl::StatusOr<NumberTables> tables = LoadNumberTables(
-      path, fingerprint, {{kTerms, 4}, {kImages, 3}, {kClippedTerms, 4}, {kClippedImages, 3}});
-  if (!tables.ok()) return tables.status();
-  return Bounds{Load(tables->at(kTerms), tables->at(kImages)),
-                Load(tables->at(kClippedTerms), tables->at(kClippedImages))};
+  ASSIGN_OR_RETURN(
+      NumberTables tables,
+      LoadNumberTables(path, fingerprint,
+                       {{kTerms, 4}, {kImages, 3}, {kClippedTerms, 4}, {kClippedImages, 3}}));
+  return Bounds{Load(tables.at(kTerms), tables.at(kImages)),
+                Load(tables.at(kClippedTerms), tables.at(kClippedImages))};
 }
 
 }  // namespace diffusiond

@@ -7,6 +7,7 @@
 #include "model/sampling/network_row.h"
 #include "model/sampling/plan_update.h"
 #include "model/sampling/row_noise.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 
@@ -57,7 +58,7 @@ absl::StatusOr<std::vector<DenoisedImage>> DataDenoiser::Denoise(
     tasks[i].before = result.x_t;
     tasks[i].keep_g = bound_.learned();
   }
-  if (absl::Status status = runner_->Step(tasks); !status.ok()) return status;
+  RETURN_IF_ERROR(runner_->Step(tasks));
   for (size_t i = 0; i < tasks.size(); ++i) {
     if (!tasks[i].status.ok()) return tasks[i].status;
     results[i].x0_hat = std::move(tasks[i].clean);

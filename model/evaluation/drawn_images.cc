@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "model/checkpoint/default_sampling.h"
 #include "model/sampling/draw_images.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 
@@ -17,12 +18,11 @@ std::string Setting::ToString() const {
 }
 
 absl::StatusOr<Setting> DefaultSetting(const CheckpointConfig& config, int samples) {
-  absl::StatusOr<DefaultSampling> defaults = ResolveDefaultSampling(config);
-  if (!defaults.ok()) return defaults.status();
+  ASSIGN_OR_RETURN(DefaultSampling defaults, ResolveDefaultSampling(config));
   Setting setting;
-  setting.sampling = std::move(defaults->options);
+  setting.sampling = std::move(defaults.options);
   setting.samples = samples;
-  if (config.null_class_id) setting.guidance_scale = defaults->guidance_scale;
+  if (config.null_class_id) setting.guidance_scale = defaults.guidance_scale;
   return setting;
 }
 
@@ -37,17 +37,14 @@ absl::StatusOr<DrawnImages> Draw(const CheckpointConfig& config, const ModelSche
         absl::StrCat("guidance_scale is ", setting.guidance_scale,
                      "; it needs a model with a null class; without, it must be 1"));
   }
-  absl::StatusOr<SamplingPlan> plan = CompilePlan(schedule, setting.sampling);
-  if (!plan.ok()) return plan.status();
+  ASSIGN_OR_RETURN(SamplingPlan plan, CompilePlan(schedule, setting.sampling));
   DrawnImages drawn;
   const auto classes = std::max<int64_t>(1, static_cast<int64_t>(config.class_names.size()));
   for (int64_t i = 0; i < setting.samples; ++i) drawn.labels.push_back(i % classes);
   const DrawSpec spec = {.seed = seed,
                          .null_label = config.null_class_id.value_or(0),
                          .guidance = {.scale = setting.guidance_scale}};
-  absl::StatusOr<std::vector<Frame>> frames = DrawImages(*plan, spec, drawn.labels, runner);
-  if (!frames.ok()) return frames.status();
-  drawn.frames = *std::move(frames);
+  ASSIGN_OR_RETURN(drawn.frames, DrawImages(plan, spec, drawn.labels, runner));
   return drawn;
 }
 

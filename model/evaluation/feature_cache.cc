@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "model/evaluation/progress_file.h"
 #include "model/files/sha256.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -33,13 +34,12 @@ absl::StatusOr<ImageFeatures> Extract(const ImageDataset& data, FeatureNetwork* 
     for (int64_t i = begin; i < std::min(begin + kImagesAtOnce, data.size()); ++i) {
       frames.push_back(ToFrame(ImageAt(data, i)));
     }
-    absl::StatusOr<ImageFeatures> part = network->Extract(frames);
-    if (!part.ok()) return part.status();
-    all.images += part->images;
-    all.dimensions = part->dimensions;
-    all.classes = part->classes;
-    all.values.insert(all.values.end(), part->values.begin(), part->values.end());
-    all.log_scores.insert(all.log_scores.end(), part->log_scores.begin(), part->log_scores.end());
+    ASSIGN_OR_RETURN(ImageFeatures part, network->Extract(frames));
+    all.images += part.images;
+    all.dimensions = part.dimensions;
+    all.classes = part.classes;
+    all.values.insert(all.values.end(), part.values.begin(), part.values.end());
+    all.log_scores.insert(all.log_scores.end(), part.log_scores.begin(), part.log_scores.end());
   }
   return all;
 }
@@ -55,14 +55,13 @@ absl::StatusOr<ImageFeatures> CachedFeatures(const std::filesystem::path& direct
   absl::StatusOr<NumberTables> tables =
       LoadNumberTables(path, fingerprint, {{kShape, 3}, {kValues, 1}, {kLogScores, 1}});
   if (absl::IsNotFound(tables.status())) {
-    absl::StatusOr<ImageFeatures> features = Extract(data, network);
-    if (!features.ok()) return features.status();
-    NumberTables fresh = {{kValues, Column(features->values)},
-                          {kLogScores, Column(features->log_scores)}};
-    fresh[kShape].AppendRow({static_cast<double>(features->images),
-                             static_cast<double>(features->dimensions),
-                             static_cast<double>(features->classes)});
-    if (absl::Status s = SaveNumberTables(path, fresh, fingerprint); !s.ok()) return s;
+    ASSIGN_OR_RETURN(ImageFeatures features, Extract(data, network));
+    NumberTables fresh = {{kValues, Column(features.values)},
+                          {kLogScores, Column(features.log_scores)}};
+    fresh[kShape].AppendRow({static_cast<double>(features.images),
+                             static_cast<double>(features.dimensions),
+                             static_cast<double>(features.classes)});
+    RETURN_IF_ERROR(SaveNumberTables(path, fresh, fingerprint));
     return features;
   }
   if (!tables.ok()) return tables.status();

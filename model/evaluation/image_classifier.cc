@@ -12,6 +12,7 @@
 #include "model/files/file_status.h"
 #include "model/files/sha256.h"
 #include "model/sampling/philox.h"
+#include "model/status/status_macros.h"
 #include "model/training/data/epoch_order.h"
 
 namespace diffusiond {
@@ -152,14 +153,13 @@ std::string ImageClassifier::identity() const {
 
 absl::StatusOr<std::unique_ptr<ImageClassifier>> ImageClassifier::Load(
     const std::filesystem::path& path) {
-  absl::StatusOr<SafetensorsFile> file = SafetensorsFile::Open(path);
-  if (!file.ok()) return file.status();
+  ASSIGN_OR_RETURN(SafetensorsFile file, SafetensorsFile::Open(path));
   const absl::Status refused =
       InFile(path, absl::InvalidArgumentError(
                        "it is no classifier, as diffusion-train --image_classifier writes them"));
-  const auto origin = file->metadata().find(kOriginKey);
-  const auto shape_text = file->metadata().find(kShapeKey);
-  if (origin == file->metadata().end() || shape_text == file->metadata().end()) return refused;
+  const auto origin = file.metadata().find(kOriginKey);
+  const auto shape_text = file.metadata().find(kShapeKey);
+  if (origin == file.metadata().end() || shape_text == file.metadata().end()) return refused;
   Shape shape;
   const std::vector<std::string> words = absl::StrSplit(shape_text->second, ' ');
   if (words.size() != 4 || !absl::SimpleAtoi(words[0], &shape.channels) ||
@@ -170,18 +170,18 @@ absl::StatusOr<std::unique_ptr<ImageClassifier>> ImageClassifier::Load(
     return refused;
   }
   // The largest tensor first: a wrong shape shall not cost memory.
-  const auto head = file->tensors().find(kHeadWeight);
-  if (head == file->tensors().end() ||
+  const auto head = file.tensors().find(kHeadWeight);
+  if (head == file.tensors().end() ||
       head->second.shape !=
           std::vector<int64_t>{shape.classes, HeadInputs(shape.height, shape.width)}) {
     return refused;
   }
   std::unique_ptr<ImageClassifier> classifier(new ImageClassifier(shape, origin->second));
   const TensorMap weights = classifier->Weights();
-  if (weights.size() != file->tensors().size()) return refused;
+  if (weights.size() != file.tensors().size()) return refused;
   for (const auto& [name, view] : weights) {
-    const auto stored = file->tensors().find(name);
-    if (stored == file->tensors().end() || stored->second.shape != view.shape ||
+    const auto stored = file.tensors().find(name);
+    if (stored == file.tensors().end() || stored->second.shape != view.shape ||
         stored->second.dtype != view.dtype) {
       return refused;
     }

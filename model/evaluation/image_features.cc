@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 
@@ -19,14 +20,13 @@ absl::StatusOr<double> AccuracyOf(FeatureNetwork* network, const ImageDataset& d
   if (data.labels.empty()) return absl::InvalidArgumentError("the images have no classes");
   std::vector<Frame> frames;
   for (int64_t i = 0; i < data.size(); ++i) frames.push_back(ToFrame(ImageAt(data, i)));
-  const absl::StatusOr<ImageFeatures> features = network->Extract(frames);
-  if (!features.ok()) return features.status();
-  if (features->classes != static_cast<int64_t>(data.class_names.size())) {
-    return absl::InvalidArgumentError(absl::StrCat("the network has ", features->classes,
+  ASSIGN_OR_RETURN(const ImageFeatures features, network->Extract(frames));
+  if (features.classes != static_cast<int64_t>(data.class_names.size())) {
+    return absl::InvalidArgumentError(absl::StrCat("the network has ", features.classes,
                                                    " classes; the images have ",
                                                    data.class_names.size()));
   }
-  const std::vector<int64_t> judged = LikeliestClasses(*features);
+  const std::vector<int64_t> judged = LikeliestClasses(features);
   int64_t right = 0;
   for (size_t i = 0; i < judged.size(); ++i) right += judged[i] == data.labels[i] ? 1 : 0;
   return static_cast<double>(right) / static_cast<double>(data.size());

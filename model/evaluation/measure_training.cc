@@ -23,6 +23,7 @@
 #include "model/imaging/png.h"
 #include "model/imaging/resize.h"
 #include "model/sampling/sampler.h"
+#include "model/status/status_macros.h"
 #include "model/training/progress/progress_log.h"
 
 namespace diffusiond {
@@ -48,9 +49,8 @@ absl::StatusOr<std::vector<ReportPicture>> SampleSheets(const fs::path& director
   std::vector<ReportPicture> pictures;
   for (size_t i = 1; i <= count; ++i) {
     const fs::path& path = paths[paths.size() * i / count - 1];
-    absl::StatusOr<MappedFile> file = MappedFile::Open(path);
-    if (!file.ok()) return file.status();
-    pictures.push_back({.caption = path.stem().string(), .png = std::string(file->text())});
+    ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
+    pictures.push_back({.caption = path.stem().string(), .png = std::string(file.text())});
   }
   return pictures;
 }
@@ -58,35 +58,31 @@ absl::StatusOr<std::vector<ReportPicture>> SampleSheets(const fs::path& director
 absl::StatusOr<ReportPicture> NearestPairs(const CheckpointConfig& config,
                                            const ModelSchedule& schedule, uint64_t seed,
                                            const ImageDataset& train, PlanRunner* runner) {
-  const absl::StatusOr<Setting> setting = DefaultSetting(config, kNearestImages);
-  if (!setting.ok()) return setting.status();
-  absl::StatusOr<DrawnImages> drawn = Draw(config, schedule, *setting, seed, runner);
-  if (!drawn.ok()) return drawn.status();
+  ASSIGN_OR_RETURN(const Setting setting, DefaultSetting(config, kNearestImages));
+  ASSIGN_OR_RETURN(DrawnImages drawn, Draw(config, schedule, setting, seed, runner));
   std::vector<Image> images;
   std::vector<std::string> distances;
-  for (const Frame& frame : drawn->frames) images.push_back(ToImage(frame));
-  for (const Frame& frame : drawn->frames) {
+  for (const Frame& frame : drawn.frames) images.push_back(ToImage(frame));
+  for (const Frame& frame : drawn.frames) {
     const NearestImage nearest = FindNearest(train, frame);
     images.push_back(ImageAt(train, nearest.index));
     distances.push_back(absl::StrFormat("%.3f", nearest.rms));
   }
-  absl::StatusOr<std::string> png = EncodePng(Upscale(ContactSheet(images, kNearestImages), 3));
-  if (!png.ok()) return png.status();
+  ASSIGN_OR_RETURN(std::string png, EncodePng(Upscale(ContactSheet(images, kNearestImages), 3)));
   std::string caption = "above: drawn; below: nearest. Root mean squared differences:";
   for (const std::string& distance : distances) absl::StrAppend(&caption, " ", distance);
-  return ReportPicture{.caption = caption, .png = *std::move(png)};
+  return ReportPicture{.caption = caption, .png = std::move(png)};
 }
 
 absl::StatusOr<Bounds> Bound(const MeasureTrainingOptions& options, const CheckpointConfig& config,
                              const ModelSchedule& schedule, const ImageDataset& data,
                              PlanRunner* runner) {
-  if (absl::Status status = CheckMeasurable(config.scheduler); !status.ok()) return status;
-  absl::StatusOr<ReverseVariance> variance = ParseReverseVariance(config.scheduler.variance_type);
-  if (!variance.ok()) return variance.status();
+  RETURN_IF_ERROR(CheckMeasurable(config.scheduler));
+  ASSIGN_OR_RETURN(ReverseVariance variance, ParseReverseVariance(config.scheduler.variance_type));
   std::vector<int64_t> labels(data.labels.begin(), data.labels.end());
   labels.resize(static_cast<size_t>(data.size()));
   DataDenoiser denoiser(schedule, DefaultSamplingOptions(config.scheduler),
-                        VariationalBound(schedule.schedule.betas(), *variance), &data,
+                        VariationalBound(schedule.schedule.betas(), variance), &data,
                         std::move(labels), options.seed, runner);
   const fs::path state = TemporarySibling(options.run / "bound");
   absl::Cleanup remove_state = [&state] {
@@ -129,25 +125,18 @@ absl::StatusOr<TrainingReport> MeasureTraining(const MeasureTrainingOptions& opt
                                                const ImageDataset& held_out) {
   TrainingReport report;
   report.title = absl::StrCat("Training of ", fs::absolute(options.run).filename().string());
-  absl::StatusOr<std::vector<ProgressPoint>> points = ReadProgressLog(options.run / "log.jsonl");
-  if (!points.ok()) return points.status();
-  report.points = *std::move(points);
-  absl::StatusOr<std::vector<ReportPicture>> samples = SampleSheets(options.run / "samples");
-  if (!samples.ok()) return samples.status();
-  report.samples = *std::move(samples);
-  absl::StatusOr<Checkpoint> checkpoint = Checkpoint::Open(options.run / "checkpoint");
-  if (!checkpoint.ok()) return checkpoint.status();
-  const CheckpointConfig& config = checkpoint->config();
+  ASSIGN_OR_RETURN(report.points, ReadProgressLog(options.run / "log.jsonl"));
+  ASSIGN_OR_RETURN(report.samples, SampleSheets(options.run / "samples"));
+  ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(options.run / "checkpoint"));
+  const CheckpointConfig& config = checkpoint.config();
   report.num_train_timesteps = config.scheduler.num_train_timesteps;
-  AddFacts(options, *checkpoint, train, held_out, &report);
+  AddFacts(options, checkpoint, train, held_out, &report);
 
-  absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(config.scheduler);
-  if (!schedule.ok()) return schedule.status();
-  absl::StatusOr<std::unique_ptr<PlanRunner>> runner =
-      RunnerOf(*checkpoint, kMicroBatch, options.device);
-  if (!runner.ok()) return runner.status();
+  ASSIGN_OR_RETURN(ModelSchedule schedule, MakeModelSchedule(config.scheduler));
+  ASSIGN_OR_RETURN(std::unique_ptr<PlanRunner> runner,
+                   RunnerOf(checkpoint, kMicroBatch, options.device));
   absl::StatusOr<ReportPicture> nearest =
-      NearestPairs(config, *schedule, options.seed, train, runner->get());
+      NearestPairs(config, schedule, options.seed, train, runner.get());
   if (nearest.ok()) {
     report.nearest = *std::move(nearest);
   } else {
@@ -158,7 +147,7 @@ absl::StatusOr<TrainingReport> MeasureTraining(const MeasureTrainingOptions& opt
     return report;
   }
   const ImageDataset data = Select(held_out, EvenlySpread(held_out.size(), options.bound_images));
-  absl::StatusOr<Bounds> bound = Bound(options, config, *schedule, data, runner->get());
+  absl::StatusOr<Bounds> bound = Bound(options, config, schedule, data, runner.get());
   if (bound.ok()) {
     report.bound = *std::move(bound);
     report.bound_label = absl::StrCat(

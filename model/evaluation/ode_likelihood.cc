@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "model/diffusion/parameterization.h"
 #include "model/evaluation/random_streams.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -50,8 +51,7 @@ class Flow {
 
     for (size_t i = 0; i < x_.size(); ++i) x_[i] = static_cast<float>(state.x[i]);
     const std::vector<float> timesteps(labels_.size(), static_cast<float>(angles_.TimestepAt(phi)));
-    absl::Status status = network_->Evaluate(x_, timesteps, labels_, probe_, f_, vjp_);
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(network_->Evaluate(x_, timesteps, labels_, probe_, f_, vjp_));
     State derivative{std::vector<double>(x_.size()), std::vector<double>(labels_.size())};
     const size_t n = x_.size() / labels_.size();
     for (size_t i = 0; i < x_.size(); ++i) {
@@ -127,9 +127,7 @@ absl::StatusOr<std::vector<double>> OdeBitsPerDim(
   }
   Flow flow(options, angles, std::move(probe), labels, network);
   for (size_t i = 1; i < grid.size(); ++i) {
-    absl::StatusOr<State> next = flow.Step(state, grid[i - 1], grid[i]);
-    if (!next.ok()) return next.status();
-    state = *std::move(next);
+    ASSIGN_OR_RETURN(state, flow.Step(state, grid[i - 1], grid[i]));
   }
   std::vector<double> bits;
   for (size_t row = 0; row < rows; ++row) {

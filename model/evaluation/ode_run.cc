@@ -5,6 +5,7 @@
 
 #include "model/evaluation/progress_file.h"
 #include "model/sampling/lane_pool.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -51,8 +52,7 @@ absl::StatusOr<std::vector<double>> RunOde(const OdeOptions& options, const Nois
         (*tables)[kBits].AppendRow({value});
       }
     }
-    absl::Status status = SaveNumberTables(keep.state, *tables, keep.fingerprint);
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(SaveNumberTables(keep.state, *tables, keep.fingerprint));
     progress(static_cast<int64_t>(bits.size()));
   }
   return std::move(bits);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/files/file_status.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -29,20 +30,19 @@ absl::Status SaveNumberTables(const std::filesystem::path& path, const NumberTab
 absl::StatusOr<NumberTables> LoadNumberTables(const std::filesystem::path& path,
                                               const std::string& fingerprint,
                                               const std::map<std::string, size_t>& columns) {
-  absl::StatusOr<SafetensorsFile> file = SafetensorsFile::Open(path);
-  if (!file.ok()) return file.status();
-  const auto found = file->metadata().find(kFingerprintKey);
-  if (found == file->metadata().end() || found->second != fingerprint) {
+  ASSIGN_OR_RETURN(SafetensorsFile file, SafetensorsFile::Open(path));
+  const auto found = file.metadata().find(kFingerprintKey);
+  if (found == file.metadata().end() || found->second != fingerprint) {
     return InFile(path,
                   absl::FailedPreconditionError(absl::StrCat(
                       "it belongs to another measurement: it is of ",
-                      found == file->metadata().end() ? "no fingerprint" : Quoted(found->second),
+                      found == file.metadata().end() ? "no fingerprint" : Quoted(found->second),
                       ", this one is of ", Quoted(fingerprint))));
   }
   NumberTables tables;
   for (const auto& [name, count] : columns) {
-    const auto tensor = file->tensors().find(name);
-    if (tensor == file->tensors().end()) {
+    const auto tensor = file.tensors().find(name);
+    if (tensor == file.tensors().end()) {
       return InFile(path, absl::InvalidArgumentError(absl::StrCat("tensor ", name, " missing")));
     }
     const TensorView& view = tensor->second;

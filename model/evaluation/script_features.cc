@@ -10,6 +10,7 @@
 #include "model/files/file_status.h"
 #include "model/files/mapped_file.h"
 #include "model/files/sha256.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -133,9 +134,8 @@ absl::StatusOr<PixelScale> ParsePixelScale(const std::string& name) {
 
 absl::StatusOr<std::unique_ptr<FeatureNetwork>> OpenScriptFeatures(
     const ScriptFeaturesOptions& options) {
-  absl::StatusOr<MappedFile> file = MappedFile::Open(options.path);
-  if (!file.ok()) return file.status();
-  std::string digest = Sha256Hex(file->bytes());
+  ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(options.path));
+  std::string digest = Sha256Hex(file.bytes());
   try {
     torch::jit::Module module = torch::jit::load(options.path.string(), torch::kCPU);
     module.eval();

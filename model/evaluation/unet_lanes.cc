@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "model/evaluation/unet_vjp.h"
+#include "model/status/status_macros.h"
 #include "model/unet/unet_checkpoint.h"
 #include "model/unet/unet_denoiser.h"
 
@@ -25,14 +26,13 @@ unsigned Lanes(torch::Device device) {
 
 absl::StatusOr<std::unique_ptr<PlanRunner>> RunnerOf(const Checkpoint& checkpoint, int micro_batch,
                                                      torch::Device device) {
-  absl::StatusOr<std::shared_ptr<UNet>> network = LoadOnto(checkpoint, device);
-  if (!network.ok()) return network.status();
+  ASSIGN_OR_RETURN(std::shared_ptr<UNet> network, LoadOnto(checkpoint, device));
   std::vector<std::unique_ptr<Denoiser>> lanes;
   for (unsigned i = 0; i < Lanes(device); ++i) {
     UNetDenoiser::Options options;
     options.rows = micro_batch;
     options.device = device;
-    lanes.push_back(std::make_unique<UNetDenoiser>(*network, options));
+    lanes.push_back(std::make_unique<UNetDenoiser>(network, options));
   }
   return PlanRunner::Create(std::move(lanes));
 }
@@ -40,13 +40,12 @@ absl::StatusOr<std::unique_ptr<PlanRunner>> RunnerOf(const Checkpoint& checkpoin
 absl::StatusOr<std::vector<std::unique_ptr<NetworkVjp>>> VjpLanesOf(const Checkpoint& checkpoint,
                                                                     int rows,
                                                                     torch::Device device) {
-  absl::StatusOr<std::shared_ptr<UNet>> network = LoadOnto(checkpoint, device);
-  if (!network.ok()) return network.status();
+  ASSIGN_OR_RETURN(std::shared_ptr<UNet> network, LoadOnto(checkpoint, device));
   // Only the input's gradient is asked for.
-  for (torch::Tensor& parameter : (*network)->parameters()) parameter.set_requires_grad(false);
+  for (torch::Tensor& parameter : network->parameters()) parameter.set_requires_grad(false);
   std::vector<std::unique_ptr<NetworkVjp>> lanes;
   for (unsigned i = 0; i < Lanes(device); ++i) {
-    lanes.push_back(std::make_unique<UNetVjp>(*network, rows, device));
+    lanes.push_back(std::make_unique<UNetVjp>(network, rows, device));
   }
   return lanes;
 }

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/status/status_macros.h"
 #include "model/unet/host_call.h"
 
 namespace diffusiond {
@@ -30,7 +31,7 @@ absl::Status UNetVjp::Evaluate(std::span<const float> x, std::span<const float> 
                                             HostView(labels, {rows_}).to(device_))
                                   .narrow(1, 0, shape.channels)
                                   .contiguous();
-    if (absl::Status status = CopyToHost(out, f); !status.ok()) return status;
+    RETURN_IF_ERROR(CopyToHost(out, f));
     return CopyToHost(torch::autograd::grad({out}, {in}, {HostView(probe, sizes).to(device_)})[0],
                       vjp);
   });

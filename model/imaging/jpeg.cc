@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -175,7 +176,7 @@ absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality) {
     return absl::InvalidArgumentError(
         absl::StrCat("JPEG quality is ", quality, ", expected 1 to 100"));
   }
-  if (absl::Status status = CheckImage(image); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckImage(image));
   Writer writer;
   if (!Write(&writer, image, quality)) {
     return absl::InternalError(absl::StrCat("JPEG was not written: ", writer.errors.text));
@@ -187,10 +188,7 @@ absl::StatusOr<Image> DecodeJpeg(std::string_view bytes, const DecodeLimits& lim
   Reader reader;
   if (!ReadHeader(&reader, bytes)) return Refused(reader);
   const jpeg_decompress_struct& codec = reader.codec;
-  if (absl::Status status = CheckDecodedSize("JPEG", codec.image_width, codec.image_height, limits);
-      !status.ok()) {
-    return status;
-  }
+  RETURN_IF_ERROR(CheckDecodedSize("JPEG", codec.image_width, codec.image_height, limits));
   if (codec.num_components != 1 && codec.num_components != 3) {
     return absl::InvalidArgumentError(absl::StrCat("JPEG has ", codec.num_components,
                                                    " components, expected 1 (grey) or 3 (colour)"));

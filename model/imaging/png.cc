@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -153,7 +154,7 @@ absl::Status Refused(const char* why) {
 }  // namespace
 
 absl::StatusOr<std::string> EncodePng(const Image& image) {
-  if (absl::Status status = CheckImage(image); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckImage(image));
   const Writer writer;
   if (writer.info == nullptr) return absl::ResourceExhaustedError("no memory for a PNG encoder");
   std::string bytes;

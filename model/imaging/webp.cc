@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "model/status/status_macros.h"
+
 namespace diffusiond {
 namespace {
 
@@ -24,7 +26,7 @@ std::vector<uint8_t> GreyToRgb(const std::vector<uint8_t>& grey) {
 }  // namespace
 
 absl::StatusOr<std::string> EncodeWebpLossless(const Image& image) {
-  if (absl::Status status = CheckImage(image); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckImage(image));
   std::vector<uint8_t> expanded;
   if (image.channels == 1) expanded = GreyToRgb(image.pixels);
   const uint8_t* rgb = image.channels == 1 ? expanded.data() : image.pixels.data();
@@ -45,10 +47,7 @@ absl::StatusOr<Image> DecodeWebp(std::string_view bytes, const DecodeLimits& lim
   if (features.has_animation) {
     return absl::InvalidArgumentError("WebP is animated, expected one picture");
   }
-  if (absl::Status status = CheckDecodedSize("WebP", features.width, features.height, limits);
-      !status.ok()) {
-    return status;
-  }
+  RETURN_IF_ERROR(CheckDecodedSize("WebP", features.width, features.height, limits));
   const int samples = features.has_alpha ? 4 : 3;
   const int stride = features.width * samples;
   std::vector<uint8_t> pixels(size_t(stride) * features.height);

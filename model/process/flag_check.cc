@@ -20,6 +20,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "model/process/nearest_word.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -71,7 +72,7 @@ class Checker {
       if (text == "--") break;
       const std::optional<Argument> argument = AsFlag(text);
       if (!argument.has_value()) continue;
-      if (absl::Status status = Set(*argument); !status.ok()) return status;
+      RETURN_IF_ERROR(Set(*argument));
     }
     for (const std::string& name : unknown_) {
       if (std::find(permitted_.begin(), permitted_.end(), name) == permitted_.end()) {
@@ -137,9 +138,8 @@ class Checker {
           return absl::InvalidArgumentError(absl::StrCat("--flagfile: more than ", kMaxFlagFiles,
                                                          " of them, the last '", path, "'"));
         }
-        absl::StatusOr<std::vector<std::string>> lines = LinesOf(path);
-        if (!lines.ok()) return lines.status();
-        std::move(lines->begin(), lines->end(), std::back_inserter(more));
+        ASSIGN_OR_RETURN(std::vector<std::string> lines, LinesOf(path));
+        std::move(lines.begin(), lines.end(), std::back_inserter(more));
       }
     }
     if (name == "fromenv" || name == "tryfromenv") {

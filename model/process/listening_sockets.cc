@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -121,14 +122,13 @@ void CloseAll(const ListeningSockets& sockets) {
 }  // namespace
 
 absl::StatusOr<ListeningSockets> ListenOn(const std::string& address) {
-  const absl::StatusOr<HostAndPort> split = Split(address);
-  if (!split.ok()) return split.status();
+  ASSIGN_OR_RETURN(const HostAndPort split, Split(address));
   // One socket of IPv6 takes both families, if there is IPv6.
-  const bool wildcard = IsWildcard(split->host);
-  absl::StatusOr<Addresses> found = Resolve(wildcard ? "::" : split->host);
+  const bool wildcard = IsWildcard(split.host);
+  absl::StatusOr<Addresses> found = Resolve(wildcard ? "::" : split.host);
   if (!found.ok()) return CannotListen(address, std::string(found.status().message()));
   ListeningSockets sockets;
-  sockets.port = split->port;
+  sockets.port = split.port;
   int fault = 0;
   for (const addrinfo* at = found->get(); at != nullptr; at = at->ai_next) {
     int descriptor = Listen(*at, sockets.port, wildcard);

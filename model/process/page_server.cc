@@ -9,6 +9,7 @@
 
 #include "absl/strings/string_view.h"
 #include "model/process/listening_sockets.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -79,11 +80,10 @@ struct PageServer::Daemon {
 };
 
 absl::StatusOr<std::unique_ptr<PageServer>> PageServer::Start(Options options) {
-  const absl::StatusOr<ListeningSockets> sockets = ListenOn(options.listen);
-  if (!sockets.ok()) return sockets.status();
+  ASSIGN_OR_RETURN(const ListeningSockets sockets, ListenOn(options.listen));
   // The library takes one. A name with several addresses is served at its first.
-  const int socket = sockets->descriptors.front();
-  for (const int other : sockets->descriptors) {
+  const int socket = sockets.descriptors.front();
+  for (const int other : sockets.descriptors) {
     if (other != socket) close(other);
   }
   auto daemon = std::make_unique<Daemon>(std::move(options));
@@ -109,7 +109,7 @@ absl::StatusOr<std::unique_ptr<PageServer>> PageServer::Start(Options options) {
     close(socket);
     return absl::UnavailableError("cannot start a thread for '" + daemon->options.listen + "'");
   }
-  return std::unique_ptr<PageServer>(new PageServer(std::move(daemon), sockets->port));
+  return std::unique_ptr<PageServer>(new PageServer(std::move(daemon), sockets.port));
 }
 
 PageServer::PageServer(std::unique_ptr<Daemon> daemon, int port)

@@ -20,6 +20,7 @@
 #include "model/process/flag_check.h"
 #include "model/process/printable_text.h"
 #include "model/process/standard_streams.h"
+#include "model/status/status_macros.h"
 #include "model/unet/servable.h"
 
 ABSL_FLAG(std::string, publish_to, "", "the servers' --model_repository; made if it is not there");
@@ -47,11 +48,11 @@ absl::Status Publish(const std::string& checkpoint, const std::string& name) {
   options.name = name;
   options.keep = absl::GetFlag(FLAGS_keep_published_versions);
   const int64_t max_model_memory = absl::GetFlag(FLAGS_max_model_memory);
-  if (absl::Status status = CheckMaxModelMemory(max_model_memory); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckMaxModelMemory(max_model_memory));
   options.judge = [max_model_memory](const Checkpoint& source) {
     return CheckServable(source, max_model_memory);
   };
-  if (absl::Status status = CheckPublishOptions(options); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckPublishOptions(options));
   const absl::StatusOr<PublishedVersion> published =
       PublishVersion(absl::GetFlag(FLAGS_publish_to), checkpoint, options);
   if (published.ok()) std::printf("%s", Describe(*published).c_str());
@@ -63,22 +64,20 @@ absl::Status Publish(const std::string& checkpoint, const std::string& name) {
 }
 
 absl::Status List(const fs::path& directory) {
-  const absl::StatusOr<VersionFolders> folders = ListVersionFolders(directory);
-  if (!folders.ok()) return folders.status();
-  const absl::StatusOr<std::optional<int>> pinned = ReadPinnedVersion(directory);
-  if (!pinned.ok()) return pinned.status();
-  for (const auto& [version, names] : folders->versions) {
+  ASSIGN_OR_RETURN(const VersionFolders folders, ListVersionFolders(directory));
+  ASSIGN_OR_RETURN(const std::optional<int> pinned, ReadPinnedVersion(directory));
+  for (const auto& [version, names] : folders.versions) {
     for (const std::string& name : names) {
       const auto record = ReadVersionRecord(directory / name);
       const bool known = record.ok() && record->has_value();
       std::printf("%s digest=%s published=%s%s\n", name.c_str(),
                   known ? (*record)->digest.c_str() : "unknown",
                   known ? Printable((*record)->published).c_str() : "unknown",
-                  version == *pinned ? " pinned" : "");
+                  version == pinned ? " pinned" : "");
     }
   }
-  if (!folders->others.empty()) {
-    std::fprintf(stderr, "diffusion-publish: %s\n", NoVersions(folders->others).c_str());
+  if (!folders.others.empty()) {
+    std::fprintf(stderr, "diffusion-publish: %s\n", NoVersions(folders.others).c_str());
   }
   return absl::OkStatus();
 }
@@ -108,7 +107,7 @@ absl::Status Main(const std::vector<char*>& arguments) {
     return Publish(arguments[1], name.empty() ? NameOf(arguments[1]) : name);
   }
   if (name.empty()) return absl::InvalidArgumentError("--publish_name is required");
-  if (absl::Status status = CheckModelName(name); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckModelName(name));
   const fs::path directory = fs::path(absl::GetFlag(FLAGS_publish_to)) / name;
   if (unpin) return UnpinVersion(directory);
   return list ? List(directory) : PinVersion(directory, pin);

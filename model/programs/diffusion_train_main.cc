@@ -25,6 +25,7 @@
 #include "model/process/flag_check.h"
 #include "model/process/standard_streams.h"
 #include "model/programs/train_image_classifier.h"
+#include "model/status/status_macros.h"
 #include "model/training/data/data_flags.h"
 #include "model/training/distributed/worker_environment.h"
 #include "model/training/distributed/worker_group.h"
@@ -85,7 +86,7 @@ absl::StatusOr<PublishOptions> PublishOptionsFromFlags(const std::string& comman
   const bool wanted =
       !absl::GetFlag(FLAGS_publish_to).empty() || !absl::GetFlag(FLAGS_publish_name).empty();
   if (!wanted) return options;
-  if (absl::Status status = CheckPublishOptions(options); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckPublishOptions(options));
   return options;
 }
 
@@ -105,10 +106,9 @@ absl::Status TakeShareOfMachine(const WorkerEnvironment& environment, torch::Dev
                        " processes on a machine each takes its own GPU: give cuda"));
     }
     if (!device->has_index()) {
-      absl::StatusOr<torch::Device> own =
-          ParseDevice(absl::StrCat("cuda:", environment.local_rank));
-      if (!own.ok()) return own.status();
-      *device = *own;
+      ASSIGN_OR_RETURN(torch::Device own,
+                       ParseDevice(absl::StrCat("cuda:", environment.local_rank)));
+      *device = own;
     }
   }
   const int threads = absl::GetFlag(FLAGS_threads);
@@ -140,19 +140,17 @@ struct Listeners {
 absl::StatusOr<Listeners> OpenListeners(int64_t step) {
   Listeners listeners;
   if (absl::GetFlag(FLAGS_tensorboard)) {
-    absl::StatusOr<std::unique_ptr<TensorBoardLog>> log = TensorBoardLog::Open(
-        std::filesystem::path(absl::GetFlag(FLAGS_out)) / "tensorboard", step, absl::Now());
-    if (!log.ok()) return log.status();
-    listeners.tensorboard = *std::move(log);
+    ASSIGN_OR_RETURN(
+        listeners.tensorboard,
+        TensorBoardLog::Open(std::filesystem::path(absl::GetFlag(FLAGS_out)) / "tensorboard", step,
+                             absl::Now()));
   }
   if (const int port = absl::GetFlag(FLAGS_metrics_port); port != 0) {
     if (port < 0 || port > 65535) {
       return absl::InvalidArgumentError(
           absl::StrCat("--metrics_port is ", port, "; it must be 0 .. 65535"));
     }
-    absl::StatusOr<std::unique_ptr<ProgressSink>> metrics = ServeTrainingMetrics(port);
-    if (!metrics.ok()) return metrics.status();
-    listeners.metrics = *std::move(metrics);
+    ASSIGN_OR_RETURN(listeners.metrics, ServeTrainingMetrics(port));
   }
   return listeners;
 }
@@ -186,50 +184,42 @@ void WarnOfFloat32(const std::filesystem::path& checkpoint) {
 }
 
 absl::Status Main(const std::string& command) {
-  absl::StatusOr<torch::Device> device = ParseDevice(absl::GetFlag(FLAGS_device));
-  if (!device.ok()) return device.status();
-  const absl::StatusOr<PublishOptions> publish = PublishOptionsFromFlags(command);
-  if (!publish.ok()) return publish.status();
-  absl::StatusOr<TrainingData> data = OpenDataFromFlags();
-  if (!data.ok()) return data.status();
+  ASSIGN_OR_RETURN(torch::Device device, ParseDevice(absl::GetFlag(FLAGS_device)));
+  ASSIGN_OR_RETURN(const PublishOptions publish, PublishOptionsFromFlags(command));
+  ASSIGN_OR_RETURN(TrainingData data, OpenDataFromFlags());
   if (absl::GetFlag(FLAGS_image_classifier)) {
     if (const int threads = absl::GetFlag(FLAGS_threads); threads > 0) at::set_num_threads(threads);
-    return TrainImageClassifier(*data, {.seed = absl::GetFlag(FLAGS_seed)},
+    return TrainImageClassifier(data, {.seed = absl::GetFlag(FLAGS_seed)},
                                 absl::GetFlag(FLAGS_out));
   }
-  absl::StatusOr<TrainerOptions> options = TrainerOptionsFromFlags(data->train);
-  if (!options.ok()) return options.status();
-  const absl::StatusOr<WorkerEnvironment> environment = ReadWorkerEnvironment(std::getenv);
-  if (!environment.ok()) return environment.status();
-  if (absl::Status status = TakeShareOfMachine(*environment, &*device); !status.ok()) return status;
-  absl::StatusOr<std::unique_ptr<WorkerGroup>> workers = JoinWorkers(*environment, *device);
-  if (!workers.ok()) return workers.status();
+  ASSIGN_OR_RETURN(TrainerOptions options, TrainerOptionsFromFlags(data.train));
+  ASSIGN_OR_RETURN(const WorkerEnvironment environment, ReadWorkerEnvironment(std::getenv));
+  RETURN_IF_ERROR(TakeShareOfMachine(environment, &device));
+  ASSIGN_OR_RETURN(std::unique_ptr<WorkerGroup> workers, JoinWorkers(environment, device));
 
   TrainerParts parts;
-  parts.train = &data->train;
-  parts.held_out = &data->held_out;
-  parts.device = *device;
-  parts.workers = workers->get();
+  parts.train = &data.train;
+  parts.held_out = &data.held_out;
+  parts.device = device;
+  parts.workers = workers.get();
   parts.warn = [](absl::string_view text) {
     std::cerr << "diffusion-train: warning: " << text << std::endl;
   };
-  absl::StatusOr<std::unique_ptr<Trainer>> trainer =
-      Trainer::Create(*options, parts, absl::GetFlag(FLAGS_resume));
-  if (!trainer.ok()) return trainer.status();
-  const bool first = environment->rank == 0;
+  ASSIGN_OR_RETURN(std::unique_ptr<Trainer> trainer,
+                   Trainer::Create(options, parts, absl::GetFlag(FLAGS_resume)));
+  const bool first = environment.rank == 0;
   if (first) {
-    std::printf("%lld training images, %lld held out, %dx%dx%d; %s%s; from step %lld\n",
-                static_cast<long long>(data->train.size()),
-                static_cast<long long>(data->held_out.size()), data->train.channels,
-                data->train.height, data->train.width, absl::GetFlag(FLAGS_device).c_str(),
-                environment->distributed()
-                    ? absl::StrCat(", ", environment->size, " processes").c_str()
-                    : "",
-                static_cast<long long>((*trainer)->step()));
+    std::printf(
+        "%lld training images, %lld held out, %dx%dx%d; %s%s; from step %lld\n",
+        static_cast<long long>(data.train.size()), static_cast<long long>(data.held_out.size()),
+        data.train.channels, data.train.height, data.train.width,
+        absl::GetFlag(FLAGS_device).c_str(),
+        environment.distributed() ? absl::StrCat(", ", environment.size, " processes").c_str() : "",
+        static_cast<long long>(trainer->step()));
     std::fflush(stdout);
   }
-  if (first && !options->objective.learn_schedule) {
-    const absl::StatusOr<std::string> warning = PriorWarning(options->model.scheduler, data->train);
+  if (first && !options.objective.learn_schedule) {
+    const absl::StatusOr<std::string> warning = PriorWarning(options.model.scheduler, data.train);
     if (warning.ok() && !warning->empty()) parts.warn(*warning);
   }
   std::signal(SIGINT, HandleStop);
@@ -238,30 +228,28 @@ absl::Status Main(const std::string& command) {
   std::signal(SIGXFSZ, SIG_IGN);  // A file size limit is a write that fails, not the end.
   Listeners listeners;
   if (first) {
-    absl::StatusOr<Listeners> opened = OpenListeners((*trainer)->step());
-    if (!opened.ok()) return opened.status();
-    listeners = *std::move(opened);
-    (*trainer)->AddSink(listeners.tensorboard.get());
-    (*trainer)->AddSink(listeners.metrics.get());
+    ASSIGN_OR_RETURN(listeners, OpenListeners(trainer->step()));
+    trainer->AddSink(listeners.tensorboard.get());
+    trainer->AddSink(listeners.metrics.get());
   }
-  absl::Status status = (*trainer)->Run(g_stop);
+  absl::Status status = trainer->Run(g_stop);
   if (absl::IsUnavailable(status)) {
     // Collectives that wait for the lost worker would hold up an orderly exit.
     std::cerr << "diffusion-train: " << status.message() << std::endl;
     std::_Exit(1);
   }
   if (!status.ok() || !first) return status;
-  const bool done = (*trainer)->step() == options->steps;
+  const bool done = trainer->step() == options.steps;
   std::printf("%s at step %lld: %s\n", done ? "done" : "stopped",
-              static_cast<long long>((*trainer)->step()), (options->out / "checkpoint").c_str());
+              static_cast<long long>(trainer->step()), (options.out / "checkpoint").c_str());
   std::printf("waited for data %.2f%% of the steps' time; peak memory %s\n",
-              100 * (*trainer)->waiting_share(), PeakMemory(*device).c_str());
+              100 * trainer->waiting_share(), PeakMemorydevice.c_str());
   if (!done) return status;
-  if (options->objective.learn_schedule) WarnOfFloat32(options->out / "checkpoint");
+  if (options.objective.learn_schedule) WarnOfFloat32(options.out / "checkpoint");
   if (!absl::GetFlag(FLAGS_publish_to).empty()) {
-    status = Publish(options->out / "checkpoint", *publish);
+    status = Publish(options.out / "checkpoint", publish);
   }
-  if (absl::GetFlag(FLAGS_report)) WriteReport(command, data->train, data->held_out, *device);
+  if (absl::GetFlag(FLAGS_report)) WriteReport(command, data.train, data.held_out, device);
   return status;
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 
@@ -21,11 +22,10 @@ absl::Status TrainImageClassifier(const TrainingData& data, const ClassifierOpti
   }
   const std::unique_ptr<ImageClassifier> classifier = ImageClassifier::Train(data.train, options);
   const std::filesystem::path path = out / "classifier.safetensors";
-  if (absl::Status status = classifier->Save(path); !status.ok()) return status;
+  RETURN_IF_ERROR(classifier->Save(path));
   if (data.held_out.size() > 0) {
-    const absl::StatusOr<double> accuracy = AccuracyOf(classifier.get(), data.held_out);
-    if (!accuracy.ok()) return accuracy.status();
-    std::printf("%.1f %% of %lld held-out images right: ", 100 * *accuracy,
+    ASSIGN_OR_RETURN(const double accuracy, AccuracyOf(classifier.get(), data.held_out));
+    std::printf("%.1f %% of %lld held-out images right: ", 100 * accuracy,
                 static_cast<long long>(data.held_out.size()));
   }
   std::printf("%s\n", path.c_str());

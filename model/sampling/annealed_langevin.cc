@@ -14,6 +14,7 @@
 #include "model/sampling/plan_columns.h"
 #include "model/sampling/sampler.h"
 #include "model/sampling/sigma_ladder.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -45,19 +46,18 @@ absl::Status CheckForgets(const SigmaLadder& ladder, const SamplingOptions& opti
 
 absl::StatusOr<SamplingPlan> CompileAnnealedLangevin(const ModelSchedule& model,
                                                      const SamplingOptions& asked) {
-  if (absl::Status status = CheckLangevin(asked, 0); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckLangevin(asked, 0));
   SamplingOptions options = asked;
   options.final_sigmas_type = FinalSigmas::kZero;
-  absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
-  if (!ladder.ok()) return ladder.status();
-  if (absl::Status status = CheckForgets(*ladder, options); !status.ok()) return status;
+  ASSIGN_OR_RETURN(SigmaLadder ladder, FractionalLadder(model, options));
+  RETURN_IF_ERROR(CheckForgets(ladder, options));
 
-  SamplingPlan plan = LadderPlan(model, options, *ladder, 1);
+  SamplingPlan plan = LadderPlan(model, options, ladder, 1);
   const PlanColumns columns(plan.registers);
   const double step = options.langevin_step_size;
-  for (int i = 0; i < ladder->steps(); ++i) {
-    const double sigma = ladder->sigmas[static_cast<size_t>(i)];
-    const double timestep = ladder->timesteps[static_cast<size_t>(i)];
+  for (int i = 0; i < ladder.steps(); ++i) {
+    const double sigma = ladder.sigmas[static_cast<size_t>(i)];
+    const double timestep = ladder.timesteps[static_cast<size_t>(i)];
     PlanRow row = VarianceExplodingRow(model, options, sigma, timestep);
     const LinearExpression moved = columns.x() + step / 2 * (columns.d() - columns.x()) +
                                    std::sqrt(step) * sigma * columns.z();
@@ -67,7 +67,7 @@ absl::StatusOr<SamplingPlan> CompileAnnealedLangevin(const ModelSchedule& model,
     row.ends_step = false;
     plan.rows.insert(plan.rows.end(), static_cast<size_t>(options.langevin_steps), row);
     plan.rows.back().ends_step = true;
-    plan.rows.back().next_timestep = ladder->next_timestep(i);
+    plan.rows.back().next_timestep = ladder.next_timestep(i);
   }
   const LinearExpression clean = columns.d();
   columns.SetUpdate({&clean, 1}, &plan.rows.back());

@@ -8,6 +8,7 @@
 #include "model/sampling/network_row.h"
 #include "model/sampling/sampler.h"
 #include "model/sampling/timesteps.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -18,15 +19,14 @@ absl::StatusOr<SamplingPlan> CompileDdim(const ModelSchedule& model,
     return absl::InvalidArgumentError(
         absl::StrCat("eta is ", options.eta, "; it must be in 0 .. 1"));
   }
-  absl::StatusOr<std::vector<int64_t>> timesteps = VisitedTimesteps(model, options);
-  if (!timesteps.ok()) return timesteps.status();
+  ASSIGN_OR_RETURN(std::vector<int64_t> timesteps, VisitedTimesteps(model, options));
   const double final_alpha_bar = model.set_alpha_to_one ? 1 : model.schedule.alpha_bar(0);
 
   SamplingPlan plan;
-  plan.steps = static_cast<int>(timesteps->size());
-  for (size_t i = 0; i < timesteps->size(); ++i) {
-    const int64_t t = (*timesteps)[i];
-    const int64_t t_next = NextTimestep(model, options, *timesteps, i);
+  plan.steps = static_cast<int>(timesteps.size());
+  for (size_t i = 0; i < timesteps.size(); ++i) {
+    const int64_t t = timesteps[i];
+    const int64_t t_next = NextTimestep(model, options, timesteps, i);
     const double alpha_bar = model.schedule.alpha_bar(t);
     const double alpha_bar_next = t_next >= 0 ? model.schedule.alpha_bar(t_next) : final_alpha_bar;
     const double sigma = options.eta * std::sqrt((1 - alpha_bar_next) / (1 - alpha_bar) *
@@ -45,7 +45,7 @@ absl::StatusOr<SamplingPlan> CompileDdim(const ModelSchedule& model,
       row.update = {direction * p.eps_x, signal_next, direction * p.eps_f, sigma};
     }
     row.draws_noise = sigma > 0;
-    row.next_timestep = i + 1 < timesteps->size() ? static_cast<double>((*timesteps)[i + 1]) : 0;
+    row.next_timestep = i + 1 < timesteps.size() ? static_cast<double>(timesteps[i + 1]) : 0;
     plan.rows.push_back(std::move(row));
   }
   return plan;

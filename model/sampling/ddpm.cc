@@ -10,6 +10,7 @@
 #include "model/sampling/network_row.h"
 #include "model/sampling/sampler.h"
 #include "model/sampling/timesteps.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -50,17 +51,16 @@ double SetNoise(Variance variance, double beta, double beta_tilde, PlanRow* row)
 
 absl::StatusOr<SamplingPlan> CompileDdpm(const ModelSchedule& model,
                                          const SamplingOptions& options) {
-  if (absl::Status status = CheckVariance(model, options.variance); !status.ok()) return status;
-  absl::StatusOr<std::vector<int64_t>> timesteps = VisitedTimesteps(model, options);
-  if (!timesteps.ok()) return timesteps.status();
+  RETURN_IF_ERROR(CheckVariance(model, options.variance));
+  ASSIGN_OR_RETURN(std::vector<int64_t> timesteps, VisitedTimesteps(model, options));
 
   SamplingPlan plan;
-  plan.steps = static_cast<int>(timesteps->size());
-  for (size_t i = 0; i < timesteps->size(); ++i) {
-    const int64_t t = (*timesteps)[i];
-    const bool last = i + 1 == timesteps->size();
+  plan.steps = static_cast<int>(timesteps.size());
+  for (size_t i = 0; i < timesteps.size(); ++i) {
+    const int64_t t = timesteps[i];
+    const bool last = i + 1 == timesteps.size();
     const double alpha_bar = model.schedule.alpha_bar(t);
-    const double alpha_bar_next = last ? 1 : model.schedule.alpha_bar((*timesteps)[i + 1]);
+    const double alpha_bar_next = last ? 1 : model.schedule.alpha_bar(timesteps[i + 1]);
     const double alpha = alpha_bar / alpha_bar_next;
     const double beta = 1 - alpha;
     const double beta_tilde = std::max((1 - alpha_bar_next) / (1 - alpha_bar) * beta, kMinVariance);
@@ -73,7 +73,7 @@ absl::StatusOr<SamplingPlan> CompileDdpm(const ModelSchedule& model,
     const double sigma = adds_noise ? SetNoise(options.variance, beta, beta_tilde, &row) : 0;
     row.update = {c_x, c_d, 0, sigma};
     row.draws_noise = sigma > 0;
-    row.next_timestep = last ? 0 : static_cast<double>((*timesteps)[i + 1]);
+    row.next_timestep = last ? 0 : static_cast<double>(timesteps[i + 1]);
     plan.rows.push_back(std::move(row));
   }
   return plan;

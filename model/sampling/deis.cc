@@ -12,6 +12,7 @@
 #include "model/sampling/sampler.h"
 #include "model/sampling/sigma_ladder.h"
 #include "model/sampling/timesteps.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -61,23 +62,22 @@ absl::StatusOr<SamplingPlan> CompileDeis(const ModelSchedule& model, const Sampl
   SamplingOptions options = asked;
   // The peer stops at the least training sigma.
   if (AsDiffusers(options)) options.final_sigmas_type = FinalSigmas::kSigmaMin;
-  absl::StatusOr<SigmaLadder> ladder = SolverLadder(model, options, Rounding::kNearest);
-  if (!ladder.ok()) return ladder.status();
+  ASSIGN_OR_RETURN(SigmaLadder ladder, SolverLadder(model, options, Rounding::kNearest));
 
   SamplingPlan plan;
   plan.registers = static_cast<int>(options.solver_order);  // x and the last epsilons.
-  plan.steps = ladder->steps();
+  plan.steps = ladder.steps();
   const PlanColumns columns(plan.registers);
-  for (int i = 0; i < ladder->steps(); ++i) {
-    const double rho = ladder->sigmas[static_cast<size_t>(i)];
-    const double end = ladder->sigmas[static_cast<size_t>(i) + 1];
+  for (int i = 0; i < ladder.steps(); ++i) {
+    const double rho = ladder.sigmas[static_cast<size_t>(i)];
+    const double end = ladder.sigmas[static_cast<size_t>(i) + 1];
     const double alpha = 1 / std::sqrt(1 + rho * rho), alpha_end = 1 / std::sqrt(1 + end * end);
     PlanRow row = VariancePreservingRow(model, options, alpha * alpha,
-                                        ladder->timesteps[static_cast<size_t>(i)]);
+                                        ladder.timesteps[static_cast<size_t>(i)]);
     const LinearExpression epsilon = 1 / rho * (1 / alpha * columns.x() - columns.d());
     std::vector<double> rhos;
-    for (int back = 0; back < Order(*ladder, options, i); ++back) {
-      rhos.push_back(ladder->sigmas[static_cast<size_t>(i - back)]);
+    for (int back = 0; back < Order(ladder, options, i); ++back) {
+      rhos.push_back(ladder.sigmas[static_cast<size_t>(i - back)]);
     }
     LinearExpression x = 1 / alpha * columns.x();
     for (size_t back = 0; back < rhos.size(); ++back) {
@@ -88,7 +88,7 @@ absl::StatusOr<SamplingPlan> CompileDeis(const ModelSchedule& model, const Sampl
     if (plan.registers > 1) next.push_back(epsilon);
     if (plan.registers > 2) next.push_back(columns.saved(1));
     columns.SetUpdate(next, &row);
-    row.next_timestep = ladder->next_timestep(i);
+    row.next_timestep = ladder.next_timestep(i);
     plan.rows.push_back(std::move(row));
   }
   return plan;

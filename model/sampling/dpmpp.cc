@@ -13,6 +13,7 @@
 #include "model/sampling/sampler.h"
 #include "model/sampling/sigma_ladder.h"
 #include "model/sampling/timesteps.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -95,25 +96,25 @@ LinearExpression Update(const PlanColumns& columns, const SigmaLadder& ladder,
 
 absl::StatusOr<SamplingPlan> CompileDpmpp(const ModelSchedule& model,
                                           const SamplingOptions& options) {
-  if (absl::Status status = CheckOrder(options); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckOrder(options));
   // The peer rounds a curve's timesteps, but for the cosine schedule cuts them.
-  absl::StatusOr<SigmaLadder> ladder =
-      SolverLadder(model, options, model.cosine ? Rounding::kDown : Rounding::kNearest);
-  if (!ladder.ok()) return ladder.status();
+  ASSIGN_OR_RETURN(
+      SigmaLadder ladder,
+      SolverLadder(model, options, model.cosine ? Rounding::kDown : Rounding::kNearest));
 
   SamplingPlan plan;
   plan.registers = static_cast<int>(options.solver_order);  // x and the last D's, latest first.
-  plan.steps = ladder->steps();
+  plan.steps = ladder.steps();
   const PlanColumns columns(plan.registers);
-  for (int i = 0; i < ladder->steps(); ++i) {
-    const double sigma = ladder->sigmas[static_cast<size_t>(i)];
+  for (int i = 0; i < ladder.steps(); ++i) {
+    const double sigma = ladder.sigmas[static_cast<size_t>(i)];
     PlanRow row = VariancePreservingRow(model, options, 1 / (1 + sigma * sigma),
-                                        ladder->timesteps[static_cast<size_t>(i)]);
-    std::vector<LinearExpression> next = {Update(columns, *ladder, options, i)};
+                                        ladder.timesteps[static_cast<size_t>(i)]);
+    std::vector<LinearExpression> next = {Update(columns, ladder, options, i)};
     if (plan.registers > 1) next.push_back(columns.d());
     if (plan.registers > 2) next.push_back(columns.saved(1));
     columns.SetUpdate(next, &row);
-    row.next_timestep = ladder->next_timestep(i);
+    row.next_timestep = ladder.next_timestep(i);
     plan.rows.push_back(std::move(row));
   }
   return plan;

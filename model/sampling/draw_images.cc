@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "model/status/status_macros.h"
+
 namespace diffusiond {
 
 absl::StatusOr<std::vector<Frame>> DrawImages(const SamplingPlan& plan, const DrawSpec& spec,
@@ -36,7 +38,7 @@ absl::StatusOr<std::vector<Frame>> DrawImages(const SamplingPlan& plan, const Dr
         std::swap(registers[begin + i], now[i].after);
         now[i].before = registers[begin + i];
       }
-      if (absl::Status status = runner->Step(now); !status.ok()) return status;
+      RETURN_IF_ERROR(runner->Step(now));
       for (const PlanTask& task : now) {
         if (!task.status.ok()) return task.status;
       }

@@ -9,27 +9,27 @@
 #include "model/sampling/plan_columns.h"
 #include "model/sampling/sampler.h"
 #include "model/sampling/sigma_ladder.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
 
 absl::StatusOr<SamplingPlan> CompileEuler(const ModelSchedule& model,
                                           const SamplingOptions& options) {
-  absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
-  if (!ladder.ok()) return ladder.status();
+  ASSIGN_OR_RETURN(SigmaLadder ladder, FractionalLadder(model, options));
 
-  SamplingPlan plan = LadderPlan(model, options, *ladder, 1);
+  SamplingPlan plan = LadderPlan(model, options, ladder, 1);
   const PlanColumns columns(plan.registers);
-  for (int i = 0; i < ladder->steps(); ++i) {
-    const double sigma = ladder->sigmas[static_cast<size_t>(i)];
-    const double sigma_next = ladder->sigmas[static_cast<size_t>(i) + 1];
+  for (int i = 0; i < ladder.steps(); ++i) {
+    const double sigma = ladder.sigmas[static_cast<size_t>(i)];
+    const double sigma_next = ladder.sigmas[static_cast<size_t>(i) + 1];
     const bool churns = sigma >= options.s_tmin && sigma <= options.s_tmax;
     const double gamma =
-        churns ? std::min(options.s_churn / ladder->steps(), std::sqrt(2.0) - 1) : 0;
+        churns ? std::min(options.s_churn / ladder.steps(), std::sqrt(2.0) - 1) : 0;
     const double sigma_hat = sigma * (gamma + 1);
     const double noise = options.s_noise * std::sqrt(sigma_hat * sigma_hat - sigma * sigma);
 
-    PlanRow row = LadderRow(model, options, *ladder, i);
+    PlanRow row = LadderRow(model, options, ladder, i);
     // What the network says of x is taken for the noised x: all of it with a model of EDM, only
     // epsilon with a model of betas.
     if (model.edm.has_value()) {

@@ -8,6 +8,7 @@
 #include "model/sampling/plan_columns.h"
 #include "model/sampling/sampler.h"
 #include "model/sampling/sigma_ladder.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -16,19 +17,18 @@ absl::StatusOr<SamplingPlan> CompileEulerAncestral(const ModelSchedule& model,
                                                    const SamplingOptions& asked) {
   SamplingOptions options = asked;
   options.final_sigmas_type = FinalSigmas::kZero;
-  absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
-  if (!ladder.ok()) return ladder.status();
+  ASSIGN_OR_RETURN(SigmaLadder ladder, FractionalLadder(model, options));
 
-  SamplingPlan plan = LadderPlan(model, options, *ladder, 1);
+  SamplingPlan plan = LadderPlan(model, options, ladder, 1);
   const PlanColumns columns(plan.registers);
-  for (int i = 0; i < ladder->steps(); ++i) {
-    const double sigma = ladder->sigmas[static_cast<size_t>(i)];
-    const double sigma_next = ladder->sigmas[static_cast<size_t>(i) + 1];
+  for (int i = 0; i < ladder.steps(); ++i) {
+    const double sigma = ladder.sigmas[static_cast<size_t>(i)];
+    const double sigma_next = ladder.sigmas[static_cast<size_t>(i) + 1];
     const double ratio = sigma_next / sigma;
     const double sigma_up = sigma_next * std::sqrt(1 - ratio * ratio);
     const double sigma_down = sigma_next * ratio;
 
-    PlanRow row = LadderRow(model, options, *ladder, i);
+    PlanRow row = LadderRow(model, options, ladder, i);
     const double kept = sigma_down / sigma;
     const LinearExpression next[] = {kept * columns.x() + (1 - kept) * columns.d() +
                                      sigma_up * columns.z()};

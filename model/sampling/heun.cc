@@ -5,6 +5,7 @@
 #include "model/sampling/sampler.h"
 #include "model/sampling/sigma_ladder.h"
 #include "model/sampling/timesteps.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -17,19 +18,18 @@ constexpr double kMostShrinkage = 30;
 absl::StatusOr<SamplingPlan> CompileHeun(const ModelSchedule& model, const SamplingOptions& asked) {
   SamplingOptions options = asked;
   options.final_sigmas_type = FinalSigmas::kZero;
-  absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
-  if (!ladder.ok()) return ladder.status();
+  ASSIGN_OR_RETURN(SigmaLadder ladder, FractionalLadder(model, options));
 
-  SamplingPlan plan = LadderPlan(model, options, *ladder, 2);
+  SamplingPlan plan = LadderPlan(model, options, ladder, 2);
   const PlanColumns columns(plan.registers);
   const LinearExpression x = columns.x(), start = columns.saved(1), d = columns.d();
-  for (int i = 0; i < ladder->steps(); ++i) {
-    const double sigma = ladder->sigmas[static_cast<size_t>(i)];
-    const double sigma_next = ladder->sigmas[static_cast<size_t>(i) + 1];
+  for (int i = 0; i < ladder.steps(); ++i) {
+    const double sigma = ladder.sigmas[static_cast<size_t>(i)];
+    const double sigma_next = ladder.sigmas[static_cast<size_t>(i) + 1];
     const bool corrects =
         sigma_next > 0 && (AsDiffusers(options) || sigma < kMostShrinkage * sigma_next);
 
-    PlanRow predict = LadderRow(model, options, *ladder, i);
+    PlanRow predict = LadderRow(model, options, ladder, i);
     const double kept = sigma_next / sigma;
     const LinearExpression predicted[] = {kept * x + (1 - kept) * d, x};
     columns.SetUpdate(predicted, &predict);
@@ -38,12 +38,12 @@ absl::StatusOr<SamplingPlan> CompileHeun(const ModelSchedule& model, const Sampl
     if (!corrects) continue;
 
     // The mean of both slopes: that of the prediction is (x - start) / (sigma_next - sigma).
-    PlanRow correct = VarianceExplodingRow(model, options, sigma_next, ladder->next_timestep(i));
+    PlanRow correct = VarianceExplodingRow(model, options, sigma_next, ladder.next_timestep(i));
     const double step = (sigma_next - sigma) / sigma_next;
     const LinearExpression corrected[] = {0.5 * (start + x) + 0.5 * step * (x - d)};
     columns.SetUpdate(corrected, &correct);
     correct.preview_scale = PreviewScale(sigma_next);
-    correct.next_timestep = ladder->next_timestep(i);
+    correct.next_timestep = ladder.next_timestep(i);
     plan.rows.push_back(std::move(correct));
   }
   return plan;

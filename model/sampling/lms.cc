@@ -9,6 +9,7 @@
 #include "model/sampling/plan_columns.h"
 #include "model/sampling/sampler.h"
 #include "model/sampling/sigma_ladder.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -18,25 +19,24 @@ constexpr int kOrder = kMaxAdamsBashforthOrder;
 absl::StatusOr<SamplingPlan> CompileLms(const ModelSchedule& model, const SamplingOptions& asked) {
   SamplingOptions options = asked;
   options.final_sigmas_type = FinalSigmas::kZero;
-  absl::StatusOr<SigmaLadder> ladder = FractionalLadder(model, options);
-  if (!ladder.ok()) return ladder.status();
+  ASSIGN_OR_RETURN(SigmaLadder ladder, FractionalLadder(model, options));
 
   // x and the last slopes, the latest first.
-  SamplingPlan plan = LadderPlan(model, options, *ladder, kOrder);
+  SamplingPlan plan = LadderPlan(model, options, ladder, kOrder);
   const PlanColumns columns(plan.registers);
-  for (int i = 0; i < ladder->steps(); ++i) {
-    const double sigma = ladder->sigmas[static_cast<size_t>(i)];
-    PlanRow row = LadderRow(model, options, *ladder, i);
+  for (int i = 0; i < ladder.steps(); ++i) {
+    const double sigma = ladder.sigmas[static_cast<size_t>(i)];
+    PlanRow row = LadderRow(model, options, ladder, i);
     const LinearExpression slope = (1 / sigma) * (columns.x() - columns.d());
     const int order = std::min(i + 1, kOrder);
     LinearExpression next[kOrder] = {columns.x(), slope};
     std::vector<double> nodes;  // The last sigmas.
     for (int back = 0; back < order; ++back) {
-      nodes.push_back(ladder->sigmas[static_cast<size_t>(i - back)]);
+      nodes.push_back(ladder.sigmas[static_cast<size_t>(i - back)]);
     }
     for (int back = 0; back < order; ++back) {
       const double weight =
-          AdamsBashforthWeight(nodes, ladder->sigmas[static_cast<size_t>(i) + 1], back);
+          AdamsBashforthWeight(nodes, ladder.sigmas[static_cast<size_t>(i) + 1], back);
       next[0] = next[0] + weight * (back == 0 ? slope : columns.saved(back));
     }
     for (int back = 2; back < kOrder; ++back) next[back] = columns.saved(back - 1);

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "model/sampling/plan_update.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 
@@ -180,7 +181,7 @@ absl::Status PlanRunner::Step(std::span<PlanTask> tasks) {
   if (buffers.classifier.rows > 0 && !has_classifier()) {
     return absl::FailedPreconditionError("classifier guidance of a model without a classifier");
   }
-  if (absl::Status status = Evaluate(&buffers); !status.ok()) return status;
+  RETURN_IF_ERROR(Evaluate(&buffers));
 
   const size_t n = static_cast<size_t>(shape().elements()), outputs = output_size();
   struct FirstRows {

@@ -19,6 +19,7 @@
 #include "model/sampling/plan_columns.h"
 #include "model/sampling/sampler.h"
 #include "model/sampling/timesteps.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -216,9 +217,8 @@ class Pndm {
 absl::StatusOr<SamplingPlan> CompilePndm(const ModelSchedule& model,
                                          const SamplingOptions& options) {
   const int64_t t_count = model.num_train_timesteps;
-  absl::StatusOr<std::vector<int64_t>> timesteps = VisitedTimesteps(model, options);
-  if (!timesteps.ok()) return timesteps.status();
-  const int64_t visited = static_cast<int64_t>(timesteps->size());
+  ASSIGN_OR_RETURN(std::vector<int64_t> timesteps, VisitedTimesteps(model, options));
+  const int64_t visited = static_cast<int64_t>(timesteps.size());
   if (AsDiffusers(options) && !options.skip_prk_steps &&
       (visited <= kStartSteps || options.steps > t_count / 2)) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -226,7 +226,7 @@ absl::StatusOr<SamplingPlan> CompilePndm(const ModelSchedule& model,
         "; with sampler pndm, skip_prk_steps false and arithmetic diffusers it must be ",
         kStartSteps + 1, " .. ", t_count / 2, ", as the start goes in whole half steps"));
   }
-  return Pndm(model, options, *std::move(timesteps)).Compile();
+  return Pndm(model, options, std::move(timesteps)).Compile();
 }
 
 }  // namespace

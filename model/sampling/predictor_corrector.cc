@@ -12,21 +12,21 @@
 #include "model/sampling/plan_columns.h"
 #include "model/sampling/sampler.h"
 #include "model/sampling/timesteps.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
 
 absl::StatusOr<SamplingPlan> CompilePredictorCorrector(const ModelSchedule& model,
                                                        const SamplingOptions& options) {
-  if (absl::Status status = CheckLangevin(options, 1); !status.ok()) return status;
-  absl::StatusOr<std::vector<int64_t>> timesteps = VisitedTimesteps(model, options);
-  if (!timesteps.ok()) return timesteps.status();
+  RETURN_IF_ERROR(CheckLangevin(options, 1));
+  ASSIGN_OR_RETURN(std::vector<int64_t> timesteps, VisitedTimesteps(model, options));
 
   SamplingPlan plan;
-  plan.steps = static_cast<int>(timesteps->size());
+  plan.steps = static_cast<int>(timesteps.size());
   const PlanColumns columns(plan.registers);
-  for (size_t i = 0; i < timesteps->size(); ++i) {
-    const int64_t t = (*timesteps)[i];
+  for (size_t i = 0; i < timesteps.size(); ++i) {
+    const int64_t t = timesteps[i];
     const double alpha_bar = model.schedule.alpha_bar(t);
     const LinearExpression score = columns.Score(alpha_bar);
     PlanRow correct = VariancePreservingRow(model, options, alpha_bar, static_cast<double>(t));
@@ -41,8 +41,8 @@ absl::StatusOr<SamplingPlan> CompilePredictorCorrector(const ModelSchedule& mode
     plan.rows.insert(plan.rows.end(), static_cast<size_t>(options.langevin_steps), correct);
 
     LinearExpression predicted = columns.d();
-    if (i + 1 < timesteps->size()) {
-      const int64_t t_next = (*timesteps)[i + 1];
+    if (i + 1 < timesteps.size()) {
+      const int64_t t_next = timesteps[i + 1];
       const double alpha = alpha_bar / model.schedule.alpha_bar(t_next);
       predicted = (2 - std::sqrt(alpha)) * columns.x() + (1 - alpha) * score +
                   std::sqrt(1 - alpha) * columns.z();

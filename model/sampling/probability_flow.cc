@@ -13,6 +13,7 @@
 #include "model/sampling/plan_columns.h"
 #include "model/sampling/sampler.h"
 #include "model/sampling/timesteps.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -41,18 +42,17 @@ absl::StatusOr<SamplingPlan> CompileProbabilityFlow(const ModelSchedule& model,
   const auto method = std::find_if(Methods().begin(), Methods().end(), [&](const Method& m) {
     return m.solver_type == options.solver_type;
   });
-  absl::StatusOr<std::vector<int64_t>> timesteps = VisitedTimesteps(model, options);
-  if (!timesteps.ok()) return timesteps.status();
+  ASSIGN_OR_RETURN(std::vector<int64_t> timesteps, VisitedTimesteps(model, options));
   const ContinuousSchedule schedule(model.schedule);
   const std::vector<Stage>& stages = method->stages;
 
   SamplingPlan plan;
   plan.registers = 3;  // The stage's x, the step's start, and the step's end as far as summed up.
-  plan.steps = static_cast<int>(timesteps->size());
+  plan.steps = static_cast<int>(timesteps.size());
   const PlanColumns columns(plan.registers);
-  for (size_t i = 0; i + 1 < timesteps->size(); ++i) {
-    const double t = static_cast<double>((*timesteps)[i]);
-    const double t_next = static_cast<double>((*timesteps)[i + 1]);
+  for (size_t i = 0; i + 1 < timesteps.size(); ++i) {
+    const double t = static_cast<double>(timesteps[i]);
+    const double t_next = static_cast<double>(timesteps[i + 1]);
     for (size_t k = 0; k < stages.size(); ++k) {
       const double t_stage = t + stages[k].at * (t_next - t);
       const double alpha_bar = schedule.alpha_bar(t_stage);
@@ -71,7 +71,7 @@ absl::StatusOr<SamplingPlan> CompileProbabilityFlow(const ModelSchedule& model,
       plan.rows.push_back(std::move(row));
     }
   }
-  const double t = static_cast<double>(timesteps->back());
+  const double t = static_cast<double>(timesteps.back());
   PlanRow row = VariancePreservingRow(model, options, schedule.alpha_bar(t), t);
   const LinearExpression clean = columns.d();
   columns.SetUpdate({&clean, 1}, &row);

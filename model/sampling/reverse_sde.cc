@@ -10,6 +10,7 @@
 #include "model/sampling/plan_columns.h"
 #include "model/sampling/sampler.h"
 #include "model/sampling/timesteps.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -21,20 +22,19 @@ constexpr double kMostNoised = 1;
 
 absl::StatusOr<SamplingPlan> CompileReverseSde(const ModelSchedule& model,
                                                const SamplingOptions& options) {
-  absl::StatusOr<std::vector<int64_t>> timesteps = VisitedTimesteps(model, options);
-  if (!timesteps.ok()) return timesteps.status();
+  ASSIGN_OR_RETURN(std::vector<int64_t> timesteps, VisitedTimesteps(model, options));
   const ContinuousSchedule schedule(model.schedule);
 
   SamplingPlan plan;
-  plan.steps = static_cast<int>(timesteps->size());
+  plan.steps = static_cast<int>(timesteps.size());
   const PlanColumns columns(plan.registers);
-  for (size_t i = 0; i < timesteps->size(); ++i) {
-    const double t = static_cast<double>((*timesteps)[i]);
+  for (size_t i = 0; i < timesteps.size(); ++i) {
+    const double t = static_cast<double>(timesteps[i]);
     const double alpha_bar = schedule.alpha_bar(t);
     PlanRow row = VariancePreservingRow(model, options, alpha_bar, t);
     LinearExpression next = columns.d();
-    if (i + 1 < timesteps->size()) {
-      row.next_timestep = static_cast<double>((*timesteps)[i + 1]);
+    if (i + 1 < timesteps.size()) {
+      row.next_timestep = static_cast<double>(timesteps[i + 1]);
       const double noised = schedule.beta(t) * (t - row.next_timestep);
       if (noised > kMostNoised) {
         const double alpha = alpha_bar / schedule.alpha_bar(row.next_timestep);

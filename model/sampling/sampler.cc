@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 
@@ -139,16 +140,14 @@ absl::Status CheckFinite(const SamplingPlan& plan, const SamplingOptions& option
 }  // namespace
 
 absl::StatusOr<ModelSchedule> MakeModelSchedule(const SchedulerConfig& config) {
-  absl::StatusOr<NoiseSchedule> schedule =
-      config.is_edm() ? NoiseSchedule() : NoiseSchedule::Create(config);
-  if (!schedule.ok()) return schedule.status();
-  if (absl::Status status = Validate(config); !status.ok()) return status;
-  absl::StatusOr<PredictionType> prediction = ParsePredictionType(config.prediction_type);
-  if (!prediction.ok()) return prediction.status();
-  return ModelSchedule{.schedule = *std::move(schedule),
+  ASSIGN_OR_RETURN(NoiseSchedule schedule,
+                   config.is_edm() ? NoiseSchedule() : NoiseSchedule::Create(config));
+  RETURN_IF_ERROR(Validate(config));
+  ASSIGN_OR_RETURN(PredictionType prediction, ParsePredictionType(config.prediction_type));
+  return ModelSchedule{.schedule = std::move(schedule),
                        .edm = config.is_edm() ? std::optional(config.edm) : std::nullopt,
                        .num_train_timesteps = config.num_train_timesteps,
-                       .prediction_type = *prediction,
+                       .prediction_type = prediction,
                        .learned_variance = config.learns_variance()
                                                ? FromWord<Variance>(config.variance_type)
                                                : std::nullopt,
@@ -285,10 +284,10 @@ absl::StatusOr<SamplingPlan> CompilePlan(const Sampler& sampler, const ModelSche
     options.solver_type = *FromWord<SolverType>(sampler.solver_types.front());
   }
   if (options.langevin_steps == 0) options.langevin_steps = sampler.langevin_steps;
-  if (absl::Status status = CheckOptions(sampler, options); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckOptions(sampler, options));
   absl::StatusOr<SamplingPlan> plan = sampler.compile(model, options);
   if (!plan.ok()) return plan;
-  if (absl::Status status = CheckFinite(*plan, options); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckFinite(*plan, options));
   return plan;
 }
 

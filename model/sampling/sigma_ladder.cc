@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "model/sampling/timesteps.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -137,9 +138,8 @@ absl::Status CheckDecreasing(const SigmaLadder& ladder, const SamplingOptions& o
 
 // Without the steps that are skipped.
 absl::StatusOr<SigmaLadder> Cut(SigmaLadder ladder, const SamplingOptions& options) {
-  const absl::StatusOr<int64_t> skipped = SkippedSteps(options);
-  if (!skipped.ok()) return skipped.status();
-  const ptrdiff_t first = static_cast<ptrdiff_t>(*skipped);
+  ASSIGN_OR_RETURN(const int64_t skipped, SkippedSteps(options));
+  const ptrdiff_t first = static_cast<ptrdiff_t>(skipped);
   ladder.sigmas.erase(ladder.sigmas.begin(), ladder.sigmas.begin() + first);
   ladder.timesteps.erase(ladder.timesteps.begin(), ladder.timesteps.begin() + first);
   return ladder;
@@ -148,9 +148,7 @@ absl::StatusOr<SigmaLadder> Cut(SigmaLadder ladder, const SamplingOptions& optio
 // Karras et al. 2022, equation 5 and c_noise of table 1.
 absl::StatusOr<SigmaLadder> EdmLadder(const ModelSchedule& model, const SamplingOptions& options) {
   const EdmConfig& edm = *model.edm;
-  if (absl::Status status = CheckSteps(model.num_train_timesteps, options.steps); !status.ok()) {
-    return status;
-  }
+  RETURN_IF_ERROR(CheckSteps(model.num_train_timesteps, options.steps));
   SigmaLadder ladder;
   ladder.sigmas =
       Curve(options.sigma_schedule, edm.sigma_max, edm.sigma_min, options.steps, edm.rho);
@@ -163,13 +161,12 @@ absl::StatusOr<SigmaLadder> EdmLadder(const ModelSchedule& model, const Sampling
 
 absl::StatusOr<SigmaLadder> FractionalLadder(const ModelSchedule& model,
                                              const SamplingOptions& options) {
-  if (absl::Status status = CheckModel(model, options); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckModel(model, options));
   if (model.edm.has_value()) return EdmLadder(model, options);
-  absl::StatusOr<std::vector<double>> timesteps = FractionalTimesteps(model, options);
-  if (!timesteps.ok()) return timesteps.status();
+  ASSIGN_OR_RETURN(std::vector<double> timesteps, FractionalTimesteps(model, options));
   const std::vector<double> training = TrainingSigmas(model.schedule);
   SigmaLadder ladder;
-  ladder.timesteps = *std::move(timesteps);
+  ladder.timesteps = std::move(timesteps);
   for (const double t : ladder.timesteps) ladder.sigmas.push_back(SigmaAt(training, t));
   if (options.sigma_schedule != SigmaSchedule::kTimesteps) {
     const double high = model.log_linear ? training.back() : ladder.sigmas.front();
@@ -181,7 +178,7 @@ absl::StatusOr<SigmaLadder> FractionalLadder(const ModelSchedule& model,
     }
   }
   ladder.sigmas.push_back(options.final_sigmas_type == FinalSigmas::kZero ? 0 : training.front());
-  if (absl::Status status = CheckEnds(model, options, ladder); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckEnds(model, options, ladder));
   return Cut(std::move(ladder), options);
 }
 
@@ -195,7 +192,7 @@ double InitNoiseSigma(const ModelSchedule& model, const SigmaLadder& ladder,
 
 absl::StatusOr<SigmaLadder> SolverLadder(const ModelSchedule& model, const SamplingOptions& options,
                                          Rounding rounding) {
-  if (absl::Status status = CheckModel(model, options); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckModel(model, options));
   const std::vector<double> training = TrainingSigmas(model.schedule);
   // Timesteps whose log(alpha / sigma) is below the clip are left out.
   int64_t usable = model.schedule.num_train_timesteps();
@@ -205,17 +202,13 @@ absl::StatusOr<SigmaLadder> SolverLadder(const ModelSchedule& model, const Sampl
   }
   SigmaLadder ladder;
   if (options.sigma_schedule == SigmaSchedule::kTimesteps) {
-    absl::StatusOr<std::vector<int64_t>> timesteps = SolverTimesteps(model, options, usable);
-    if (!timesteps.ok()) return timesteps.status();
-    for (const int64_t t : *timesteps) {
+    ASSIGN_OR_RETURN(std::vector<int64_t> timesteps, SolverTimesteps(model, options, usable));
+    for (const int64_t t : timesteps) {
       ladder.timesteps.push_back(static_cast<double>(t));
       ladder.sigmas.push_back(training[static_cast<size_t>(t)]);
     }
   } else {
-    if (absl::Status status = CheckSteps(model.schedule.num_train_timesteps(), options.steps);
-        !status.ok()) {
-      return status;
-    }
+    RETURN_IF_ERROR(CheckSteps(model.schedule.num_train_timesteps(), options.steps));
     // A curve that is to end at its least sigma has it as one more point. The peer has it twice,
     // and a last step that does nothing.
     const bool ends_there = options.final_sigmas_type == FinalSigmas::kSigmaMin &&
@@ -234,7 +227,7 @@ absl::StatusOr<SigmaLadder> SolverLadder(const ModelSchedule& model, const Sampl
     }
   }
   ladder.sigmas.push_back(options.final_sigmas_type == FinalSigmas::kZero ? 0 : training.front());
-  if (absl::Status status = CheckDecreasing(ladder, options); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckDecreasing(ladder, options));
   return Cut(std::move(ladder), options);
 }
 

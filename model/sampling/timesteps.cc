@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -77,7 +78,7 @@ absl::StatusOr<std::vector<double>> FractionalTimesteps(const ModelSchedule& mod
   const int64_t t_count = model.num_train_timesteps, steps = options.steps;
   const TimestepSpacing spacing = options.timestep_spacing;
   const bool as_diffusers = AsDiffusers(options);
-  if (absl::Status status = CheckSteps(t_count, steps); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckSteps(t_count, steps));
   // One step is from noise to an image; by the formulas of all but "trailing" it would be from 0.
   if (steps == 1 && !as_diffusers) return std::vector<double>{static_cast<double>(t_count - 1)};
   std::vector<double> timesteps;
@@ -93,9 +94,7 @@ absl::StatusOr<std::vector<double>> FractionalTimesteps(const ModelSchedule& mod
     }
   }
   if (spacing == TimestepSpacing::kLeading && !as_diffusers) MakeDistinct(&timesteps);
-  absl::Status status =
-      CheckRange(timesteps.front(), "starts", t_count, options, model.steps_offset);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(CheckRange(timesteps.front(), "starts", t_count, options, model.steps_offset));
   return timesteps;
 }
 
@@ -113,14 +112,12 @@ absl::StatusOr<int64_t> SkippedSteps(const SamplingOptions& options) {
 
 absl::StatusOr<std::vector<int64_t>> VisitedTimesteps(const ModelSchedule& model,
                                                       const SamplingOptions& options) {
-  absl::StatusOr<std::vector<double>> timesteps = FractionalTimesteps(model, options);
-  if (!timesteps.ok()) return timesteps.status();
-  const absl::StatusOr<int64_t> skipped = SkippedSteps(options);
-  if (!skipped.ok()) return skipped.status();
+  ASSIGN_OR_RETURN(std::vector<double> timesteps, FractionalTimesteps(model, options));
+  ASSIGN_OR_RETURN(const int64_t skipped, SkippedSteps(options));
   std::vector<int64_t> rounded;
-  rounded.reserve(timesteps->size());
-  for (const double t : *timesteps) rounded.push_back(Round(t));
-  rounded.erase(rounded.begin(), rounded.begin() + static_cast<ptrdiff_t>(*skipped));
+  rounded.reserve(timesteps.size());
+  for (const double t : timesteps) rounded.push_back(Round(t));
+  rounded.erase(rounded.begin(), rounded.begin() + static_cast<ptrdiff_t>(skipped));
   return rounded;
 }
 
@@ -136,9 +133,7 @@ absl::StatusOr<std::vector<int64_t>> SolverTimesteps(const ModelSchedule& model,
   const int64_t t_count = model.num_train_timesteps, steps = options.steps;
   const TimestepSpacing spacing = options.timestep_spacing;
   const bool as_diffusers = AsDiffusers(options);
-  if (absl::Status status = CheckSteps(as_diffusers ? t_count : usable, steps); !status.ok()) {
-    return status;
-  }
+  RETURN_IF_ERROR(CheckSteps(as_diffusers ? t_count : usable, steps));
   if (steps == 1 && !as_diffusers) return std::vector<int64_t>{usable - 1};
   std::vector<int64_t> timesteps;
   timesteps.reserve(static_cast<size_t>(steps));

@@ -14,6 +14,7 @@
 #include "model/sampling/plan_columns.h"
 #include "model/sampling/sampler.h"
 #include "model/sampling/sigma_ladder.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -136,20 +137,19 @@ int Order(const SigmaLadder& ladder, const SamplingOptions& options, int i) {
 
 absl::StatusOr<SamplingPlan> CompileUniPc(const ModelSchedule& model,
                                           const SamplingOptions& options) {
-  if (absl::Status status = Check(options); !status.ok()) return status;
-  absl::StatusOr<SigmaLadder> ladder = SolverLadder(model, options, Rounding::kNearest);
-  if (!ladder.ok()) return ladder.status();
+  RETURN_IF_ERROR(Check(options));
+  ASSIGN_OR_RETURN(SigmaLadder ladder, SolverLadder(model, options, Rounding::kNearest));
 
   const int history = static_cast<int>(options.solver_order);
   SamplingPlan plan;
   plan.registers = 2 + history;  // x, the corrected x before, the last estimates, latest first.
-  plan.steps = ladder->steps();
+  plan.steps = ladder.steps();
   const PlanColumns columns(plan.registers);
-  for (int i = 0; i < ladder->steps(); ++i) {
-    const double sigma = ladder->sigmas[static_cast<size_t>(i)];
+  for (int i = 0; i < ladder.steps(); ++i) {
+    const double sigma = ladder.sigmas[static_cast<size_t>(i)];
     const double alpha = 1 / std::sqrt(1 + sigma * sigma);
     PlanRow row = VariancePreservingRow(model, options, alpha * alpha,
-                                        ladder->timesteps[static_cast<size_t>(i)]);
+                                        ladder.timesteps[static_cast<size_t>(i)]);
     const LinearExpression estimate =
         options.predict_x0 ? columns.d()
                            : 1 / (sigma * alpha) * (columns.x() - alpha * columns.d());
@@ -158,16 +158,16 @@ absl::StatusOr<SamplingPlan> CompileUniPc(const ModelSchedule& model,
     LinearExpression x = columns.x();
     const auto& uncorrected = model.disable_corrector;
     if (i > 0 && std::find(uncorrected.begin(), uncorrected.end(), i - 1) == uncorrected.end()) {
-      const Step step(*ladder, options, i - 1, Order(*ladder, options, i - 1));
+      const Step step(ladder, options, i - 1, Order(ladder, options, i - 1));
       x = step.Correct(columns.saved(1), past, estimate);
     }
     std::vector<LinearExpression> m = {estimate};
     m.insert(m.end(), past.begin(), past.end() - 1);
-    const Step step(*ladder, options, i, Order(*ladder, options, i));
+    const Step step(ladder, options, i, Order(ladder, options, i));
     std::vector<LinearExpression> next = {step.Predict(x, m), x};
     next.insert(next.end(), m.begin(), m.end());
     columns.SetUpdate(next, &row);
-    row.next_timestep = ladder->next_timestep(i);
+    row.next_timestep = ladder.next_timestep(i);
     plan.rows.push_back(std::move(row));
   }
   return plan;

@@ -13,6 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "model/config/step_memory.h"
 #include "model/sampling/sampler.h"
+#include "model/status/status_macros.h"
 #include "model/unet/unet_checkpoint.h"
 #include "model/unet/unet_classifier.h"
 #include "model/unet/unet_denoiser.h"
@@ -32,20 +33,18 @@ double Elements(const TensorMap& tensors) {
 std::string Gigabytes(double bytes) { return absl::StrFormat("%.3g GB", bytes / 1e9); }
 
 absl::Status CheckServableWithoutThrowing(const Checkpoint& checkpoint) {
-  absl::StatusOr<Networks> networks = LoadNetworks(checkpoint);
-  if (!networks.ok()) return networks.status();
+  ASSIGN_OR_RETURN(Networks networks, LoadNetworks(checkpoint));
   std::vector<std::unique_ptr<Denoiser>> denoisers;
-  denoisers.push_back(std::make_unique<UNetDenoiser>(networks->unet, UNetDenoiser::Options()));
+  denoisers.push_back(std::make_unique<UNetDenoiser>(networks.unet, UNetDenoiser::Options()));
   std::vector<std::unique_ptr<NoiseClassifier>> classifiers;
-  if (networks->classifier != nullptr) {
+  if (networks.classifier != nullptr) {
     classifiers.push_back(
-        std::make_unique<UNetClassifier>(networks->classifier, UNetClassifier::Options()));
+        std::make_unique<UNetClassifier>(networks.classifier, UNetClassifier::Options()));
   }
   const bool classify = !classifiers.empty();
-  absl::StatusOr<std::unique_ptr<PlanRunner>> runner =
-      PlanRunner::Create(std::move(denoisers), std::move(classifiers));
-  if (!runner.ok()) return runner.status();
-  return RunFirstStep(checkpoint.config(), classify, runner->get());
+  ASSIGN_OR_RETURN(std::unique_ptr<PlanRunner> runner,
+                   PlanRunner::Create(std::move(denoisers), std::move(classifiers)));
+  return RunFirstStep(checkpoint.config(), classify, runner.get());
 }
 
 }  // namespace
@@ -80,37 +79,33 @@ absl::Status CheckModelMemory(const Checkpoint& checkpoint, int64_t rows, int64_
 }
 
 absl::StatusOr<Networks> LoadNetworks(const Checkpoint& checkpoint) {
-  absl::StatusOr<std::shared_ptr<UNet>> unet = LoadUNet(checkpoint);
-  if (!unet.ok()) return unet.status();
-  absl::StatusOr<std::shared_ptr<UNet>> classifier = LoadClassifier(checkpoint);
-  if (!classifier.ok()) return classifier.status();
-  return Networks{*std::move(unet), *std::move(classifier)};
+  ASSIGN_OR_RETURN(std::shared_ptr<UNet> unet, LoadUNet(checkpoint));
+  ASSIGN_OR_RETURN(std::shared_ptr<UNet> classifier, LoadClassifier(checkpoint));
+  return Networks{std::move(unet), std::move(classifier)};
 }
 
 absl::Status RunFirstStep(const CheckpointConfig& config, bool classify, PlanRunner* runner) {
-  absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(config.scheduler);
-  if (!schedule.ok()) return schedule.status();
+  ASSIGN_OR_RETURN(ModelSchedule schedule, MakeModelSchedule(config.scheduler));
   // DDPM: any model's default may need more steps. The last of two, as the network may tell nothing
   // of x_0 where the first begins (an alpha_bar of 0).
   SamplingOptions options;
-  options.steps = std::min<int64_t>(2, schedule->num_train_timesteps);
+  options.steps = std::min<int64_t>(2, schedule.num_train_timesteps);
   options.strength = 1.0 / static_cast<double>(options.steps);
   options.timestep_spacing = TimestepSpacing::kTrailing;  // The only one that knows no offset.
-  if (schedule->edm.has_value()) {
+  if (schedule.edm.has_value()) {
     options.sampler = "euler";
     options.sigma_schedule = SigmaSchedule::kKarras;
   }
-  const absl::StatusOr<SamplingPlan> plan = CompilePlan(*schedule, options);
-  if (!plan.ok()) return plan.status();
+  ASSIGN_OR_RETURN(const SamplingPlan plan, CompilePlan(schedule, options));
   PlanTask task;
-  task.plan = &*plan;
+  task.plan = &plan;
   task.null_label = config.null_class_id.value_or(0);
   task.label = classify ? 0 : task.null_label;
   if (classify) task.guidance.classifier_scale = 1;
-  const int network_rows = NetworkRows(task.guidance, plan->rows[0]);
+  const int network_rows = NetworkRows(task.guidance, plan.rows[0]);
   std::vector<PlanTask> tasks(static_cast<size_t>(std::max(1, runner->capacity() / network_rows)),
                               task);
-  if (absl::Status status = runner->Step(tasks); !status.ok()) return status;
+  RETURN_IF_ERROR(runner->Step(tasks));
   for (const PlanTask& done : tasks) {
     if (!done.status.ok()) {
       return absl::InvalidArgumentError(
@@ -122,8 +117,7 @@ absl::Status RunFirstStep(const CheckpointConfig& config, bool classify, PlanRun
 
 absl::Status CheckServable(const Checkpoint& checkpoint, int64_t max_model_memory) {
   const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
-  absl::Status status = CheckModelMemory(checkpoint, /*rows=*/1, cores, max_model_memory);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(CheckModelMemory(checkpoint, /*rows=*/1, cores, max_model_memory));
   try {
     return CheckServableWithoutThrowing(checkpoint);
   } catch (const std::bad_alloc&) {

@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -24,7 +25,7 @@ torch::Dtype TorchDtype(Dtype dtype) {
 absl::StatusOr<std::shared_ptr<UNet>> LoadNetwork(const UNetConfig& config,
                                                   const NetworkWeights& weights) {
   try {
-    if (absl::Status status = weights.Check(ParameterShapes(config)); !status.ok()) return status;
+    RETURN_IF_ERROR(weights.Check(ParameterShapes(config)));
     auto network = std::make_shared<UNet>(config);
     torch::NoGradGuard no_grad;
     for (auto& parameter : network->named_parameters()) {

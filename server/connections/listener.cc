@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -54,10 +55,9 @@ void Reset(int descriptor) {
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Bind(Options options) {
   if (options.accept == nullptr) options.accept = Accept;
-  absl::StatusOr<ListeningSockets> sockets = ListenOn(options.address);
-  if (!sockets.ok()) return sockets.status();
+  ASSIGN_OR_RETURN(ListeningSockets sockets, ListenOn(options.address));
   const int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  std::unique_ptr<Listener> listener(new Listener(std::move(options), *std::move(sockets), wake));
+  std::unique_ptr<Listener> listener(new Listener(std::move(options), std::move(sockets), wake));
   if (wake < 0) {
     return absl::UnavailableError(absl::StrCat("cannot listen: eventfd: ", std::strerror(errno)));
   }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "model/status/status_macros.h"
 #include "server/engine/refusal.h"
 #include "server/engine/step_scheduler.h"
 
@@ -126,15 +127,13 @@ absl::Status StepScheduler::CheckDeadline(const Generation& generation,
 }
 
 absl::StatusOr<GenerationId> StepScheduler::Admit(GenerationSpec spec, absl::Time now) {
-  if (absl::Status status = ValidateSpec(spec, places_.limit()); !status.ok()) {
-    return status;
-  }
+  RETURN_IF_ERROR(ValidateSpec(spec, places_.limit()));
   if (spec.deadline <= now) {
     return absl::DeadlineExceededError("the deadline passed before the request was queued");
   }
   const int count = static_cast<int>(spec.trajectories.size());
   Model& model = ModelOf(spec.model);
-  if (absl::Status room = CheckRoom(spec); !room.ok()) return room;
+  RETURN_IF_ERROR(CheckRoom(spec));
 
   const GenerationId id = last_id_ + 1;
   const PolicyGeneration line = {.id = id,
@@ -159,9 +158,7 @@ absl::StatusOr<GenerationId> StepScheduler::Admit(GenerationSpec spec, absl::Tim
     rows.push_back(trajectory.policy_row());
   }
   generation->predicted = PredictTime(model, generation->spec.model, line, rows);
-  if (absl::Status in_time = CheckDeadline(*generation, line, rows, now); !in_time.ok()) {
-    return in_time;
-  }
+  RETURN_IF_ERROR(CheckDeadline(*generation, line, rows, now));
 
   last_id_ = id;
   model.policy->Admit(line, rows);

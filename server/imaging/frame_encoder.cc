@@ -11,6 +11,7 @@
 #include "model/imaging/png.h"
 #include "model/imaging/resize.h"
 #include "model/imaging/webp.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -77,9 +78,8 @@ absl::StatusOr<EncodedFrame> EncodeFrame(const Frame& frame, const EncodeOptions
   } else {
     const Image image =
         options.max_side > 0 ? ToImage(Reduce(frame, options.max_side)) : ToImage(frame);
-    absl::StatusOr<std::string> data = EncodeImage(image, options.encoding);
-    if (!data.ok()) return data.status();
-    encoded.data = *std::move(data);
+    ASSIGN_OR_RETURN(std::string data, EncodeImage(image, options.encoding));
+    encoded.data = std::move(data);
     encoded.width = image.width;
     encoded.height = image.height;
   }

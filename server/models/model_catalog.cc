@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "model/process/quoted_value.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -61,9 +62,8 @@ std::string ModelCatalog::default_model() const {
 absl::StatusOr<ModelCatalog::Model> ModelCatalog::Find(const std::string& name,
                                                        const std::string& digest) const {
   absl::ReaderMutexLock lock(&mu_);
-  const absl::StatusOr<const Entry*> entry = FindEntry(name);
-  if (!entry.ok()) return entry.status();
-  const auto& [serving, others] = **entry;
+  ASSIGN_OR_RETURN(const const Entry* entry, FindEntry(name));
+  const auto& [serving, others] = *entry;
   if (digest.empty() || serving->digest == digest) return serving;
   for (const Model& other : others) {
     if (other->digest == digest) return other;

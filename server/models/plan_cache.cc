@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/hash/hash.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -31,9 +32,8 @@ absl::StatusOr<std::shared_ptr<const SamplingPlan>> PlanCache::Get(const Samplin
   }
   // Without the lock: other requests need not wait for this compilation. Two requests may compile
   // the same plan at once; the plans are equal and one of them is kept.
-  absl::StatusOr<SamplingPlan> compiled = compile_(options);
-  if (!compiled.ok()) return compiled.status();
-  auto plan = std::make_shared<const SamplingPlan>(*std::move(compiled));
+  ASSIGN_OR_RETURN(SamplingPlan compiled, compile_(options));
+  auto plan = std::make_shared<const SamplingPlan>(std::move(compiled));
 
   absl::MutexLock lock(&mu_);
   if (index_.contains(options)) return plan;
@@ -57,18 +57,16 @@ absl::StatusOr<std::shared_ptr<const SamplingPlan>> PlanCache::Borrow(
     std::shared_ptr<const SamplingPlan> plan;
     MemoryBudget::Hold hold;
   };
-  absl::StatusOr<std::shared_ptr<const SamplingPlan>> plan = Get(options);
-  if (!plan.ok()) return plan.status();
+  ASSIGN_OR_RETURN(std::shared_ptr<const SamplingPlan> plan, Get(options));
   absl::MutexLock lock(&mu_);
   const auto found = index_.find(options);
-  const bool is_kept = found != index_.end() && found->second->plan == *plan;
+  const bool is_kept = found != index_.end() && found->second->plan == plan;
   if (is_kept) {
     if (std::shared_ptr<const SamplingPlan> shared = found->second->borrowed.lock()) return shared;
   }
-  absl::StatusOr<MemoryBudget::Hold> hold = budget.Take(holder, BytesOf(**plan));
-  if (!hold.ok()) return hold.status();
-  const auto borrowed = std::make_shared<Borrowed>(Borrowed{*plan, *std::move(hold)});
-  std::shared_ptr<const SamplingPlan> with_bytes(borrowed, plan->get());
+  ASSIGN_OR_RETURN(MemoryBudget::Hold hold, budget.Take(holder, BytesOf(*plan)));
+  const auto borrowed = std::make_shared<Borrowed>(Borrowed{plan, std::move(hold)});
+  std::shared_ptr<const SamplingPlan> with_bytes(borrowed, plan.get());
   if (is_kept) found->second->borrowed = with_bytes;
   return with_bytes;
 }

@@ -7,6 +7,7 @@
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/server_builder.h"
 #include "model/checkpoint/model_versions.h"
+#include "model/status/status_macros.h"
 #include "server/rpc/field_violations.h"
 #include "server/rpc/status_mapping.h"
 #include "server/rpc/transport_limits.h"
@@ -130,9 +131,7 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const std::strin
     Listener::Options listening;
     listening.address = listen_address;
     listening.limits = kLimits.connections;
-    absl::StatusOr<std::unique_ptr<ServerPort>> port = ServerPort::Bind(listening, &builder);
-    if (!port.ok()) return port.status();
-    server->port_ = *std::move(port);
+    ASSIGN_OR_RETURN(server->port_, ServerPort::Bind(listening, &builder));
   }
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr) return absl::UnavailableError("gRPC cannot start");

@@ -9,6 +9,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "model/status/status_macros.h"
 #include "server/models/closest_name.h"
 #include "server/rpc/field_violations.h"
 #include "server/rpc/guidance_fields.h"
@@ -43,7 +44,7 @@ class Resolver {
     result_.encoding = ResolveFormat("format", request_.format(), /*allow_raw=*/true);
     ResolvePreview();
     ResolvePriority();
-    if (absl::Status status = violations_.ToStatus(); !status.ok()) return status;
+    RETURN_IF_ERROR(violations_.ToStatus());
     ForgetUnreadOptions(*sampler_, &result_.sampling);
     return std::move(result_);
   }
@@ -213,17 +214,14 @@ absl::StatusOr<GenerationRequest> ParseGenerateRequest(const v1::GenerateRequest
                                                        const RequestLimits& limits,
                                                        PreviewSupport previews,
                                                        uint64_t seed_if_absent) {
-  absl::StatusOr<std::shared_ptr<const ServedModel>> model =
-      RequestedModel(catalog, request.model(), request.model_digest());
-  if (!model.ok()) return model.status();
-  return Resolver(request, *std::move(model), limits, previews).Resolve(seed_if_absent);
+  ASSIGN_OR_RETURN(std::shared_ptr<const ServedModel> model,
+                   RequestedModel(catalog, request.model(), request.model_digest()));
+  return Resolver(request, std::move(model), limits, previews).Resolve(seed_if_absent);
 }
 
 absl::StatusOr<GenerationSpec> MakeGenerationSpec(GenerationRequest& request, const Caller& caller,
                                                   MemoryBudget& budget) {
-  absl::StatusOr<MemoryBudget::Hold> memory = budget.Take(caller.address, BytesOf(request.start));
-  if (!memory.ok()) return memory.status();
-  request.memory = *std::move(memory);
+  ASSIGN_OR_RETURN(request.memory, budget.Take(caller.address, BytesOf(request.start)));
   absl::StatusOr<std::shared_ptr<const SamplingPlan>> plan =
       request.model->plans->Borrow(request.sampling, budget, caller.address);
   if (!plan.ok()) {

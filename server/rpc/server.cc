@@ -10,6 +10,7 @@
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/server_builder.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -22,20 +23,18 @@ constexpr absl::Duration kFlushGrace = absl::Seconds(1);
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options, Engine* engine,
                                                       const ModelCatalog* catalog,
                                                       RpcMetrics* metrics) {
-  absl::StatusOr<std::unique_ptr<Server>> server =
-      Create(std::move(options), engine, catalog, metrics);
-  if (!server.ok()) return server.status();
-  if (absl::Status status = (*server)->Listen(); !status.ok()) return status;
+  ASSIGN_OR_RETURN(std::unique_ptr<Server> server,
+                   Create(std::move(options), engine, catalog, metrics));
+  RETURN_IF_ERROR(server->Listen());
   return server;
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Create(Options options, Engine* engine,
                                                        const ModelCatalog* catalog,
                                                        RpcMetrics* metrics) {
-  absl::StatusOr<std::unique_ptr<DecoderPool>> decoders = DecoderPool::Create(options.decoders);
-  if (!decoders.ok()) return decoders.status();
+  ASSIGN_OR_RETURN(std::unique_ptr<DecoderPool> decoders, DecoderPool::Create(options.decoders));
   return std::unique_ptr<Server>(
-      new Server(std::move(options), engine, catalog, *std::move(decoders), metrics));
+      new Server(std::move(options), engine, catalog, std::move(decoders), metrics));
 }
 
 Server::Server(Options options, Engine* engine, const ModelCatalog* catalog,
@@ -85,9 +84,7 @@ absl::Status Server::Listen() {
     listening.address = options_.listen_address;
     listening.limits = options_.transport.connections;
     listening.metrics = metrics_;
-    absl::StatusOr<std::unique_ptr<ServerPort>> port = ServerPort::Bind(listening, &builder);
-    if (!port.ok()) return port.status();
-    port_ = *std::move(port);
+    ASSIGN_OR_RETURN(port_, ServerPort::Bind(listening, &builder));
   }
   {
     absl::MutexLock lock(&mu_);

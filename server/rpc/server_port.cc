@@ -3,17 +3,17 @@
 #include <utility>
 
 #include "grpcpp/security/server_credentials.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 
 absl::StatusOr<std::unique_ptr<ServerPort>> ServerPort::Bind(Listener::Options options,
                                                              grpc::ServerBuilder* builder) {
-  absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Bind(std::move(options));
-  if (!listener.ok()) return listener.status();
+  ASSIGN_OR_RETURN(std::unique_ptr<Listener> listener, Listener::Bind(std::move(options)));
   using Builder = grpc::ServerBuilder::experimental_type;
   std::unique_ptr<Acceptor> acceptor = builder->experimental().AddExternalConnectionAcceptor(
       Builder::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
-  return std::unique_ptr<ServerPort>(new ServerPort(*std::move(listener), std::move(acceptor)));
+  return std::unique_ptr<ServerPort>(new ServerPort(std::move(listener), std::move(acceptor)));
 }
 
 ServerPort::ServerPort(std::unique_ptr<Listener> listener, std::unique_ptr<Acceptor> acceptor)

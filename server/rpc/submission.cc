@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "diffusiond/v1/diffusion.grpc.pb.h"
 #include "model/process/listening_sockets.h"
+#include "model/status/status_macros.h"
 #include "server/engine/refusal.h"
 #include "server/rpc/proto_conversion.h"
 
@@ -97,10 +98,8 @@ grpc::ByteBuffer TakeBytes(const grpc::ByteBuffer& bytes) {
 }
 
 absl::StatusOr<Caller> CallerOf(const grpc::CallbackServerContext& rpc) {
-  absl::StatusOr<std::string> tenant = TenantOf(rpc);
-  if (!tenant.ok()) return tenant.status();
-  return Caller{
-      .tenant = *std::move(tenant), .address = OriginOf(rpc), .deadline = DeadlineOf(rpc)};
+  ASSIGN_OR_RETURN(std::string tenant, TenantOf(rpc));
+  return Caller{.tenant = std::move(tenant), .address = OriginOf(rpc), .deadline = DeadlineOf(rpc)};
 }
 
 absl::Status PrepareInTurn(const ServiceContext& context, const Caller& caller,
@@ -130,12 +129,12 @@ absl::Status PrepareInTurn(const ServiceContext& context, const Caller& caller,
 absl::StatusOr<Submission> PrepareSubmission(const ServiceContext& context, const Caller& caller,
                                              const v1::GenerateRequest& request,
                                              PreviewSupport previews) {
-  absl::StatusOr<GenerationRequest> parsed = ParseGenerateRequest(
-      request, *context.catalog, context.limits, previews, context.random() & kDrawnSeedMask);
-  if (!parsed.ok()) return parsed.status();
-  absl::StatusOr<GenerationSpec> spec = MakeGenerationSpec(*parsed, caller, *context.memory);
+  ASSIGN_OR_RETURN(GenerationRequest parsed,
+                   ParseGenerateRequest(request, *context.catalog, context.limits, previews,
+                                        context.random() & kDrawnSeedMask));
+  absl::StatusOr<GenerationSpec> spec = MakeGenerationSpec(parsed, caller, *context.memory);
   if (!spec.ok()) return Counted(context, spec.status());
-  return Submission{*std::move(parsed), *std::move(spec)};
+  return Submission{std::move(parsed), *std::move(spec)};
 }
 
 void NoteSubmission(const Submission& submission, CallScope& scope) {

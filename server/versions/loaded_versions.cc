@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "model/status/status_macros.h"
+
 namespace diffusiond {
 
 void LoadedVersions::Add(std::shared_ptr<const ModelVersion> version) {
@@ -25,9 +27,8 @@ absl::StatusOr<StepExecutors> LoadedVersions::MakeExecutors(const DeviceSpec& de
   }
   StepExecutors executors;
   for (const std::shared_ptr<const ModelVersion>& version : versions) {
-    absl::StatusOr<std::unique_ptr<StepExecutor>> executor = version->make_executor(device);
-    if (!executor.ok()) return executor.status();
-    executors[version->key()] = *std::move(executor);
+    ASSIGN_OR_RETURN(std::unique_ptr<StepExecutor> executor, version->make_executor(device));
+    executors[version->key()] = std::move(executor);
   }
   return executors;
 }

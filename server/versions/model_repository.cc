@@ -11,6 +11,7 @@
 #include "model/checkpoint/checkpoint_files.h"
 #include "model/checkpoint/reserved_names.h"
 #include "model/files/file_status.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -49,11 +50,10 @@ absl::StatusOr<ModelDirectory> ReadModelDirectory(const std::string& name, const
     model.versions = {0};
     return model;
   }
-  absl::StatusOr<VersionFolders> folders = ListVersionFolders(path);
-  if (!folders.ok()) return folders.status();
-  if (folders->versions.empty()) return NoModel(path, *folders);
+  ASSIGN_OR_RETURN(VersionFolders folders, ListVersionFolders(path));
+  if (folders.versions.empty()) return NoModel(path, folders);
   model.numbered = true;
-  model.folders = *std::move(folders);
+  model.folders = std::move(folders);
   model.versions = model.folders.Numbers();
   model.pinned = ReadPinnedVersion(path);
   return model;
@@ -117,11 +117,10 @@ std::string ModelDirectory::Stamp(int version) const {
 }
 
 absl::StatusOr<RepositoryListing> ListModelRepository(const fs::path& repository) {
-  const absl::StatusOr<std::vector<std::string>> names = DirectoriesIn(repository);
-  if (!names.ok()) return names.status();
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, DirectoriesIn(repository));
   const bool is_checkpoint = LooksLikeCheckpoint(repository);
   RepositoryListing listing;
-  for (const std::string& name : *names) {
+  for (const std::string& name : names) {
     const fs::path path = repository / name;
     if (is_checkpoint && IsPartOfCheckpoint(name)) {
       Refuse(&listing, name,

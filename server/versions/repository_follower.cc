@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 
@@ -103,15 +104,14 @@ absl::Status RepositoryFollower::LoadAndPlace(const ModelDirectory& directory, i
     absl::MutexLock lock(&mu_);
     request.copy = models_[directory.name].loads[number];
   }
-  absl::StatusOr<VersionLoader::Loaded> loaded = loader_.Load(directory, request);
-  if (!loaded.ok()) return loaded.status();
-  const std::shared_ptr<const ModelVersion> version = loaded->version;
+  ASSIGN_OR_RETURN(VersionLoader::Loaded loaded, loader_.Load(directory, request));
+  const std::shared_ptr<const ModelVersion> version = loaded.version;
   parts_.log->Described(*version);
   {
     absl::MutexLock lock(&mu_);
     ++models_[directory.name].loads[number];
   }
-  std::vector<std::unique_ptr<StepExecutor>> executors = std::move(loaded->executors);
+  std::vector<std::unique_ptr<StepExecutor>> executors = std::move(loaded.executors);
   // First of all: a worker that is built meanwhile takes it along.
   parts_.loaded->Add(version);
   absl::Status status = parts_.supervisor->AddModel(version->key(), std::move(executors));
@@ -120,7 +120,7 @@ absl::Status RepositoryFollower::LoadAndPlace(const ModelDirectory& directory, i
     parts_.supervisor->RemoveModel(version->key());
     return status;
   }
-  parts_.log->Loaded(*loaded, absl::Now() - start);
+  parts_.log->Loaded(loaded, absl::Now() - start);
   LoadedVersion lease = Lease(version);
   absl::MutexLock lock(&mu_);
   std::vector<LoadedVersion>& all = models_[directory.name].loaded;

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "model/checkpoint/model_versions.h"
+#include "model/status/status_macros.h"
 #include "server/versions/repository_follower.h"
 #include "server/versions/version_listing.h"
 
@@ -35,12 +36,11 @@ absl::Status CheckHold(const ModelDirectory& directory, int number) {
 }  // namespace
 
 absl::StatusOr<ModelDirectory> RepositoryFollower::FindDirectory(const std::string& name) const {
-  absl::StatusOr<RepositoryListing> listing = ListModelRepository(options_.repository);
-  if (!listing.ok()) return listing.status();
-  for (ModelDirectory& directory : listing->models) {
+  ASSIGN_OR_RETURN(RepositoryListing listing, ListModelRepository(options_.repository));
+  for (ModelDirectory& directory : listing.models) {
     if (directory.name == name) return std::move(directory);
   }
-  for (const RefusedDirectory& directory : listing->refused) {
+  for (const RefusedDirectory& directory : listing.refused) {
     if (directory.name == name) return directory.reason;
   }
   return NoModelNamed(name);
@@ -48,35 +48,30 @@ absl::StatusOr<ModelDirectory> RepositoryFollower::FindDirectory(const std::stri
 
 absl::StatusOr<ModelVersionsInfo> RepositoryFollower::LoadVersion(const std::string& name,
                                                                   int number) {
-  const absl::StatusOr<ModelDirectory> directory = FindDirectory(name);
-  if (!directory.ok()) return directory.status();
-  if (absl::Status status = Hold(*directory, number); !status.ok()) return status;
-  return Describe(*directory);
+  ASSIGN_OR_RETURN(const ModelDirectory directory, FindDirectory(name));
+  RETURN_IF_ERROR(Hold(directory, number));
+  return Describe(directory);
 }
 
 absl::StatusOr<ModelVersionsInfo> RepositoryFollower::RollBack(const std::string& name,
                                                                int number) {
-  const absl::StatusOr<ModelDirectory> directory = FindDirectory(name);
-  if (!directory.ok()) return directory.status();
-  if (number == 0 && directory->numbered && Serving(name) != nullptr) {
+  ASSIGN_OR_RETURN(const ModelDirectory directory, FindDirectory(name));
+  if (number == 0 && directory.numbered && Serving(name) != nullptr) {
     int before;
     {
       absl::MutexLock lock(&mu_);
       before = models_[name].before;
     }
-    const absl::StatusOr<int> chosen =
-        VersionBefore(SituationOf(*directory, {}, options_.now()), before);
-    if (!chosen.ok()) return chosen.status();
-    number = *chosen;
+    ASSIGN_OR_RETURN(number, VersionBefore(SituationOf(directory, {}, options_.now()), before));
   }
   if (number == 0) number = 1;  // Not numbered: told so.
-  if (absl::Status status = Hold(*directory, number); !status.ok()) return status;
-  return Describe(*directory);
+  RETURN_IF_ERROR(Hold(directory, number));
+  return Describe(directory);
 }
 
 absl::Status RepositoryFollower::Hold(const ModelDirectory& directory, int number) {
   const std::string& name = directory.name;
-  if (absl::Status status = CheckHold(directory, number); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckHold(directory, number));
   std::optional<int> held;
   {
     absl::MutexLock lock(&mu_);
@@ -111,13 +106,12 @@ ModelVersionsInfo RepositoryFollower::Describe(const ModelDirectory& directory) 
 
 absl::StatusOr<std::vector<ModelVersionsInfo>> RepositoryFollower::List(
     const std::string& name) const {
-  const absl::StatusOr<RepositoryListing> listing = ListModelRepository(options_.repository);
-  if (!listing.ok()) return listing.status();
+  ASSIGN_OR_RETURN(const RepositoryListing listing, ListModelRepository(options_.repository));
   std::vector<ModelVersionsInfo> models;
-  for (const ModelDirectory& directory : listing->models) {
+  for (const ModelDirectory& directory : listing.models) {
     if (name.empty() || directory.name == name) models.push_back(Describe(directory));
   }
-  for (const RefusedDirectory& directory : listing->refused) {
+  for (const RefusedDirectory& directory : listing.refused) {
     if (!name.empty() && directory.name != name) continue;
     ModelVersionsInfo& model = models.emplace_back(DescribeDirectory(directory));
     absl::MutexLock lock(&mu_);

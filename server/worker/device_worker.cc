@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -49,9 +50,8 @@ absl::StatusOr<WorkerCapacity> CapacityOf(const std::string& model, const StepEx
 absl::StatusOr<std::vector<WorkerCapacity>> Capacities(const StepExecutors& executors) {
   std::vector<WorkerCapacity> capacities;
   for (const auto& [model, executor] : executors) {
-    absl::StatusOr<WorkerCapacity> capacity = CapacityOf(model, executor.get());
-    if (!capacity.ok()) return capacity.status();
-    capacities.push_back(*std::move(capacity));
+    ASSIGN_OR_RETURN(WorkerCapacity capacity, CapacityOf(model, executor.get()));
+    capacities.push_back(std::move(capacity));
   }
   return capacities;
 }
@@ -83,8 +83,7 @@ absl::StatusOr<std::unique_ptr<DeviceWorker>> DeviceWorker::Start(const std::str
                                                                   Engine* engine,
                                                                   StepExecutors executors,
                                                                   Options options) {
-  absl::StatusOr<std::vector<WorkerCapacity>> capacities = Capacities(executors);
-  if (!capacities.ok()) return capacities.status();
+  ASSIGN_OR_RETURN(std::vector<WorkerCapacity> capacities, Capacities(executors));
   auto state = std::make_shared<State>();
   state->engine = engine;
   {
@@ -93,7 +92,7 @@ absl::StatusOr<std::unique_ptr<DeviceWorker>> DeviceWorker::Start(const std::str
   }
   state->options = std::move(options);
   state->thread_name = absl::StrCat("step ", device).substr(0, kMaxThreadName);
-  state->id = engine->AddWorker(*std::move(capacities));
+  state->id = engine->AddWorker(std::move(capacities));
   return std::unique_ptr<DeviceWorker>(new DeviceWorker(std::move(state)));
 }
 
@@ -113,13 +112,12 @@ void DeviceWorker::Stop() {
 
 absl::Status DeviceWorker::AddModel(const std::string& model,
                                     std::unique_ptr<StepExecutor> executor) {
-  absl::StatusOr<WorkerCapacity> capacity = CapacityOf(model, executor.get());
-  if (!capacity.ok()) return capacity.status();
+  ASSIGN_OR_RETURN(WorkerCapacity capacity, CapacityOf(model, executor.get()));
   {
     absl::MutexLock lock(&state_->mu);
     if (!state_->executors.emplace(model, std::move(executor)).second) return absl::OkStatus();
   }
-  state_->engine->AddModel(state_->id, *std::move(capacity));
+  state_->engine->AddModel(state_->id, std::move(capacity));
   return absl::OkStatus();
 }
 

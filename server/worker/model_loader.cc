@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "model/files/file_status.h"
 #include "model/sampling/plan_runner.h"
+#include "model/status/status_macros.h"
 #include "model/unet/device_option.h"
 #include "model/unet/servable.h"
 #include "model/unet/unet_classifier.h"
@@ -77,9 +78,8 @@ absl::StatusOr<std::unique_ptr<StepExecutor>> MakeExecutor(const CheckpointConfi
                                                            const Networks& networks,
                                                            const DeviceSpec& device,
                                                            int micro_batch) {
-  absl::StatusOr<std::unique_ptr<PlanRunner>> runner = MakeRunner(networks, device, micro_batch);
-  if (!runner.ok()) return runner.status();
-  return MakeExecutor(config, *std::move(runner));
+  ASSIGN_OR_RETURN(std::unique_ptr<PlanRunner> runner, MakeRunner(networks, device, micro_batch));
+  return MakeExecutor(config, std::move(runner));
 }
 
 // Sizes doubled until that gains little, or the profile has taken this long.
@@ -101,18 +101,17 @@ absl::StatusOr<std::vector<MicroBatchProfile>> Profile(const CheckpointConfig& c
   const absl::Time begin = absl::Now();
   for (int size = 1; size <= kLargestProfiled && absl::Now() - begin < kProfileTime; size *= 2) {
     if (!profile.empty() && !fits(size)) break;
-    absl::StatusOr<std::unique_ptr<PlanRunner>> runner = MakeRunner(networks, device, size);
-    if (!runner.ok()) return runner.status();
+    ASSIGN_OR_RETURN(std::unique_ptr<PlanRunner> runner, MakeRunner(networks, device, size));
     absl::Duration shortest = absl::InfiniteDuration();
     for (int step = 0; step <= kProfiledSteps; ++step) {
       const absl::Time start = absl::Now();
-      absl::Status status = RunFirstStep(config, /*classify=*/false, runner->get());
+      absl::Status status = RunFirstStep(config, /*classify=*/false, runner.get());
       // A size that does not fit the device ends the profile, if a smaller one did.
       if (absl::IsResourceExhausted(status) && !profile.empty()) return profile;
       if (!status.ok()) return status;
       if (step > 0) shortest = std::min(shortest, absl::Now() - start);
     }
-    const double rate = (*runner)->capacity() / absl::ToDoubleSeconds(shortest);
+    const double rate = runner->capacity() / absl::ToDoubleSeconds(shortest);
     profile.push_back({size, rate});
     if (rate < kLittleGain * best) break;
     best = std::max(best, rate);
@@ -144,9 +143,8 @@ void AddRebuild(std::shared_ptr<const Checkpoint> checkpoint, const Networks& ne
   if (cuda) {
     model->rebuild = [checkpoint, micro_batch = model->micro_batch](const DeviceSpec& device) {
       return WithoutThrowing([&]() -> absl::StatusOr<std::unique_ptr<StepExecutor>> {
-        const absl::StatusOr<Networks> again = LoadNetworks(*checkpoint);
-        if (!again.ok()) return again.status();
-        return MakeExecutor(checkpoint->config(), *again, device, micro_batch);
+        ASSIGN_OR_RETURN(const Networks again, LoadNetworks(*checkpoint));
+        return MakeExecutor(checkpoint->config(), again, device, micro_batch);
       });
     };
   } else {
@@ -160,7 +158,7 @@ void AddRebuild(std::shared_ptr<const Checkpoint> checkpoint, const Networks& ne
 absl::StatusOr<LoadedModel> Load(const std::filesystem::path& directory,
                                  absl::Span<const DeviceSpec> devices, int micro_batch,
                                  int64_t max_model_memory) {
-  if (absl::Status status = CheckDevices(devices); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckDevices(devices));
   if (micro_batch < 0 || micro_batch > kMaxMicroBatch) {
     return absl::InvalidArgumentError(
         absl::StrCat("micro_batch is ", micro_batch, "; it must be 0 .. ", kMaxMicroBatch));
@@ -171,9 +169,8 @@ absl::StatusOr<LoadedModel> Load(const std::filesystem::path& directory,
   model.device_kind = cuda ? "cuda" : CpuKind();
   model.libtorch_version = TORCH_VERSION;
 
-  absl::StatusOr<Checkpoint> opened = Checkpoint::Open(directory);
-  if (!opened.ok()) return opened.status();
-  auto checkpoint = std::make_shared<const Checkpoint>(*std::move(opened));
+  ASSIGN_OR_RETURN(Checkpoint opened, Checkpoint::Open(directory));
+  auto checkpoint = std::make_shared<const Checkpoint>(std::move(opened));
   model.config = checkpoint->config();
   model.digest = checkpoint->digest();
   model.warnings = checkpoint->warnings();
@@ -191,9 +188,7 @@ absl::StatusOr<LoadedModel> Load(const std::filesystem::path& directory,
   Networks networks;  // CPU workers read the same weights; a GPU has its own copy.
   for (const DeviceSpec& device : devices) {
     if (networks.unet == nullptr || cuda) {
-      absl::StatusOr<Networks> loaded = LoadNetworks(*checkpoint);
-      if (!loaded.ok()) return loaded.status();
-      networks = *std::move(loaded);
+      ASSIGN_OR_RETURN(networks, LoadNetworks(*checkpoint));
     }
     if (model.micro_batch == 0) {
       absl::StatusOr<std::vector<MicroBatchProfile>> profile = Profile(
@@ -202,15 +197,14 @@ absl::StatusOr<LoadedModel> Load(const std::filesystem::path& directory,
       model.profile = *std::move(profile);
       model.micro_batch = ChooseMicroBatch(model.profile);
     }
-    absl::StatusOr<std::unique_ptr<PlanRunner>> runner =
-        MakeRunner(networks, device, model.micro_batch);
-    if (!runner.ok()) return runner.status();
+    ASSIGN_OR_RETURN(std::unique_ptr<PlanRunner> runner,
+                     MakeRunner(networks, device, model.micro_batch));
     // The first call of a network sets up its kernels.
     const bool classify = networks.classifier != nullptr;
-    if (absl::Status status = RunFirstStep(model.config, classify, runner->get()); !status.ok()) {
+    if (absl::Status status = RunFirstStep(model.config, classify, runner.get()); !status.ok()) {
       return in_directory(status);
     }
-    model.executors.push_back(MakeExecutor(model.config, *std::move(runner)));
+    model.executors.push_back(MakeExecutor(model.config, std::move(runner)));
   }
   AddRebuild(std::move(checkpoint), networks, cuda, &model);
   for (const torch::Tensor& parameter : networks.unet->parameters()) {

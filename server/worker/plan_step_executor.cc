@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "model/status/status_macros.h"
+
 namespace diffusiond {
 namespace {
 
@@ -40,7 +42,7 @@ absl::Status PlanStepExecutor::Step(absl::Span<StepRow> rows) {
                              .clean = {},
                              .status = {}});
   }
-  if (absl::Status status = runner_->Step(tasks); !status.ok()) return status;
+  RETURN_IF_ERROR(runner_->Step(tasks));
 
   const ImageShape shape = runner_->shape();
   const size_t n = static_cast<size_t>(shape.elements());

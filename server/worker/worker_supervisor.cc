@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -89,12 +90,11 @@ absl::Status WorkerSupervisor::StartWorker(size_t index, StepExecutors executors
     failed_ = true;
     if (index < slots_.size()) slots_[index].failure = status;
   };
-  absl::StatusOr<std::unique_ptr<DeviceWorker>> worker =
-      DeviceWorker::Start(name, engine_, std::move(executors), std::move(options));
-  if (!worker.ok()) return worker.status();
+  ASSIGN_OR_RETURN(std::unique_ptr<DeviceWorker> worker,
+                   DeviceWorker::Start(name, engine_, std::move(executors), std::move(options)));
   {
     absl::MutexLock lock(&mu_);
-    slots_[index].worker = *std::move(worker);
+    slots_[index].worker = std::move(worker);
     slots_[index].started = options_.now();
   }
   Tell(name, absl::OkStatus());
@@ -133,8 +133,7 @@ absl::Status WorkerSupervisor::AddModel(const std::string& model,
   for (size_t i = 0; i < executors.size(); ++i) {
     DeviceWorker* const worker = WorkerAt(i);
     if (worker == nullptr) continue;
-    absl::Status status = worker->AddModel(model, std::move(executors[i]));
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(worker->AddModel(model, std::move(executors[i])));
   }
   return absl::OkStatus();
 }

@@ -10,6 +10,7 @@
 #include "model/programs/evaluation/bound_measurement.h"
 #include "model/programs/evaluation/commands.h"
 #include "model/programs/evaluation/evaluation_input.h"
+#include "model/status/status_macros.h"
 #include "nlohmann/json.hpp"
 
 ABSL_FLAG(int64_t, timesteps, 10,
@@ -68,35 +69,31 @@ absl::Status RunBitsPerDimCommand() {
     return absl::InvalidArgumentError(
         absl::StrCat("--timesteps is ", per_image, "; it must be 0 or more"));
   }
-  absl::Status flag = DecoderFromFlags({}).status();
-  if (!flag.ok()) return flag;
-  absl::StatusOr<EvaluationInput> input = OpenEvaluationInput(/*default_images=*/0);
-  if (!input.ok()) return input.status();
-  const ByteDecoder decoder = *DecoderFromFlags(input->checkpoint.config().scheduler);
-  absl::StatusOr<ModelOnData> model = PutModelOnData(*input);
-  if (!model.ok()) return model.status();
-  absl::StatusOr<MeasuredBound> bound =
-      MeasureBound(*input, *model, per_image, decoder, "bpd.state");
-  if (!bound.ok()) return bound.status();
+  RETURN_IF_ERROR(DecoderFromFlags({}).status());
+  ASSIGN_OR_RETURN(EvaluationInput input, OpenEvaluationInput(/*default_images=*/0));
+  const ByteDecoder decoder = *DecoderFromFlags(input.checkpoint.config().scheduler);
+  ASSIGN_OR_RETURN(ModelOnData model, PutModelOnData(input));
+  ASSIGN_OR_RETURN(MeasuredBound bound,
+                   MeasureBound(input, model, per_image, decoder, "bpd.state"));
 
-  const Bounds& bounds = bound->bounds;
+  const Bounds& bounds = bound.bounds;
   std::cout << "the network's bound, of which ode measures the likelihood:\n";
   Print(bounds.network, "total");
   nlohmann::json report = ToJson(bounds.network);
-  report["measured"] = bound->label;
-  report["fingerprint"] = input->fingerprint;
+  report["measured"] = bound.label;
+  report["fingerprint"] = input.fingerprint;
   report["images"] = bounds.network.images.size();
   report["decoder"] = decoder == ByteDecoder::kLevels ? "levels" : "gaussian";
-  report["variance_type"] = input->checkpoint.config().scheduler.variance_type;
+  report["variance_type"] = input.checkpoint.config().scheduler.variance_type;
   if (bounds.clips()) {
     std::cout << "the bound of the sampler that clips x0-hat at every step, another model:\n";
     Print(bounds.clipped, "total, clipped");
     report["clipped"] = ToJson(bounds.clipped);
   }
-  absl::Status status = ReplaceFile(input->out / "bpd.json", report.dump(2) + "\n");
-  if (status.ok()) status = ReplaceFile(input->out / "bpd_terms.csv", BoundCsv(bounds.network));
+  absl::Status status = ReplaceFile(input.out / "bpd.json", report.dump(2) + "\n");
+  if (status.ok()) status = ReplaceFile(input.out / "bpd_terms.csv", BoundCsv(bounds.network));
   if (status.ok()) {
-    status = ReplaceFile(input->out / "bpd_terms.svg", BoundPlot(bounds.network, bound->label));
+    status = ReplaceFile(input.out / "bpd_terms.svg", BoundPlot(bounds.network, bound.label));
   }
   return status;
 }

@@ -7,24 +7,22 @@
 #include "absl/strings/str_cat.h"
 #include "model/evaluation/progress_bar.h"
 #include "model/evaluation/unet_lanes.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 
 absl::StatusOr<ModelOnData> PutModelOnData(const EvaluationInput& input) {
   const SchedulerConfig& scheduler = input.checkpoint.config().scheduler;
-  if (absl::Status status = CheckMeasurable(scheduler); !status.ok()) return status;
-  absl::StatusOr<ReverseVariance> variance = ParseReverseVariance(scheduler.variance_type);
-  if (!variance.ok()) return variance.status();
-  absl::StatusOr<int> micro_batch = MicroBatchFromFlags();
-  if (!micro_batch.ok()) return micro_batch.status();
-  absl::StatusOr<std::unique_ptr<PlanRunner>> runner =
-      RunnerOf(input.checkpoint, *micro_batch, *DeviceFromFlags());
-  if (!runner.ok()) return runner.status();
+  RETURN_IF_ERROR(CheckMeasurable(scheduler));
+  ASSIGN_OR_RETURN(ReverseVariance variance, ParseReverseVariance(scheduler.variance_type));
+  ASSIGN_OR_RETURN(int micro_batch, MicroBatchFromFlags());
+  ASSIGN_OR_RETURN(std::unique_ptr<PlanRunner> runner,
+                   RunnerOf(input.checkpoint, micro_batch, *DeviceFromFlags()));
   ModelOnData model;
-  model.runner = *std::move(runner);
+  model.runner = std::move(runner);
   model.denoiser = std::make_unique<DataDenoiser>(
       input.model, DefaultSamplingOptions(scheduler),
-      VariationalBound(input.model.schedule.betas(), *variance), &input.data, input.labels,
+      VariationalBound(input.model.schedule.betas(), variance), &input.data, input.labels,
       absl::GetFlag(FLAGS_seed), model.runner.get());
   return model;
 }
@@ -42,15 +40,14 @@ absl::StatusOr<MeasuredBound> MeasureBound(const EvaluationInput& input, const M
   measured.label = absl::StrCat(input.description, "; ", which);
   std::cout << measured.label << std::endl;
   ProgressBar bar(&std::cout, input.data.size(), {.terminal = OutputIsTerminal()});
-  absl::StatusOr<Bounds> bounds =
-      RunBound({.timesteps_per_image = timesteps_per_image,
-                .decoder = decoder,
-                .seed = absl::GetFlag(FLAGS_seed),
-                .state = input.out / state,
-                .fingerprint = absl::StrCat(input.fingerprint, ", ", which)},
-               model.denoiser.get(), [&](int64_t done) { bar.Update(done); });
-  if (!bounds.ok()) return bounds.status();
-  measured.bounds = *std::move(bounds);
+  ASSIGN_OR_RETURN(Bounds bounds,
+                   RunBound({.timesteps_per_image = timesteps_per_image,
+                             .decoder = decoder,
+                             .seed = absl::GetFlag(FLAGS_seed),
+                             .state = input.out / state,
+                             .fingerprint = absl::StrCat(input.fingerprint, ", ", which)},
+                            model.denoiser.get(), [&](int64_t done) { bar.Update(done); }));
+  measured.bounds = std::move(bounds);
   return measured;
 }
 

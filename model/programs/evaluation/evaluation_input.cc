@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "model/files/durable_write.h"
 #include "model/imaging/png.h"
+#include "model/status/status_macros.h"
 #include "model/training/data/data_flags.h"
 #include "model/unet/device_option.h"
 
@@ -104,61 +105,52 @@ absl::StatusOr<int> MicroBatchFromFlags() {
 
 absl::StatusOr<ImageDataset> OpenSplit(const CheckpointConfig& config, DatasetSplit split,
                                        int64_t max_images) {
-  absl::StatusOr<ImageDataset> data = OpenSplitFromFlags(split, config.class_names);
-  if (!data.ok()) return data.status();
+  ASSIGN_OR_RETURN(ImageDataset data, OpenSplitFromFlags(split, config.class_names));
   const UNetConfig& unet = config.unet;
-  if (data->channels != unet.in_channels || data->height != unet.sample_height ||
-      data->width != unet.sample_width) {
+  if (data.channels != unet.in_channels || data.height != unet.sample_height ||
+      data.width != unet.sample_width) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "--data has images of ", data->channels, "x", data->height, "x", data->width,
+        "--data has images of ", data.channels, "x", data.height, "x", data.width,
         "; the model draws ", unet.in_channels, "x", unet.sample_height, "x", unet.sample_width));
   }
-  if (max_images <= 0 || max_images >= data->size()) return data;
-  return Select(*data, EvenlySpread(data->size(), max_images));
+  if (max_images <= 0 || max_images >= data.size()) return data;
+  return Select(data, EvenlySpread(data.size(), max_images));
 }
 
 absl::StatusOr<EvaluationInput> OpenEvaluationInput(int64_t default_images) {
-  absl::StatusOr<std::filesystem::path> out = RequireFlags();
-  if (!out.ok()) return out.status();
-  absl::StatusOr<DatasetSplit> split = SplitFromFlags();
-  if (!split.ok()) return split.status();
-  absl::StatusOr<int> micro_batch = MicroBatchFromFlags();
-  if (!micro_batch.ok()) return micro_batch.status();
+  ASSIGN_OR_RETURN(std::filesystem::path out, RequireFlags());
+  ASSIGN_OR_RETURN(DatasetSplit split, SplitFromFlags());
+  ASSIGN_OR_RETURN(int micro_batch, MicroBatchFromFlags());
   const int64_t asked = absl::GetFlag(FLAGS_images);
   if (asked < -1) {
     return absl::InvalidArgumentError(
         absl::StrCat("--images is ", asked, "; it must be -1, 0 or more"));
   }
-  absl::StatusOr<Checkpoint> checkpoint = Checkpoint::Open(absl::GetFlag(FLAGS_checkpoint));
-  if (!checkpoint.ok()) return checkpoint.status();
-  const CheckpointConfig& config = checkpoint->config();
-  absl::StatusOr<ModelSchedule> model = MakeModelSchedule(config.scheduler);
-  if (!model.ok()) return model.status();
-  absl::StatusOr<ImageDataset> data =
-      OpenSplit(config, *split, asked == -1 ? default_images : asked);
-  if (!data.ok()) return data.status();
+  ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(absl::GetFlag(FLAGS_checkpoint)));
+  const CheckpointConfig& config = checkpoint.config();
+  ASSIGN_OR_RETURN(ModelSchedule model, MakeModelSchedule(config.scheduler));
+  ASSIGN_OR_RETURN(ImageDataset data,
+                   OpenSplit(config, split, asked == -1 ? default_images : asked));
   bool by_class = false;
-  absl::StatusOr<std::vector<int64_t>> labels = ChooseLabels(config, *data, &by_class);
-  if (!labels.ok()) return labels.status();
+  ASSIGN_OR_RETURN(std::vector<int64_t> labels, ChooseLabels(config, data, &by_class));
 
   const std::string condition = by_class ? "each with its class" : "without class";
   const uint64_t seed = absl::GetFlag(FLAGS_seed);
   std::string description = absl::StrCat(
       std::filesystem::path(absl::GetFlag(FLAGS_data)).lexically_normal().filename().string(), ": ",
-      data->size(), " images of the ", absl::GetFlag(FLAGS_split), " split, ", condition, ", seed ",
+      data.size(), " images of the ", absl::GetFlag(FLAGS_split), " split, ", condition, ", seed ",
       seed);
   std::string fingerprint =
-      absl::StrCat("model ", checkpoint->digest(), ", data ", data->digest, ", ", condition,
-                   ", seed ", seed, ", micro-batch ", *micro_batch);
-  return EvaluationInput{*std::move(out),       *std::move(checkpoint), *std::move(model),
-                         *std::move(data),      *std::move(labels),     std::move(description),
+      absl::StrCat("model ", checkpoint.digest(), ", data ", data.digest, ", ", condition,
+                   ", seed ", seed, ", micro-batch ", micro_batch);
+  return EvaluationInput{std::move(out),        std::move(checkpoint), std::move(model),
+                         std::move(data),       std::move(labels),     std::move(description),
                          std::move(fingerprint)};
 }
 
 absl::Status WritePngFile(const std::filesystem::path& path, const Image& image) {
-  absl::StatusOr<std::string> png = EncodePng(image);
-  if (!png.ok()) return png.status();
-  return ReplaceFile(path, *png);
+  ASSIGN_OR_RETURN(std::string png, EncodePng(image));
+  return ReplaceFile(path, png);
 }
 
 bool OutputIsTerminal() { return isatty(STDOUT_FILENO) == 1; }

@@ -13,6 +13,7 @@
 #include "model/programs/evaluation/bound_measurement.h"
 #include "model/programs/evaluation/commands.h"
 #include "model/programs/evaluation/evaluation_input.h"
+#include "model/status/status_macros.h"
 
 ABSL_FLAG(int, strips, 8, "lossy: images whose x0-hat is shown along t");
 
@@ -34,13 +35,11 @@ absl::StatusOr<Image> Strips(const EvaluationInput& input, const ModelOnData& mo
           {image, (timesteps - 1) * (levels - 1 - i) / std::max<int64_t>(1, levels - 1)});
     }
   }
-  absl::StatusOr<std::vector<DenoisedImage>> denoised = model.denoiser->Denoise(asked);
-  if (!denoised.ok()) return denoised.status();
+  ASSIGN_OR_RETURN(std::vector<DenoisedImage> denoised, model.denoiser->Denoise(asked));
   std::vector<Image> cells;
-  for (size_t i = 0; i < denoised->size(); ++i) {
-    cells.push_back(
-        ToImage({input.data.channels, input.data.height, input.data.width,
-                 model.denoiser->clips() ? (*denoised)[i].clipped : (*denoised)[i].x0_hat}));
+  for (size_t i = 0; i < denoised.size(); ++i) {
+    cells.push_back(ToImage({input.data.channels, input.data.height, input.data.width,
+                             model.denoiser->clips() ? denoised[i].clipped : denoised[i].x0_hat}));
     if (static_cast<int64_t>(i + 1) % levels == 0) {
       cells.push_back(ImageAt(input.data, asked[i].image));
     }
@@ -65,28 +64,24 @@ absl::Status RunLossyCommand() {
   if (strips < 1 || strips > 64) {
     return absl::InvalidArgumentError(absl::StrCat("--strips is ", strips, "; it must be 1 .. 64"));
   }
-  absl::StatusOr<EvaluationInput> input = OpenEvaluationInput(kDefaultImages);
-  if (!input.ok()) return input.status();
-  absl::StatusOr<ModelOnData> model = PutModelOnData(*input);
-  if (!model.ok()) return model.status();
-  absl::StatusOr<MeasuredBound> bound = MeasureBound(*input, *model, /*timesteps_per_image=*/0,
-                                                     ByteDecoder::kGaussian, "lossy.state");
-  if (!bound.ok()) return bound.status();
+  ASSIGN_OR_RETURN(EvaluationInput input, OpenEvaluationInput(kDefaultImages));
+  ASSIGN_OR_RETURN(ModelOnData model, PutModelOnData(input));
+  ASSIGN_OR_RETURN(MeasuredBound bound, MeasureBound(input, model, /*timesteps_per_image=*/0,
+                                                     ByteDecoder::kGaussian, "lossy.state"));
 
   // A decoder that knows the range of pixels clips, if the sampler does.
   const std::vector<RatePoint> points =
-      RateDistortion(bound->bounds.clips() ? bound->bounds.clipped : bound->bounds.network);
+      RateDistortion(bound.bounds.clips() ? bound.bounds.clipped : bound.bounds.network);
   for (const double distortion : {30.0, 20.0, 10.0, 5.0}) {
     std::cout << absl::StrFormat("%8.5f bits/dim for a root mean squared error of %g of 255\n",
                                  RateFor(points, distortion), distortion);
   }
   std::cout << absl::StrFormat("%8.5f bits/dim for the image itself\n", points.back().rate);
-  absl::StatusOr<Image> sheet = Strips(*input, *model, strips);
-  if (!sheet.ok()) return sheet.status();
-  absl::Status status = WritePngFile(input->out / "lossy_strips.png", *sheet);
-  if (status.ok()) status = ReplaceFile(input->out / "lossy.csv", RateDistortionCsv(points));
+  ASSIGN_OR_RETURN(Image sheet, Strips(input, model, strips));
+  absl::Status status = WritePngFile(input.out / "lossy_strips.png", sheet);
+  if (status.ok()) status = ReplaceFile(input.out / "lossy.csv", RateDistortionCsv(points));
   if (status.ok()) {
-    status = ReplaceFile(input->out / "lossy.svg", RateDistortionPlot(points, bound->label));
+    status = ReplaceFile(input.out / "lossy.svg", RateDistortionPlot(points, bound.label));
   }
   return status;
 }

@@ -16,6 +16,7 @@
 #include "model/files/durable_write.h"
 #include "model/programs/evaluation/commands.h"
 #include "model/programs/evaluation/evaluation_input.h"
+#include "model/status/status_macros.h"
 #include "nlohmann/json.hpp"
 
 ABSL_FLAG(int64_t, ode_steps, 16, "ode: steps of the solver");
@@ -47,44 +48,39 @@ absl::StatusOr<OdeOptions> OptionsFromFlags(const EvaluationInput& input) {
 }  // namespace
 
 absl::Status RunOdeCommand() {
-  absl::StatusOr<EvaluationInput> input = OpenEvaluationInput(kDefaultImages);
-  if (!input.ok()) return input.status();
-  const SchedulerConfig& scheduler = input->checkpoint.config().scheduler;
-  if (absl::Status status = CheckMeasurable(scheduler); !status.ok()) return status;
-  absl::StatusOr<OdeOptions> options = OptionsFromFlags(*input);
-  if (!options.ok()) return options.status();
-  absl::StatusOr<NoiseAngles> angles = NoiseAngles::Create(input->model.schedule);
-  if (!angles.ok()) return angles.status();
-  absl::StatusOr<std::vector<std::unique_ptr<NetworkVjp>>> lanes =
-      VjpLanesOf(input->checkpoint, *MicroBatchFromFlags(), *DeviceFromFlags());
-  if (!lanes.ok()) return lanes.status();
+  ASSIGN_OR_RETURN(EvaluationInput input, OpenEvaluationInput(kDefaultImages));
+  const SchedulerConfig& scheduler = input.checkpoint.config().scheduler;
+  RETURN_IF_ERROR(CheckMeasurable(scheduler));
+  ASSIGN_OR_RETURN(OdeOptions options, OptionsFromFlags(input));
+  ASSIGN_OR_RETURN(NoiseAngles angles, NoiseAngles::Create(input.model.schedule));
+  ASSIGN_OR_RETURN(std::vector<std::unique_ptr<NetworkVjp>> lanes,
+                   VjpLanesOf(input.checkpoint, *MicroBatchFromFlags(), *DeviceFromFlags()));
 
-  const std::string solver = absl::StrCat("probability-flow ODE, ", options->steps, " ",
+  const std::string solver = absl::StrCat("probability-flow ODE, ", options.steps, " ",
                                           absl::GetFlag(FLAGS_ode_method), " steps");
-  const std::string label = absl::StrCat(input->description, "; ", solver);
+  const std::string label = absl::StrCat(input.description, "; ", solver);
   std::cout << label << std::endl;
-  ProgressBar bar(&std::cout, input->data.size(), {.terminal = OutputIsTerminal()});
-  absl::StatusOr<std::vector<double>> bits =
-      RunOde(*options, *angles, input->data, input->labels,
-             {.state = input->out / "ode.state",
-              .fingerprint = absl::StrCat(input->fingerprint, ", ", solver)},
-             std::move(*lanes), [&](int64_t done) { bar.Update(done); });
-  if (!bits.ok()) return bits.status();
+  ProgressBar bar(&std::cout, input.data.size(), {.terminal = OutputIsTerminal()});
+  ASSIGN_OR_RETURN(std::vector<double> bits,
+                   RunOde(options, angles, input.data, input.labels,
+                          {.state = input.out / "ode.state",
+                           .fingerprint = absl::StrCat(input.fingerprint, ", ", solver)},
+                          std::move(lanes), [&](int64_t done) { bar.Update(done); }));
 
-  const MeanAndError summary = Summarise(*bits);
+  const MeanAndError summary = Summarise(bits);
   std::cout << absl::StrFormat("%-20s %9.5f +- %.5f bits/dim\n", "ODE", summary.mean,
                                summary.standard_error);
   std::string csv = "image,bits_per_dim\n";
-  for (size_t i = 0; i < bits->size(); ++i) {
-    absl::StrAppendFormat(&csv, "%d,%.12g\n", i, (*bits)[i]);
+  for (size_t i = 0; i < bits.size(); ++i) {
+    absl::StrAppendFormat(&csv, "%d,%.12g\n", i, bits[i]);
   }
   const nlohmann::json report = {{"measured", label},
-                                 {"fingerprint", input->fingerprint},
-                                 {"images", bits->size()},
+                                 {"fingerprint", input.fingerprint},
+                                 {"images", bits.size()},
                                  {"bits_per_dim", summary.mean},
                                  {"standard_error", summary.standard_error}};
-  absl::Status status = ReplaceFile(input->out / "ode.json", report.dump(2) + "\n");
-  if (status.ok()) status = ReplaceFile(input->out / "ode.csv", csv);
+  absl::Status status = ReplaceFile(input.out / "ode.json", report.dump(2) + "\n");
+  if (status.ok()) status = ReplaceFile(input.out / "ode.csv", csv);
   return status;
 }
 

@@ -25,6 +25,7 @@
 #include "model/programs/evaluation/evaluation_input.h"
 #include "model/programs/evaluation/feature_flags.h"
 #include "model/sampling/sampler.h"
+#include "model/status/status_macros.h"
 #include "model/unet/unet_checkpoint.h"
 #include "nlohmann/json.hpp"
 
@@ -68,16 +69,14 @@ absl::StatusOr<nlohmann::json> Judge(const Evaluation& evaluation, const Setting
   const int count = setting.samples;
   const int64_t classes = static_cast<int64_t>(evaluation.config->class_names.size());
   const absl::Time start = absl::Now();
-  absl::StatusOr<DrawnImages> drawn = Draw(*evaluation.config, evaluation.schedule, setting,
-                                           absl::GetFlag(FLAGS_seed), evaluation.runner.get());
-  if (!drawn.ok()) return drawn.status();
+  ASSIGN_OR_RETURN(DrawnImages drawn, Draw(*evaluation.config, evaluation.schedule, setting,
+                                           absl::GetFlag(FLAGS_seed), evaluation.runner.get()));
   const double seconds = absl::ToDoubleSeconds(absl::Now() - start);
-  *frames = std::move(drawn->frames);
-  const std::vector<int64_t>& labels = drawn->labels;
+  *frames = std::move(drawn.frames);
+  const std::vector<int64_t>& labels = drawn.labels;
 
-  const absl::StatusOr<ImageFeatures> features = evaluation.features->Extract(*frames);
-  if (!features.ok()) return features.status();
-  const std::vector<int64_t> judged = LikeliestClasses(*features);
+  ASSIGN_OR_RETURN(const ImageFeatures features, evaluation.features->Extract(*frames));
+  const std::vector<int64_t> judged = LikeliestClasses(features);
   std::vector<int64_t> right(static_cast<size_t>(classes));
   int64_t all_right = 0;
   for (size_t i = 0; i < judged.size(); ++i) {
@@ -105,9 +104,7 @@ absl::Status WriteSheets(const std::filesystem::path& out, const std::vector<Fra
                          const ImageDataset& train, nlohmann::json* report) {
   std::vector<Image> sheet;
   for (size_t i = 0; i < frames.size() && i < 64; ++i) sheet.push_back(ToImage(frames[i]));
-  if (absl::Status s = WritePngFile(out / "samples.png", Upscale(ContactSheet(sheet, 16), 2));
-      !s.ok())
-    return s;
+  RETURN_IF_ERROR(WritePngFile(out / "samples.png", Upscale(ContactSheet(sheet, 16), 2)));
   std::vector<Image> pairs;
   nlohmann::json distances = nlohmann::json::array();
   for (size_t i = 0; i < frames.size() && i < 16; ++i) {
@@ -134,32 +131,23 @@ double MedianTestDistance(const ImageDataset& train, const ImageDataset& test) {
 }  // namespace
 
 absl::Status RunSamplesCommand() {
-  absl::StatusOr<std::filesystem::path> out = RequireFlags();
-  if (!out.ok()) return out.status();
-  absl::StatusOr<int> micro_batch = MicroBatchFromFlags();
-  if (!micro_batch.ok()) return micro_batch.status();
-  absl::StatusOr<Checkpoint> checkpoint = Checkpoint::Open(absl::GetFlag(FLAGS_checkpoint));
-  if (!checkpoint.ok()) return checkpoint.status();
-  const CheckpointConfig& config = checkpoint->config();
+  ASSIGN_OR_RETURN(std::filesystem::path out, RequireFlags());
+  ASSIGN_OR_RETURN(int micro_batch, MicroBatchFromFlags());
+  ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(absl::GetFlag(FLAGS_checkpoint)));
+  const CheckpointConfig& config = checkpoint.config();
   if (config.class_names.empty()) {
     return absl::InvalidArgumentError("the checkpoint has no classes to judge by");
   }
-  absl::StatusOr<std::unique_ptr<FeatureNetwork>> features = OpenFeaturesFromFlags();
-  if (!features.ok()) return features.status();
-  absl::StatusOr<std::shared_ptr<UNet>> network = LoadUNet(*checkpoint);
-  if (!network.ok()) return network.status();
-  absl::StatusOr<ImageDataset> train = OpenSplit(config, DatasetSplit::kTrain, 0);
-  if (!train.ok()) return train.status();
-  absl::StatusOr<ImageDataset> test = OpenSplit(config, DatasetSplit::kTest, 0);
-  if (!test.ok()) return test.status();
-  absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(config.scheduler);
-  if (!schedule.ok()) return schedule.status();
-  nlohmann::json report = {{"checkpoint_digest", checkpoint->digest()}};
-  absl::StatusOr<std::unique_ptr<const Objective>> objective =
-      MakeObjective(config.scheduler, ObjectiveOptions(), torch::kCPU);
-  if (!objective.ok()) return objective.status();
+  ASSIGN_OR_RETURN(std::unique_ptr<FeatureNetwork> features, OpenFeaturesFromFlags());
+  ASSIGN_OR_RETURN(std::shared_ptr<UNet> network, LoadUNet(checkpoint));
+  ASSIGN_OR_RETURN(ImageDataset train, OpenSplit(config, DatasetSplit::kTrain, 0));
+  ASSIGN_OR_RETURN(ImageDataset test, OpenSplit(config, DatasetSplit::kTest, 0));
+  ASSIGN_OR_RETURN(ModelSchedule schedule, MakeModelSchedule(config.scheduler));
+  nlohmann::json report = {{"checkpoint_digest", checkpoint.digest()}};
+  ASSIGN_OR_RETURN(std::unique_ptr<const Objective> objective,
+                   MakeObjective(config.scheduler, ObjectiveOptions(), torch::kCPU));
   for (const LevelLoss& level :
-       LossByLevel(**network, **objective, *test, schedule->num_train_timesteps, 10)) {
+       LossByLevel(*network, *objective, test, schedule.num_train_timesteps, 10)) {
     absl::PrintF("t %4d .. %4d  held-out loss %.5f +- %.5f\n", level.first_timestep,
                  level.last_timestep, level.loss, level.standard_error);
     report["held_out_loss"].push_back({{"first_timestep", level.first_timestep},
@@ -169,36 +157,32 @@ absl::Status RunSamplesCommand() {
                                        {"images", level.images}});
   }
 
-  const absl::StatusOr<double> accuracy = AccuracyOf(features->get(), *test);
+  const absl::StatusOr<double> accuracy = AccuracyOf(features.get(), test);
   if (!accuracy.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("--features: ", accuracy.status().message()));
   }
-  report["features"] = (*features)->identity();
+  report["features"] = features->identity();
   report["classifier_accuracy"] = *accuracy;
   absl::PrintF("classifier: %.1f %% of the test images right\n", 100 * *accuracy);
   std::fflush(stdout);
-  report["median_nearest_rms_of_test_images"] = MedianTestDistance(*train, *test);
+  report["median_nearest_rms_of_test_images"] = MedianTestDistance(train, test);
 
-  absl::StatusOr<std::unique_ptr<PlanRunner>> runner =
-      RunnerOf(*checkpoint, *micro_batch, *DeviceFromFlags());
-  if (!runner.ok()) return runner.status();
-  const Evaluation evaluation = {&config, *schedule, *std::move(runner), features->get()};
+  ASSIGN_OR_RETURN(std::unique_ptr<PlanRunner> runner,
+                   RunnerOf(checkpoint, micro_batch, *DeviceFromFlags()));
+  const Evaluation evaluation = {&config, schedule, std::move(runner), features.get()};
 
   std::vector<Frame> frames;
   const absl::StatusOr<Setting> setting = DefaultSetting(config, absl::GetFlag(FLAGS_samples));
   if (!setting.ok()) return setting.status();
-  absl::StatusOr<nlohmann::json> defaults = Judge(evaluation, *setting, &frames);
-  if (!defaults.ok()) return defaults.status();
-  report["defaults"] = *std::move(defaults);
-  if (absl::Status s = WriteSheets(*out, frames, *train, &report); !s.ok()) return s;
+  ASSIGN_OR_RETURN(nlohmann::json defaults, Judge(evaluation, *setting, &frames));
+  report["defaults"] = std::move(defaults);
+  RETURN_IF_ERROR(WriteSheets(out, frames, train, &report));
   for (const std::string& text : absl::GetFlag(FLAGS_sweep)) {
-    absl::StatusOr<Setting> setting = ParseSetting(config.scheduler, text);
-    if (!setting.ok()) return setting.status();
-    absl::StatusOr<nlohmann::json> judged = Judge(evaluation, *setting, &frames);
-    if (!judged.ok()) return judged.status();
-    report["sweep"].push_back(*std::move(judged));
+    ASSIGN_OR_RETURN(Setting setting, ParseSetting(config.scheduler, text));
+    ASSIGN_OR_RETURN(nlohmann::json judged, Judge(evaluation, setting, &frames));
+    report["sweep"].push_back(std::move(judged));
   }
-  return ReplaceFile(*out / "evaluation.json", report.dump(2) + "\n");
+  return ReplaceFile(out / "evaluation.json", report.dump(2) + "\n");
 }
 
 }  // namespace diffusiond

@@ -22,6 +22,7 @@
 #include "model/programs/evaluation/commands.h"
 #include "model/programs/evaluation/evaluation_input.h"
 #include "model/programs/evaluation/feature_flags.h"
+#include "model/status/status_macros.h"
 #include "nlohmann/json.hpp"
 
 ABSL_FLAG(std::string, samples_from, "",
@@ -46,49 +47,44 @@ absl::StatusOr<Judged> ImagesToJudge(const EvaluationInput& input) {
   if (!path.empty()) {
     DatasetSpec spec;
     spec.path = path;
-    absl::StatusOr<ImageDataset> data = OpenDataset(spec);
-    if (!data.ok()) return data.status();
-    if (data->channels != input.data.channels || data->height != input.data.height ||
-        data->width != input.data.width) {
+    ASSIGN_OR_RETURN(ImageDataset data, OpenDataset(spec));
+    if (data.channels != input.data.channels || data.height != input.data.height ||
+        data.width != input.data.width) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "--samples_from has images of ", data->channels, "x", data->height, "x", data->width,
+          "--samples_from has images of ", data.channels, "x", data.height, "x", data.width,
           "; --data has ", input.data.channels, "x", input.data.height, "x", input.data.width));
     }
-    for (int64_t i = 0; i < data->size(); ++i) {
-      judged.frames.push_back(ToFrame(ImageAt(*data, i)));
+    for (int64_t i = 0; i < data.size(); ++i) {
+      judged.frames.push_back(ToFrame(ImageAt(data, i)));
     }
-    judged.what = absl::StrCat(data->size(), " images of ", path);
+    judged.what = absl::StrCat(data.size(), " images of ", path);
     return judged;
   }
   const CheckpointConfig& config = input.checkpoint.config();
-  absl::StatusOr<std::unique_ptr<PlanRunner>> runner =
-      RunnerOf(input.checkpoint, *MicroBatchFromFlags(), *DeviceFromFlags());
-  if (!runner.ok()) return runner.status();
-  const absl::StatusOr<Setting> setting = DefaultSetting(config, absl::GetFlag(FLAGS_samples));
-  if (!setting.ok()) return setting.status();
-  std::cout << "drawing " << setting->samples << " images: " << setting->ToString() << std::endl;
-  absl::StatusOr<DrawnImages> drawn =
-      Draw(config, input.model, *setting, absl::GetFlag(FLAGS_seed), runner->get());
-  if (!drawn.ok()) return drawn.status();
-  judged.frames = std::move(drawn->frames);
+  ASSIGN_OR_RETURN(std::unique_ptr<PlanRunner> runner,
+                   RunnerOf(input.checkpoint, *MicroBatchFromFlags(), *DeviceFromFlags()));
+  ASSIGN_OR_RETURN(const Setting setting, DefaultSetting(config, absl::GetFlag(FLAGS_samples)));
+  std::cout << "drawing " << setting.samples << " images: " << setting.ToString() << std::endl;
+  ASSIGN_OR_RETURN(DrawnImages drawn,
+                   Draw(config, input.model, setting, absl::GetFlag(FLAGS_seed), runner.get()));
+  judged.frames = std::move(drawn.frames);
   // What a client gets is bytes.
   for (Frame& frame : judged.frames) frame = ToFrame(ToImage(frame));
-  judged.what = absl::StrCat(judged.frames.size(), " drawn, ", setting->ToString());
+  judged.what = absl::StrCat(judged.frames.size(), " drawn, ", setting.ToString());
   return judged;
 }
 
 // Compares, prints a line and gives it as JSON.
 absl::StatusOr<nlohmann::json> Compare(const std::string& what, const ImageFeatures& drawn,
                                        const ImageFeatures& real) {
-  absl::StatusOr<GaussianMoments> drawn_moments = MomentsOf(drawn), real_moments = MomentsOf(real);
-  if (!drawn_moments.ok()) return drawn_moments.status();
+  ASSIGN_OR_RETURN(GaussianMoments drawn_moments, MomentsOf(drawn), real_moments = MomentsOf(real));
   if (!real_moments.ok()) return real_moments.status();
   absl::StatusOr<PrecisionRecall> covered =
       PrecisionRecallOf(drawn, real, absl::GetFlag(FLAGS_neighbours));
   if (!covered.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("--neighbours: ", covered.status().message()));
   }
-  const double distance = FrechetDistance(*drawn_moments, *real_moments);
+  const double distance = FrechetDistance(drawn_moments, *real_moments);
   nlohmann::json json = {{"images", what},
                          {"frechet_distance", distance},
                          {"precision", covered->precision},
@@ -96,13 +92,11 @@ absl::StatusOr<nlohmann::json> Compare(const std::string& what, const ImageFeatu
   std::string score;
   if (drawn.classes > 0) {
     const int splits = static_cast<int>(std::min<int64_t>(10, drawn.images));
-    absl::StatusOr<InceptionScore> inception = InceptionScoreOf(drawn, splits);
-    if (!inception.ok()) return inception.status();
-    json["inception_score"] = inception->mean;
-    json["inception_score_deviation"] = inception->deviation;
+    ASSIGN_OR_RETURN(InceptionScore inception, InceptionScoreOf(drawn, splits));
+    json["inception_score"] = inception.mean;
+    json["inception_score_deviation"] = inception.deviation;
     json["inception_score_splits"] = splits;
-    score =
-        absl::StrFormat("  Inception score %.3f +- %.3f", inception->mean, inception->deviation);
+    score = absl::StrFormat("  Inception score %.3f +- %.3f", inception.mean, inception.deviation);
   }
   absl::PrintF("%-48s Frechet distance %8.4f  precision %.3f  recall %.3f%s\n", what, distance,
                covered->precision, covered->recall, score);
@@ -127,51 +121,45 @@ Image NeighbourSheet(const Judged& judged, const ImageFeatures& features, const 
 }  // namespace
 
 absl::Status RunStatisticsCommand() {
-  absl::StatusOr<EvaluationInput> input = OpenEvaluationInput(/*default_images=*/0);
-  if (!input.ok()) return input.status();
+  ASSIGN_OR_RETURN(EvaluationInput input, OpenEvaluationInput(/*default_images=*/0));
   const std::string cache_flag = absl::GetFlag(FLAGS_cache);
   const std::filesystem::path cache =
-      cache_flag.empty() ? input->out / "cache" : std::filesystem::path(cache_flag);
+      cache_flag.empty() ? input.out / "cache" : std::filesystem::path(cache_flag);
   std::error_code error;
   std::filesystem::create_directories(cache, error);
   if (error) {
     return absl::InvalidArgumentError(
         absl::StrCat("--cache is ", cache.string(), ": ", error.message()));
   }
-  absl::StatusOr<std::unique_ptr<FeatureNetwork>> network = OpenFeaturesFromFlags();
-  if (!network.ok()) return network.status();
-  absl::StatusOr<ImageFeatures> real = CachedFeatures(cache, input->data, network->get());
-  if (!real.ok()) return real.status();
-  std::cout << "against " << input->description << ", " << real->dimensions << " features each"
+  ASSIGN_OR_RETURN(std::unique_ptr<FeatureNetwork> network, OpenFeaturesFromFlags());
+  ASSIGN_OR_RETURN(ImageFeatures real, CachedFeatures(cache, input.data, network.get()));
+  std::cout << "against " << input.description << ", " << real.dimensions << " features each"
             << std::endl;
-  nlohmann::json report = {{"measured_against", input->description},
-                           {"fingerprint", input->fingerprint},
-                           {"features", (*network)->identity()},
-                           {"feature_dimensions", real->dimensions},
+  nlohmann::json report = {{"measured_against", input.description},
+                           {"fingerprint", input.fingerprint},
+                           {"features", network->identity()},
+                           {"feature_dimensions", real.dimensions},
                            {"neighbours", absl::GetFlag(FLAGS_neighbours)}};
 
-  absl::StatusOr<Judged> judged = ImagesToJudge(*input);
-  if (!judged.ok()) return judged.status();
-  absl::StatusOr<ImageFeatures> features = (*network)->Extract(judged->frames);
-  if (!features.ok()) return features.status();
-  absl::StatusOr<nlohmann::json> compared = Compare(judged->what, *features, *real);
+  ASSIGN_OR_RETURN(Judged judged, ImagesToJudge(input));
+  ASSIGN_OR_RETURN(ImageFeatures features, network->Extract(judged.frames));
+  absl::StatusOr<nlohmann::json> compared = Compare(judged.what, features, real);
   if (!compared.ok()) return compared.status();
   report["judged"] = *std::move(compared);
 
   // What as many real images would get: the best that can be hoped for.
   absl::StatusOr<ImageDataset> train =
-      OpenSplit(input->checkpoint.config(), DatasetSplit::kTrain, features->images);
+      OpenSplit(input.checkpoint.config(), DatasetSplit::kTrain, features.images);
   if (train.ok()) {
-    absl::StatusOr<ImageFeatures> train_features = CachedFeatures(cache, *train, network->get());
-    if (!train_features.ok()) return train_features.status();
+    ASSIGN_OR_RETURN(ImageFeatures train_features, CachedFeatures(cache, *train, network.get()));
     compared =
-        Compare(absl::StrCat(train->size(), " of the training images"), *train_features, *real);
+        Compare(absl::StrCat(train->size(), " of the training images"), train_features, real);
     if (!compared.ok()) return compared.status();
     report["training_images"] = *std::move(compared);
   }
-  absl::Status status = WritePngFile(input->out / "neighbours.png",
-                                     NeighbourSheet(*judged, *features, input->data, *real));
-  if (status.ok()) status = ReplaceFile(input->out / "statistics.json", report.dump(2) + "\n");
+  absl::Status status = WritePngFile(input.out / "neighbours.png",
+                                     NeighbourSheet(judged, features, input.data, real));
+  if (status.ok()) status = ReplaceFile(input.out / "statistics.json", report.dump(2) + "\n");
   return status;
 }
 

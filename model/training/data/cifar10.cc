@@ -7,6 +7,7 @@
 #include "absl/strings/str_split.h"
 #include "model/files/file_status.h"
 #include "model/files/mapped_file.h"
+#include "model/status/status_macros.h"
 #include "model/training/data/file_text.h"
 
 namespace diffusiond {
@@ -40,16 +41,15 @@ absl::StatusOr<ImageDataset> ReadCifar10(std::span<const std::filesystem::path> 
   std::vector<MappedFile> maps;
   size_t records = 0;
   for (const std::filesystem::path& path : files) {
-    absl::StatusOr<MappedFile> file = MappedFile::Open(path);
-    if (!file.ok()) return file.status();
-    const size_t size = TextOf(*file).size();
+    ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
+    const size_t size = TextOffile.size();
     if (size == 0 || size % kRecordBytes != 0) {
       return InFile(
           path, absl::InvalidArgumentError(absl::StrCat(
                     "CIFAR-10 file has ", size, " bytes, expected a multiple of ", kRecordBytes)));
     }
     records += size / kRecordBytes;
-    maps.push_back(*std::move(file));
+    maps.push_back(std::move(file));
   }
   if (absl::Status status = CheckDatasetBytes(records, kChannels, kSide, kSide, max_bytes);
       !status.ok()) {
@@ -74,9 +74,8 @@ absl::StatusOr<ImageDataset> ReadCifar10(std::span<const std::filesystem::path> 
 }
 
 absl::StatusOr<std::vector<std::string>> ReadCifar10ClassNames(const std::filesystem::path& file) {
-  absl::StatusOr<MappedFile> map = MappedFile::Open(file);
-  if (!map.ok()) return map.status();
-  const std::string text(TextOf(*map));
+  ASSIGN_OR_RETURN(MappedFile map, MappedFile::Open(file));
+  const std::string text(TextOf(map));
   std::vector<std::string> names;
   for (absl::string_view line : absl::StrSplit(text, absl::ByAnyChar("\r\n"), absl::SkipEmpty())) {
     names.emplace_back(line);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -45,9 +46,8 @@ absl::StatusOr<CsvRow> TakeRow(std::string_view* text, int* line) {
   CsvRow row{.line = *line, .fields = {}};
   while (true) {
     if (text->starts_with('"')) {
-      absl::StatusOr<std::string> field = TakeQuoted(text, line);
-      if (!field.ok()) return field.status();
-      row.fields.push_back(*std::move(field));
+      ASSIGN_OR_RETURN(std::string field, TakeQuoted(text, line));
+      row.fields.push_back(std::move(field));
     } else {
       row.fields.push_back(TakePlain(text));
     }
@@ -67,14 +67,13 @@ absl::StatusOr<std::vector<CsvRow>> ParseCsv(std::string_view text) {
   std::vector<CsvRow> rows;
   int line = 1;
   while (!text.empty()) {
-    absl::StatusOr<CsvRow> row = TakeRow(&text, &line);
-    if (!row.ok()) return row.status();
-    if (row->fields.size() == 1 && row->fields[0].empty()) continue;
-    if (!rows.empty() && row->fields.size() != rows[0].fields.size()) {
-      return absl::InvalidArgumentError(absl::StrCat("line ", row->line, ": ", row->fields.size(),
+    ASSIGN_OR_RETURN(CsvRow row, TakeRow(&text, &line));
+    if (row.fields.size() == 1 && row.fields[0].empty()) continue;
+    if (!rows.empty() && row.fields.size() != rows[0].fields.size()) {
+      return absl::InvalidArgumentError(absl::StrCat("line ", row.line, ": ", row.fields.size(),
                                                      " fields, expected ", rows[0].fields.size()));
     }
-    rows.push_back(*std::move(row));
+    rows.push_back(std::move(row));
   }
   return rows;
 }

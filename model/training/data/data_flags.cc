@@ -5,6 +5,7 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
+#include "model/status/status_macros.h"
 #include "model/training/data/hold_out.h"
 #include "model/training/data/open_dataset.h"
 
@@ -83,20 +84,19 @@ absl::StatusOr<ImageDataset> OpenSplit(DatasetSplit split) {
 }  // namespace
 
 absl::StatusOr<TrainingData> OpenDataFromFlags() {
-  if (absl::Status status = CheckFlags(); !status.ok()) return status;
-  absl::StatusOr<ImageDataset> train = Open(DatasetSplit::kTrain, {});
-  if (!train.ok()) return train.status();
-  absl::StatusOr<ImageDataset> test = Open(DatasetSplit::kTest, train->class_names);
+  RETURN_IF_ERROR(CheckFlags());
+  ASSIGN_OR_RETURN(ImageDataset train, Open(DatasetSplit::kTrain, {}));
+  absl::StatusOr<ImageDataset> test = Open(DatasetSplit::kTest, train.class_names);
   // Of the same classes, though some may be missing in it.
-  if (test.ok()) return TrainingData{*std::move(train), *std::move(test)};
+  if (test.ok()) return TrainingData{std::move(train), *std::move(test)};
   if (!absl::IsOutOfRange(test.status())) return test.status();
-  HeldOut parts = HoldOutByFlags(*std::move(train));
+  HeldOut parts = HoldOutByFlags(std::move(train));
   return TrainingData{std::move(parts.train), std::move(parts.held_out)};
 }
 
 absl::StatusOr<ImageDataset> OpenSplitFromFlags(DatasetSplit split,
                                                 const std::vector<std::string>& class_names) {
-  if (absl::Status status = CheckFlags(); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckFlags());
   absl::StatusOr<ImageDataset> data = OpenSplit(split);
   if (data.ok() && !data->labels.empty() && absl::GetFlag(FLAGS_class_names).empty() &&
       data->class_names.size() <= class_names.size()) {

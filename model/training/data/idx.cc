@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "model/files/file_status.h"
 #include "model/files/mapped_file.h"
+#include "model/status/status_macros.h"
 #include "model/training/data/file_text.h"
 #include "model/training/data/gunzip.h"
 
@@ -67,9 +68,8 @@ absl::Status CheckLength(std::string_view values, const IdxHeader& header) {
 class IdxFile {
  public:
   static absl::StatusOr<IdxFile> Open(const std::filesystem::path& path, uint32_t magic) {
-    absl::StatusOr<MappedFile> file = MappedFile::Open(path);
-    if (!file.ok()) return file.status();
-    IdxFile idx(*std::move(file));
+    ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
+    IdxFile idx(std::move(file));
     if (absl::Status status = idx.ReadHeader(magic); !status.ok()) return InFile(path, status);
     return idx;
   }
@@ -88,7 +88,7 @@ class IdxFile {
     if (!expanded.ok()) return expanded.status();
     expanded_ = *std::move(expanded);
     const std::string_view values = std::string_view(expanded_).substr(header_.bytes);
-    if (absl::Status status = CheckLength(values, header_); !status.ok()) return status;
+    RETURN_IF_ERROR(CheckLength(values, header_));
     return values;
   }
 
@@ -102,9 +102,7 @@ class IdxFile {
       start = GunzipStart(TextOf(file_), kLargestHeaderBytes);
       if (!start.ok()) return start.status();
     }
-    absl::StatusOr<IdxHeader> header = ParseHeader(gzip_ ? *start : TextOf(file_), magic);
-    if (!header.ok()) return header.status();
-    header_ = *std::move(header);
+    ASSIGN_OR_RETURN(header_, ParseHeader(gzip_ ? *start : TextOf(file_), magic));
     if (gzip_) return absl::OkStatus();
     return CheckLength(TextOf(file_).substr(header_.bytes), header_);
   }
@@ -116,13 +114,12 @@ class IdxFile {
 };
 
 absl::Status ReadLabels(const std::filesystem::path& path, ImageDataset* dataset) {
-  absl::StatusOr<IdxFile> file = IdxFile::Open(path, kLabelsMagic);
-  if (!file.ok()) return file.status();
-  if (file->sizes()[0] != dataset->size()) {
-    return InFile(path, absl::InvalidArgumentError(absl::StrCat(file->sizes()[0], " labels for ",
+  ASSIGN_OR_RETURN(IdxFile file, IdxFile::Open(path, kLabelsMagic));
+  if (file.sizes()[0] != dataset->size()) {
+    return InFile(path, absl::InvalidArgumentError(absl::StrCat(file.sizes()[0], " labels for ",
                                                                 dataset->size(), " images")));
   }
-  const absl::StatusOr<std::string_view> values = file->ReadValues();
+  const absl::StatusOr<std::string_view> values = file.ReadValues();
   if (!values.ok()) return InFile(path, values.status());
   dataset->labels.reserve(values->size());
   for (const char label : *values) dataset->labels.push_back(static_cast<uint8_t>(label));
@@ -134,25 +131,24 @@ absl::Status ReadLabels(const std::filesystem::path& path, ImageDataset* dataset
 absl::StatusOr<ImageDataset> ReadIdx(const std::filesystem::path& images,
                                      const std::optional<std::filesystem::path>& labels,
                                      int64_t max_bytes) {
-  absl::StatusOr<IdxFile> file = IdxFile::Open(images, kImagesMagic);
-  if (!file.ok()) return file.status();
+  ASSIGN_OR_RETURN(IdxFile file, IdxFile::Open(images, kImagesMagic));
   ImageDataset dataset{.channels = 1,
-                       .height = static_cast<int>(file->sizes()[1]),
-                       .width = static_cast<int>(file->sizes()[2]),
+                       .height = static_cast<int>(file.sizes()[1]),
+                       .width = static_cast<int>(file.sizes()[2]),
                        .pixels = {},
                        .labels = {},
                        .class_names = {},
                        .digest = {}};
   if (absl::Status status =
-          CheckDatasetBytes(file->sizes()[0], 1, dataset.height, dataset.width, max_bytes);
+          CheckDatasetBytes(file.sizes()[0], 1, dataset.height, dataset.width, max_bytes);
       !status.ok()) {
     return InFile(images, status);
   }
-  const absl::StatusOr<std::string_view> values = file->ReadValues();
+  const absl::StatusOr<std::string_view> values = file.ReadValues();
   if (!values.ok()) return InFile(images, values.status());
   dataset.pixels.assign(values->begin(), values->end());
   if (labels.has_value()) {
-    if (absl::Status status = ReadLabels(*labels, &dataset); !status.ok()) return status;
+    RETURN_IF_ERROR(ReadLabels(*labels, &dataset));
   }
   return dataset;
 }

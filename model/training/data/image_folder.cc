@@ -8,6 +8,7 @@
 #include "model/files/file_status.h"
 #include "model/files/mapped_file.h"
 #include "model/imaging/decode.h"
+#include "model/status/status_macros.h"
 #include "model/training/data/file_text.h"
 #include "model/training/data/folder_listing.h"
 
@@ -69,11 +70,7 @@ absl::Status Append(const Image& image, size_t count, int64_t max_bytes, ImageDa
   }
   const bool turns_rgb = image.channels > dataset->channels;
   if (first || turns_rgb) {
-    if (absl::Status status =
-            CheckDatasetBytes(count, image.channels, image.height, image.width, max_bytes);
-        !status.ok()) {
-      return status;
-    }
+    RETURN_IF_ERROR(CheckDatasetBytes(count, image.channels, image.height, image.width, max_bytes));
   }
   if (first) dataset->pixels.reserve(count * dataset->image_bytes());
   if (turns_rgb) ExpandToRgb(dataset);
@@ -84,26 +81,24 @@ absl::Status Append(const Image& image, size_t count, int64_t max_bytes, ImageDa
 }  // namespace
 
 absl::StatusOr<ImageList> ListImageFolder(const std::filesystem::path& folder) {
-  absl::StatusOr<FolderListing> listing = ListFolder(folder);
-  if (!listing.ok()) return listing.status();
+  ASSIGN_OR_RETURN(FolderListing listing, ListFolder(folder));
   ImageList list;
-  list.files = ImagesOf(folder, *listing);
+  list.files = ImagesOf(folder, listing);
   if (!list.files.empty()) {
-    if (!listing->folders.empty()) {
+    if (!listing.folders.empty()) {
       return Refuse(folder,
-                    absl::StrCat("images beside the sub-folder ", Quoted(listing->folders.front()),
+                    absl::StrCat("images beside the sub-folder ", Quoted(listing.folders.front()),
                                  ", expected images or sub-folders of images"));
     }
     return list;
   }
-  for (const std::string& name : listing->folders) {
-    absl::StatusOr<FolderListing> members = ListFolder(folder / name);
-    if (!members.ok()) return members.status();
-    if (!members->folders.empty()) {
-      return Refuse(folder / name / members->folders.front(),
+  for (const std::string& name : listing.folders) {
+    ASSIGN_OR_RETURN(FolderListing members, ListFolder(folder / name));
+    if (!members.folders.empty()) {
+      return Refuse(folder / name / members.folders.front(),
                     "a folder inside a class's folder, expected images");
     }
-    const std::vector<std::filesystem::path> images = ImagesOf(folder / name, *members);
+    const std::vector<std::filesystem::path> images = ImagesOf(folder / name, members);
     if (images.empty()) return Refuse(folder / name, "the class's folder has no images");
     list.files.insert(list.files.end(), images.begin(), images.end());
     list.labels.insert(list.labels.end(), images.size(),
@@ -117,9 +112,8 @@ absl::StatusOr<ImageList> ListImageFolder(const std::filesystem::path& folder) {
 absl::StatusOr<ImageDataset> ReadImages(const ImageList& list, int64_t max_bytes) {
   ImageDataset dataset;
   for (const std::filesystem::path& path : list.files) {
-    absl::StatusOr<MappedFile> file = MappedFile::Open(path);
-    if (!file.ok()) return file.status();
-    absl::StatusOr<Image> image = DecodeImage(TextOf(*file));
+    ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
+    absl::StatusOr<Image> image = DecodeImage(TextOf(file));
     if (!image.ok()) return InFile(path, image.status());
     if (absl::Status status = Append(*image, list.files.size(), max_bytes, &dataset);
         !status.ok()) {

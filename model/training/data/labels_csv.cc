@@ -14,6 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "model/files/file_status.h"
 #include "model/files/mapped_file.h"
+#include "model/status/status_macros.h"
 #include "model/training/data/csv.h"
 #include "model/training/data/file_text.h"
 
@@ -42,9 +43,8 @@ absl::StatusOr<std::optional<size_t>> Find(const CsvRow& header, const std::stri
 absl::StatusOr<Columns> FindColumns(const CsvRow& header) {
   std::map<std::string, std::optional<size_t>> found;
   for (const char* name : {"file", "label", "class", "group"}) {
-    absl::StatusOr<std::optional<size_t>> column = Find(header, name);
-    if (!column.ok()) return column.status();
-    found[name] = *column;
+    ASSIGN_OR_RETURN(std::optional<size_t> column, Find(header, name));
+    found[name] = column;
   }
   for (const char* name : {"file", "label"}) {
     if (!found[name].has_value()) {
@@ -124,11 +124,10 @@ absl::StatusOr<ImageList> ListRows(const std::filesystem::path& folder,
   if (rows.size() < 2) {
     return absl::InvalidArgumentError("no rows, expected a header and a row for each image");
   }
-  absl::StatusOr<Columns> columns = FindColumns(rows.front());
-  if (!columns.ok()) return columns.status();
-  Table table(folder, *columns);
+  ASSIGN_OR_RETURN(Columns columns, FindColumns(rows.front()));
+  Table table(folder, columns);
   for (size_t i = 1; i < rows.size(); ++i) {
-    if (absl::Status status = table.Add(rows[i]); !status.ok()) return status;
+    RETURN_IF_ERROR(table.Add(rows[i]));
   }
   return table.Finish();
 }
@@ -137,9 +136,8 @@ absl::StatusOr<ImageList> ListRows(const std::filesystem::path& folder,
 
 absl::StatusOr<ImageList> ListLabelsCsv(const std::filesystem::path& folder,
                                         const std::filesystem::path& csv) {
-  absl::StatusOr<MappedFile> file = MappedFile::Open(csv);
-  if (!file.ok()) return file.status();
-  absl::StatusOr<std::vector<CsvRow>> rows = ParseCsv(TextOf(*file));
+  ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(csv));
+  absl::StatusOr<std::vector<CsvRow>> rows = ParseCsv(TextOf(file));
   if (!rows.ok()) return InFile(csv, rows.status());
   absl::StatusOr<ImageList> list = ListRows(folder, *rows);
   return list.ok() ? std::move(list) : InFile(csv, list.status());

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "model/files/file_status.h"
+#include "model/status/status_macros.h"
 #include "model/training/data/cifar10.h"
 #include "model/training/data/folder_listing.h"
 #include "model/training/data/idx.h"
@@ -78,10 +79,8 @@ absl::StatusOr<ImageDataset> ReadNamedIdx(const DatasetSpec& spec, const Path& i
                                           const std::optional<Path>& labels) {
   absl::StatusOr<ImageDataset> dataset = ReadIdx(images, labels, spec.max_bytes);
   if (!dataset.ok()) return dataset;
-  absl::StatusOr<std::vector<std::string>> names =
-      NamesFor(spec, labels.value_or(images), dataset->labels, {});
-  if (!names.ok()) return names.status();
-  dataset->class_names = *std::move(names);
+  ASSIGN_OR_RETURN(dataset->class_names,
+                   NamesFor(spec, labels.value_or(images), dataset->labels, {}));
   return dataset;
 }
 
@@ -136,10 +135,9 @@ absl::StatusOr<ImageDataset> OpenCifar(const DatasetSpec& spec, const FolderList
 absl::StatusOr<ImageDataset> ReadListed(const DatasetSpec& spec, const Path& source,
                                         absl::StatusOr<ImageList> list) {
   if (!list.ok()) return list.status();
-  absl::StatusOr<std::vector<std::string>> names =
-      NamesFor(spec, source, list->labels, list->class_names);
-  if (!names.ok()) return names.status();
-  ImageList kept{.files = {}, .labels = {}, .class_names = *std::move(names)};
+  ASSIGN_OR_RETURN(std::vector<std::string> names,
+                   NamesFor(spec, source, list->labels, list->class_names));
+  ImageList kept{.files = {}, .labels = {}, .class_names = std::move(names)};
   for (const int64_t index :
        EvenlySpread(static_cast<int64_t>(list->files.size()), spec.max_images)) {
     kept.files.push_back(std::move(list->files[index]));
@@ -151,9 +149,8 @@ absl::StatusOr<ImageDataset> ReadListed(const DatasetSpec& spec, const Path& sou
 // Numbers the classes of `list`, the images in `folder`, as the sub-folders of `train` are
 // numbered.
 absl::Status NumberAs(const Path& train, const Path& folder, ImageList* list) {
-  absl::StatusOr<FolderListing> listing = ListFolder(train);
-  if (!listing.ok()) return listing.status();
-  const std::vector<std::string>& classes = listing->folders;
+  ASSIGN_OR_RETURN(FolderListing listing, ListFolder(train));
+  const std::vector<std::string>& classes = listing.folders;
   if (list->class_names.empty() && !classes.empty()) {
     return InFile(folder, absl::InvalidArgumentError(absl::StrCat(
                               "images right in it, expected sub-folders as in ", train.string())));
@@ -184,9 +181,7 @@ absl::StatusOr<ImageDataset> OpenImages(const DatasetSpec& spec, const FolderLis
     const Path folder = spec.path / (spec.split == DatasetSplit::kTrain ? "train" : "test");
     absl::StatusOr<ImageList> list = ListImageFolder(folder);
     if (list.ok() && spec.split == DatasetSplit::kTest) {
-      if (absl::Status status = NumberAs(spec.path / "train", folder, &*list); !status.ok()) {
-        return status;
-      }
+      RETURN_IF_ERROR(NumberAs(spec.path / "train", folder, &*list));
     }
     return ReadListed(spec, folder, std::move(list));
   }
@@ -205,14 +200,13 @@ absl::StatusOr<ImageDataset> OpenFile(const DatasetSpec& spec) {
 absl::StatusOr<ImageDataset> OpenAny(const DatasetSpec& spec) {
   std::error_code error;
   if (std::filesystem::is_regular_file(spec.path, error)) return OpenFile(spec);
-  absl::StatusOr<FolderListing> listing = ListFolder(spec.path);
-  if (!listing.ok()) return listing.status();
-  const std::vector<std::string>& files = listing->files;
-  if (std::any_of(files.begin(), files.end(), IsIdxImages)) return OpenIdx(spec, *listing);
-  if (listing->HasFile(kTestBatch) || std::any_of(files.begin(), files.end(), IsCifarTraining)) {
-    return OpenCifar(spec, *listing);
+  ASSIGN_OR_RETURN(FolderListing listing, ListFolder(spec.path));
+  const std::vector<std::string>& files = listing.files;
+  if (std::any_of(files.begin(), files.end(), IsIdxImages)) return OpenIdx(spec, listing);
+  if (listing.HasFile(kTestBatch) || std::any_of(files.begin(), files.end(), IsCifarTraining)) {
+    return OpenCifar(spec, listing);
   }
-  return OpenImages(spec, *listing);
+  return OpenImages(spec, listing);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "model/files/sha256.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -165,7 +166,7 @@ absl::Status WorkerGroup::AgreeOnText(const std::string& what, const std::string
   std::copy(digest.begin(), digest.end(), first.data_ptr<uint8_t>());
   const torch::Tensor mine = first.clone();
   first = first.to(device_);
-  if (absl::Status status = Broadcast(first); !status.ok()) return status;
+  RETURN_IF_ERROR(Broadcast(first));
   const bool same = torch::equal(first.to(torch::kCPU), mine);
   return AgreeOk(same ? absl::OkStatus()
                       : absl::FailedPreconditionError(

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -82,7 +83,7 @@ void DataParallel::BeforeLastBackward() {
 absl::Status DataParallel::FinishStep(int64_t batch_size, StepOutcome* outcome) {
   if (sum_ == nullptr) return absl::OkStatus();
   const torch::Tensor packed = Pack(*outcome, batch_size, rank()).to(workers_->device());
-  if (absl::Status status = sum_->Finish(packed); !status.ok()) return status;
+  RETURN_IF_ERROR(sum_->Finish(packed));
   Unpack(packed.to(torch::kCPU), outcome);
   return absl::OkStatus();
 }

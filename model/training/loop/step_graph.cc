@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "model/status/status_macros.h"
 
 #if DIFFUSIOND_WITH_CUDA
 #include <ATen/cuda/CUDAEvent.h>
@@ -65,7 +66,7 @@ absl::Status StepGraph::Run() {
         capture_->stream.synchronize();
         // The graph gets memory of its own; what the runs before held cannot be freed meanwhile.
         c10::cuda::CUDACachingAllocator::emptyCache();
-        if (absl::Status status = capture_->Begin(work_); !status.ok()) return status;
+        RETURN_IF_ERROR(capture_->Begin(work_));
       }
       capture_->graph.replay();
     }

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "model/sampling/sampler.h"
+#include "model/status/status_macros.h"
 #include "model/training/loop/adamw.h"
 #include "model/training/loop/flat_parameters.h"
 #include "model/training/loop/held_out_loss.h"
@@ -52,9 +53,8 @@ absl::Status CheckGraph(const TrainerOptions& options, const TrainerParts& parts
 
 // Before hours of training, not at the first sample sheet.
 absl::Status CheckSampling(const TrainerOptions& options) {
-  absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(options.model.scheduler);
-  if (!schedule.ok()) return schedule.status();
-  return CompilePlan(*schedule, options.sampling).status();
+  ASSIGN_OR_RETURN(ModelSchedule schedule, MakeModelSchedule(options.model.scheduler));
+  return CompilePlan(schedule, options.sampling).status();
 }
 
 absl::StatusOr<std::unique_ptr<const Objective>> NewObjective(const TrainerOptions& options,
@@ -94,42 +94,34 @@ Trainer::Trainer(TrainerOptions options, TrainerParts parts,
 
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(TrainerOptions options, TrainerParts parts,
                                                          bool resume) {
-  if (absl::Status status = Validate(options); !status.ok()) return status;
-  if (absl::Status status = CheckGraph(options, parts); !status.ok()) return status;
-  absl::StatusOr<std::unique_ptr<const Objective>> objective = NewObjective(options, parts.device);
-  if (!objective.ok()) return objective.status();
-  absl::StatusOr<std::unique_ptr<const Objective>> ema_objective =
-      NewObjective(options, parts.device);
-  if (!ema_objective.ok()) return ema_objective.status();
-  if (absl::Status status = CheckSampling(options); !status.ok()) return status;
-  absl::Status divides =
-      DataParallel(parts.workers).CheckDivides(options.batch_size, options.accumulate);
-  if (!divides.ok()) return divides;
+  RETURN_IF_ERROR(Validate(options));
+  RETURN_IF_ERROR(CheckGraph(options, parts));
+  ASSIGN_OR_RETURN(std::unique_ptr<const Objective> objective, NewObjective(options, parts.device));
+  ASSIGN_OR_RETURN(std::unique_ptr<const Objective> ema_objective,
+                   NewObjective(options, parts.device));
+  RETURN_IF_ERROR(CheckSampling(options));
+  RETURN_IF_ERROR(DataParallel(parts.workers).CheckDivides(options.batch_size, options.accumulate));
   std::unique_ptr<Trainer> trainer(new Trainer(std::move(options), std::move(parts),
-                                               *std::move(objective), *std::move(ema_objective)));
-  if (absl::Status status = trainer->Begin(resume); !status.ok()) return status;
+                                               std::move(objective), std::move(ema_objective)));
+  RETURN_IF_ERROR(trainer->Begin(resume));
   return trainer;
 }
 
 absl::Status Trainer::Begin(bool resume) {
-  absl::StatusOr<std::string> fingerprint = RunFingerprint(options_, *parts_.train);
-  if (!fingerprint.ok()) return fingerprint.status();
+  ASSIGN_OR_RETURN(std::string fingerprint, RunFingerprint(options_, *parts_.train));
   absl::Status ready;
   if (parallel_.rank() == 0) {
-    absl::StatusOr<std::unique_ptr<RunWriter>> writer =
-        RunWriter::Open({.options = &options_,
-                         .fingerprint = *fingerprint,
-                         .averaged = ema_,
-                         .device = parts_.device,
-                         .sinks = parts_.sinks,
-                         .warn = parts_.warn},
-                        resume, &state_);
+    absl::StatusOr<std::unique_ptr<RunWriter>> writer = RunWriter::Open({.options = &options_,
+                                                                         .fingerprint = fingerprint,
+                                                                         .averaged = ema_,
+                                                                         .device = parts_.device,
+                                                                         .sinks = parts_.sinks,
+                                                                         .warn = parts_.warn},
+                                                                        resume, &state_);
     ready = writer.status();
     if (writer.ok()) writer_ = *std::move(writer);
   }
-  if (absl::Status status = parallel_.ShareState(ready, *fingerprint, &state_); !status.ok()) {
-    return status;
-  }
+  RETURN_IF_ERROR(parallel_.ShareState(ready, fingerprint, &state_));
   parallel_.SumGradients(trained_.get(), gradient_);
   training_step_ =
       std::make_unique<TrainingStep>(TrainingStep::Parts{.options = &options_,
@@ -152,9 +144,8 @@ absl::Status Trainer::SkipStep(const StepOutcome& outcome) {
                               .gradient_norm = outcome.gradient_norm,
                               .images = outcome.images,
                               .losses = outcome.losses};
-  absl::Status status =
-      JudgeNonFinite(step, options_.on_nan, state_.skipped_steps, options_.max_skipped_steps);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(
+      JudgeNonFinite(step, options_.on_nan, state_.skipped_steps, options_.max_skipped_steps));
   if (writer_ != nullptr) parts_.warn(absl::StrCat("skipped ", Describe(step)));
   return AfterStep(outcome.gradient_norm);
 }
@@ -179,7 +170,7 @@ absl::Status Trainer::TakeStep(const StepOutcome& outcome) {
 
 RunWriter::TrainedModel Trainer::Trained() const {
   CheckpointConfig model = options_.model;
-  if (absl::Status status = ema_objective_->Export(&model.scheduler); !status.ok()) return status;
+  RETURN_IF_ERROR(ema_objective_->Export(&model.scheduler));
   return model;
 }
 
@@ -243,7 +234,7 @@ absl::Status Trainer::Run(const std::atomic<bool>& stop) {
       if (!saved.ok()) parts_.warn(absl::StrCat("not saved: ", saved.message()));
       return outcome.status();
     }
-    if (absl::Status status = TakeStep(*outcome); !status.ok()) return status;
+    RETURN_IF_ERROR(TakeStep(*outcome));
     stopped = outcome->stop;
   }
   return stopped ? Save() : absl::OkStatus();

@@ -3,6 +3,8 @@
 #include <utility>
 #include <vector>
 
+#include "model/status/status_macros.h"
+
 namespace diffusiond {
 namespace {
 
@@ -54,7 +56,7 @@ absl::StatusOr<torch::Tensor> TrainingStep::AddGradientByGraph(const torch::Tens
     CopyToDevice(batch_, &graph_batch_);
     if (weights.defined()) graph_weights_.copy_(weights);
   }
-  if (absl::Status status = graph_->Run(); !status.ok()) return status;
+  RETURN_IF_ERROR(graph_->Run());
   return graph_losses_;
 }
 
@@ -78,19 +80,17 @@ absl::StatusOr<StepOutcome> TrainingStep::Next(bool stop) {
     Append(batch_.timesteps, &outcome.timesteps);
     const torch::Tensor weights =
         history.empty() ? torch::Tensor() : torch::tensor(batch_.weights, gradient.device());
-    const absl::StatusOr<torch::Tensor> of_images =
-        AddGradient(weights, piece + 1 == parts_.options->accumulate);
-    if (!of_images.ok()) return of_images.status();
-    const torch::Tensor loss = Share(*of_images, weights);
+    ASSIGN_OR_RETURN(const torch::Tensor of_images,
+                     AddGradient(weights, piece + 1 == parts_.options->accumulate));
+    const torch::Tensor loss = Share(of_images, weights);
     total = total.defined() ? total + loss : loss;
-    losses.push_back(of_images->clone());
+    losses.push_back(of_images.clone());
   }
   // Not before all pieces are on their way: a GPU is waited for here.
   const torch::Tensor host = torch::cat(losses).to(torch::kCPU, torch::kFloat32).contiguous();
   outcome.losses.assign(host.data_ptr<float>(), host.data_ptr<float>() + host.numel());
   outcome.loss = total.item<double>();
-  absl::Status status = parts_.parallel->FinishStep(parts_.options->batch_size, &outcome);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(parts_.parallel->FinishStep(parts_.options->batch_size, &outcome));
   outcome.gradient_norm = gradient.norm().item<double>();
   if (!history.empty() && outcome.finite()) {
     RecordLosses(outcome.timesteps, outcome.losses, history);

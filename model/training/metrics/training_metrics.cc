@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/process/page_server.h"
+#include "model/status/status_macros.h"
 #include "prometheus/counter.h"
 #include "prometheus/gauge.h"
 #include "prometheus/registry.h"
@@ -49,15 +50,15 @@ class TrainingMetrics : public ProgressSink {
   }
 
   absl::Status Serve(const std::string& listen) {
-    absl::StatusOr<std::unique_ptr<PageServer>> server =
+    ASSIGN_OR_RETURN(
+        std::unique_ptr<PageServer> server,
         PageServer::Start({.listen = listen,
                            .path = "/metrics",
                            .content_type = "text/plain; version=0.0.4; charset=utf-8",
                            .page = [registry = registry_] {
                              return prometheus::TextSerializer().Serialize(registry->Collect());
-                           }});
-    if (!server.ok()) return server.status();
-    server_ = *std::move(server);
+                           }}));
+    server_ = std::move(server);
     return absl::OkStatus();
   }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "model/diffusion/noise_schedule.h"
+#include "model/status/status_macros.h"
 #include "model/unet/unet_classifier.h"
 
 namespace diffusiond {
@@ -31,9 +32,8 @@ class ClassifierObjective : public Objective {
 
 absl::StatusOr<std::unique_ptr<const Objective>> MakeClassifierObjective(
     const SchedulerConfig& scheduler, torch::Device device) {
-  absl::StatusOr<NoiseSchedule> schedule = NoiseSchedule::Create(scheduler);
-  if (!schedule.ok()) return schedule.status();
-  return std::make_unique<const ClassifierObjective>(*schedule, device);
+  ASSIGN_OR_RETURN(NoiseSchedule schedule, NoiseSchedule::Create(scheduler));
+  return std::make_unique<const ClassifierObjective>(schedule, device);
 }
 
 }  // namespace diffusiond

@@ -8,6 +8,7 @@
 #include "model/diffusion/noise_schedule.h"
 #include "model/diffusion/parameterization.h"
 #include "model/diffusion/variational_bound.h"
+#include "model/status/status_macros.h"
 #include "model/training/objectives/bound_term.h"
 
 namespace diffusiond {
@@ -92,19 +93,15 @@ class DenoisingObjective : public Objective {
 
 absl::StatusOr<std::unique_ptr<const Objective>> MakeDenoisingObjective(
     const SchedulerConfig& scheduler, const ObjectiveOptions& options, torch::Device device) {
-  absl::StatusOr<NoiseSchedule> schedule = NoiseSchedule::Create(scheduler);
-  if (!schedule.ok()) return schedule.status();
-  absl::StatusOr<PredictionType> prediction = ParsePredictionType(scheduler.prediction_type);
-  if (!prediction.ok()) return prediction.status();
-  absl::StatusOr<ReverseVariance> variance = ParseReverseVariance(scheduler.variance_type);
-  if (!variance.ok()) return variance.status();
-  absl::StatusOr<std::vector<double>> weights =
-      LossWeights(*schedule, *prediction, *variance, options.weight);
-  if (!weights.ok()) return weights.status();
+  ASSIGN_OR_RETURN(NoiseSchedule schedule, NoiseSchedule::Create(scheduler));
+  ASSIGN_OR_RETURN(PredictionType prediction, ParsePredictionType(scheduler.prediction_type));
+  ASSIGN_OR_RETURN(ReverseVariance variance, ParseReverseVariance(scheduler.variance_type));
+  ASSIGN_OR_RETURN(std::vector<double> weights,
+                   LossWeights(schedule, prediction, variance, options.weight));
   return std::make_unique<const DenoisingObjective>(
-      *schedule,
-      DenoisingObjective::Choices{.prediction = *prediction,
-                                  .weights = *std::move(weights),
+      schedule,
+      DenoisingObjective::Choices{.prediction = prediction,
+                                  .weights = std::move(weights),
                                   .learns_variance = scheduler.learns_variance(),
                                   .whole_bound = options.weight.name == "bound",
                                   .vlb_weight = options.vlb_weight},

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "model/diffusion/noise_schedule.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -45,11 +46,10 @@ class EdmObjective : public Objective {
 
 absl::StatusOr<std::unique_ptr<const Objective>> MakeEdmObjective(const SchedulerConfig& scheduler,
                                                                   const ObjectiveOptions& options) {
-  absl::StatusOr<PredictionType> prediction = ParsePredictionType(scheduler.prediction_type);
-  if (!prediction.ok()) return prediction.status();
+  ASSIGN_OR_RETURN(PredictionType prediction, ParsePredictionType(scheduler.prediction_type));
   // The peer's v-prediction is F with the other sign.
   return std::make_unique<const EdmObjective>(scheduler.edm.sigma_data,
-                                              *prediction == PredictionType::kVelocity,
+                                              prediction == PredictionType::kVelocity,
                                               options.edm_mean, options.edm_deviation);
 }
 

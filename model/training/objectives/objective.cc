@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/status/status_macros.h"
 #include "model/training/objectives/denoising_objective.h"
 #include "model/training/objectives/edm_objective.h"
 #include "model/training/objectives/schedule_objective.h"
@@ -62,7 +63,7 @@ std::shared_ptr<torch::nn::Module> TrainedModule(std::shared_ptr<UNet> network,
 absl::StatusOr<std::unique_ptr<const Objective>> MakeObjective(const SchedulerConfig& scheduler,
                                                                const ObjectiveOptions& options,
                                                                torch::Device device) {
-  if (absl::Status status = Validate(options, scheduler); !status.ok()) return status;
+  RETURN_IF_ERROR(Validate(options, scheduler));
   if (scheduler.is_edm()) return MakeEdmObjective(scheduler, options);
   if (options.learn_schedule) return MakeScheduleObjective(scheduler, device);
   return MakeDenoisingObjective(scheduler, options, device);

@@ -11,6 +11,7 @@
 #include "model/diffusion/level_decoder.h"
 #include "model/diffusion/noise_schedule.h"
 #include "model/diffusion/trained_betas.h"
+#include "model/status/status_macros.h"
 #include "model/training/objectives/monotone_schedule.h"
 
 namespace diffusiond {
@@ -142,19 +143,17 @@ double Gamma(double alpha_bar) { return std::log((1 - alpha_bar) / alpha_bar); }
 
 absl::StatusOr<std::unique_ptr<const Objective>> MakeScheduleObjective(
     const SchedulerConfig& scheduler, torch::Device device) {
-  absl::StatusOr<NoiseSchedule> betas = NoiseSchedule::Create(scheduler);
-  if (!betas.ok()) return betas.status();
-  absl::StatusOr<PredictionType> prediction = ParsePredictionType(scheduler.prediction_type);
-  if (!prediction.ok()) return prediction.status();
-  const int64_t timesteps = betas->num_train_timesteps();
+  ASSIGN_OR_RETURN(NoiseSchedule betas, NoiseSchedule::Create(scheduler));
+  ASSIGN_OR_RETURN(PredictionType prediction, ParsePredictionType(scheduler.prediction_type));
+  const int64_t timesteps = betas.num_train_timesteps();
   if (timesteps < 2) {
     return absl::InvalidArgumentError(absl::StrCat("num_train_timesteps is ", timesteps,
                                                    "; a learned schedule needs at least 2"));
   }
-  auto schedule = std::make_shared<MonotoneSchedule>(Gamma(betas->alpha_bar(0)),
-                                                     Gamma(betas->alpha_bar(timesteps - 1)));
+  auto schedule = std::make_shared<MonotoneSchedule>(Gamma(betas.alpha_bar(0)),
+                                                     Gamma(betas.alpha_bar(timesteps - 1)));
   schedule->to(device);
-  return std::make_unique<const ScheduleObjective>(*prediction, timesteps, std::move(schedule));
+  return std::make_unique<const ScheduleObjective>(prediction, timesteps, std::move(schedule));
 }
 
 }  // namespace diffusiond

@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -35,11 +36,8 @@ absl::StatusOr<std::set<int64_t>> AttentionHeights(const NetworkShape& shape,
   for (const std::string& text : shape.attention_at) {
     if (text.empty()) continue;
     int64_t height = 0;
-    if (absl::Status status = ParsePositive("--attention_at", text,
-                                            "auto, none, or a list of positive integers", &height);
-        !status.ok()) {
-      return status;
-    }
+    RETURN_IF_ERROR(ParsePositive("--attention_at", text,
+                                  "auto, none, or a list of positive integers", &height));
     heights.insert(height);
   }
   return heights;
@@ -61,26 +59,21 @@ absl::Status DescribeModel(const NetworkShape& shape, const ImageDataset& data,
   unet.down_block_types.clear();
   unet.up_block_types.clear();
 
-  absl::StatusOr<std::set<int64_t>> attention_at = AttentionHeights(shape, data);
-  if (!attention_at.ok()) return attention_at.status();
+  ASSIGN_OR_RETURN(std::set<int64_t> attention_at, AttentionHeights(shape, data));
   std::vector<int64_t> heights;
   for (const std::string& text : shape.channels) {
     int64_t channels = 0;
-    if (absl::Status status =
-            ParsePositive("--channels", text, "a list of positive integers", &channels);
-        !status.ok()) {
-      return status;
-    }
+    RETURN_IF_ERROR(ParsePositive("--channels", text, "a list of positive integers", &channels));
     const int64_t height = SideAt(data.height, heights.size());
-    const bool attention = attention_at->erase(height) > 0;
+    const bool attention = attention_at.erase(height) > 0;
     heights.push_back(height);
     unet.block_out_channels.push_back(channels);
     unet.down_block_types.push_back(attention ? "AttnDownBlock2D" : "DownBlock2D");
     unet.up_block_types.insert(unet.up_block_types.begin(),
                                attention ? "AttnUpBlock2D" : "UpBlock2D");
   }
-  if (!attention_at->empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("--attention_at has ", *attention_at->begin(),
+  if (!attention_at.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("--attention_at has ", *attention_at.begin(),
                                                    "; the levels' heights are ",
                                                    absl::StrJoin(heights, ", ")));
   }
@@ -100,7 +93,7 @@ absl::Status DescribeClassifier(const NetworkShape& shape, const ImageDataset& d
     return absl::InvalidArgumentError("the images have no labels: there is nothing to classify");
   }
   CheckpointConfig described;
-  if (absl::Status status = DescribeModel(shape, data, &described); !status.ok()) return status;
+  RETURN_IF_ERROR(DescribeModel(shape, data, &described));
   model->classifier = described.unet;
   model->classifier->num_class_embeds.reset();
   model->classifier->out_channels = static_cast<int64_t>(data.class_names.size());

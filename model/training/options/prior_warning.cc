@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "model/diffusion/noise_schedule.h"
 #include "model/diffusion/variational_bound.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 
@@ -13,9 +14,8 @@ absl::StatusOr<std::string> PriorWarning(const SchedulerConfig& scheduler,
                                          const ImageDataset& images) {
   constexpr int64_t kImages = 256;
   if (scheduler.is_edm()) return "";
-  const absl::StatusOr<NoiseSchedule> schedule = NoiseSchedule::Create(scheduler);
-  if (!schedule.ok()) return schedule.status();
-  const VariationalBound bound(schedule->betas(), ReverseVariance::kFixedSmall);
+  ASSIGN_OR_RETURN(const NoiseSchedule schedule, NoiseSchedule::Create(scheduler));
+  const VariationalBound bound(schedule.betas(), ReverseVariance::kFixedSmall);
   const std::vector<int64_t> some =
       EvenlySpread(images.size(), std::min<int64_t>(kImages, images.size()));
   double bits = 0;

@@ -9,6 +9,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "model/status/status_macros.h"
 #include "model/training/options/network_shape.h"
 #include "model/training/options/objective_flags.h"
 
@@ -133,9 +134,8 @@ NetworkShape ShapeFromFlags() {
 // A classifier's model is another run's, whose flags these are not.
 absl::Status DescribeClassifierByFlags(const std::string& classifier_for, const ImageDataset& data,
                                        TrainerOptions* options) {
-  absl::StatusOr<Checkpoint> base = Checkpoint::Open(classifier_for);
-  if (!base.ok()) return base.status();
-  options->base = std::make_shared<const Checkpoint>(*std::move(base));
+  ASSIGN_OR_RETURN(Checkpoint base, Checkpoint::Open(classifier_for));
+  options->base = std::make_shared<const Checkpoint>(std::move(base));
   options->model = options->base->config();
   return DescribeClassifier(ShapeFromFlags(), data, &options->model);
 }
@@ -172,14 +172,13 @@ SamplingOptions SheetSamplingFromFlags(const SchedulerConfig& scheduler) {
 
 absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data) {
   if (absl::GetFlag(FLAGS_out).empty()) return absl::InvalidArgumentError("--out is required");
-  if (absl::Status status = CheckSpacingFlag(); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckSpacingFlag());
   TrainerOptions options;
   options.objective = ObjectiveFromFlags();
   const std::string classifier_for = absl::GetFlag(FLAGS_classifier_for);
-  absl::Status described = classifier_for.empty()
-                               ? DescribeModelByFlags(data, &options.model)
-                               : DescribeClassifierByFlags(classifier_for, data, &options);
-  if (!described.ok()) return described;
+  RETURN_IF_ERROR(classifier_for.empty()
+                      ? DescribeModelByFlags(data, &options.model)
+                      : DescribeClassifierByFlags(classifier_for, data, &options));
 
   options.out = absl::GetFlag(FLAGS_out);
   options.steps = absl::GetFlag(FLAGS_steps);
@@ -205,9 +204,7 @@ absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data)
   options.save_every = absl::GetFlag(FLAGS_save_every);
   options.save_interval = absl::Minutes(absl::GetFlag(FLAGS_save_every_minutes));
   options.keep_checkpoints = absl::GetFlag(FLAGS_keep_checkpoints);
-  absl::StatusOr<OnNonFinite> on_nan = ParseOnNonFinite(absl::GetFlag(FLAGS_on_nan));
-  if (!on_nan.ok()) return on_nan.status();
-  options.on_nan = *on_nan;
+  ASSIGN_OR_RETURN(options.on_nan, ParseOnNonFinite(absl::GetFlag(FLAGS_on_nan)));
   options.max_skipped_steps = absl::GetFlag(FLAGS_max_skipped_steps);
   options.sampling = SheetSamplingFromFlags(options.model.scheduler);
   options.guidance_scale = absl::GetFlag(FLAGS_guidance_scale);

@@ -7,6 +7,7 @@
 #include "model/checkpoint/scheduler_config_json.h"
 #include "model/checkpoint/unet_config_json.h"
 #include "model/files/sha256.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 
@@ -54,12 +55,10 @@ absl::Status Validate(const TrainerOptions& options) {
 
 absl::StatusOr<std::string> RunFingerprint(const TrainerOptions& options,
                                            const ImageDataset& train) {
-  absl::StatusOr<std::string> unet = FormatUNetConfig(options.network());
-  if (!unet.ok()) return unet.status();
-  absl::StatusOr<std::string> scheduler = FormatSchedulerConfig(options.model.scheduler);
-  if (!scheduler.ok()) return scheduler.status();
+  ASSIGN_OR_RETURN(std::string unet, FormatUNetConfig(options.network()));
+  ASSIGN_OR_RETURN(std::string scheduler, FormatSchedulerConfig(options.model.scheduler));
   const std::string text = absl::StrCat(
-      *unet, *scheduler, train.digest, " steps ", options.steps, " batch ", options.batch_size,
+      unet, scheduler, train.digest, " steps ", options.steps, " batch ", options.batch_size,
       " seed ", options.seed, " lr ", options.learning_rate, " warmup ", options.warmup_steps,
       " cosine ", options.cosine_decay, " decay ", options.weight_decay, " clip ",
       options.clip_grad_norm, " ema ", options.ema_decay, " dropout ", options.label_dropout,

@@ -1,6 +1,7 @@
 #include "model/training/run/network_sheet.h"
 
 #include "model/sampling/sampler.h"
+#include "model/status/status_macros.h"
 #include "model/training/run/sample_sheet.h"
 #include "model/unet/unet_checkpoint.h"
 #include "model/unet/unet_classifier.h"
@@ -12,20 +13,17 @@ absl::StatusOr<std::unique_ptr<NetworkSheet>> NetworkSheet::Create(const Trainer
                                                                    torch::Device device) {
   std::shared_ptr<UNet> base;
   if (options.base != nullptr) {
-    absl::StatusOr<std::shared_ptr<UNet>> network = LoadUNet(*options.base);
-    if (!network.ok()) return network.status();
-    (*network)->to(device);
-    base = *std::move(network);
+    ASSIGN_OR_RETURN(std::shared_ptr<UNet> network, LoadUNet(*options.base));
+    network->to(device);
+    base = std::move(network);
   }
   return std::unique_ptr<NetworkSheet>(new NetworkSheet(options, device, std::move(base)));
 }
 
 absl::StatusOr<Image> NetworkSheet::Draw(const CheckpointConfig& model,
                                          const std::shared_ptr<const UNet>& network) const {
-  absl::StatusOr<ModelSchedule> schedule = MakeModelSchedule(model.scheduler);
-  if (!schedule.ok()) return schedule.status();
-  absl::StatusOr<SamplingPlan> plan = CompilePlan(*schedule, options_.sampling);
-  if (!plan.ok()) return plan.status();
+  ASSIGN_OR_RETURN(ModelSchedule schedule, MakeModelSchedule(model.scheduler));
+  ASSIGN_OR_RETURN(SamplingPlan plan, CompilePlan(schedule, options_.sampling));
   const UNetDenoiser::Options denoiser = {
       .rows = kSampleSheetColumns, .device = device_, .intra_op_threads = at::get_num_threads()};
   DrawSpec spec;
@@ -44,7 +42,7 @@ absl::StatusOr<Image> NetworkSheet::Draw(const CheckpointConfig& model,
                                          .intra_op_threads = denoiser.intra_op_threads});
   }
   return DrawSampleSheet(
-      *plan, spec, NumClasses(options_.model),
+      plan, spec, NumClasses(options_.model),
       std::make_unique<UNetDenoiser>(base_ == nullptr ? network : base_, denoiser),
       std::move(classifier));
 }

@@ -2,6 +2,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 
@@ -13,14 +14,13 @@ absl::Status LoadNewestState(const RunDirectory& directory, const std::vector<Sa
     absl::Status status = LoadTrainingState(saved.path, fingerprint, state);
     if (!absl::IsDataLoss(status)) return status;
     warn(absl::StrCat(status.message(), "; going back to the state before it"));
-    if (absl::Status aside = directory.SetAside(saved); !aside.ok()) return aside;
+    RETURN_IF_ERROR(directory.SetAside(saved));
   }
   // Also those that an earlier process set aside: beginning anew would hide what was lost.
-  const absl::StatusOr<std::vector<SavedState>> damaged = directory.DamagedStates();
-  if (!damaged.ok()) return damaged.status();
-  if (damaged->empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<SavedState> damaged, directory.DamagedStates());
+  if (damaged.empty()) return absl::OkStatus();
   return absl::DataLossError(
-      absl::StrCat(directory.path().string(), ": of ", damaged->size(),
+      absl::StrCat(directory.path().string(), ": of ", damaged.size(),
                    " saved states none is whole; to begin anew, give another --out or remove this "
                    "directory"));
 }

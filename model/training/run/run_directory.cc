@@ -18,6 +18,7 @@
 #include "absl/strings/strip.h"
 #include "model/files/durable_write.h"
 #include "model/files/file_status.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -41,9 +42,8 @@ absl::StatusOr<std::vector<fs::path>> Entries(const fs::path& directory) {
 
 // Names that TemporarySibling gave, of a process that was killed: the lock says that it is gone.
 absl::Status RemoveUnfinished(const fs::path& directory) {
-  absl::StatusOr<std::vector<fs::path>> entries = Entries(directory);
-  if (!entries.ok()) return entries.status();
-  for (const fs::path& entry : *entries) {
+  ASSIGN_OR_RETURN(std::vector<fs::path> entries, Entries(directory));
+  for (const fs::path& entry : entries) {
     const std::string name = entry.filename().string();
     if (name[0] != '.' || !absl::StrContains(name, ".tmp-")) continue;
     std::error_code error;
@@ -70,7 +70,7 @@ absl::StatusOr<std::unique_ptr<RunDirectory>> RunDirectory::Open(const fs::path&
     return InFile(path, absl::FailedPreconditionError("another process trains into it"));
   }
   for (const fs::path& part : {path, path / kStates, path / "samples"}) {
-    if (absl::Status status = RemoveUnfinished(part); !status.ok()) return status;
+    RETURN_IF_ERROR(RemoveUnfinished(part));
   }
   return directory;
 }
@@ -91,10 +91,9 @@ absl::StatusOr<std::vector<SavedState>> RunDirectory::DamagedStates() const {
 
 absl::StatusOr<std::vector<SavedState>> RunDirectory::StatesEndingIn(
     absl::string_view ending) const {
-  absl::StatusOr<std::vector<fs::path>> entries = Entries(path_ / kStates);
-  if (!entries.ok()) return entries.status();
+  ASSIGN_OR_RETURN(std::vector<fs::path> entries, Entries(path_ / kStates));
   std::vector<SavedState> states;
-  for (const fs::path& entry : *entries) {
+  for (const fs::path& entry : entries) {
     const std::string name = entry.filename().string();
     absl::string_view number = name;
     SavedState state;
@@ -110,10 +109,9 @@ absl::StatusOr<std::vector<SavedState>> RunDirectory::StatesEndingIn(
 }
 
 absl::Status RunDirectory::KeepNewest(int64_t count) const {
-  absl::StatusOr<std::vector<SavedState>> states = States();
-  if (!states.ok()) return states.status();
-  for (size_t i = static_cast<size_t>(count); i < states->size(); ++i) {
-    const fs::path& path = (*states)[i].path;
+  ASSIGN_OR_RETURN(std::vector<SavedState> states, States());
+  for (size_t i = static_cast<size_t>(count); i < states.size(); ++i) {
+    const fs::path& path = states[i].path;
     if (unlink(path.c_str()) != 0 && errno != ENOENT) {
       return ErrnoInFile(path, "cannot remove", errno);
     }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "model/files/durable_write.h"
 #include "model/imaging/png.h"
+#include "model/status/status_macros.h"
 #include "model/training/run/newest_state.h"
 
 namespace diffusiond {
@@ -44,25 +45,20 @@ RunWriter::RunWriter(Parts parts, std::unique_ptr<RunDirectory> directory,
 
 absl::StatusOr<std::unique_ptr<RunWriter>> RunWriter::Open(Parts parts, bool resume,
                                                            TrainingState* state) {
-  absl::StatusOr<std::unique_ptr<RunDirectory>> directory = RunDirectory::Open(parts.options->out);
-  if (!directory.ok()) return directory.status();
-  absl::StatusOr<std::vector<SavedState>> states = (*directory)->States();
-  if (!states.ok()) return states.status();
-  if (!resume && !states->empty()) {
+  ASSIGN_OR_RETURN(std::unique_ptr<RunDirectory> directory, RunDirectory::Open(parts.options->out));
+  ASSIGN_OR_RETURN(std::vector<SavedState> states, directory->States());
+  if (!resume && !states.empty()) {
     return absl::AlreadyExistsError(absl::StrCat(
-        states->front().path.string(), " exists: give --resume to go on, or another --out"));
+        states.front().path.string(), " exists: give --resume to go on, or another --out"));
   }
-  absl::StatusOr<std::unique_ptr<ProgressLog>> log = ProgressLog::Open((*directory)->log());
-  if (!log.ok()) return log.status();
-  absl::StatusOr<std::unique_ptr<NetworkSheet>> sheet =
-      NetworkSheet::Create(*parts.options, parts.device);
-  if (!sheet.ok()) return sheet.status();
+  ASSIGN_OR_RETURN(std::unique_ptr<ProgressLog> log, ProgressLog::Open(directory->log()));
+  ASSIGN_OR_RETURN(std::unique_ptr<NetworkSheet> sheet,
+                   NetworkSheet::Create(*parts.options, parts.device));
   std::unique_ptr<RunWriter> writer(
-      new RunWriter(std::move(parts), *std::move(directory), *std::move(log), *std::move(sheet)));
-  absl::Status loaded = LoadNewestState(*writer->directory_, *states, writer->parts_.fingerprint,
-                                        writer->parts_.warn, state);
-  if (!loaded.ok()) return loaded;
-  if (!states->empty()) writer->saved_step_ = state->step;
+      new RunWriter(std::move(parts), std::move(directory), std::move(log), std::move(sheet)));
+  RETURN_IF_ERROR(LoadNewestState(*writer->directory_, states, writer->parts_.fingerprint,
+                                  writer->parts_.warn, state));
+  if (!states.empty()) writer->saved_step_ = state->step;
   return writer;
 }
 
@@ -72,12 +68,10 @@ void RunWriter::WritePoint(const ProgressPoint& point) {
 
 absl::Status RunWriter::SampleSheet(int64_t step, const TrainedModel& model) {
   if (!model.ok()) return model.status();
-  absl::StatusOr<Image> sheet = sheet_->Draw(*model, parts_.averaged);
-  if (!sheet.ok()) return sheet.status();
-  for (ProgressSink* sink : sinks_) sink->OnSamples(step, *sheet);
-  absl::StatusOr<std::string> png = EncodePng(*sheet);
-  if (!png.ok()) return png.status();
-  return ReplaceFile(directory_->samples() / absl::StrFormat("step-%07d.png", step), *png);
+  ASSIGN_OR_RETURN(Image sheet, sheet_->Draw(*model, parts_.averaged));
+  for (ProgressSink* sink : sinks_) sink->OnSamples(step, sheet);
+  ASSIGN_OR_RETURN(std::string png, EncodePng(sheet));
+  return ReplaceFile(directory_->samples() / absl::StrFormat("step-%07d.png", step), png);
 }
 
 void RunWriter::WriteSampleSheet(int64_t step, const TrainedModel& model) {
