@@ -10,6 +10,7 @@
 #include "grpcpp/client_context.h"
 #include "grpcpp/create_channel.h"
 #include "model/status/status_macros.h"
+#include "proto/metadata_keys.h"
 
 namespace diffusiond {
 namespace {
@@ -25,7 +26,7 @@ class Call {
     if (options.timeout != absl::InfiniteDuration()) {
       context_.set_deadline(absl::ToChronoTime(absl::Now() + options.timeout));
     }
-    if (!options.tenant.empty()) context_.AddMetadata("diffusiond-tenant", options.tenant);
+    if (!options.tenant.empty()) context_.AddMetadata(kTenantMetadata, options.tenant);
     watcher_.emplace(options.cancellation, [this] { context_.TryCancel(); });
   }
 

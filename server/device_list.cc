@@ -1,7 +1,8 @@
 #include "server/device_list.h"
 
+#include <optional>
+
 #include "absl/status/status.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "model/status/status_macros.h"
@@ -10,42 +11,32 @@ namespace diffusiond {
 namespace {
 
 absl::Status Refused(absl::string_view entry, absl::string_view reason) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("device \"", entry, "\" ", reason,
-                   "; allowed: cpu, cpu:<workers>, or cuda:<index>, several with commas between"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "device \"", entry, "\" ", reason,
+      "; allowed: cpu, cpu:<workers> from 1 to the number of cores, or cuda:<index>, 0 .. ",
+      kMaxCudaIndex, ", several with commas between"));
 }
 
 // The workers that one entry means.
 absl::StatusOr<std::vector<DeviceSpec>> ParseEntry(absl::string_view entry, int cores) {
-  const std::pair<absl::string_view, absl::string_view> parts =
-      absl::StrSplit(entry, absl::MaxSplits(':', 1));
-  const bool has_number = entry.find(':') != absl::string_view::npos;
-  int number = 0;
-  if (has_number && !absl::SimpleAtoi(parts.second, &number)) {
-    return Refused(entry, "has no number after the colon");
+  const std::optional<NamedDevice> name = ParseDeviceName(entry);
+  if (!name.has_value()) return Refused(entry, "is not known");
+  if (name->kind == DeviceKind::kCuda) {
+    return std::vector<DeviceSpec>{{.kind = DeviceKind::kCuda, .index = name->number.value_or(0)}};
   }
-  if (parts.first == "cpu") {
-    const int workers = has_number ? number : 1;
-    if (workers < 1 || workers > cores) {
-      return Refused(entry, absl::StrCat("asks for ", workers, " workers, not 1 .. ", cores,
-                                         ", the number of cores"));
-    }
-    std::vector<DeviceSpec> devices;
-    for (int i = 0; i < workers; ++i) {
-      // What does not divide evenly goes to the first ones.
-      devices.push_back({.kind = DeviceSpec::Kind::kCpu,
-                         .index = i,
-                         .cores = cores / workers + (i < cores % workers ? 1 : 0)});
-    }
-    return devices;
+  const int workers = name->number.value_or(1);
+  if (workers > cores) {
+    return Refused(entry,
+                   absl::StrCat("asks for ", workers, " workers, more than the ", cores, " cores"));
   }
-  if (parts.first == "cuda") {
-    if (number < 0 || number > kMaxCudaIndex) {
-      return Refused(entry, absl::StrCat("has index ", number, ", not 0 .. ", kMaxCudaIndex));
-    }
-    return std::vector<DeviceSpec>{{.kind = DeviceSpec::Kind::kCuda, .index = number}};
+  std::vector<DeviceSpec> devices;
+  for (int i = 0; i < workers; ++i) {
+    // What does not divide evenly goes to the first ones.
+    devices.push_back({.kind = DeviceKind::kCpu,
+                       .index = i,
+                       .cores = cores / workers + (i < cores % workers ? 1 : 0)});
   }
-  return Refused(entry, "is of no known kind");
+  return devices;
 }
 
 }  // namespace

@@ -12,7 +12,6 @@
 namespace diffusiond {
 
 inline constexpr int kMaxDevices = 64;
-inline constexpr int kMaxCudaIndex = 63;
 
 // "cpu" (one worker with all `cores`), "cpu:N" (N workers that split the cores), "cuda" (cuda:0) or
 // "cuda:I", or several GPUs with commas between; one worker each. INVALID_ARGUMENT names the entry

@@ -9,7 +9,7 @@
 #include "model/process/printable_text.h"
 
 ABSL_FLAG(std::string, server, "127.0.0.1:50051", "=HOST:PORT: where the server listens");
-ABSL_FLAG(diffusiond::Span, deadline, {absl::InfiniteDuration()},
+ABSL_FLAG(diffusiond::DurationFlag, deadline, {absl::InfiniteDuration()},
           "=SECONDS: give up after so long (30, 90s, 2m)");
 ABSL_FLAG(std::string, tenant, "", "=NAME: on whose behalf; the server shares by tenant");
 
@@ -17,24 +17,25 @@ namespace diffusiond {
 
 const std::vector<std::string> kConnectionFlags = {"server", "deadline", "tenant"};
 
-bool AbslParseFlag(absl::string_view text, Span* span, std::string* error) {
+bool AbslParseFlag(absl::string_view text, DurationFlag* duration, std::string* error) {
   if (text == "none") {
-    span->value = absl::InfiniteDuration();
+    duration->value = absl::InfiniteDuration();
     return true;
   }
   double seconds = 0;
   const bool number = absl::SimpleAtod(text, &seconds);
-  if (number) span->value = absl::Seconds(seconds);
-  if ((number && std::isnan(seconds)) || (!number && !absl::ParseDuration(text, &span->value)) ||
-      span->value <= absl::ZeroDuration()) {
+  if (number) duration->value = absl::Seconds(seconds);
+  if ((number && std::isnan(seconds)) ||
+      (!number && !absl::ParseDuration(text, &duration->value)) ||
+      duration->value <= absl::ZeroDuration()) {
     *error = "expected a length of time above 0, such as 30, 90s or 2m";
     return false;
   }
   return true;
 }
 
-std::string AbslUnparseFlag(const Span& span) {
-  return span.value == absl::InfiniteDuration() ? "none" : absl::FormatDuration(span.value);
+std::string AbslUnparseFlag(const DurationFlag& duration) {
+  return duration.value == absl::InfiniteDuration() ? "none" : absl::FormatDuration(duration.value);
 }
 
 std::vector<std::string> WithConnectionFlags(std::vector<std::string> flags) {

@@ -17,11 +17,11 @@
 namespace diffusiond {
 
 // A flag's length of time: "30" is 30 seconds; "1.5s", "2m", "1h30m" as absl::Duration.
-struct Span {
+struct DurationFlag {
   absl::Duration value;
 };
-bool AbslParseFlag(absl::string_view text, Span* span, std::string* error);
-std::string AbslUnparseFlag(const Span& span);
+bool AbslParseFlag(absl::string_view text, DurationFlag* duration, std::string* error);
+std::string AbslUnparseFlag(const DurationFlag& duration);
 
 extern const std::vector<std::string> kConnectionFlags;
 
@@ -40,6 +40,6 @@ int ReportError(const absl::Status& status, CommandContext& context);
 }  // namespace diffusiond
 
 ABSL_DECLARE_FLAG(std::string, server);
-ABSL_DECLARE_FLAG(diffusiond::Span, deadline);
+ABSL_DECLARE_FLAG(diffusiond::DurationFlag, deadline);
 
 #endif  // DIFFUSIOND_CLIENT_COMMANDS_CONNECTION_H_

@@ -11,7 +11,7 @@
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
 
-ABSL_FLAG(diffusiond::Span, wait, {absl::ZeroDuration()},
+ABSL_FLAG(diffusiond::DurationFlag, wait, {absl::ZeroDuration()},
           "=SECONDS: ask again until the server serves, for at most so long");
 
 namespace diffusiond {

@@ -28,7 +28,7 @@
 ABSL_FLAG(std::string, mix, "plain", "=MIX: what is asked for, see above");
 ABSL_FLAG(std::optional<double>, rate, std::nullopt,
           "=R: requests a second; needed unless a trace gives the times");
-ABSL_FLAG(diffusiond::Span, duration, {absl::InfiniteDuration()},
+ABSL_FLAG(diffusiond::DurationFlag, duration, {absl::InfiniteDuration()},
           "=SECONDS: send for so long; 1m if neither this nor --requests is given");
 ABSL_FLAG(std::optional<int64_t>, requests, std::nullopt, "=N: send so many");
 ABSL_FLAG(std::string, arrivals, "poisson",
@@ -36,7 +36,7 @@ ABSL_FLAG(std::string, arrivals, "poisson",
 ABSL_FLAG(int, max_in_flight, diffusiond::LoadRunOptions().max_in_flight,
           "=N: streams open at once; what comes on top is not sent, and counted");
 ABSL_FLAG(int, channels, diffusiond::LoadRunOptions().channels, "=N: connections");
-ABSL_FLAG(diffusiond::Span, drain, {diffusiond::LoadRunOptions().drain_timeout},
+ABSL_FLAG(diffusiond::DurationFlag, drain, {diffusiond::LoadRunOptions().drain_timeout},
           "=SECONDS: what runs so long after the last request was sent counts as failed");
 ABSL_FLAG(std::string, csv, "", "=FILE.csv: one line a request");
 ABSL_FLAG(std::string, plot, "", "=FILE.svg: latencies over time, and their distribution");

@@ -6,11 +6,11 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
+#include "proto/metadata_keys.h"
 
 namespace diffusiond {
 namespace {
 
-constexpr char kTenantMetadata[] = "diffusiond-tenant";
 constexpr char kPushbackTrailer[] = "grpc-retry-pushback-ms";
 
 std::optional<int64_t> PushbackOf(const grpc::ClientContext& context) {

@@ -1,6 +1,8 @@
 #include "model/checkpoint/pickle_machine.h"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -113,8 +115,8 @@ class Machine {
   absl::Status PushInt();
   template <typename T>
   absl::Status WithSlot(absl::Status (Machine::*action)(uint32_t));
-  // Values above the topmost mark; nullopt without a mark.
-  std::optional<size_t> CountToMark() const;
+  // Drops the topmost mark and does it with the number of values above.
+  absl::Status WithMarked(absl::Status (Machine::*action)(size_t));
 
   std::span<const std::byte> rest_;
   const size_t size_;
@@ -156,11 +158,13 @@ absl::Status Machine::WithSlot(absl::Status (Machine::*action)(uint32_t)) {
   return (this->*action)(slot);
 }
 
-std::optional<size_t> Machine::CountToMark() const {
-  for (size_t count = 0; count < stack_.size(); ++count) {
-    if (stack_[stack_.size() - 1 - count].kind == Kind::kMark) return count;
-  }
-  return std::nullopt;
+absl::Status Machine::WithMarked(absl::Status (Machine::*action)(size_t)) {
+  const auto mark = std::find_if(stack_.rbegin(), stack_.rend(),
+                                 [](const Value& value) { return value.kind == Kind::kMark; });
+  if (mark == stack_.rend()) return Error("no mark");
+  const auto count = static_cast<size_t>(mark - stack_.rbegin());
+  stack_.erase(std::next(mark).base());
+  return (this->*action)(count);
 }
 
 absl::StatusOr<TensorMap> Machine::Run() {
@@ -216,12 +220,8 @@ absl::Status Machine::Execute(PickleOpcode opcode) {
       return Push(Kind::kDict, static_cast<int64_t>(dicts_.size()) - 1);
     case kSetItem:
       return SetItems(2);
-    case kSetItems: {
-      const std::optional<size_t> count = CountToMark();
-      if (!count) return Error("no mark");
-      stack_.erase(stack_.end() - static_cast<ptrdiff_t>(*count) - 1);
-      return SetItems(*count);
-    }
+    case kSetItems:
+      return WithMarked(&Machine::SetItems);
     case kEmptyTuple:
       return MakeTuple(0);
     case kTuple1:
@@ -230,12 +230,8 @@ absl::Status Machine::Execute(PickleOpcode opcode) {
       return MakeTuple(2);
     case kTuple3:
       return MakeTuple(3);
-    case kTuple: {
-      const std::optional<size_t> count = CountToMark();
-      if (!count) return Error("no mark");
-      stack_.erase(stack_.end() - static_cast<ptrdiff_t>(*count) - 1);
-      return MakeTuple(*count);
-    }
+    case kTuple:
+      return WithMarked(&Machine::MakeTuple);
     case kBinPut:
       return WithSlot<uint8_t>(&Machine::Put);
     case kLongBinPut:

@@ -45,7 +45,7 @@ std::string WithoutInfinities(absl::string_view json) {
   return text;
 }
 
-// One name for four switches, of which the peer allows one.
+// One name for four switches, of which diffusers allows one.
 constexpr std::array<std::pair<const char*, const char*>, 4> kSigmaSwitches = {
     {{"use_karras_sigmas", "karras"},
      {"use_exponential_sigmas", "exponential"},
@@ -82,7 +82,7 @@ void ReadSolver(JsonFields& fields, SolverConfig* solver) {
   ReadSigmaSwitches(fields, solver);
 }
 
-// The peer's own function for this class and karras takes no notice of them.
+// diffusers' own function for this class and karras takes no notice of them.
 void ReadSigmaEnds(JsonFields& fields, const std::string& class_name, SolverConfig* solver) {
   const bool own = class_name == "LMSDiscreteScheduler" || class_name == "DPMSolverSDEScheduler";
   if (own && solver->sigma_schedule == "karras") return;
@@ -119,10 +119,10 @@ void WriteSolver(const SolverConfig& solver, const SolverConfig& defaults, Json*
   }
 }
 
-// Without what the peer's class does not read; `warnings` and `fields` hear of the rest.
+// Without what diffusers' class does not read; `warnings` and `fields` hear of the rest.
 Json KnownFields(const Json& object, const std::string& class_name, JsonFields& fields,
                  std::vector<std::string>* warnings) {
-  // Names that the peer drops before it reads the others.
+  // Names that diffusers drops before it reads the others.
   std::vector<std::string> unset;
   fields.Read("_use_default_values", &unset);
   Json known = Json::object();

@@ -64,7 +64,7 @@ void RequireDefaultEmbeddingWidth(JsonFields& fields, const UNetConfig& config) 
                absl::StrCat("null or 4 * block_out_channels[0] = 4 * ", channels), Json(*width));
 }
 
-// All arguments of the peer's constructor, 0.35, and what its files have besides that changes no
+// All arguments of diffusers' constructor, 0.35, and what its files have besides that changes no
 // image: num_train_timesteps is of learned time embeddings, which are refused; "timestep_values"
 // and "tensor_format" are of 2022; the others are of its averaged weights.
 constexpr std::array<absl::string_view, 37> kKnown = {"sample_size",

@@ -49,7 +49,7 @@ constexpr std::array<absl::string_view, 6> kBetaSchedules = {
     "linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid", "laplace", "exp"};
 constexpr std::array<absl::string_view, 6> kVarianceTypes = {
     "fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"};
-// The peer knows no "score".
+// diffusers knows no "score".
 constexpr std::array<absl::string_view, 4> kPredictionTypes = {"epsilon", "sample", "v_prediction",
                                                                "score"};
 constexpr std::array<absl::string_view, 7> kAlgorithmTypes = {

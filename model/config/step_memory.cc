@@ -89,7 +89,7 @@ class RowWalk {
 class NetworkWalk {
  public:
   NetworkWalk(const UNetConfig& config, const StepLoad& load)
-      : config_(config), row_(static_cast<double>(load.rows), load.gradients) {}
+      : config_(config), row_(static_cast<double>(load.micro_batch), load.gradients) {}
 
   RowWalk Walk() {
     const double in = static_cast<double>(config_.in_channels);
@@ -194,8 +194,8 @@ StepMemory EstimateStepMemory(const UNetConfig& config, double parameters, const
   StepMemory memory;
   memory.weights = kFloatBytes * parameters;
   memory.activations =
-      lanes * (kLaneBytes +
-               kFloatBytes * (static_cast<double>(load.rows) * row.peak() + row.lane_weights()));
+      lanes * (kLaneBytes + kFloatBytes * (static_cast<double>(load.micro_batch) * row.peak() +
+                                           row.lane_weights()));
   memory.most_for = row.where();
   return memory;
 }

@@ -12,7 +12,7 @@ namespace diffusiond {
 
 // What runs at once.
 struct StepLoad {
-  int64_t rows = 1;        // Of a micro-batch.
+  int64_t micro_batch = 1;
   int64_t lanes = 1;       // Micro-batches side by side; they share the weights.
   bool gradients = false;  // The image's gradient is taken, as of a classifier.
 };
@@ -27,8 +27,8 @@ struct StepMemory {
 };
 
 // Of a valid configuration, with so many parameters. It follows UNet's Forward on the CPU, tensor
-// by tensor, and is within a factor of two of what is measured. Never less for more rows, lanes,
-// pixels, channels or layers.
+// by tensor, and is within a factor of two of what is measured. Never less for larger
+// micro-batches, more lanes, pixels, channels or layers.
 StepMemory EstimateStepMemory(const UNetConfig& config, double parameters, const StepLoad& load);
 
 // Of --max_model_memory: the flag's bytes; 0: half of what the machine gives this process.

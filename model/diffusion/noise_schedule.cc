@@ -34,10 +34,10 @@ double SquaredCosine(double t) {
   return c * c;
 }
 
-// The peer's "exp".
+// diffusers' "exp".
 double Exponential(double t) { return std::exp(-12 * t); }
 
-// The peer's "laplace": log SNR is a Laplace distribution's quantile of t (Hang and Gu 2024).
+// diffusers' "laplace": log SNR is a Laplace distribution's quantile of t (Hang and Gu 2024).
 double Laplace(double t) {
   const double side = 0.5 - t < 0 ? -1 : 1;
   const double log_snr = -0.5 * side * std::log(1 - 2 * std::abs(0.5 - t) + 1e-6);

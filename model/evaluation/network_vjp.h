@@ -10,17 +10,17 @@
 
 namespace diffusiond {
 
-// As Denoiser, for a fixed number of rows, with the product of a vector and the Jacobian.
+// As Denoiser, for a fixed number of inputs, with the product of a vector and the Jacobian.
 // Thread-compatible.
 class NetworkVjp {
  public:
   virtual ~NetworkVjp() = default;
 
   virtual ImageShape shape() const = 0;
-  virtual int rows() const = 0;
+  virtual int micro_batch() const = 0;
 
-  // x, probe, f and vjp: [rows, C, H, W]. timesteps, labels: [rows]. f is F(x, timestep, label);
-  // row r of vjp is probe_r^T dF_r/dx_r. INTERNAL if the device failed.
+  // x, probe, f and vjp: [micro_batch, C, H, W]. timesteps, labels: [micro_batch]. f is F(x,
+  // timestep, label); row r of vjp is probe_r^T dF_r/dx_r. INTERNAL if the device failed.
   virtual absl::Status Evaluate(std::span<const float> x, std::span<const float> timesteps,
                                 std::span<const int64_t> labels, std::span<const float> probe,
                                 std::span<float> f, std::span<float> vjp) = 0;

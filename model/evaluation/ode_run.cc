@@ -26,7 +26,7 @@ absl::StatusOr<std::vector<double>> RunOde(const OdeOptions& options, const Nois
   if (!tables.ok()) return tables.status();
   std::vector<double>& bits = (*tables)[kBits].values;
 
-  const int64_t rows = lanes.front()->rows();
+  const int64_t rows = lanes.front()->micro_batch();
   LanePool pool(static_cast<int>(lanes.size()));
   progress(static_cast<int64_t>(bits.size()));
   while (static_cast<int64_t>(bits.size()) < data.size()) {

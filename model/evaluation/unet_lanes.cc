@@ -30,7 +30,7 @@ absl::StatusOr<std::unique_ptr<PlanRunner>> RunnerOf(const Checkpoint& checkpoin
   std::vector<std::unique_ptr<Denoiser>> lanes;
   for (unsigned i = 0; i < Lanes(device); ++i) {
     UNetDenoiser::Options options;
-    options.rows = micro_batch;
+    options.micro_batch = micro_batch;
     options.device = device;
     lanes.push_back(std::make_unique<UNetDenoiser>(network, options));
   }

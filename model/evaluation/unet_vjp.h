@@ -18,7 +18,7 @@ class UNetVjp : public NetworkVjp {
   UNetVjp(std::shared_ptr<const UNet> network, int rows, torch::Device device);
 
   ImageShape shape() const override;
-  int rows() const override { return rows_; }
+  int micro_batch() const override { return rows_; }
   absl::Status Evaluate(std::span<const float> x, std::span<const float> timesteps,
                         std::span<const int64_t> labels, std::span<const float> probe,
                         std::span<float> f, std::span<float> vjp) override;

@@ -12,6 +12,7 @@
 #include "absl/flags/commandlineflag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/reflection.h"
+#include "absl/flags/usage_config.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -173,13 +174,31 @@ class Checker {
   int files_ = 0;
 };
 
+// The path from the project's root on of one of its sources; empty: a library's.
+absl::string_view OwnSource(absl::string_view file) {
+  for (const absl::string_view folder : {"client/", "model/", "server/"}) {
+    if (absl::StartsWith(file, folder)) return file;  // Was such a path already.
+    const size_t at = file.rfind(absl::StrCat("/", folder));
+    if (at != absl::string_view::npos) return file.substr(at + 1);
+  }
+  return "";
+}
+
 }  // namespace
 
 absl::Status CheckFlagArguments(std::span<const std::string> arguments) {
   return Checker(arguments).Check();
 }
 
-std::vector<char*> ParseCommandLineOrExit(const char* program, int argc, char** argv) {
+std::vector<char*> ParseCommandLineOrExit(const char* program, int argc, char** argv,
+                                          const std::string& version) {
+  absl::FlagsUsageConfig usage;
+  usage.contains_help_flags = [](absl::string_view file) { return !OwnSource(file).empty(); };
+  usage.normalize_filename = [](absl::string_view file) { return std::string(OwnSource(file)); };
+  if (!version.empty()) {
+    usage.version_string = [line = absl::StrCat(program, " ", version, "\n")] { return line; };
+  }
+  absl::SetFlagsUsageConfig(usage);
   const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
   if (absl::Status status = CheckFlagArguments(arguments); !status.ok()) {
     std::fprintf(stderr, "%s: %s\n", program, std::string(status.message()).c_str());

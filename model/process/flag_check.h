@@ -22,7 +22,10 @@ absl::Status CheckFlagArguments(std::span<const std::string> arguments);
 
 // absl::ParseCommandLine: what is no flag, the program's name first. What CheckFlagArguments
 // refuses ends the process with kExitWrongCommandLine, "PROGRAM: " and its line on standard error.
-std::vector<char*> ParseCommandLineOrExit(const char* program, int argc, char** argv);
+// --help shows every flag of the project's sources that is linked, none of libraries. --version
+// shows `version`, unless it is empty.
+std::vector<char*> ParseCommandLineOrExit(const char* program, int argc, char** argv,
+                                          const std::string& version = "");
 
 }  // namespace diffusiond
 

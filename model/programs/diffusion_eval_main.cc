@@ -6,13 +6,12 @@
 #include <vector>
 
 #include "absl/flags/usage.h"
-#include "absl/flags/usage_config.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "model/process/flag_check.h"
 #include "model/process/standard_streams.h"
 #include "model/programs/evaluation/commands.h"
+#include "model/unet/device_option.h"
 
 namespace diffusiond {
 
@@ -60,13 +59,9 @@ absl::Status RunNamed(const std::vector<char*>& words) {
 int main(int argc, char** argv) {
   diffusiond::OpenStandardStreams();
   absl::SetProgramUsageMessage(diffusiond::Usage());
-  absl::FlagsUsageConfig config;
-  config.contains_help_flags = [](absl::string_view file) {
-    return absl::StrContains(file, "model/evaluation/");
-  };
-  absl::SetFlagsUsageConfig(config);
   absl::Status status;
   try {
+    diffusiond::UseFullFloat32();
     status = diffusiond::RunNamed(diffusiond::ParseCommandLineOrExit("diffusion-eval", argc, argv));
   } catch (const std::exception& error) {  // LibTorch's.
     status = absl::InternalError(error.what());

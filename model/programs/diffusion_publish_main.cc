@@ -10,8 +10,6 @@
 
 #include "absl/flags/flag.h"
 #include "absl/flags/usage.h"
-#include "absl/flags/usage_config.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "model/checkpoint/model_versions.h"
@@ -118,11 +116,6 @@ absl::Status Main(const std::vector<char*>& arguments) {
 
 int main(int argc, char** argv) {
   diffusiond::OpenStandardStreams();
-  absl::FlagsUsageConfig usage;
-  usage.contains_help_flags = [](absl::string_view file) {
-    return absl::StrContains(file, "diffusion_publish_main");
-  };
-  absl::SetFlagsUsageConfig(usage);
   absl::SetProgramUsageMessage(
       "puts a checkpoint into a repository as a model's next version.\n"
       "  diffusion-publish runs/mine/checkpoint --publish_to=models\n"

@@ -243,7 +243,7 @@ absl::Status Main(const std::string& command) {
   std::printf("%s at step %lld: %s\n", done ? "done" : "stopped",
               static_cast<long long>(trainer->step()), (options.out / "checkpoint").c_str());
   std::printf("waited for data %.2f%% of the steps' time; peak memory %s\n",
-              100 * trainer->waiting_share(), PeakMemorydevice.c_str());
+              100 * trainer->waiting_share(), PeakMemory(device).c_str());
   if (!done) return status;
   if (options.objective.learn_schedule) WarnOfFloat32(options.out / "checkpoint");
   if (!absl::GetFlag(FLAGS_publish_to).empty()) {
@@ -268,6 +268,7 @@ int main(int argc, char** argv) {
       "--resume");
   const std::string command = absl::StrJoin(argv, argv + argc, " ");
   diffusiond::ParseCommandLineOrExit("diffusion-train", argc, argv);
+  diffusiond::UseFullFloat32();
   absl::Status status;
   try {
     status = diffusiond::Main(command);

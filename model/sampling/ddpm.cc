@@ -15,7 +15,7 @@
 namespace diffusiond {
 namespace {
 
-// The peer's floor under beta-tilde, which is 0 in a step that ends at x_0.
+// diffusers' floor under beta-tilde, which is 0 in a step that ends at x_0.
 constexpr double kMinVariance = 1e-20;
 
 // A variance that is learned must be the one that the model learned.
@@ -36,7 +36,7 @@ absl::Status CheckVariance(const ModelSchedule& model, Variance variance) {
 
 // Column z of the update.
 double SetNoise(Variance variance, double beta, double beta_tilde, PlanRow* row) {
-  // The logarithm is a detail of the peer's arithmetic.
+  // The logarithm is a detail of diffusers' arithmetic.
   if (variance == Variance::kFixedSmall || variance == Variance::kFixedSmallLog) {
     return std::sqrt(beta_tilde);
   }
@@ -68,7 +68,7 @@ absl::StatusOr<SamplingPlan> CompileDdpm(const ModelSchedule& model,
     PlanRow row = VariancePreservingRow(model, options, alpha_bar, static_cast<double>(t));
     const double c_x = std::sqrt(alpha) * (1 - alpha_bar_next) / (1 - alpha_bar);
     const double c_d = std::sqrt(alpha_bar_next) * beta / (1 - alpha_bar);
-    // Algorithm 2 adds no noise in the last step; the peer adds none at t = 0.
+    // Algorithm 2 adds no noise in the last step; diffusers adds none at t = 0.
     const bool adds_noise = AsDiffusers(options) ? t > 0 : !last;
     const double sigma = adds_noise ? SetNoise(options.variance, beta, beta_tilde, &row) : 0;
     row.update = {c_x, c_d, 0, sigma};

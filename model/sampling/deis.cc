@@ -18,7 +18,7 @@ namespace diffusiond {
 namespace {
 
 constexpr int kMaxOrder = 3;
-constexpr int kFewSteps = 15;  // Below it, lower_order_final acts; as the peer has it.
+constexpr int kFewSteps = 15;  // Below it, lower_order_final acts; as diffusers has it.
 
 // Integrals of 1, log(rho) and log(rho)^2 from 0 to rho.
 std::array<double, kMaxOrder> LogMoments(double rho) {
@@ -60,7 +60,7 @@ int Order(const SigmaLadder& ladder, const SamplingOptions& options, int i) {
 
 absl::StatusOr<SamplingPlan> CompileDeis(const ModelSchedule& model, const SamplingOptions& asked) {
   SamplingOptions options = asked;
-  // The peer stops at the least training sigma.
+  // diffusers stops at the least training sigma.
   if (AsDiffusers(options)) options.final_sigmas_type = FinalSigmas::kSigmaMin;
   ASSIGN_OR_RETURN(SigmaLadder ladder, SolverLadder(model, options, Rounding::kNearest));
 

@@ -18,10 +18,10 @@
 namespace diffusiond {
 namespace {
 
-constexpr int kFewSteps = 15;  // Below it, lower_order_final acts; as the peer has it.
+constexpr int kFewSteps = 15;  // Below it, lower_order_final acts; as diffusers has it.
 
 // The third order takes differences of D's that carry each step's noise, and enlarges them: its
-// error grows with the steps. The paper has none; the peer has.
+// error grows with the steps. The paper has none; diffusers has.
 absl::Status CheckOrder(const SamplingOptions& options) {
   const bool is_sde = options.algorithm_type == DpmAlgorithm::kSde;
   if (!is_sde || options.solver_order <= 2 || AsDiffusers(options)) return absl::OkStatus();
@@ -36,7 +36,7 @@ int Order(const SigmaLadder& ladder, const SamplingOptions& options, int i) {
   const bool few = options.lower_order_final && options.steps < kFewSteps;
   int order = std::min(static_cast<int>(options.solver_order), i + 1);
   const double last = ladder.sigmas.back();
-  // The same level twice is the peer's: nothing moves.
+  // The same level twice is diffusers': nothing moves.
   const bool stays = last == ladder.sigmas[ladder.sigmas.size() - 2];
   if (left == 1 && (few || options.euler_at_final || last == 0 || stays)) order = 1;
   if (left == 2 && few) order = std::min(order, 2);
@@ -83,7 +83,7 @@ LinearExpression Update(const PlanColumns& columns, const SigmaLadder& ladder,
     const double first = midpoint ? (1 - decay) / 2 : 1 - (1 - decay) / h;
     next = next + alpha_next * first * derivatives.first;
     if (order == 3) {
-      // The integral of e^(u - h) u^2 over 0 .. h, over h^2. The peer takes half of it, as if the
+      // The integral of e^(u - h) u^2 over 0 .. h, over h^2. diffusers takes half of it, as if the
       // difference were the whole second derivative: the order is then 2.
       const double second = 1 - 2 * (h - 1 + decay) / (h * h);
       const double taken = AsDiffusers(options) ? second / 2 : second;
@@ -97,7 +97,7 @@ LinearExpression Update(const PlanColumns& columns, const SigmaLadder& ladder,
 absl::StatusOr<SamplingPlan> CompileDpmpp(const ModelSchedule& model,
                                           const SamplingOptions& options) {
   RETURN_IF_ERROR(CheckOrder(options));
-  // The peer rounds a curve's timesteps, but for the cosine schedule cuts them.
+  // diffusers rounds a curve's timesteps, but for the cosine schedule cuts them.
   ASSIGN_OR_RETURN(
       SigmaLadder ladder,
       SolverLadder(model, options, model.cosine ? Rounding::kDown : Rounding::kNearest));

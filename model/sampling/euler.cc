@@ -1,7 +1,7 @@
 // Euler's method on the probability-flow ODE dx/dsigma = (x - D) / sigma: Karras et al. 2022,
 // equation 4 with sigma(t) = t, s(t) = 1, and the noise of algorithm 2 ("churn") where s_churn is
-// not 0. As the peer has it, the noise comes after the network was asked: D is read from the noised
-// x, but F is that of the x before.
+// not 0. As diffusers has it, the noise comes after the network was asked: D is read from the
+// noised x, but F is that of the x before.
 #include <algorithm>
 #include <cmath>
 

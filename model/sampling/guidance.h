@@ -14,10 +14,10 @@ namespace diffusiond {
 
 struct Guidance {
   // F = F(null) + scale * (F(class) - F(null)) (Ho and Salimans 2022, equation 6, scale = 1 + w).
-  // 1: F(class) alone, one network row in place of two.
+  // 1: F(class) alone, one network pass in place of two.
   double scale = 1;
   // gamma: the score is that of p(x_t) p(class | x_t)^gamma (Dhariwal and Nichol 2021, algorithm 2;
-  // Song et al. 2021, equation 14). 0: no classifier is asked, else one network row more.
+  // Song et al. 2021, equation 14). 0: no classifier is asked, else one network pass more.
   double classifier_scale = 0;
   // Both act at noise levels sigma_min .. sigma_max only (Kynkaanniemi et al. 2024).
   double sigma_min = 0;
@@ -55,16 +55,16 @@ inline constexpr Option<Guidance> kGuidanceOptions[] = {
 };
 
 // Rows of the denoiser that this plan row takes.
-inline int DenoiserRows(const Guidance& guidance, const PlanRow& row) {
+inline int DenoiserPasses(const Guidance& guidance, const PlanRow& row) {
   return guidance.AsksWithoutClass(row) ? 2 : 1;
 }
 
-// With those of the classifier: 1 .. kMaxNetworkRows.
-inline int NetworkRows(const Guidance& guidance, const PlanRow& row) {
-  return DenoiserRows(guidance, row) + (guidance.AsksClassifier(row) ? 1 : 0);
+// With those of the classifier: 1 .. kMaxPasses.
+inline int NetworkPasses(const Guidance& guidance, const PlanRow& row) {
+  return DenoiserPasses(guidance, row) + (guidance.AsksClassifier(row) ? 1 : 0);
 }
 
-inline constexpr int kMaxNetworkRows = 3;
+inline constexpr int kMaxPasses = 3;
 
 // f holds F(class), and then F. One image; what it becomes depends on nothing else.
 void Guide(const Guidance& guidance, std::span<const float> f_null, std::span<float> f);

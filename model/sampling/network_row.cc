@@ -48,7 +48,7 @@ PlanRow VarianceExplodingRow(const ModelSchedule& model, const SamplingOptions& 
     row.noise = sigma;
     row.c_in = 1 / total;
     row.d_x = data * data / (total * total);
-    // The peer's v-prediction is F with the other sign.
+    // diffusers' v-prediction is F with the other sign.
     row.d_f = sigma * data / total * (model.prediction_type == PredictionType::kVelocity ? -1 : 1);
     return row;
   }

@@ -11,19 +11,19 @@
 namespace diffusiond {
 
 // The gradient, by the image, of log p(label | x, t) (Dhariwal and Nichol 2021, section 4). As with
-// a Denoiser, the number of rows is fixed, and what a row computes must not depend on its position
-// or on the other rows. Thread-compatible: one caller at a time; different objects may share
+// a Denoiser, the number of inputs is fixed, and what one gives must not depend on its position
+// or on the others. Thread-compatible: one caller at a time; different objects may share
 // weights.
 class NoiseClassifier {
  public:
   virtual ~NoiseClassifier() = default;
 
   virtual ImageShape shape() const = 0;
-  virtual int rows() const = 0;
+  virtual int micro_batch() const = 0;
 
-  // x: [rows, C, H, W], what the denoiser is given at `timesteps`: [rows], may be fractional.
-  // labels: [rows], classes. gradient: [rows, C, H, W]. All in host memory. INTERNAL if the device
-  // failed.
+  // x: [micro_batch, C, H, W], what the denoiser is given at `timesteps`: [micro_batch], may be
+  // fractional. labels: [micro_batch], classes. gradient: [micro_batch, C, H, W]. All in host
+  // memory. INTERNAL if the device failed.
   virtual absl::Status Gradient(std::span<const float> x, std::span<const float> timesteps,
                                 std::span<const int64_t> labels, std::span<float> gradient) = 0;
 };

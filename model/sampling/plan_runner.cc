@@ -16,7 +16,7 @@ struct PlanRunner::NetworkInput {
   std::vector<float> x, out;
   std::vector<float> timesteps;
   std::vector<int64_t> labels;
-  size_t rows = 0;  // Filled in.
+  size_t passes = 0;  // Filled in.
 
   void Reserve(size_t wanted, size_t micro_batch, size_t values, size_t outputs) {
     micro_batches = static_cast<int>((wanted + micro_batch - 1) / micro_batch);
@@ -30,11 +30,11 @@ struct PlanRunner::NetworkInput {
   void Add(const PlanRow& row, std::span<const float> image, int64_t label) {
     const float c_in = static_cast<float>(row.c_in);
     std::transform(image.begin(), image.end(),
-                   x.begin() + static_cast<ptrdiff_t>(rows * image.size()),
+                   x.begin() + static_cast<ptrdiff_t>(passes * image.size()),
                    [c_in](float value) { return c_in * value; });
-    timesteps[rows] = static_cast<float>(row.timestep);
-    labels[rows] = label;
-    ++rows;
+    timesteps[passes] = static_cast<float>(row.timestep);
+    labels[passes] = label;
+    ++passes;
   }
 };
 
@@ -47,9 +47,10 @@ absl::StatusOr<std::unique_ptr<PlanRunner>> PlanRunner::Create(
     std::vector<std::unique_ptr<NoiseClassifier>> classifiers, RowNoise noise) {
   if (lanes.empty()) return absl::InvalidArgumentError("a plan runner needs a denoiser");
   for (const auto& lane : lanes) {
-    if (!(lane->shape() == lanes[0]->shape()) || lane->rows() != lanes[0]->rows() ||
+    if (!(lane->shape() == lanes[0]->shape()) || lane->micro_batch() != lanes[0]->micro_batch() ||
         lane->output_channels() != lanes[0]->output_channels()) {
-      return absl::InvalidArgumentError("the denoisers of a plan runner differ in shape or rows");
+      return absl::InvalidArgumentError(
+          "the denoisers of a plan runner differ in shape or micro-batch");
     }
     const int channels = lane->shape().channels, outputs = lane->output_channels();
     if (outputs != channels && outputs != 2 * channels) {
@@ -63,9 +64,10 @@ absl::StatusOr<std::unique_ptr<PlanRunner>> PlanRunner::Create(
         "a plan runner has ", classifiers.size(), " classifiers for ", lanes.size(), " denoisers"));
   }
   for (const auto& classifier : classifiers) {
-    if (!(classifier->shape() == lanes[0]->shape()) || classifier->rows() != lanes[0]->rows()) {
+    if (!(classifier->shape() == lanes[0]->shape()) ||
+        classifier->micro_batch() != lanes[0]->micro_batch()) {
       return absl::InvalidArgumentError(
-          "a plan runner's classifier differs from its denoisers in shape or rows");
+          "a plan runner's classifier differs from its denoisers in shape or micro-batch");
     }
   }
   if (!noise) {
@@ -91,14 +93,14 @@ size_t PlanRunner::output_size() const {
 
 void PlanRunner::Gather(std::span<PlanTask> tasks, Buffers* buffers) const {
   const size_t n = static_cast<size_t>(shape().elements());
-  size_t denoiser_rows = 0, classifier_rows = 0;
+  size_t denoiser_passes = 0, classifier_passes = 0;
   for (const PlanTask& task : tasks) {
-    denoiser_rows += static_cast<size_t>(DenoiserRows(task.guidance, RowOf(task)));
-    classifier_rows += task.guidance.AsksClassifier(RowOf(task)) ? 1 : 0;
+    denoiser_passes += static_cast<size_t>(DenoiserPasses(task.guidance, RowOf(task)));
+    classifier_passes += task.guidance.AsksClassifier(RowOf(task)) ? 1 : 0;
   }
   const size_t micro_batch = static_cast<size_t>(this->micro_batch());
-  buffers->denoiser.Reserve(denoiser_rows, micro_batch, n, output_size());
-  buffers->classifier.Reserve(classifier_rows, micro_batch, n, n);
+  buffers->denoiser.Reserve(denoiser_passes, micro_batch, n, output_size());
+  buffers->classifier.Reserve(classifier_passes, micro_batch, n, n);
 
   for (PlanTask& task : tasks) {
     const PlanRow& row = RowOf(task);
@@ -108,7 +110,7 @@ void PlanRunner::Gather(std::span<PlanTask> tasks, Buffers* buffers) const {
     const std::span<float> x(registers.data(), n);
     const NoiseKey key = {task.seed, task.image_index};
     if (task.before.empty()) Begin(task.start, *task.plan, key, x);
-    Keep(task.start, *task.plan, task.row, key, x);
+    KeepKnown(task.start, *task.plan, task.row, key, x);
     buffers->denoiser.Add(row, x, task.label);
     if (task.guidance.AsksWithoutClass(row)) buffers->denoiser.Add(row, x, task.null_label);
     if (task.guidance.AsksClassifier(row)) buffers->classifier.Add(row, x, task.label);
@@ -169,8 +171,8 @@ void PlanRunner::Update(PlanTask* task, std::span<float> output, std::span<const
   task->clean.resize(f.size());
   ApplyPlanRow(*task->plan, row, f, z, task->after, task->clean);
   if (task->row + 1 == static_cast<int>(task->plan->rows.size())) {
-    Keep(task->start, *task->plan, task->row + 1, {task->seed, task->image_index},
-         std::span(task->after).first(n));
+    KeepKnown(task->start, *task->plan, task->row + 1, {task->seed, task->image_index},
+              std::span(task->after).first(n));
   }
   task->status = absl::OkStatus();
 }
@@ -178,25 +180,25 @@ void PlanRunner::Update(PlanTask* task, std::span<float> output, std::span<const
 absl::Status PlanRunner::Step(std::span<PlanTask> tasks) {
   Buffers buffers;
   Gather(tasks, &buffers);
-  if (buffers.classifier.rows > 0 && !has_classifier()) {
+  if (buffers.classifier.passes > 0 && !has_classifier()) {
     return absl::FailedPreconditionError("classifier guidance of a model without a classifier");
   }
   RETURN_IF_ERROR(Evaluate(&buffers));
 
   const size_t n = static_cast<size_t>(shape().elements()), outputs = output_size();
-  struct FirstRows {
+  struct FirstPasses {
     size_t denoiser, classifier;
   };
-  std::vector<FirstRows> first_rows;
-  FirstRows next = {0, 0};
+  std::vector<FirstPasses> first_passes;
+  FirstPasses next = {0, 0};
   for (const PlanTask& task : tasks) {
-    first_rows.push_back(next);
-    next.denoiser += static_cast<size_t>(DenoiserRows(task.guidance, RowOf(task)));
+    first_passes.push_back(next);
+    next.denoiser += static_cast<size_t>(DenoiserPasses(task.guidance, RowOf(task)));
     next.classifier += task.guidance.AsksClassifier(RowOf(task)) ? 1 : 0;
   }
   pool_.Run(static_cast<int>(tasks.size()), [&](int index, int) {
     PlanTask& task = tasks[static_cast<size_t>(index)];
-    const FirstRows first = first_rows[static_cast<size_t>(index)];
+    const FirstPasses first = first_passes[static_cast<size_t>(index)];
     const std::span<float> f = buffers.denoiser.out, gradients = buffers.classifier.out;
     const PlanRow& row = RowOf(task);
     Update(&task, f.subspan(first.denoiser * outputs, outputs),

@@ -48,19 +48,20 @@ inline const PlanRow& RowOf(const PlanTask& task) {
 class PlanRunner {
  public:
   // One lane per denoiser: micro-batches of one step run on all lanes at once. All must have the
-  // same shape, rows and output channels; at least one. `classifiers`: none, or one per lane, of
-  // that shape and those rows. `noise`: what rows that draw noise draw; empty: FillRowNoise.
+  // same shape, micro-batch and output channels; at least one. `classifiers`: none, or one per
+  // lane, of that shape and micro-batch. `noise`: what rows that draw noise draw; empty:
+  // FillRowNoise.
   static absl::StatusOr<std::unique_ptr<PlanRunner>> Create(
       std::vector<std::unique_ptr<Denoiser>> lanes,
       std::vector<std::unique_ptr<NoiseClassifier>> classifiers = {}, RowNoise noise = nullptr);
 
   ImageShape shape() const { return lanes_.front()->shape(); }
-  int micro_batch() const { return lanes_.front()->rows(); }
+  int micro_batch() const { return lanes_.front()->micro_batch(); }
   bool has_classifier() const { return !classifiers_.empty(); }
-  // Network rows of one micro-batch on every lane.
+  // Network passes of one micro-batch on every lane.
   int capacity() const { return micro_batch() * static_cast<int>(lanes_.size()); }
 
-  // Advances every task by its plan row. Any number of tasks; their network rows are cut into
+  // Advances every task by its plan row. Any number of tasks; their network passes are cut into
   // micro-batches, the last one padded. Not OK, no task advanced: what a network failed with;
   // FAILED_PRECONDITION: a task asks for the classifier that there is not.
   absl::Status Step(std::span<PlanTask> tasks);
@@ -73,7 +74,7 @@ class PlanRunner {
   struct Buffers;
   void Gather(std::span<PlanTask> tasks, Buffers* buffers) const;
   absl::Status Evaluate(Buffers* buffers);
-  // Values of one row of the denoiser's output: of F, and of G where there is one.
+  // Values of one pass of the denoiser's output: of F, and of G where there is one.
   size_t output_size() const;
   // `f_null` and `gradient`: empty where the task does not ask for them.
   void Update(PlanTask* task, std::span<float> output, std::span<const float> f_null,

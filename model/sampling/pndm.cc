@@ -164,7 +164,7 @@ class Pndm {
     Add(std::move(row), next, only ? 0 : static_cast<double>(timesteps_[1]), /*ends_step=*/only);
     if (only) return;
 
-    // The peer counts the stride back from where the second evaluation stands.
+    // diffusers counts the stride back from where the second evaluation stands.
     const double second = static_cast<double>(timesteps_[1]);
     row = RowAt(second, &epsilon);
     next = {

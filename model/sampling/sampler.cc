@@ -22,7 +22,7 @@ struct ClassSampler {
   const char* departure = nullptr;  // Where the sampler is not the class's own.
 };
 
-// Those left open in their scheduler's configuration is how many steps to take: the peer's
+// Those left open in their scheduler's configuration is how many steps to take: diffusers'
 // pipelines have 1000 for DDPM, and 50 for the others.
 constexpr int64_t kSolverSteps = 50;
 constexpr ClassSampler kClassSamplers[] = {

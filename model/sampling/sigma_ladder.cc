@@ -18,7 +18,7 @@ constexpr double kRho = 7;  // Karras et al. 2022, appendix D.1.
 
 // sigma of every training timestep, increasing.
 std::vector<double> TrainingSigmas(const NoiseSchedule& schedule) {
-  // A terminal alpha_bar of 0 has no sigma; the peer goes as near.
+  // A terminal alpha_bar of 0 has no sigma; diffusers goes as near.
   constexpr double kSmallestAlphaBar = 1.0 / (1 << 24);
   std::vector<double> sigmas;
   sigmas.reserve(schedule.alphas_cumprod().size());
@@ -209,7 +209,7 @@ absl::StatusOr<SigmaLadder> SolverLadder(const ModelSchedule& model, const Sampl
     }
   } else {
     RETURN_IF_ERROR(CheckSteps(model.schedule.num_train_timesteps(), options.steps));
-    // A curve that is to end at its least sigma has it as one more point. The peer has it twice,
+    // A curve that is to end at its least sigma has it as one more point. diffusers has it twice,
     // and a last step that does nothing.
     const bool ends_there = options.final_sigmas_type == FinalSigmas::kSigmaMin &&
                             !AsDiffusers(options) && !model.sigma_min.has_value();
@@ -220,7 +220,7 @@ absl::StatusOr<SigmaLadder> SolverLadder(const ModelSchedule& model, const Sampl
     const bool cuts = rounding == Rounding::kDown || options.sigma_schedule == SigmaSchedule::kBeta;
     for (const double sigma : ladder.sigmas) {
       const double t = TimestepAt(training, sigma);
-      // The network, too, is told the level that x has; the peer's whole timestep is near it.
+      // The network, too, is told the level that x has; diffusers' whole timestep is near it.
       ladder.timesteps.push_back(!AsDiffusers(options) ? t
                                  : cuts                ? std::floor(t)
                                                        : std::nearbyint(t));

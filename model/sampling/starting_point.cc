@@ -51,8 +51,8 @@ void Begin(const StartingPoint* start, const SamplingPlan& plan, NoiseKey key, s
   for (size_t i = 0; i < x.size(); ++i) x[i] = signal * (*start->image)[i] + noise * x[i];
 }
 
-void Keep(const StartingPoint* start, const SamplingPlan& plan, int row, NoiseKey key,
-          std::span<float> x) {
+void KeepKnown(const StartingPoint* start, const SamplingPlan& plan, int row, NoiseKey key,
+               std::span<float> x) {
   if (start == nullptr || start->keep == nullptr) return;
   const bool done = row == static_cast<int>(plan.rows.size());
   std::vector<float> z(x.size());

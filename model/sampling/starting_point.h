@@ -40,8 +40,8 @@ struct NoiseKey {
 void Begin(const StartingPoint* start, const SamplingPlan& plan, NoiseKey key, std::span<float> x);
 
 // Puts what `start` keeps into x, which stands before row `row` of the plan, or behind its last.
-void Keep(const StartingPoint* start, const SamplingPlan& plan, int row, NoiseKey key,
-          std::span<float> x);
+void KeepKnown(const StartingPoint* start, const SamplingPlan& plan, int row, NoiseKey key,
+               std::span<float> x);
 
 }  // namespace diffusiond
 

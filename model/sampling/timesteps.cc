@@ -21,7 +21,7 @@ absl::Status CheckRange(double timestep, const char* verb, int64_t t_count,
 
 int64_t Round(double t) { return static_cast<int64_t>(std::nearbyint(t)); }
 
-// Timestep k of n that divide the first `count`, counted from 0: k * count / n. The peer takes
+// Timestep k of n that divide the first `count`, counted from 0: k * count / n. diffusers takes
 // multiples of the whole part of count / n, which leaves out the end where n does not divide count:
 // of 1000 timesteps 700 steps begin at 699.
 int64_t Multiple(int64_t count, int64_t n, int64_t k, bool as_diffusers) {
@@ -30,7 +30,7 @@ int64_t Multiple(int64_t count, int64_t n, int64_t k, bool as_diffusers) {
 }
 
 // The same with the model's offset, which is of a step at most. Where it goes past the last
-// timestep, for which the peer has no table, that one is meant.
+// timestep, for which diffusers has no table, that one is meant.
 int64_t Leading(const ModelSchedule& model, int64_t count, int64_t n, int64_t k,
                 bool as_diffusers) {
   const int64_t t = Multiple(count, n, k, as_diffusers) + model.steps_offset;

@@ -94,7 +94,7 @@ class Step {
   // x and m[0] at the step's start, m[1], ... at the starts before.
   LinearExpression Predict(const LinearExpression& x,
                            const std::vector<LinearExpression>& m) const {
-    if (phi_1_ == 0) return x;  // The same level twice, as the peer has it.
+    if (phi_1_ == 0) return x;  // The same level twice, as diffusers has it.
     LinearExpression next = FirstOrder(x, m);
     if (order_ == 1) return next;
     const std::vector<double> w =

@@ -11,11 +11,11 @@
 namespace diffusiond {
 
 // "cpu", "cuda" (without an index) or "cuda:N". INVALID_ARGUMENT: another text, or a GPU that is
-// not there. With a GPU, UseFullFloat32.
+// not there.
 absl::StatusOr<torch::Device> ParseDevice(const std::string& text);
 
-// On a GPU, convolutions of float32 in float32: LibTorch takes TF32 (10 bits of mantissa) unless
-// told.
+// For the whole process: convolutions of float32 on GPUs in float32, where LibTorch takes TF32 (10
+// bits of mantissa) unless told. Programs do so before they run a network.
 void UseFullFloat32();
 
 }  // namespace diffusiond

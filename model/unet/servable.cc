@@ -53,11 +53,11 @@ absl::Status CheckModelMemory(const Checkpoint& checkpoint, int64_t rows, int64_
                               int64_t max_model_memory) {
   const CheckpointConfig& config = checkpoint.config();
   StepMemory memory = EstimateStepMemory(config.unet, Elements(checkpoint.tensors()),
-                                         {.rows = rows, .lanes = lanes});
+                                         {.micro_batch = rows, .lanes = lanes});
   if (config.classifier) {
     const StepMemory classifier =
         EstimateStepMemory(*config.classifier, Elements(checkpoint.classifier_tensors()),
-                           {.rows = rows, .lanes = lanes, .gradients = true});
+                           {.micro_batch = rows, .lanes = lanes, .gradients = true});
     memory.weights += classifier.weights;
     if (classifier.activations > memory.activations) {
       memory.activations = classifier.activations;
@@ -102,9 +102,8 @@ absl::Status RunFirstStep(const CheckpointConfig& config, bool classify, PlanRun
   task.null_label = config.null_class_id.value_or(0);
   task.label = classify ? 0 : task.null_label;
   if (classify) task.guidance.classifier_scale = 1;
-  const int network_rows = NetworkRows(task.guidance, plan.rows[0]);
-  std::vector<PlanTask> tasks(static_cast<size_t>(std::max(1, runner->capacity() / network_rows)),
-                              task);
+  const int passes = NetworkPasses(task.guidance, plan.rows[0]);
+  std::vector<PlanTask> tasks(static_cast<size_t>(std::max(1, runner->capacity() / passes)), task);
   RETURN_IF_ERROR(runner->Step(tasks));
   for (const PlanTask& done : tasks) {
     if (!done.status.ok()) {

@@ -32,7 +32,7 @@ absl::Status UNetClassifier::Gradient(std::span<const float> x, std::span<const 
   }
   return CallNetwork(options_.intra_op_threads, [&] {
     const ImageShape shape = this->shape();
-    const int64_t rows = options_.rows;
+    const int64_t rows = options_.micro_batch;
     const torch::Tensor in = HostView(x, {rows, shape.channels, shape.height, shape.width})
                                  .to(options_.device, torch::kFloat32, /*non_blocking=*/false,
                                      /*copy=*/true)

@@ -20,7 +20,7 @@ torch::Tensor ClassLogProbabilities(const torch::Tensor& output);
 class UNetClassifier : public NoiseClassifier {
  public:
   struct Options {
-    int rows = 1;
+    int micro_batch = 1;
     torch::Device device = torch::kCPU;  // Where the network's parameters are.
     // Threads of one network call on the CPU; a result's bytes depend on it.
     int intra_op_threads = 1;
@@ -30,7 +30,7 @@ class UNetClassifier : public NoiseClassifier {
   UNetClassifier(std::shared_ptr<const UNet> network, const Options& options);
 
   ImageShape shape() const override;
-  int rows() const override { return options_.rows; }
+  int micro_batch() const override { return options_.micro_batch; }
   // INVALID_ARGUMENT: a label that is no class. LibTorch's exceptions become INTERNAL here.
   absl::Status Gradient(std::span<const float> x, std::span<const float> timesteps,
                         std::span<const int64_t> labels, std::span<float> gradient) override;

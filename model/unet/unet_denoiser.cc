@@ -24,7 +24,7 @@ absl::Status UNetDenoiser::Predict(std::span<const float> x, std::span<const flo
   return CallNetwork(options_.intra_op_threads, [&] {
     torch::InferenceMode inference;
     const ImageShape shape = this->shape();
-    const int64_t rows = options_.rows;
+    const int64_t rows = options_.micro_batch;
     return CopyToHost(
         network_->Forward(
             HostView(x, {rows, shape.channels, shape.height, shape.width}).to(options_.device),

@@ -14,7 +14,7 @@ namespace diffusiond {
 class UNetDenoiser : public Denoiser {
  public:
   struct Options {
-    int rows = 1;                        // The micro-batch.
+    int micro_batch = 1;                 // The micro-batch.
     torch::Device device = torch::kCPU;  // Where the network's parameters are.
     // Threads of one network call on the CPU; a result's bytes depend on it.
     int intra_op_threads = 1;
@@ -23,7 +23,7 @@ class UNetDenoiser : public Denoiser {
   UNetDenoiser(std::shared_ptr<const UNet> network, const Options& options);
 
   ImageShape shape() const override;
-  int rows() const override { return options_.rows; }
+  int micro_batch() const override { return options_.micro_batch; }
   int output_channels() const override;
   // LibTorch's exceptions become INTERNAL here.
   absl::Status Predict(std::span<const float> x, std::span<const float> timesteps,

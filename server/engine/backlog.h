@@ -11,31 +11,31 @@
 
 namespace diffusiond {
 
-// Sums of network rows in classes of length that double. Every operation costs the same, however
-// many rows there are. Thread-compatible.
+// Sums of network passes in classes of length that double. Every operation costs the same, however
+// many trajectories there are. Thread-compatible.
 class Backlog {
  public:
-  void Add(const PolicyRow& row) { Change(row, 1); }
-  void Subtract(const PolicyRow& row) { Change(row, -1); }
+  void Add(const PolicyTrajectory& trajectory) { Change(trajectory, 1); }
+  void Subtract(const PolicyTrajectory& trajectory) { Change(trajectory, -1); }
 
   int64_t total() const { return total_; }
   int count() const { return count_; }
 
-  // Of the `count` shortest rows, as if those of a class of length were alike.
+  // Of the `count` shortest trajectories, as if those of a class of length were alike.
   PolicyWait OfShortest(int count) const {
     PolicyWait shortest;
     for (size_t i = 0; i < lengths_.size() && count > 0; ++i) {
       const Length& length = lengths_[i];
       if (length.count == 0) continue;
       const double part = static_cast<double>(std::min(count, length.count)) / length.count;
-      shortest.network_rows += part * static_cast<double>(length.work);
+      shortest.passes += part * static_cast<double>(length.work);
       shortest.rows = static_cast<double>(length.rows_left) / length.count;
       count -= length.count;
     }
     return shortest;
   }
 
-  // Of rows with about `rows_left` left or fewer: their whole class of length counts.
+  // Of trajectories with about `rows_left` left or fewer: their whole class of length counts.
   int64_t UpTo(int rows_left) const {
     int64_t sum = 0;
     for (size_t i = 0; i <= Class(rows_left); ++i) sum += lengths_[i].work;
@@ -46,11 +46,11 @@ class Backlog {
   static size_t Class(int rows_left) {
     return static_cast<size_t>(std::bit_width(static_cast<unsigned>(std::max(1, rows_left))) - 1);
   }
-  void Change(const PolicyRow& row, int sign) {
-    const int64_t work = int64_t{sign} * row.work();
-    Length& length = lengths_[Class(row.rows_left)];
+  void Change(const PolicyTrajectory& trajectory, int sign) {
+    const int64_t work = int64_t{sign} * trajectory.work();
+    Length& length = lengths_[Class(trajectory.rows_left)];
     length.count += sign;
-    length.rows_left += int64_t{sign} * row.rows_left;
+    length.rows_left += int64_t{sign} * trajectory.rows_left;
     length.work += work;
     count_ += sign;
     total_ += work;

@@ -87,15 +87,15 @@ absl::StatusOr<GenerationId> Engine::Submit(GenerationSpec spec,
 
 void Engine::Cancel(GenerationId id, absl::Status reason) {
   if (reason.ok()) reason = absl::CancelledError("cancelled");
-  Aftermath aftermath;
+  Effects effects;
   {
     absl::MutexLock lock(&mu_);
-    scheduler_->End(id, reason, options_.now(), aftermath);
+    scheduler_->End(id, reason, options_.now(), effects);
     // Its residents may have kept others out.
     work_.SignalAll();
-    Post(aftermath);
+    Post(effects);
   }
-  Conclude(std::move(aftermath));
+  Conclude(std::move(effects));
 }
 
 bool Engine::Drain(absl::Time deadline) {
@@ -104,29 +104,29 @@ bool Engine::Drain(absl::Time deadline) {
     draining_ = true;
   }
   if (outbox_.AwaitAllEnded(deadline - options_.now())) return true;
-  Aftermath aftermath;
+  Effects effects;
   {
     absl::MutexLock lock(&mu_);
     scheduler_->EndAll(absl::UnavailableError("the server stopped before the images were drawn"),
-                       options_.now(), aftermath);
-    Post(aftermath);
+                       options_.now(), effects);
+    Post(effects);
   }
-  Conclude(std::move(aftermath));
+  Conclude(std::move(effects));
   return false;
 }
 
 void Engine::Shutdown() {
-  Aftermath aftermath;
+  Effects effects;
   {
     absl::MutexLock lock(&mu_);
     draining_ = true;
     shut_down_ = true;
     scheduler_->EndAll(absl::UnavailableError("the server stopped before the images were drawn"),
-                       options_.now(), aftermath);
+                       options_.now(), effects);
     work_.SignalAll();
-    Post(aftermath);
+    Post(effects);
   }
-  Conclude(std::move(aftermath));
+  Conclude(std::move(effects));
   AwaitTold();
 }
 
@@ -144,14 +144,14 @@ void Engine::RemoveWorker(WorkerId id) {
 }
 
 void Engine::AbandonWorker(WorkerId id, const absl::Status& reason) {
-  Aftermath aftermath;
+  Effects effects;
   {
     absl::MutexLock lock(&mu_);
-    scheduler_->AbandonWorker(id, reason, options_.now(), aftermath);
+    scheduler_->AbandonWorker(id, reason, options_.now(), effects);
     work_.SignalAll();
-    Post(aftermath);
+    Post(effects);
   }
-  Conclude(std::move(aftermath));
+  Conclude(std::move(effects));
 }
 
 void Engine::AddModel(WorkerId id, WorkerCapacity capacity) {
@@ -166,35 +166,35 @@ void Engine::InheritPace(const std::string& model, const std::string& from) {
 }
 
 void Engine::RemoveModel(const std::string& model) {
-  Aftermath aftermath;
+  Effects effects;
   {
     absl::MutexLock lock(&mu_);
-    scheduler_->RemoveModel(model, options_.now(), aftermath);
+    scheduler_->RemoveModel(model, options_.now(), effects);
     work_.SignalAll();
-    Post(aftermath);
+    Post(effects);
   }
-  Conclude(std::move(aftermath));
+  Conclude(std::move(effects));
 }
 
 std::optional<StepBatch> Engine::NextBatch(WorkerId id) {
   bool waited = false;
   while (true) {
-    Aftermath aftermath;
+    Effects effects;
     std::optional<StepBatch> batch;
     {
       absl::MutexLock lock(&mu_);
       if (shut_down_ || !scheduler_->HasWorker(id)) return std::nullopt;
       const absl::Time now = options_.now();
-      scheduler_->ExpireDue(now, aftermath);
-      batch = scheduler_->Choose(id, now, aftermath);
-      if (!batch.has_value() && aftermath.empty()) {
+      scheduler_->ExpireDue(now, effects);
+      batch = scheduler_->Choose(id, now, effects);
+      if (!batch.has_value() && effects.empty()) {
         waited = true;
         work_.WaitWithTimeout(&mu_, scheduler_->NextWake() - now);
         continue;
       }
-      Post(aftermath);
+      Post(effects);
     }
-    Conclude(std::move(aftermath));
+    Conclude(std::move(effects));
     if (!batch.has_value()) continue;
     batch->waited = waited;
     return batch;
@@ -202,17 +202,17 @@ std::optional<StepBatch> Engine::NextBatch(WorkerId id) {
 }
 
 std::optional<StepBatch> Engine::TryNextBatch(WorkerId id) {
-  Aftermath aftermath;
+  Effects effects;
   std::optional<StepBatch> batch;
   {
     absl::MutexLock lock(&mu_);
     if (shut_down_) return std::nullopt;
     const absl::Time now = options_.now();
-    scheduler_->ExpireDue(now, aftermath);
-    batch = scheduler_->Choose(id, now, aftermath);
-    Post(aftermath);
+    scheduler_->ExpireDue(now, effects);
+    batch = scheduler_->Choose(id, now, effects);
+    Post(effects);
   }
-  Conclude(std::move(aftermath));
+  Conclude(std::move(effects));
   return batch;
 }
 
@@ -223,26 +223,26 @@ void Engine::Complete(StepBatch batch, absl::Status status) {
                            .capacity = batch.capacity,
                            .duration = now - batch.started,
                            .overhead = batch.overhead};
-  for (const StepRow& row : batch.rows) step.network_rows += NetworkRows(row);
-  Aftermath aftermath;
+  for (const StepTask& task : batch.tasks) step.passes += NetworkPasses(task);
+  Effects effects;
   {
     absl::MutexLock lock(&mu_);
-    const bool counts = scheduler_->Settle(batch, status, now, aftermath);
-    if (counts && status.ok()) aftermath.counts.step = std::move(step);
-    if (counts && !status.ok()) aftermath.counts.device_failure = batch.model;
+    const bool counts = scheduler_->Settle(batch, status, now, effects);
+    if (counts && status.ok()) effects.counts.step = std::move(step);
+    if (counts && !status.ok()) effects.counts.device_failure = batch.model;
     work_.SignalAll();
-    Post(aftermath);
+    Post(effects);
   }
-  batch.rows.clear();  // They share registers.
-  Conclude(std::move(aftermath));
+  batch.tasks.clear();  // They share registers.
+  Conclude(std::move(effects));
 }
 
-void Engine::Post(Aftermath& aftermath) {
-  outbox_.Post(std::move(aftermath.events), std::move(aftermath.counts));
+void Engine::Post(Effects& effects) {
+  outbox_.Post(std::move(effects.events), std::move(effects.counts));
 }
 
-void Engine::Conclude(Aftermath aftermath) {
-  aftermath.dropped.clear();  // Device memory first.
+void Engine::Conclude(Effects effects) {
+  effects.dropped.clear();  // Device memory first.
   outbox_.Wake();
 }
 

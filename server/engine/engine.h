@@ -30,7 +30,7 @@
 
 namespace diffusiond {
 
-struct Aftermath;
+struct Effects;
 class StepScheduler;
 
 // Thread-safe. One lock guards all state; it is held for bookkeeping alone, never while a network
@@ -73,7 +73,7 @@ class Engine {
   absl::StatusOr<GenerationId> Submit(GenerationSpec spec,
                                       std::shared_ptr<GenerationListener> listener);
 
-  // Ends a generation with `reason` (not OK); its rows leave at the next step. No effect once
+  // Ends a generation with `reason` (not OK); its images leave at the next step. No effect once
   // finished.
   void Cancel(GenerationId id, absl::Status reason);
 
@@ -119,18 +119,18 @@ class Engine {
   // As NextBatch, but never waits: nullopt also if there is nothing to run now. For simulations.
   std::optional<StepBatch> TryNextBatch(WorkerId id);
 
-  // Takes a batch back; `status` is what StepExecutor::Step returned. Not OK: no row advanced; each
-  // of its rows is tried again alone, and after a few failures in a row its generation ends with
-  // INTERNAL.
+  // Takes a batch back; `status` is what StepExecutor::Step returned. Not OK: no task advanced;
+  // each of its tasks is tried again alone, and after a few failures in a row its generation ends
+  // with INTERNAL.
   void Complete(StepBatch batch, absl::Status status);
 
  private:
   explicit Engine(Options options);
 
   // Posts what a change leaves to be told, so that it is told in the order of the changes.
-  void Post(Aftermath& aftermath) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Post(Effects& effects) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Does the rest of it.
-  void Conclude(Aftermath aftermath) ABSL_LOCKS_EXCLUDED(mu_);
+  void Conclude(Effects effects) ABSL_LOCKS_EXCLUDED(mu_);
   // Tells the metrics.
   void Count(const EngineCounts& counts) ABSL_LOCKS_EXCLUDED(mu_);
   void ReportDepth() ABSL_LOCKS_EXCLUDED(mu_, depth_mu_);

@@ -31,9 +31,9 @@ class EngineMetrics {
   // A step batch is done.
   struct Step {
     std::string model;
-    int network_rows = 0;  // Without the padding that fills the last network call.
-    int micro_batch = 1;   // Rows of a network call; there were ceil(network_rows / micro_batch).
-    int capacity = 1;      // Network rows that the worker carries.
+    int passes = 0;       // Without the padding that fills the last network call.
+    int micro_batch = 1;  // Rows of a network call; there were ceil(passes / micro_batch).
+    int capacity = 1;     // Network passes that the worker carries.
     absl::Duration duration = {};
     absl::Duration overhead = {};  // Since the worker's last step, if it did not wait for work.
   };

@@ -13,17 +13,17 @@
 
 namespace diffusiond {
 
-// What a member has to do, a bit for each kind of row: a server that cannot take some kinds now
-// passes over members that have nothing else, at no cost.
-using RowKinds = uint64_t;
-inline constexpr size_t kMaxRowKinds = 40;
+// What a member has to do, a bit for each kind of trajectory: a server that cannot take some kinds
+// now passes over members that have nothing else, at no cost.
+using WorkKinds = uint64_t;
+inline constexpr size_t kMaxWorkKinds = 40;
 
 // A member's part in a FairQueue. `name` and `weight` are its owner's, the rest the queue's.
 struct FairShare {
   std::string_view name;  // Decides between equals; must outlive the membership.
   double weight = 1;      // More than 0; what was served before a change stays as it is.
-  double served = 0;      // Virtual time: rows had, by weight.
-  RowKinds waiting = 0;
+  double served = 0;      // Virtual time: trajectories had, by weight.
+  WorkKinds waiting = 0;
 };
 
 // Members that want work done, by weight: the next turn is that of the one that has had least. One
@@ -33,7 +33,7 @@ template <typename Member>
 class FairQueue {
  public:
   // Says what of the member waits from now on; nothing, before it is destroyed.
-  void Offer(Member& member, RowKinds waiting) {
+  void Offer(Member& member, WorkKinds waiting) {
     FairShare& share = member.share;
     if (waiting == share.waiting) return;
     if (share.waiting == 0) share.served = std::max(share.served, virtual_now_);
@@ -43,48 +43,48 @@ class FairQueue {
   }
 
   // Whose turn it is among those that have work of these kinds; null: nobody's.
-  Member* Next(RowKinds kinds) const {
+  Member* Next(WorkKinds kinds) const {
     const Entry* least = nullptr;
     ForEach(kinds & waiting_, [&](size_t kind) {
-      const Entry& first = *lines_[kind].begin();
+      const Entry& first = *queues_[kind].begin();
       if (least == nullptr || first < *least) least = &first;
     });
     return least == nullptr ? nullptr : std::get<Member*>(*least);
   }
 
-  // The member has a turn, of so many rows.
-  void Serve(Member& member, int rows) {
+  // The member has a turn, of so many trajectories.
+  void Serve(Member& member, int trajectories) {
     FairShare& share = member.share;
     Erase(member, share.waiting);
     virtual_now_ = std::max(virtual_now_, share.served);
-    share.served += rows / share.weight;
+    share.served += trajectories / share.weight;
     Insert(member, share.waiting);
   }
 
   // What waits, of all members.
-  RowKinds waiting() const { return waiting_; }
+  WorkKinds waiting() const { return waiting_; }
 
  private:
   using Entry = std::tuple<double, std::string_view, Member*>;
 
   static Entry EntryOf(Member& member) { return {member.share.served, member.share.name, &member}; }
   template <typename Do>
-  static void ForEach(RowKinds kinds, Do apply) {
+  static void ForEach(WorkKinds kinds, Do apply) {
     for (; kinds != 0; kinds &= kinds - 1) apply(static_cast<size_t>(std::countr_zero(kinds)));
   }
-  void Insert(Member& member, RowKinds kinds) {
-    ForEach(kinds, [&](size_t kind) { lines_[kind].insert(EntryOf(member)); });
+  void Insert(Member& member, WorkKinds kinds) {
+    ForEach(kinds, [&](size_t kind) { queues_[kind].insert(EntryOf(member)); });
     waiting_ |= kinds;
   }
-  void Erase(Member& member, RowKinds kinds) {
+  void Erase(Member& member, WorkKinds kinds) {
     ForEach(kinds, [&](size_t kind) {
-      lines_[kind].erase(EntryOf(member));
-      if (lines_[kind].empty()) waiting_ &= ~(RowKinds{1} << kind);
+      queues_[kind].erase(EntryOf(member));
+      if (queues_[kind].empty()) waiting_ &= ~(WorkKinds{1} << kind);
     });
   }
 
-  std::array<std::set<Entry>, kMaxRowKinds> lines_;
-  RowKinds waiting_ = 0;
+  std::array<std::set<Entry>, kMaxWorkKinds> queues_;
+  WorkKinds waiting_ = 0;
   double virtual_now_ = 0;  // Where the last turn began.
 };
 

@@ -10,16 +10,16 @@ namespace diffusiond {
 // Moving averages over one model's step batches. Thread-compatible.
 class PaceMeter {
  public:
-  // A step batch that carried `network_rows` of the `capacity` its worker has.
-  void Add(absl::Duration duration, int network_rows, int capacity) {
+  // A step batch that carried `passes` of the `capacity` its worker has.
+  void Add(absl::Duration duration, int passes, int capacity) {
     Average(step_, duration);
     // A batch that is less than half full says little about full ones.
-    if (2 * network_rows > capacity || full_step_ == absl::ZeroDuration()) {
+    if (2 * passes > capacity || full_step_ == absl::ZeroDuration()) {
       Average(full_step_, duration);
     }
   }
 
-  // With workers that carry so many network rows together. Zero before the first Add.
+  // With workers that carry so many network passes together. Zero before the first Add.
   Pace pace(int side_by_side) const {
     if (side_by_side < 1) return {step_, absl::ZeroDuration(), 1};
     return {step_, full_step_ / side_by_side, side_by_side};

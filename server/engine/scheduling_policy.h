@@ -17,14 +17,14 @@ enum class Priority { kHigh, kNormal, kLow };
 inline constexpr int kPriorities = 3;
 
 // One trajectory that waits for its next step.
-struct PolicyRow {
+struct PolicyTrajectory {
   int image_index = 0;    // Names the trajectory within its generation.
   int rows_left = 1;      // Plan rows to run, the next one included.
-  int network_rows = 1;   // Of the next one: 1, more if guided.
+  int passes = 1;         // Of the next one: 1, more if guided.
   bool resident = false;  // Has begun, so it is counted against the limit on residents.
-  int extra_left = 0;     // Network rows of the plan rows to run, beyond one each.
+  int extra_left = 0;     // Network passes of the plan rows to run, beyond one each.
 
-  int work() const { return rows_left + extra_left; }  // Network rows.
+  int work() const { return rows_left + extra_left; }  // Network passes.
 };
 
 // What the order may depend on, fixed for a generation's life.
@@ -47,8 +47,8 @@ struct Holder {
 
 // How long something takes: whichever is longer.
 struct PolicyWait {
-  double network_rows = 0;  // To be evaluated until then.
-  double rows = 0;          // Plan rows of one trajectory, which follow each other.
+  double passes = 0;  // To be evaluated until then.
+  double rows = 0;    // Plan rows of one trajectory, which follow each other.
 };
 
 struct PolicyChoice {
@@ -59,9 +59,9 @@ struct PolicyChoice {
 
 // How fast work goes, as measured; zero: not known yet.
 struct Pace {
-  absl::Duration step;         // One step batch: what one plan row of one trajectory takes.
-  absl::Duration network_row;  // Per network row when all workers are full.
-  int side_by_side = 1;        // Network rows that all workers carry in one step.
+  absl::Duration step;   // One step batch: what one plan row of one trajectory takes.
+  absl::Duration pass;   // Per network pass when all workers are full.
+  int side_by_side = 1;  // Network passes that all workers carry in one step.
 };
 
 // The trajectories of one model that wait for their next step, and the rule that picks the next
@@ -71,34 +71,36 @@ class SchedulingPolicy {
   // What a worker offers.
   struct Offer {
     absl::Time now;
-    int capacity = 1;       // Network rows.
-    int new_residents = 0;  // Rows that have not begun and may.
+    int capacity = 1;       // Network passes.
+    int new_residents = 0;  // Trajectories that have not begun and may.
   };
 
   virtual ~SchedulingPolicy() = default;
 
   // Takes a generation that begins. Its id must be new here.
-  virtual void Admit(const PolicyGeneration& generation, absl::Span<const PolicyRow> rows) = 0;
+  virtual void Admit(const PolicyGeneration& generation,
+                     absl::Span<const PolicyTrajectory> trajectories) = 0;
 
-  // Rows that fit the offer, in order of choice. They are in flight until PutBack or Retire.
+  // Trajectories that fit the offer, in order of choice. They are in flight until PutBack or
+  // Retire.
   virtual std::vector<PolicyChoice> Choose(const Offer& offer) = 0;
 
-  // A row in flight waits for its next step.
-  virtual void PutBack(uint64_t generation, const PolicyRow& row) = 0;
+  // A trajectory in flight waits for its next step.
+  virtual void PutBack(uint64_t generation, const PolicyTrajectory& trajectory) = 0;
 
-  // A row in flight is finished.
+  // A trajectory in flight is finished.
   virtual void Retire(uint64_t generation, int image_index) = 0;
 
-  // Forgets a generation, whatever its rows are doing.
+  // Forgets a generation, whatever its trajectories are doing.
   virtual void Remove(uint64_t generation) = 0;
 
-  // Network rows of all rows that wait.
-  virtual int waiting_network_rows() const = 0;
+  // Network passes of all trajectories that wait.
+  virtual int waiting_passes() const = 0;
 
-  // Network rows to be evaluated until a generation like this would be finished, its own included,
-  // if nothing else came.
-  virtual double NetworkRowsUntilDone(const PolicyGeneration& generation,
-                                      absl::Span<const PolicyRow> rows) const = 0;
+  // Network passes to be evaluated until a generation like this would be finished, its own
+  // included, if nothing else came.
+  virtual double PassesUntilDone(const PolicyGeneration& generation,
+                                 absl::Span<const PolicyTrajectory> trajectories) const = 0;
 
   // Until `part` (0 .. 1, at least one image) of what the holder has here is finished, if nothing
   // else came. Nothing: it has nothing.
@@ -108,7 +110,8 @@ class SchedulingPolicy {
 
   // Whether every deadline, this generation's included, could still be met if it were admitted.
   virtual bool DeadlinesFit(const PolicyGeneration& /*generation*/,
-                            absl::Span<const PolicyRow> /*rows*/, absl::Time /*now*/) const {
+                            absl::Span<const PolicyTrajectory> /*trajectories*/,
+                            absl::Time /*now*/) const {
     return true;
   }
 

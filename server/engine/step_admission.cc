@@ -61,12 +61,11 @@ std::optional<absl::Duration> StepScheduler::PredictFree(const QueuePlaces::Lack
   std::optional<absl::Duration> longest;
   for (const auto& [name, model] : models_) {
     const Pace pace = PaceOf(model, name);
-    if (pace.network_row == absl::ZeroDuration()) continue;
+    if (pace.pass == absl::ZeroDuration()) continue;
     const std::optional<PolicyWait> wait =
         model.policy->UntilFree(holder, static_cast<double>(lack.needed) / lack.held);
     if (!wait.has_value()) continue;
-    const absl::Duration time =
-        std::max(wait->rows * pace.step, wait->network_rows * pace.network_row);
+    const absl::Duration time = std::max(wait->rows * pace.step, wait->passes * pace.pass);
     longest = std::max(longest.value_or(time), time);
   }
   return longest;
@@ -85,30 +84,31 @@ absl::Status StepScheduler::CheckRoom(const GenerationSpec& spec) const {
       message, free.value_or(kUnknownRetry));
 }
 
-std::optional<absl::Duration> StepScheduler::PredictTime(const Model& model,
-                                                         const std::string& name,
-                                                         const PolicyGeneration& generation,
-                                                         const std::vector<PolicyRow>& rows) const {
+std::optional<absl::Duration> StepScheduler::PredictTime(
+    const Model& model, const std::string& name, const PolicyGeneration& generation,
+    const std::vector<PolicyTrajectory>& trajectories) const {
   const Pace pace = PaceOf(model, name);
-  if (pace.network_row == absl::ZeroDuration()) return std::nullopt;
+  if (pace.pass == absl::ZeroDuration()) return std::nullopt;
   int longest = 0;
-  for (const PolicyRow& row : rows) longest = std::max(longest, row.rows_left);
+  for (const PolicyTrajectory& trajectory : trajectories) {
+    longest = std::max(longest, trajectory.rows_left);
+  }
   // It joins after the step that is running.
   return pace.step / 2 +
          std::max(longest * pace.step,
-                  model.policy->NetworkRowsUntilDone(generation, rows) * pace.network_row);
+                  model.policy->PassesUntilDone(generation, trajectories) * pace.pass);
 }
 
 absl::Status StepScheduler::CheckDeadline(const Generation& generation,
-                                          const PolicyGeneration& line,
-                                          const std::vector<PolicyRow>& rows,
+                                          const PolicyGeneration& asked,
+                                          const std::vector<PolicyTrajectory>& trajectories,
                                           absl::Time now) const {
-  if (!generation.predicted.has_value() || line.deadline == absl::InfiniteFuture()) {
+  if (!generation.predicted.has_value() || asked.deadline == absl::InfiniteFuture()) {
     return absl::OkStatus();
   }
-  const absl::Duration left = line.deadline - now, predicted = *generation.predicted;
+  const absl::Duration left = asked.deadline - now, predicted = *generation.predicted;
   const SchedulingPolicy& policy = *models_.at(generation.spec.model).policy;
-  if (predicted <= left && !policy.DeadlinesFit(line, rows, now)) {
+  if (predicted <= left && !policy.DeadlinesFit(asked, trajectories, now)) {
     return Refusal(RefusalReason::kDeadline,
                    absl::StrCat("the deadline is in ", Shown(left),
                                 ", and requests that were admitted before need the time until "
@@ -136,35 +136,35 @@ absl::StatusOr<GenerationId> StepScheduler::Admit(GenerationSpec spec, absl::Tim
   RETURN_IF_ERROR(CheckRoom(spec));
 
   const GenerationId id = last_id_ + 1;
-  const PolicyGeneration line = {.id = id,
-                                 .address = spec.address,
-                                 .tenant = spec.tenant,
-                                 .priority = spec.priority,
-                                 .admitted = now,
-                                 .deadline = spec.deadline};
+  const PolicyGeneration asked = {.id = id,
+                                  .address = spec.address,
+                                  .tenant = spec.tenant,
+                                  .priority = spec.priority,
+                                  .admitted = now,
+                                  .deadline = spec.deadline};
   auto generation = std::make_shared<Generation>(id, std::move(spec), now);
   generation->images_left = count;
   generation->submitted_batch = model.batches;
   generation->trajectories.resize(static_cast<size_t>(count));
-  std::vector<PolicyRow> rows;
+  std::vector<PolicyTrajectory> trajectories;
   for (int i = 0; i < count; ++i) {
     Trajectory& trajectory = generation->trajectories[i];
     trajectory.generation = generation.get();
     trajectory.spec = &generation->spec.trajectories[i];
     trajectory.image_index = i;
     for (const PlanRow& row : trajectory.spec->plan->rows) {
-      trajectory.extra_left += NetworkRows(trajectory.spec->guidance, row) - 1;
+      trajectory.extra_left += NetworkPasses(trajectory.spec->guidance, row) - 1;
     }
-    rows.push_back(trajectory.policy_row());
+    trajectories.push_back(trajectory.for_policy());
   }
-  generation->predicted = PredictTime(model, generation->spec.model, line, rows);
-  RETURN_IF_ERROR(CheckDeadline(*generation, line, rows, now));
+  generation->predicted = PredictTime(model, generation->spec.model, asked, trajectories);
+  RETURN_IF_ERROR(CheckDeadline(*generation, asked, trajectories, now));
 
   last_id_ = id;
-  model.policy->Admit(line, rows);
+  model.policy->Admit(asked, trajectories);
   places_.Take(generation->spec);
   waiting_trajectories_ += count;
-  if (line.deadline != absl::InfiniteFuture()) deadlines_.emplace(line.deadline, id);
+  if (asked.deadline != absl::InfiniteFuture()) deadlines_.emplace(asked.deadline, id);
   generations_.emplace(id, std::move(generation));
   return id;
 }

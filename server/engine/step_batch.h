@@ -16,8 +16,8 @@ struct Trajectory;
 
 using WorkerId = uint64_t;
 
-// What a worker can run of one model. Capacity: network rows of one step batch, at least 2 (a
-// guided trajectory takes two). Micro-batch: network rows of one network call.
+// What a worker can run of one model. Capacity: network passes of one step batch, at least 2 (a
+// guided trajectory takes two). Micro-batch: network passes of one network call.
 struct WorkerCapacity {
   std::string model;
   int capacity = 2;
@@ -28,8 +28,8 @@ struct WorkerCapacity {
 // any plans. Must be given back to Engine::Complete.
 struct StepBatch {
   std::string model;
-  std::vector<StepRow> rows;  // What StepExecutor::Step takes.
-  // The engine's own bookkeeping, one entry a row.
+  std::vector<StepTask> tasks;  // What StepExecutor::Step takes.
+  // The engine's own bookkeeping, one entry a task.
   std::vector<std::shared_ptr<Trajectory>> owners;
   uint64_t id = 0;
   WorkerId worker = 0;

@@ -33,20 +33,20 @@ class TrajectoryRegisters {
 };
 
 // One trajectory's part in one step batch.
-struct StepRow {
+struct StepTask {
   // In.
   const TrajectorySpec* spec = nullptr;
   int plan_row = 0;  // The row of spec->plan to run now.
   bool want_x_t = false;
   bool want_x0_hat = false;
-  // As the row before left them; null before the first row. Never changed: a step that fails, or a
-  // worker that hangs in it, leaves a trajectory that any other worker can take up.
+  // As the plan row before left them; null before the first one. Never changed: a step that fails,
+  // or a worker that hangs in it, leaves a trajectory that any other worker can take up.
   std::shared_ptr<const TrajectoryRegisters> before;
   // Out.
   std::unique_ptr<TrajectoryRegisters> after;  // Set if the status is OK.
   absl::Status status;          // Not OK: this trajectory failed, the others did not.
-  std::optional<Frame> x_t;     // After this row, times the plan's preview_scale; if wanted.
-  std::optional<Frame> x0_hat;  // D of this row; if wanted.
+  std::optional<Frame> x_t;     // After this plan row, times the plan's preview_scale; if wanted.
+  std::optional<Frame> x0_hat;  // D of this plan row; if wanted.
 };
 
 // Runs step batches of one model on one device. Thread-compatible: one caller at a time.
@@ -54,20 +54,21 @@ class StepExecutor {
  public:
   virtual ~StepExecutor() = default;
 
-  // Network rows that one Step call carries without padding: a multiple of the micro-batch.
-  // A row takes one network row, where guidance acts up to kMaxNetworkRows.
+  // Network passes that one Step call carries without padding: a multiple of the micro-batch.
+  // A task takes one network pass, where guidance acts up to kMaxPasses.
   virtual int capacity() const = 0;
 
-  // Rows of one network call.
+  // Network passes of one network call.
   virtual int micro_batch() const = 0;
 
-  // Advances every row by one plan row. Not OK: the device failed and no row advanced;
-  // RESOURCE_EXHAUSTED: it is out of memory. The rows' network rows must not exceed capacity().
-  virtual absl::Status Step(absl::Span<StepRow> rows) = 0;
+  // Advances every task by one plan row. Not OK: the device failed and no task advanced;
+  // RESOURCE_EXHAUSTED: it is out of memory. The tasks' network passes must not exceed capacity().
+  virtual absl::Status Step(absl::Span<StepTask> tasks) = 0;
 };
 
-inline int NetworkRows(const StepRow& row) {
-  return NetworkRows(row.spec->guidance, row.spec->plan->rows[static_cast<size_t>(row.plan_row)]);
+inline int NetworkPasses(const StepTask& task) {
+  return NetworkPasses(task.spec->guidance,
+                       task.spec->plan->rows[static_cast<size_t>(task.plan_row)]);
 }
 
 }  // namespace diffusiond

@@ -7,17 +7,17 @@
 namespace diffusiond {
 namespace {
 
-// A generation is hopeless when not even this part of what it needs is left.
-constexpr double kHopelessPart = 0.9;
+// A generation is infeasible when not even this part of what it needs is left.
+constexpr double kInfeasiblePart = 0.9;
 
-// A class that is left none of the rows still gets one when nothing else waits.
+// A class that is left none of the trajectories still gets one when nothing else waits.
 constexpr double kLeastShare = 1e-9;
 
-// Kinds of rows: first those that have begun, then those that have not, which an address's queue
-// holds by how many the address has begun, in classes that double.
-constexpr size_t kGoOn = 0, kBegin = kMaxNetworkRows;
+// Kinds of trajectories: first those that have begun, then those that have not, which an address's
+// queue holds by how many the address has begun, in classes that double.
+constexpr size_t kGoOn = 0, kBegin = kMaxPasses;
 constexpr int kBegunClasses = 12;
-static_assert(kBegin + kBegunClasses * kMaxNetworkRows <= kMaxRowKinds);
+static_assert(kBegin + kBegunClasses * kMaxPasses <= kMaxWorkKinds);
 // An address may have begun so many times what it leaves free.
 constexpr int kBegunOfFree = 3;
 
@@ -26,10 +26,10 @@ int BegunClass(int begun) {
                   static_cast<int>(std::bit_width(static_cast<unsigned>(begun))));
 }
 
-// Kinds of one to so many network rows.
-RowKinds UpTo(int network_rows, size_t first) {
-  const int count = std::clamp(network_rows, 0, kMaxNetworkRows);
-  return ((RowKinds{1} << count) - 1) << first;
+// Kinds of one to so many network passes.
+WorkKinds UpTo(int passes, size_t first) {
+  const int count = std::clamp(passes, 0, kMaxPasses);
+  return ((WorkKinds{1} << count) - 1) << first;
 }
 
 }  // namespace
@@ -40,7 +40,7 @@ StepPolicy::StepPolicy(Options options) : options_(std::move(options)) {
 }
 
 bool StepPolicy::HasDue(const Group& group) {
-  return group.info.deadline != absl::InfiniteFuture() && group.level != kHopeless;
+  return group.info.deadline != absl::InfiniteFuture() && group.level != kInfeasible;
 }
 
 double StepPolicy::WeightOf(const std::string& tenant) const {
@@ -51,16 +51,16 @@ double StepPolicy::WeightOf(const std::string& tenant) const {
 absl::Duration StepPolicy::Needed(const Group& group) const {
   // Of those that wait the last one has most left: what has not begun has its whole plan to run.
   const int longest = group.waiting.rbegin()->rows_left;
-  return std::max(longest * pace_.step, static_cast<double>(group.work) * pace_.network_row);
+  return std::max(longest * pace_.step, static_cast<double>(group.work) * pace_.pass);
 }
 
-void StepPolicy::Count(Group& group, const PolicyRow& row, int sign) {
+void StepPolicy::Count(Group& group, const PolicyTrajectory& trajectory, int sign) {
   for (Backlog* backlog :
        {&levels_[group.level].backlog, &group.address->backlog, &group.tenant->backlog}) {
-    sign > 0 ? backlog->Add(row) : backlog->Subtract(row);
+    sign > 0 ? backlog->Add(trajectory) : backlog->Subtract(trajectory);
   }
-  if (row.resident) group.address->begun += sign;
-  const int64_t work = int64_t{sign} * row.work();
+  if (trajectory.resident) group.address->begun += sign;
+  const int64_t work = int64_t{sign} * trajectory.work();
   group.work += work;
   if (HasDue(group)) group.tenant->due_work += work;
 }
@@ -90,9 +90,9 @@ void StepPolicy::JoinTenant(Group& group) {
 void StepPolicy::JoinLevel(Group& group) {
   JoinTenant(group);
   if (HasDue(group)) group.tenant->due.emplace(group.info.deadline, group.info.id);
-  for (const PolicyRow& row : group.waiting) Count(group, row, 1);
-  for (const auto& [image, row] : group.in_flight) Count(group, row, 1);
-  if (group.level > 0 && group.level != kHopeless) {
+  for (const PolicyTrajectory& trajectory : group.waiting) Count(group, trajectory, 1);
+  for (const auto& [image, trajectory] : group.in_flight) Count(group, trajectory, 1);
+  if (group.level > 0 && group.level != kInfeasible) {
     levels_[group.level].ageing.emplace(group.moves_up, group.info.id);
   }
   Enter(group);
@@ -103,8 +103,8 @@ void StepPolicy::LeaveLevel(Group& group) {
   Address& address = *group.address;
   Tenant& tenant = *group.tenant;
   Leave(group);
-  for (const PolicyRow& row : group.waiting) Count(group, row, -1);
-  for (const auto& [image, row] : group.in_flight) Count(group, row, -1);
+  for (const PolicyTrajectory& trajectory : group.waiting) Count(group, trajectory, -1);
+  for (const auto& [image, trajectory] : group.in_flight) Count(group, trajectory, -1);
   level.ageing.erase({group.moves_up, group.info.id});
   tenant.due.erase({group.info.deadline, group.info.id});
   Refresh(group);
@@ -119,16 +119,16 @@ void StepPolicy::LeaveLevel(Group& group) {
 void StepPolicy::Refresh(const Group& group) {
   Level& level = levels_[group.level];
   Address& address = *group.address;
-  RowKinds kinds = 0;
+  WorkKinds kinds = 0;
   for (size_t kind = 0; kind < kKinds; ++kind) {
-    if (!group.tenant->lines[kind].by_key.empty()) kinds |= RowKinds{1} << kind;
+    if (!group.tenant->queues[kind].by_key.empty()) kinds |= WorkKinds{1} << kind;
   }
   address.queue.Offer(*group.tenant, kinds);
   kinds = address.queue.waiting();
-  const RowKinds begin = kinds & UpTo(kMaxNetworkRows, kBegin);
-  kinds = (kinds & ~begin) | begin << (kMaxNetworkRows * BegunClass(address.begun));
+  const WorkKinds begin = kinds & UpTo(kMaxPasses, kBegin);
+  kinds = (kinds & ~begin) | begin << (kMaxPasses * BegunClass(address.begun));
   level.queue.Offer(address, kinds);
-  if (group.level == kHopeless) return;
+  if (group.level == kInfeasible) return;
   sides_.Offer(high_, levels_[0].queue.waiting());
   kinds = 0;
   for (size_t i = 1; i < kPriorities; ++i) kinds |= levels_[i].queue.waiting();
@@ -137,19 +137,19 @@ void StepPolicy::Refresh(const Group& group) {
 
 void StepPolicy::Enter(Group& group) {
   if (!group.waiting.empty()) {
-    const PolicyRow& first = *group.waiting.begin();
+    const PolicyTrajectory& first = *group.waiting.begin();
     group.kind = Kind(first);
     group.key = group.admitted_batch + int64_t{options_.patience} * first.rows_left *
                                            (static_cast<int64_t>(group.in_flight.size()) + 1);
-    Line& line = group.tenant->lines[group.kind];
-    line.by_key.emplace(group.key, group.info.id);
+    Queue& queue = group.tenant->queues[group.kind];
+    queue.by_key.emplace(group.key, group.info.id);
     if (HasDue(group)) {
       const absl::Duration needed = Needed(group);
       group.latest_start = group.info.deadline - kDeadlineMargin * needed;
-      group.hopeless_from = group.info.deadline - kHopelessPart * needed;
-      hopeless_from_.emplace(group.hopeless_from, group.info.id);
-      line.by_deadline.emplace(group.info.deadline, group.info.id);
-      line.by_latest_start.emplace(group.latest_start, group.info.id);
+      group.infeasible_from = group.info.deadline - kInfeasiblePart * needed;
+      infeasible_from_.emplace(group.infeasible_from, group.info.id);
+      queue.by_deadline.emplace(group.info.deadline, group.info.id);
+      queue.by_latest_start.emplace(group.latest_start, group.info.id);
     }
   }
   Refresh(group);
@@ -157,21 +157,22 @@ void StepPolicy::Enter(Group& group) {
 
 void StepPolicy::Leave(Group& group) {
   if (group.waiting.empty()) return;
-  Line& line = group.tenant->lines[group.kind];
-  line.by_key.erase({group.key, group.info.id});
-  line.by_deadline.erase({group.info.deadline, group.info.id});
-  line.by_latest_start.erase({group.latest_start, group.info.id});
-  hopeless_from_.erase({group.hopeless_from, group.info.id});
+  Queue& queue = group.tenant->queues[group.kind];
+  queue.by_key.erase({group.key, group.info.id});
+  queue.by_deadline.erase({group.info.deadline, group.info.id});
+  queue.by_latest_start.erase({group.latest_start, group.info.id});
+  infeasible_from_.erase({group.infeasible_from, group.info.id});
 }
 
-void StepPolicy::Admit(const PolicyGeneration& generation, absl::Span<const PolicyRow> rows) {
+void StepPolicy::Admit(const PolicyGeneration& generation,
+                       absl::Span<const PolicyTrajectory> trajectories) {
   Group& group = groups_[generation.id];
   group.info = generation;
   group.level = static_cast<size_t>(generation.priority);
   group.admitted_batch = batches_;
   group.moves_up = generation.admitted + options_.ageing;
-  group.waiting.insert(rows.begin(), rows.end());
-  for (const PolicyRow& row : rows) waiting_network_rows_ += row.network_rows;
+  group.waiting.insert(trajectories.begin(), trajectories.end());
+  for (const PolicyTrajectory& trajectory : trajectories) waiting_passes_ += trajectory.passes;
   JoinLevel(group);
 }
 
@@ -194,13 +195,13 @@ void StepPolicy::Age(absl::Time now) {
 }
 
 void StepPolicy::GiveUpHope(absl::Time now) {
-  while (!hopeless_from_.empty() && hopeless_from_.begin()->first < now) {
-    Move(groups_.at(hopeless_from_.begin()->second), kHopeless);
+  while (!infeasible_from_.empty() && infeasible_from_.begin()->first < now) {
+    Move(groups_.at(infeasible_from_.begin()->second), kInfeasible);
   }
 }
 
 uint64_t StepPolicy::BestOf(const Level& level, const Address& address, const Tenant& tenant,
-                            RowKinds kinds, absl::Time now) const {
+                            WorkKinds kinds, absl::Time now) const {
   // Deadlines count once they compete for the tenant's time; before that the short ones may go
   // first.
   const Rivals rivals = RivalsOf(static_cast<size_t>(&level - levels_.data()));
@@ -208,17 +209,17 @@ uint64_t StepPolicy::BestOf(const Level& level, const Address& address, const Te
                        (address.share.weight / level.all_weights) *
                        (tenant.share.weight / address.all_weights);
   const absl::Time tight =
-      now + static_cast<double>(tenant.due_work) * kDeadlineMargin / share * pace_.network_row;
+      now + static_cast<double>(tenant.due_work) * kDeadlineMargin / share * pace_.pass;
   absl::Time latest_start = absl::InfiniteFuture();
   const std::pair<absl::Time, uint64_t>* earliest = nullptr;
   const std::pair<int64_t, uint64_t>* first = nullptr;
   for (size_t kind = 0; kind < kKinds; ++kind) {
-    const Line& line = tenant.lines[kind];
-    if ((kinds >> kind & 1) == 0 || line.by_key.empty()) continue;
-    if (first == nullptr || *line.by_key.begin() < *first) first = &*line.by_key.begin();
-    if (line.by_deadline.empty()) continue;
-    latest_start = std::min(latest_start, line.by_latest_start.begin()->first);
-    const auto& deadline = *line.by_deadline.begin();
+    const Queue& queue = tenant.queues[kind];
+    if ((kinds >> kind & 1) == 0 || queue.by_key.empty()) continue;
+    if (first == nullptr || *queue.by_key.begin() < *first) first = &*queue.by_key.begin();
+    if (queue.by_deadline.empty()) continue;
+    latest_start = std::min(latest_start, queue.by_latest_start.begin()->first);
+    const auto& deadline = *queue.by_deadline.begin();
     if (earliest == nullptr || deadline < *earliest) earliest = &deadline;
   }
   return latest_start <= tight ? earliest->second : first->second;
@@ -228,38 +229,39 @@ bool StepPolicy::MayBegin(int begun, int free) const {
   return free > 0 && (begun < pace_.side_by_side || begun + 1 <= kBegunOfFree * (free - 1));
 }
 
-RowKinds StepPolicy::Fitting(const Offer& offer) const {
-  RowKinds kinds = UpTo(offer.capacity, kGoOn);
+WorkKinds StepPolicy::Fitting(const Offer& offer) const {
+  WorkKinds kinds = UpTo(offer.capacity, kGoOn);
   for (int i = 0; i < kBegunClasses; ++i) {
     const int least = i == 0 ? 0 : 1 << (i - 1);
     if (!MayBegin(least, offer.new_residents)) break;
-    kinds |= UpTo(offer.capacity, kBegin + static_cast<size_t>(i) * kMaxNetworkRows);
+    kinds |= UpTo(offer.capacity, kBegin + static_cast<size_t>(i) * kMaxPasses);
   }
   return kinds;
 }
 
 StepPolicy::Group* StepPolicy::Best(const Offer& offer) {
-  const RowKinds kinds = Fitting(offer);
+  const WorkKinds kinds = Fitting(offer);
   const Side* side = sides_.Next(kinds);
-  size_t first = kHopeless;
+  size_t first = kInfeasible;
   if (side != nullptr) first = side == &high_ ? 0 : 1;
   for (size_t i = first; i < levels_.size(); ++i) {
     Address* address = levels_[i].queue.Next(kinds);
     if (address == nullptr) continue;
-    const RowKinds begin =
-        kinds >> (kMaxNetworkRows * BegunClass(address->begun)) & UpTo(kMaxNetworkRows, kBegin);
-    const RowKinds in_address = (kinds & UpTo(kMaxNetworkRows, kGoOn)) | begin;
+    const WorkKinds begin =
+        kinds >> (kMaxPasses * BegunClass(address->begun)) & UpTo(kMaxPasses, kBegin);
+    const WorkKinds in_address = (kinds & UpTo(kMaxPasses, kGoOn)) | begin;
     const Tenant* tenant = address->queue.Next(in_address);
     return &groups_.at(BestOf(levels_[i], *address, *tenant, in_address, offer.now));
   }
   return nullptr;
 }
 
-void StepPolicy::Serve(const Group& group, const PolicyRow& row) {
+void StepPolicy::Serve(const Group& group, const PolicyTrajectory& trajectory) {
   Level& level = levels_[group.level];
-  group.address->queue.Serve(*group.tenant, row.network_rows);
-  level.queue.Serve(*group.address, row.network_rows);
-  if (group.level != kHopeless) sides_.Serve(group.level == 0 ? high_ : others_, row.network_rows);
+  group.address->queue.Serve(*group.tenant, trajectory.passes);
+  level.queue.Serve(*group.address, trajectory.passes);
+  if (group.level != kInfeasible)
+    sides_.Serve(group.level == 0 ? high_ : others_, trajectory.passes);
 }
 
 std::vector<PolicyChoice> StepPolicy::Choose(const Offer& offer) {
@@ -271,32 +273,32 @@ std::vector<PolicyChoice> StepPolicy::Choose(const Offer& offer) {
     Group* const group = Best(left);
     if (group == nullptr) break;
     Leave(*group);
-    PolicyRow row = *group->waiting.begin();
+    PolicyTrajectory trajectory = *group->waiting.begin();
     group->waiting.erase(group->waiting.begin());
-    Serve(*group, row);
-    left.capacity -= row.network_rows;
-    waiting_network_rows_ -= row.network_rows;
-    if (!std::exchange(row.resident, true)) {
+    Serve(*group, trajectory);
+    left.capacity -= trajectory.passes;
+    waiting_passes_ -= trajectory.passes;
+    if (!std::exchange(trajectory.resident, true)) {
       --left.new_residents;
       ++group->address->begun;
     }
-    group->in_flight.emplace(row.image_index, row);
+    group->in_flight.emplace(trajectory.image_index, trajectory);
     Enter(*group);
-    chosen.push_back({group->info.id, row.image_index});
+    chosen.push_back({group->info.id, trajectory.image_index});
   }
   if (!chosen.empty()) ++batches_;
   return chosen;
 }
 
-void StepPolicy::PutBack(uint64_t generation, const PolicyRow& row) {
+void StepPolicy::PutBack(uint64_t generation, const PolicyTrajectory& trajectory) {
   Group& group = groups_.at(generation);
   Leave(group);
-  const auto in_flight = group.in_flight.find(row.image_index);
+  const auto in_flight = group.in_flight.find(trajectory.image_index);
   Count(group, in_flight->second, -1);
   group.in_flight.erase(in_flight);
-  group.waiting.insert(row);
-  Count(group, row, 1);
-  waiting_network_rows_ += row.network_rows;
+  group.waiting.insert(trajectory);
+  Count(group, trajectory, 1);
+  waiting_passes_ += trajectory.passes;
   Enter(group);
 }
 
@@ -312,7 +314,8 @@ void StepPolicy::Retire(uint64_t generation, int image_index) {
 void StepPolicy::Remove(uint64_t generation) {
   const auto found = groups_.find(generation);
   if (found == groups_.end()) return;
-  for (const PolicyRow& row : found->second.waiting) waiting_network_rows_ -= row.network_rows;
+  for (const PolicyTrajectory& trajectory : found->second.waiting)
+    waiting_passes_ -= trajectory.passes;
   LeaveLevel(found->second);
   groups_.erase(found);
 }

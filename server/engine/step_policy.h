@@ -19,8 +19,9 @@
 
 namespace diffusiond {
 
-// Each row of a batch is chosen by five questions:
-//  1. Class. A row of a higher class goes first, but HIGH has no more than `high_share` of the rows
+// Each trajectory of a batch is chosen by five questions:
+//  1. Class. A trajectory of a higher class goes first, but HIGH has no more than `high_share` of
+//  the trajectories
 //     while others wait: to say that one is in a hurry costs nothing. A generation moves up one
 //     class for each `ageing` since its admission, so that a lower class is served within a bounded
 //     time.
@@ -29,48 +30,51 @@ namespace diffusiond {
 //  3. Tenant. Of the address, the one that has had least, by weight.
 //  4. Deadline, once the tenant's deadlines compete, that is when one has no more slack than all of
 //     the tenant's work with deadlines takes: the earliest. Least slack first would be no better
-//     while all can be met, and lets all rows share the time until all are late when they cannot.
+//     while all can be met, and lets all trajectories share the time until all are late when they
+//     cannot.
 //  5. Length. Else least work left first, with patience:
-//       admitted + patience * rows_left * (rows of the generation in flight + 1), lowest first.
-//     A row yields to shorter ones that came later, but for at most `patience` batches for each
-//     plan row it has left. A generation's second row in flight counts as twice as long and so on:
-//     many images of one request do not push out another's single one. Time is counted in batches,
-//     so that rows which wait age alike and keep their order.
+//       admitted + patience * rows_left * (trajectories of the generation in flight + 1), lowest
+//       first.
+//     A trajectory yields to shorter ones that came later, but for at most `patience` batches for
+//     each plan row it has left. A generation's second trajectory in flight counts as twice as long
+//     and so on: many images of one request do not push out another's single one. Time is counted
+//     in batches, so that trajectories which wait age alike and keep their order.
 //
 // Residents' places are shared by address as places in the queue are (QueuePlaces): one that names
-// many tenants cannot begin so many rows that another finds no place. Up to what fills the machine
-// everybody may begin as long as there is any.
+// many tenants cannot begin so many trajectories that another finds no place. Up to what fills the
+// machine everybody may begin as long as there is any.
 //
 // A generation that cannot be in time any more, even if it were all that runs, falls out of its
 // class: it is stepped when nothing else waits, and ends at its deadline unless the pace picks up.
 //
-// A batch costs O(rows chosen * log(generations)), however many wait.
+// A batch costs O(trajectories chosen * log(generations)), however many wait.
 class StepPolicy : public SchedulingPolicy {
  public:
   struct Options {
     absl::Duration ageing = absl::Seconds(30);
     // tests/benchmarks/scheduling prints what other values give.
     int patience = 8;
-    double high_share = 0.5;  // Of the rows, while other classes wait: more than 0; 1: all.
+    double high_share = 0.5;  // Of the trajectories, while other classes wait: more than 0; 1: all.
     std::map<std::string, double> tenant_weights = {};  // More than 0; 1 for those not named.
   };
 
   explicit StepPolicy(Options options);
   StepPolicy() : StepPolicy(Options()) {}
 
-  void Admit(const PolicyGeneration& generation, absl::Span<const PolicyRow> rows) override;
+  void Admit(const PolicyGeneration& generation,
+             absl::Span<const PolicyTrajectory> trajectories) override;
   std::vector<PolicyChoice> Choose(const Offer& offer) override;
-  void PutBack(uint64_t generation, const PolicyRow& row) override;
+  void PutBack(uint64_t generation, const PolicyTrajectory& trajectory) override;
   void Retire(uint64_t generation, int image_index) override;
   void Remove(uint64_t generation) override;
-  int waiting_network_rows() const override { return waiting_network_rows_; }
-  double NetworkRowsUntilDone(const PolicyGeneration& generation,
-                              absl::Span<const PolicyRow> rows) const override;
+  int waiting_passes() const override { return waiting_passes_; }
+  double PassesUntilDone(const PolicyGeneration& generation,
+                         absl::Span<const PolicyTrajectory> trajectories) const override;
   std::optional<PolicyWait> UntilFree(const Holder& holder, double part) const override;
-  // Lays the tenant's rows with deadlines out, earliest first, on its share of what the workers
-  // carry side by side: what Choose will do if nothing else comes. O(those rows).
-  bool DeadlinesFit(const PolicyGeneration& generation, absl::Span<const PolicyRow> rows,
-                    absl::Time now) const override;
+  // Lays the tenant's trajectories with deadlines out, earliest first, on its share of what the
+  // workers carry side by side: what Choose will do if nothing else comes. O(those trajectories).
+  bool DeadlinesFit(const PolicyGeneration& generation,
+                    absl::Span<const PolicyTrajectory> trajectories, absl::Time now) const override;
   void SetPace(const Pace& pace) override { pace_ = pace; }
 
   bool empty() const { return groups_.empty(); }
@@ -78,23 +82,24 @@ class StepPolicy : public SchedulingPolicy {
  private:
   // Within a generation: what has begun before what has not, then least left.
   struct Before {
-    bool operator()(const PolicyRow& a, const PolicyRow& b) const {
+    bool operator()(const PolicyTrajectory& a, const PolicyTrajectory& b) const {
       return std::tuple(!a.resident, a.rows_left, a.image_index) <
              std::tuple(!b.resident, b.rows_left, b.image_index);
     }
   };
 
   // What is planned for a deadline is this much longer than what was measured: machines and mixes
-  // vary, and a row that comes late was computed for nothing.
+  // vary, and a trajectory that comes late was computed for nothing.
   static constexpr double kDeadlineMargin = 1.25;
 
-  // Kinds of rows, [resident, not][network_rows - 1]: rows that cannot go now cost nothing to skip.
-  static constexpr size_t kKinds = 2 * kMaxNetworkRows;
-  static size_t Kind(const PolicyRow& row) {
-    return (row.resident ? 0 : kMaxNetworkRows) + static_cast<size_t>(row.network_rows - 1);
+  // Kinds of trajectories, [resident, not][passes - 1]: trajectories that cannot go now cost
+  // nothing to skip.
+  static constexpr size_t kKinds = 2 * kMaxPasses;
+  static size_t Kind(const PolicyTrajectory& trajectory) {
+    return (trajectory.resident ? 0 : kMaxPasses) + static_cast<size_t>(trajectory.passes - 1);
   }
-  // Generations whose first waiting row is of one kind.
-  struct Line {
+  // Generations whose first waiting trajectory is of one kind.
+  struct Queue {
     std::set<std::pair<int64_t, uint64_t>> by_key;
     // Those with deadlines.
     std::set<std::pair<absl::Time, uint64_t>> by_deadline;
@@ -106,8 +111,8 @@ class StepPolicy : public SchedulingPolicy {
     int generations = 0;
     Backlog backlog;                                // In flight included.
     std::set<std::pair<absl::Time, uint64_t>> due;  // Generations by deadline.
-    int64_t due_work = 0;                           // Network rows of theirs.
-    std::array<Line, kKinds> lines;
+    int64_t due_work = 0;                           // Network passes of theirs.
+    std::array<Queue, kKinds> queues;
   };
 
   struct Address {
@@ -116,7 +121,7 @@ class StepPolicy : public SchedulingPolicy {
     FairQueue<Tenant> queue;
     std::multiset<double> weights;  // Of the tenants.
     double all_weights = 0;
-    int begun = 0;  // Rows that hold a resident's place.
+    int begun = 0;  // Trajectories that hold a resident's place.
     Backlog backlog;
   };
 
@@ -141,14 +146,14 @@ class StepPolicy : public SchedulingPolicy {
     Tenant* tenant = nullptr;
     int64_t admitted_batch = 0;
     absl::Time moves_up;
-    int64_t work = 0;  // Network rows left, in flight included.
-    std::set<PolicyRow, Before> waiting;
-    std::map<int, PolicyRow> in_flight;  // By image.
-    // Where it stands in line, if it does.
+    int64_t work = 0;  // Network passes left, in flight included.
+    std::set<PolicyTrajectory, Before> waiting;
+    std::map<int, PolicyTrajectory> in_flight;  // By image.
+    // Where it stands in its queue, if it does.
     size_t kind = 0;
     int64_t key = 0;
     absl::Time latest_start;
-    absl::Time hopeless_from;
+    absl::Time infeasible_from;
   };
 
   // What an address and a tenant of a class get of it, and have there.
@@ -168,12 +173,12 @@ class StepPolicy : public SchedulingPolicy {
   double WeightOf(const std::string& tenant) const;
   // Whether its deadline still counts.
   static bool HasDue(const Group& group);
-  // What the group's waiting rows take at least.
+  // What the group's waiting trajectories take at least.
   absl::Duration Needed(const Group& group) const;
   void JoinLevel(Group& group);
   void LeaveLevel(Group& group);
   void JoinTenant(Group& group);
-  // Puts the group in its tenant's line, by its first waiting row, or takes it out.
+  // Puts the group in its tenant's queue, by its first waiting trajectory, or takes it out.
   void Enter(Group& group);
   void Leave(Group& group);
   // Tells the queues what waits, where the group is.
@@ -182,38 +187,38 @@ class StepPolicy : public SchedulingPolicy {
   void Move(Group& group, size_t level);
   void Age(absl::Time now);
   void GiveUpHope(absl::Time now);
-  // Whether an address that has begun so many rows may begin one more.
+  // Whether an address that has begun so many trajectories may begin one more.
   bool MayBegin(int begun, int free) const;
-  // Kinds of rows that there is room for, as the queue of a class's addresses sees them.
-  RowKinds Fitting(const Offer& offer) const;
+  // Kinds of trajectories that there is room for, as the queue of a class's addresses sees them.
+  WorkKinds Fitting(const Offer& offer) const;
   // Whose turn it is: null if nobody's.
   Group* Best(const Offer& offer);
-  uint64_t BestOf(const Level& level, const Address& address, const Tenant& tenant, RowKinds kinds,
+  uint64_t BestOf(const Level& level, const Address& address, const Tenant& tenant, WorkKinds kinds,
                   absl::Time now) const;
-  void Serve(const Group& group, const PolicyRow& row);
-  void Count(Group& group, const PolicyRow& row, int sign);
+  void Serve(const Group& group, const PolicyTrajectory& trajectory);
+  void Count(Group& group, const PolicyTrajectory& trajectory, int sign);
 
   // In step_prediction.cc.
   Part PartOf(const Level& level, const std::string& address, const std::string& tenant) const;
   Rivals RivalsOf(size_t level) const;
-  // Network rows until `own` of a tenant's are done, those included, if nothing else came.
-  double NetworkRowsUntil(double own, size_t level, const Part& part, Holder::Whose whose) const;
+  // Network passes until `own` of a tenant's are done, those included, if nothing else came.
+  double PassesUntil(double own, size_t level, const Part& part, Holder::Whose whose) const;
   const Backlog* BacklogOf(size_t level, const Part& part, Holder::Whose whose) const;
   class Layout;
   bool FitIn(Layout layout, const Tenant* tenant, const PolicyGeneration& generation,
-             absl::Span<const PolicyRow> rows) const;
+             absl::Span<const PolicyTrajectory> trajectories) const;
 
   const Options options_;
   Pace pace_;
   int64_t batches_ = 0;
-  int waiting_network_rows_ = 0;
+  int waiting_passes_ = 0;
   std::map<uint64_t, Group> groups_;
   // The classes, then what cannot be in time.
-  static constexpr size_t kHopeless = kPriorities;
+  static constexpr size_t kInfeasible = kPriorities;
   std::array<Level, kPriorities + 1> levels_;
   Side high_, others_;
   FairQueue<Side> sides_;
-  std::set<std::pair<absl::Time, uint64_t>> hopeless_from_;  // Of generations that stand in line.
+  std::set<std::pair<absl::Time, uint64_t>> infeasible_from_;  // Of generations in a queue.
 };
 
 }  // namespace diffusiond

@@ -21,8 +21,8 @@ double Total(const Backlog& backlog) { return static_cast<double>(backlog.total(
 
 }  // namespace
 
-// Rows laid out one after the other on the places that a share of the workers' capacity has, each
-// where room is first.
+// Trajectories laid out one after the other on the places that a share of the workers' capacity
+// has, each where room is first.
 class StepPolicy::Layout {
  public:
   Layout(absl::Time begin, double share, const Pace& pace) {
@@ -30,24 +30,27 @@ class StepPolicy::Layout {
     free_from_.assign(static_cast<size_t>(std::max(1.0, places)), begin);
     // Whole places that together are as fast as the share.
     const double slower = static_cast<double>(free_from_.size()) / places;
-    step_ = kDeadlineMargin * slower * pace.side_by_side * pace.network_row;
+    step_ = kDeadlineMargin * slower * pace.side_by_side * pace.pass;
   }
 
   // When all of them are done.
-  template <typename Rows>
-  absl::Time Place(const Rows& rows) {
+  template <typename Trajectories>
+  absl::Time Place(const Trajectories& trajectories) {
     absl::Time end = absl::InfinitePast();
-    for (const PolicyRow& row : rows) end = std::max(end, PlaceOne(row));
+    for (const PolicyTrajectory& trajectory : trajectories)
+      end = std::max(end, PlaceOne(trajectory));
     return end;
   }
 
  private:
-  absl::Time PlaceOne(const PolicyRow& row) {
+  absl::Time PlaceOne(const PolicyTrajectory& trajectory) {
     const auto later = std::greater<absl::Time>();
-    // A step's network rows run side by side where there are places enough.
-    const int at_once = 1 + (row.extra_left + row.rows_left - 1) / std::max(1, row.rows_left);
+    // A step's network passes run side by side where there are places enough.
+    const int at_once =
+        1 + (trajectory.extra_left + trajectory.rows_left - 1) / std::max(1, trajectory.rows_left);
     const int width = std::min(at_once, static_cast<int>(free_from_.size()));
-    const int turns = width == at_once ? row.rows_left : (row.work() + width - 1) / width;
+    const int turns =
+        width == at_once ? trajectory.rows_left : (trajectory.work() + width - 1) / width;
     absl::Time begin = absl::InfinitePast();
     for (int i = 0; i < width; ++i) {
       std::pop_heap(free_from_.begin(), free_from_.end() - i, later);
@@ -85,7 +88,7 @@ StepPolicy::Part StepPolicy::PartOf(const Level& level, const std::string& addre
 }
 
 StepPolicy::Rivals StepPolicy::RivalsOf(size_t level) const {
-  if (level == kHopeless) return {};
+  if (level == kInfeasible) return {};
   Rivals rivals;
   if (level == 0) {
     for (size_t i = 1; i < kPriorities; ++i) rivals.beside += Total(levels_[i].backlog);
@@ -98,8 +101,8 @@ StepPolicy::Rivals StepPolicy::RivalsOf(size_t level) const {
   return rivals;
 }
 
-double StepPolicy::NetworkRowsUntil(double own, size_t level, const Part& part,
-                                    Holder::Whose whose) const {
+double StepPolicy::PassesUntil(double own, size_t level, const Part& part,
+                               Holder::Whose whose) const {
   // While this tenant is served its part, the others are served theirs, as long as they have work;
   // so at each level above.
   double done = own;
@@ -116,18 +119,18 @@ double StepPolicy::NetworkRowsUntil(double own, size_t level, const Part& part,
   return done + Beside(rivals.beside, done, rivals.share);
 }
 
-double StepPolicy::NetworkRowsUntilDone(const PolicyGeneration& generation,
-                                        absl::Span<const PolicyRow> rows) const {
+double StepPolicy::PassesUntilDone(const PolicyGeneration& generation,
+                                   absl::Span<const PolicyTrajectory> trajectories) const {
   double own = 0;
   int longest = 1;
-  for (const PolicyRow& row : rows) {
-    own += row.work();
-    longest = std::max(longest, row.rows_left);
+  for (const PolicyTrajectory& trajectory : trajectories) {
+    own += trajectory.work();
+    longest = std::max(longest, trajectory.rows_left);
   }
   const size_t level = static_cast<size_t>(generation.priority);
   const Part part = PartOf(levels_[level], generation.address, generation.tenant);
   if (part.tenant != nullptr) own += static_cast<double>(part.tenant->backlog.UpTo(longest));
-  return NetworkRowsUntil(own, level, part, Holder::Whose::kTenant);
+  return PassesUntil(own, level, part, Holder::Whose::kTenant);
 }
 
 const Backlog* StepPolicy::BacklogOf(size_t level, const Part& part, Holder::Whose whose) const {
@@ -160,10 +163,10 @@ std::optional<PolicyWait> StepPolicy::UntilFree(const Holder& holder, double par
     if (backlog == nullptr || backlog->count() == 0) continue;
     const PolicyWait own = backlog->OfShortest(needed);
     if (holder.whose == Holder::Whose::kAll) {
-      wait.network_rows += own.network_rows;
+      wait.passes += own.passes;
     } else {
-      const double until = NetworkRowsUntil(own.network_rows, i, parts[i], holder.whose);
-      wait.network_rows = std::max(wait.network_rows, until);
+      const double until = PassesUntil(own.passes, i, parts[i], holder.whose);
+      wait.passes = std::max(wait.passes, until);
     }
     wait.rows = std::max(wait.rows, own.rows);
     needed -= backlog->count();
@@ -172,26 +175,27 @@ std::optional<PolicyWait> StepPolicy::UntilFree(const Holder& holder, double par
 }
 
 bool StepPolicy::FitIn(Layout layout, const Tenant* tenant, const PolicyGeneration& generation,
-                       absl::Span<const PolicyRow> rows) const {
+                       absl::Span<const PolicyTrajectory> trajectories) const {
   bool is_placed = generation.deadline == absl::InfiniteFuture();
   const auto place = [&] {
     is_placed = true;
-    return layout.Place(rows) <= generation.deadline;
+    return layout.Place(trajectories) <= generation.deadline;
   };
   if (tenant == nullptr) return is_placed || place();
   for (const auto& [deadline, id] : tenant->due) {
     if (!is_placed && deadline > generation.deadline && !place()) return false;
     const Group& group = groups_.at(id);
     absl::Time end = layout.Place(group.waiting);
-    for (const auto& [image, row] : group.in_flight) {
-      end = std::max(end, layout.Place(absl::MakeSpan(&row, 1)));
+    for (const auto& [image, trajectory] : group.in_flight) {
+      end = std::max(end, layout.Place(absl::MakeSpan(&trajectory, 1)));
     }
     if (is_placed && end > deadline) return false;
   }
   return is_placed || place();
 }
 
-bool StepPolicy::DeadlinesFit(const PolicyGeneration& generation, absl::Span<const PolicyRow> rows,
+bool StepPolicy::DeadlinesFit(const PolicyGeneration& generation,
+                              absl::Span<const PolicyTrajectory> trajectories,
                               absl::Time now) const {
   const size_t level = static_cast<size_t>(generation.priority);
   const Part part = PartOf(levels_[level], generation.address, generation.tenant);
@@ -199,11 +203,11 @@ bool StepPolicy::DeadlinesFit(const PolicyGeneration& generation, absl::Span<con
   const Rivals rivals = RivalsOf(level);
   // What goes beside gets its part at most as long as it lasts: as if it all went before, or never
   // ended. Both are less than what there will be.
-  const absl::Time later = now + (rivals.before + rivals.beside) * pace_.network_row;
-  if (FitIn(Layout(later, share, pace_), part.tenant, generation, rows)) return true;
+  const absl::Time later = now + (rivals.before + rivals.beside) * pace_.pass;
+  if (FitIn(Layout(later, share, pace_), part.tenant, generation, trajectories)) return true;
   if (rivals.beside <= 0) return false;
-  const absl::Time sooner = now + rivals.before / rivals.share * pace_.network_row;
-  return FitIn(Layout(sooner, share * rivals.share, pace_), part.tenant, generation, rows);
+  const absl::Time sooner = now + rivals.before / rivals.share * pace_.pass;
+  return FitIn(Layout(sooner, share * rivals.share, pace_), part.tenant, generation, trajectories);
 }
 
 }  // namespace diffusiond

@@ -26,7 +26,7 @@ void StepScheduler::InheritPace(const std::string& model, const std::string& fro
   heir.resident_limit = found->second.resident_limit;
 }
 
-void StepScheduler::RemoveModel(const std::string& model, absl::Time now, Aftermath& aftermath) {
+void StepScheduler::RemoveModel(const std::string& model, absl::Time now, Effects& effects) {
   workers_.RemoveModel(model);
   const auto found = models_.find(model);
   if (found == models_.end()) return;
@@ -35,7 +35,7 @@ void StepScheduler::RemoveModel(const std::string& model, absl::Time now, Afterm
     if (generation->spec.model == model) left.push_back(id);
   }
   for (const GenerationId id : left) {
-    End(id, absl::UnavailableError(absl::StrCat("model ", model, " was removed")), now, aftermath);
+    End(id, absl::UnavailableError(absl::StrCat("model ", model, " was removed")), now, effects);
   }
   found->second.removed = true;
   if (found->second.batches_in_hand == 0) models_.erase(found);
@@ -52,24 +52,24 @@ Pace StepScheduler::PaceOf(const Model& model, const std::string& name) const {
   // Models that have work take turns.
   int turns = 1;
   for (const auto& [other_name, other] : models_) {
-    if (&other != &model && other.policy->waiting_network_rows() > 0) ++turns;
+    if (&other != &model && other.policy->waiting_passes() > 0) ++turns;
   }
   pace.step *= turns;
-  pace.network_row *= turns;
+  pace.pass *= turns;
   return pace;
 }
 
 void StepScheduler::End(GenerationId id, const absl::Status& reason, absl::Time now,
-                        Aftermath& aftermath) {
+                        Effects& effects) {
   const auto found = generations_.find(id);
-  if (found != generations_.end()) Finish(found->second, reason, now, aftermath);
+  if (found != generations_.end()) Finish(found->second, reason, now, effects);
 }
 
-void StepScheduler::EndAll(const absl::Status& reason, absl::Time now, Aftermath& aftermath) {
-  while (!generations_.empty()) Finish(generations_.begin()->second, reason, now, aftermath);
+void StepScheduler::EndAll(const absl::Status& reason, absl::Time now, Effects& effects) {
+  while (!generations_.empty()) Finish(generations_.begin()->second, reason, now, effects);
 }
 
-void StepScheduler::ExpireDue(absl::Time now, Aftermath& aftermath) {
+void StepScheduler::ExpireDue(absl::Time now, Effects& effects) {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const Generation& generation = *generations_.at(deadlines_.begin()->second);
     const int count = static_cast<int>(generation.trajectories.size());
@@ -77,7 +77,7 @@ void StepScheduler::ExpireDue(absl::Time now, Aftermath& aftermath) {
         absl::DeadlineExceededError(absl::StrCat("the deadline passed with ",
                                                  count - generation.images_left, " of ", count,
                                                  " images drawn")),
-        now, aftermath);
+        now, effects);
   }
 }
 
@@ -89,31 +89,32 @@ absl::Time StepScheduler::NextWake() const {
 
 int StepScheduler::Share(const WorkerCapacity& capacity, const Model& model) const {
   const int idle = std::max(1, workers_.idle(capacity.model));
-  const int even = (model.policy->waiting_network_rows() + idle - 1) / idle;
+  const int even = (model.policy->waiting_passes() + idle - 1) / idle;
   const int micro_batches = (even + capacity.micro_batch - 1) / capacity.micro_batch;
-  // Guided trajectories, which take two rows, shall not wait behind others for a larger share.
+  // Guided trajectories, which take two passes, shall not wait behind others for a larger share.
   return std::min(capacity.capacity, std::max(2, micro_batches * capacity.micro_batch));
 }
 
-std::shared_ptr<Trajectory> StepScheduler::NextSuspect(Model& model) {
-  while (!model.suspects.empty()) {
-    std::shared_ptr<Trajectory> suspect = std::move(model.suspects.front());
-    model.suspects.pop_front();
-    if (suspect->state == Trajectory::State::kWaiting) return suspect;
+std::shared_ptr<Trajectory> StepScheduler::NextToRetryAlone(Model& model) {
+  while (!model.retry_alone.empty()) {
+    std::shared_ptr<Trajectory> trajectory = std::move(model.retry_alone.front());
+    model.retry_alone.pop_front();
+    if (trajectory->state == Trajectory::State::kWaiting) return trajectory;
   }
   return nullptr;
 }
 
 std::vector<std::shared_ptr<Trajectory>> StepScheduler::ChooseTrajectories(
     const WorkerCapacity& capacity, Model& model, absl::Time now) {
-  if (std::shared_ptr<Trajectory> suspect = NextSuspect(model)) return {std::move(suspect)};
+  if (std::shared_ptr<Trajectory> trajectory = NextToRetryAlone(model))
+    return {std::move(trajectory)};
   model.policy->SetPace(PaceOf(model, capacity.model));
   SchedulingPolicy::Offer offer = {.now = now,
                                    .capacity = Share(capacity, model),
                                    .new_residents = model.resident_limit - model.resident};
   std::vector<PolicyChoice> choices = model.policy->Choose(offer);
   if (choices.empty() && offer.capacity < capacity.capacity) {
-    // A trajectory whose network rows are more than this worker's share of them all.
+    // A trajectory whose network passes are more than this worker's share of them all.
     offer.capacity = capacity.capacity;
     choices = model.policy->Choose(offer);
   }
@@ -126,7 +127,7 @@ std::vector<std::shared_ptr<Trajectory>> StepScheduler::ChooseTrajectories(
   return chosen;
 }
 
-std::optional<StepBatch> StepScheduler::Choose(WorkerId id, absl::Time now, Aftermath& aftermath) {
+std::optional<StepBatch> StepScheduler::Choose(WorkerId id, absl::Time now, Effects& effects) {
   if (!workers_.Serves(id)) return std::nullopt;
   std::vector<std::pair<uint64_t, const WorkerCapacity*>> turns;
   for (const WorkerCapacity& capacity : workers_.capacities(id)) {
@@ -140,14 +141,14 @@ std::optional<StepBatch> StepScheduler::Choose(WorkerId id, absl::Time now, Afte
     std::vector<std::shared_ptr<Trajectory>> chosen = ChooseTrajectories(*capacity, model, now);
     if (chosen.empty()) continue;
     model.last_turn = ++turns_;
-    return BeginBatch(id, *capacity, model, std::move(chosen), now, aftermath);
+    return BeginBatch(id, *capacity, model, std::move(chosen), now, effects);
   }
   return std::nullopt;
 }
 
 StepBatch StepScheduler::BeginBatch(WorkerId worker, const WorkerCapacity& capacity, Model& model,
                                     std::vector<std::shared_ptr<Trajectory>> trajectories,
-                                    absl::Time now, Aftermath& aftermath) {
+                                    absl::Time now, Effects& effects) {
   StepBatch batch;
   batch.model = capacity.model;
   batch.worker = worker;
@@ -155,8 +156,8 @@ StepBatch StepScheduler::BeginBatch(WorkerId worker, const WorkerCapacity& capac
   batch.micro_batch = capacity.micro_batch;
   batch.started = now;
   for (const std::shared_ptr<Trajectory>& trajectory : trajectories) {
-    BeginTrajectory(worker, model, *trajectory, now, aftermath);
-    batch.rows.push_back(BeginRow(*trajectory));
+    BeginTrajectory(worker, model, *trajectory, now, effects);
+    batch.tasks.push_back(BeginStep(*trajectory));
   }
   batch.owners = std::move(trajectories);
   ++model.batches;
@@ -166,11 +167,11 @@ StepBatch StepScheduler::BeginBatch(WorkerId worker, const WorkerCapacity& capac
 }
 
 void StepScheduler::BeginTrajectory(WorkerId worker, Model& model, Trajectory& trajectory,
-                                    absl::Time now, Aftermath& aftermath) {
+                                    absl::Time now, Effects& effects) {
   Generation& generation = *trajectory.generation;
   if (!generation.first_step.has_value()) {
     generation.first_step = now;
-    aftermath.counts.first_steps.push_back(
+    effects.counts.first_steps.push_back(
         {.priority = generation.spec.priority,
          .queue_wait = now - generation.submitted,
          .delay_steps = model.batches - generation.submitted_batch});
@@ -180,9 +181,9 @@ void StepScheduler::BeginTrajectory(WorkerId worker, Model& model, Trajectory& t
     ++model.resident;
     --waiting_trajectories_;
   } else if (model.batches > trajectory.waits_since) {
-    ++aftermath.counts.preemptions;
+    ++effects.counts.preemptions;
   }
-  if (trajectory.worker != 0 && trajectory.worker != worker) ++aftermath.counts.migrations;
+  if (trajectory.worker != 0 && trajectory.worker != worker) ++effects.counts.migrations;
   trajectory.worker = worker;
   trajectory.state = Trajectory::State::kRunning;
 }

@@ -29,7 +29,7 @@ namespace diffusiond {
 
 // What a change leaves to be done: events and counts are posted in the order of the changes, and
 // what is dropped is destroyed once the lock is released, since it may free device memory.
-struct Aftermath {
+struct Effects {
   std::vector<EngineEvent> events;
   EngineCounts counts;
   std::vector<std::shared_ptr<const void>> dropped;
@@ -37,8 +37,8 @@ struct Aftermath {
   bool empty() const { return events.empty() && dropped.empty(); }
 };
 
-// Admission, choice of batches, and what becomes of rows that come back. Thread-compatible; knows
-// no listener and never destroys registers: both are the caller's, by the Aftermath.
+// Admission, choice of batches, and what becomes of tasks that come back. Thread-compatible; knows
+// no listener and never destroys registers: both are the caller's, by the Effects.
 class StepScheduler {
  public:
   struct Limits {
@@ -59,11 +59,11 @@ class StepScheduler {
   absl::StatusOr<GenerationId> Admit(GenerationSpec spec, absl::Time now);
 
   // Ends a generation that has not ended yet.
-  void End(GenerationId id, const absl::Status& reason, absl::Time now, Aftermath& aftermath);
-  void EndAll(const absl::Status& reason, absl::Time now, Aftermath& aftermath);
+  void End(GenerationId id, const absl::Status& reason, absl::Time now, Effects& effects);
+  void EndAll(const absl::Status& reason, absl::Time now, Effects& effects);
 
   // Ends what is past its deadline.
-  void ExpireDue(absl::Time now, Aftermath& aftermath);
+  void ExpireDue(absl::Time now, Effects& effects);
   // When a deadline passes or a policy may decide otherwise, if nothing else happens before.
   absl::Time NextWake() const;
 
@@ -74,16 +74,16 @@ class StepScheduler {
     workers_.AddModel(id, std::move(capacity));
   }
   void InheritPace(const std::string& model, const std::string& from);
-  void RemoveModel(const std::string& model, absl::Time now, Aftermath& aftermath);
+  void RemoveModel(const std::string& model, absl::Time now, Effects& effects);
   bool HasWorker(WorkerId id) const { return workers_.Serves(id); }
   // As Engine::AbandonWorker.
-  void AbandonWorker(WorkerId id, const absl::Status& reason, absl::Time now, Aftermath& aftermath);
+  void AbandonWorker(WorkerId id, const absl::Status& reason, absl::Time now, Effects& effects);
 
   // A batch for this worker; nullopt: nothing to run. Models that have work take turns.
-  std::optional<StepBatch> Choose(WorkerId id, absl::Time now, Aftermath& aftermath);
+  std::optional<StepBatch> Choose(WorkerId id, absl::Time now, Effects& effects);
 
   // Takes a batch back, as Engine::Complete. False: its worker was abandoned meanwhile.
-  bool Settle(StepBatch& batch, const absl::Status& status, absl::Time now, Aftermath& aftermath);
+  bool Settle(StepBatch& batch, const absl::Status& status, absl::Time now, Effects& effects);
 
   Depth depth() const;
 
@@ -99,7 +99,7 @@ class StepScheduler {
     int resident_limit = 1;
     // Were in a batch that a device failed. Each is tried again alone, so that one which breaks
     // devices ends nobody but itself. In flight, as the policy sees it.
-    std::deque<std::shared_ptr<Trajectory>> suspects;
+    std::deque<std::shared_ptr<Trajectory>> retry_alone;
   };
 
   Model& ModelOf(const std::string& name);
@@ -108,37 +108,38 @@ class StepScheduler {
   // How fast the model's work goes beside what else there is.
   Pace PaceOf(const Model& model, const std::string& name) const;
   // When the generation would be finished; nothing if no pace is known.
-  std::optional<absl::Duration> PredictTime(const Model& model, const std::string& name,
-                                            const PolicyGeneration& generation,
-                                            const std::vector<PolicyRow>& rows) const;
+  std::optional<absl::Duration> PredictTime(
+      const Model& model, const std::string& name, const PolicyGeneration& generation,
+      const std::vector<PolicyTrajectory>& trajectories) const;
   // When the request would have the room that it lacks; nothing if no pace is known.
   std::optional<absl::Duration> PredictFree(const QueuePlaces::Lack& lack,
                                             const GenerationSpec& spec) const;
   absl::Status CheckRoom(const GenerationSpec& spec) const;
-  absl::Status CheckDeadline(const Generation& generation, const PolicyGeneration& line,
-                             const std::vector<PolicyRow>& rows, absl::Time now) const;
+  absl::Status CheckDeadline(const Generation& generation, const PolicyGeneration& asked,
+                             const std::vector<PolicyTrajectory>& trajectories,
+                             absl::Time now) const;
 
-  // Network rows that a worker should take now, so that the idle ones beside it get theirs.
+  // Network passes that a worker should take now, so that the idle ones beside it get theirs.
   int Share(const WorkerCapacity& capacity, const Model& model) const;
   std::vector<std::shared_ptr<Trajectory>> ChooseTrajectories(const WorkerCapacity& capacity,
                                                               Model& model, absl::Time now);
-  std::shared_ptr<Trajectory> NextSuspect(Model& model);
+  std::shared_ptr<Trajectory> NextToRetryAlone(Model& model);
   StepBatch BeginBatch(WorkerId worker, const WorkerCapacity& capacity, Model& model,
                        std::vector<std::shared_ptr<Trajectory>> trajectories, absl::Time now,
-                       Aftermath& aftermath);
+                       Effects& effects);
   void BeginTrajectory(WorkerId worker, Model& model, Trajectory& trajectory, absl::Time now,
-                       Aftermath& aftermath);
-  StepRow BeginRow(Trajectory& trajectory) const;
-  void SettleRow(Model& model, Trajectory& trajectory, StepRow& row, absl::Time now,
-                 Aftermath& aftermath);
+                       Effects& effects);
+  StepTask BeginStep(Trajectory& trajectory) const;
+  void SettleStep(Model& model, Trajectory& trajectory, StepTask& task, absl::Time now,
+                  Effects& effects);
   void SettleFailure(Model& model, const std::shared_ptr<Trajectory>& trajectory,
-                     const absl::Status& status, absl::Time now, Aftermath& aftermath);
-  void TellOfRow(Trajectory& trajectory, StepRow& row, Aftermath& aftermath) const;
-  void Drop(Model& model, Trajectory& trajectory, Aftermath& aftermath);
+                     const absl::Status& status, absl::Time now, Effects& effects);
+  void TellOfStep(Trajectory& trajectory, StepTask& task, Effects& effects) const;
+  void Drop(Model& model, Trajectory& trajectory, Effects& effects);
   // Drops a row that comes back after its generation has ended.
-  void DropLate(Model& model, Trajectory& trajectory, Aftermath& aftermath);
+  void DropLate(Model& model, Trajectory& trajectory, Effects& effects);
   void Finish(std::shared_ptr<Generation> generation, const absl::Status& status, absl::Time now,
-              Aftermath& aftermath);
+              Effects& effects);
 
   const Limits limits_;
   const MakePolicy make_policy_;

@@ -1,4 +1,4 @@
-// The last part of StepScheduler: what becomes of rows that come back.
+// The last part of StepScheduler: what becomes of tasks that come back.
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,40 +23,40 @@ bool PreviewDue(const Trajectory& trajectory) {
 
 }  // namespace
 
-StepRow StepScheduler::BeginRow(Trajectory& trajectory) const {
+StepTask StepScheduler::BeginStep(Trajectory& trajectory) const {
   const PreviewContent content =
       PreviewDue(trajectory) ? trajectory.generation->spec.preview_content : PreviewContent::kNone;
-  StepRow row;
-  row.spec = trajectory.spec;
-  row.plan_row = trajectory.next_row;
-  row.want_x_t = trajectory.on_last_row() || Shows(content, PreviewContent::kXt);
-  row.want_x0_hat = Shows(content, PreviewContent::kX0Hat);
-  row.before = trajectory.registers;
-  return row;
+  StepTask task;
+  task.spec = trajectory.spec;
+  task.plan_row = trajectory.next_row;
+  task.want_x_t = trajectory.on_last_row() || Shows(content, PreviewContent::kXt);
+  task.want_x0_hat = Shows(content, PreviewContent::kX0Hat);
+  task.before = trajectory.registers;
+  return task;
 }
 
 bool StepScheduler::Settle(StepBatch& batch, const absl::Status& status, absl::Time now,
-                           Aftermath& aftermath) {
+                           Effects& effects) {
   if (!workers_.Return(batch)) return false;
-  // Before the rows: an image that comes too late is late.
-  ExpireDue(now, aftermath);
+  // Before the tasks: an image that comes too late is late.
+  ExpireDue(now, effects);
   Model& model = models_.at(batch.model);
   if (status.ok()) {
-    int network_rows = 0;
-    for (const StepRow& row : batch.rows) network_rows += NetworkRows(row);
-    model.meter.Add(now - batch.started + batch.overhead, network_rows, batch.capacity);
+    int passes = 0;
+    for (const StepTask& task : batch.tasks) passes += NetworkPasses(task);
+    model.meter.Add(now - batch.started + batch.overhead, passes, batch.capacity);
   } else if (absl::IsResourceExhausted(status)) {
     // Fewer at a time; the shape of a network call stays, for the bytes depend on it.
     model.resident_limit = std::max(1, std::min(model.resident_limit, model.resident) / 2);
   }
-  for (size_t i = 0; i < batch.rows.size(); ++i) {
+  for (size_t i = 0; i < batch.tasks.size(); ++i) {
     Trajectory& trajectory = *batch.owners[i];
     if (trajectory.generation->ended) {
-      DropLate(model, trajectory, aftermath);
+      DropLate(model, trajectory, effects);
     } else if (!status.ok()) {
-      SettleFailure(model, batch.owners[i], status, now, aftermath);
+      SettleFailure(model, batch.owners[i], status, now, effects);
     } else {
-      SettleRow(model, trajectory, batch.rows[i], now, aftermath);
+      SettleStep(model, trajectory, batch.tasks[i], now, effects);
     }
   }
   NoteReturned(batch.model);
@@ -64,27 +64,26 @@ bool StepScheduler::Settle(StepBatch& batch, const absl::Status& status, absl::T
 }
 
 void StepScheduler::AbandonWorker(WorkerId id, const absl::Status& reason, absl::Time now,
-                                  Aftermath& aftermath) {
+                                  Effects& effects) {
   const WorkerTable::InHand in_hand = workers_.Abandon(id);
   if (in_hand.model.empty()) return;
   for (const std::shared_ptr<Trajectory>& trajectory : in_hand.trajectories) {
     Model& model = models_.at(in_hand.model);
     if (trajectory->generation->ended) {
-      DropLate(model, *trajectory, aftermath);
+      DropLate(model, *trajectory, effects);
     } else {
-      SettleFailure(model, trajectory, reason, now, aftermath);
+      SettleFailure(model, trajectory, reason, now, effects);
     }
   }
   NoteReturned(in_hand.model);
 }
 
 void StepScheduler::SettleFailure(Model& model, const std::shared_ptr<Trajectory>& trajectory,
-                                  const absl::Status& status, absl::Time now,
-                                  Aftermath& aftermath) {
+                                  const absl::Status& status, absl::Time now, Effects& effects) {
   if (++trajectory->failed_attempts < kMaxStepAttempts) {
     trajectory->state = Trajectory::State::kWaiting;
     trajectory->waits_since = model.batches;
-    model.suspects.push_back(trajectory);
+    model.retry_alone.push_back(trajectory);
     return;
   }
   const std::shared_ptr<Generation> generation = generations_.at(trajectory->generation->id);
@@ -92,85 +91,85 @@ void StepScheduler::SettleFailure(Model& model, const std::shared_ptr<Trajectory
          absl::InternalError(absl::StrCat("model ", generation->spec.model, ", seed ",
                                           trajectory->spec->seed, ": a step failed ",
                                           kMaxStepAttempts, " times in a row: ", status.message())),
-         now, aftermath);
-  Drop(model, *trajectory, aftermath);
+         now, effects);
+  Drop(model, *trajectory, effects);
 }
 
-void StepScheduler::SettleRow(Model& model, Trajectory& trajectory, StepRow& row, absl::Time now,
-                              Aftermath& aftermath) {
+void StepScheduler::SettleStep(Model& model, Trajectory& trajectory, StepTask& task, absl::Time now,
+                               Effects& effects) {
   const std::shared_ptr<Generation> generation = generations_.at(trajectory.generation->id);
   const bool last = trajectory.on_last_row();
-  if (row.status.ok() && last && !row.x_t.has_value()) {
-    row.status = absl::InternalError("the executor returned no image for a plan's last row");
+  if (task.status.ok() && last && !task.x_t.has_value()) {
+    task.status = absl::InternalError("the executor returned no image for a plan's last row");
   }
-  if (!row.status.ok()) {
+  if (!task.status.ok()) {
     Finish(generation,
            absl::InternalError(
-               absl::StrCat("model ", generation->spec.model, ": ", row.status.message())),
-           now, aftermath);
-    Drop(model, trajectory, aftermath);
+               absl::StrCat("model ", generation->spec.model, ": ", task.status.message())),
+           now, effects);
+    Drop(model, trajectory, effects);
     return;
   }
 
-  TellOfRow(trajectory, row, aftermath);
+  TellOfStep(trajectory, task, effects);
   trajectory.failed_attempts = 0;
-  aftermath.dropped.push_back(std::exchange(trajectory.registers, std::move(row.after)));
-  trajectory.extra_left -= NetworkRows(trajectory.spec->guidance, trajectory.plan_row()) - 1;
+  effects.dropped.push_back(std::exchange(trajectory.registers, std::move(task.after)));
+  trajectory.extra_left -= NetworkPasses(trajectory.spec->guidance, trajectory.plan_row()) - 1;
   ++trajectory.next_row;
   if (!last) {
     trajectory.state = Trajectory::State::kWaiting;
     trajectory.waits_since = model.batches;
-    model.policy->PutBack(generation->id, trajectory.policy_row());
+    model.policy->PutBack(generation->id, trajectory.for_policy());
     return;
   }
   model.policy->Retire(generation->id, trajectory.image_index);
-  Drop(model, trajectory, aftermath);
+  Drop(model, trajectory, effects);
   places_.Release(generation->spec, 1);
-  if (--generation->images_left == 0) Finish(generation, absl::OkStatus(), now, aftermath);
+  if (--generation->images_left == 0) Finish(generation, absl::OkStatus(), now, effects);
 }
 
-void StepScheduler::TellOfRow(Trajectory& trajectory, StepRow& row, Aftermath& aftermath) const {
+void StepScheduler::TellOfStep(Trajectory& trajectory, StepTask& task, Effects& effects) const {
   const PlanRow& plan_row = trajectory.plan_row();
   const GenerationId id = trajectory.generation->id;
   const int image = trajectory.image_index;
   if (plan_row.ends_step) {
     ++trajectory.steps_done;
-    aftermath.events.push_back(
+    effects.events.push_back(
         {id, EngineEvent::Progress{image, trajectory.steps_done, trajectory.spec->plan->steps}});
   }
   if (trajectory.on_last_row()) {
-    aftermath.events.push_back({id, EngineEvent::FinalImage{image, *std::move(row.x_t)}});
+    effects.events.push_back({id, EngineEvent::FinalImage{image, *std::move(task.x_t)}});
     return;
   }
   const auto show = [&](PreviewContent kind, Frame frame) {
-    aftermath.events.push_back(
+    effects.events.push_back(
         {id, EngineEvent::Preview{image, trajectory.steps_done, plan_row.next_timestep, kind,
                                   std::move(frame)}});
   };
-  if (row.want_x_t && row.x_t.has_value()) show(PreviewContent::kXt, *std::move(row.x_t));
-  if (row.want_x0_hat && row.x0_hat.has_value()) {
-    show(PreviewContent::kX0Hat, *std::move(row.x0_hat));
+  if (task.want_x_t && task.x_t.has_value()) show(PreviewContent::kXt, *std::move(task.x_t));
+  if (task.want_x0_hat && task.x0_hat.has_value()) {
+    show(PreviewContent::kX0Hat, *std::move(task.x0_hat));
   }
 }
 
-void StepScheduler::Drop(Model& model, Trajectory& trajectory, Aftermath& aftermath) {
+void StepScheduler::Drop(Model& model, Trajectory& trajectory, Effects& effects) {
   trajectory.state = Trajectory::State::kDone;
   if (trajectory.resident) {
     trajectory.resident = false;
     --model.resident;
   }
   if (trajectory.registers != nullptr) {
-    aftermath.dropped.push_back(std::move(trajectory.registers));
+    effects.dropped.push_back(std::move(trajectory.registers));
   }
 }
 
-void StepScheduler::DropLate(Model& model, Trajectory& trajectory, Aftermath& aftermath) {
-  aftermath.counts.release_delays.push_back(model.batches - trajectory.generation->ended_batch + 1);
-  Drop(model, trajectory, aftermath);
+void StepScheduler::DropLate(Model& model, Trajectory& trajectory, Effects& effects) {
+  effects.counts.release_delays.push_back(model.batches - trajectory.generation->ended_batch + 1);
+  Drop(model, trajectory, effects);
 }
 
 void StepScheduler::Finish(std::shared_ptr<Generation> generation, const absl::Status& status,
-                           absl::Time now, Aftermath& aftermath) {
+                           absl::Time now, Effects& effects) {
   generation->ended = true;
   places_.Release(generation->spec, generation->images_left);
   generations_.erase(generation->id);
@@ -182,21 +181,21 @@ void StepScheduler::Finish(std::shared_ptr<Generation> generation, const absl::S
     // Running ones are a worker's; they are dropped when they come back.
     if (trajectory.state != Trajectory::State::kWaiting) continue;
     if (!trajectory.resident) --waiting_trajectories_;
-    aftermath.counts.release_delays.push_back(0);
-    Drop(model, trajectory, aftermath);
+    effects.counts.release_delays.push_back(0);
+    Drop(model, trajectory, effects);
   }
 
   const absl::Time begun = generation->first_step.value_or(now);
-  aftermath.events.push_back(
+  effects.events.push_back(
       {generation->id,
        EngineEvent::Finished{status,
                              {.queue = begun - generation->submitted, .compute = now - begun}}});
-  aftermath.counts.finished.push_back(
+  effects.counts.finished.push_back(
       {.status = status,
        .had_deadline = generation->spec.deadline != absl::InfiniteFuture(),
        .duration = now - generation->submitted,
        .predicted = generation->predicted});
-  aftermath.dropped.push_back(std::move(generation));
+  effects.dropped.push_back(std::move(generation));
 }
 
 }  // namespace diffusiond

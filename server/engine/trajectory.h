@@ -1,6 +1,6 @@
 // A generation while it lives in the engine, and its trajectories.
 //
-// Plain data. All of it belongs to the engine's lock, but for what a StepRow points to while its
+// Plain data. All of it belongs to the engine's lock, but for what a StepTask points to while its
 // trajectory is running: that is the worker's.
 #ifndef DIFFUSIOND_SERVER_ENGINE_TRAJECTORY_H_
 #define DIFFUSIOND_SERVER_ENGINE_TRAJECTORY_H_
@@ -34,7 +34,7 @@ struct Trajectory {
   State state = State::kWaiting;
   bool resident = false;  // From its first step until its registers are dropped.
   int next_row = 0;
-  int extra_left = 0;  // Network rows of rows next_row and on, beyond one each.
+  int extra_left = 0;  // Network passes of plan rows next_row and on, beyond one each.
   int steps_done = 0;
   int failed_attempts = 0;  // Device failures since the last step that worked.
   uint64_t worker = 0;      // That ran the last step; 0: none did.
@@ -45,10 +45,10 @@ struct Trajectory {
   const PlanRow& plan_row() const { return spec->plan->rows[static_cast<size_t>(next_row)]; }
   bool on_last_row() const { return rows_left() == 1; }
   // As the policy sees it.
-  PolicyRow policy_row() const {
+  PolicyTrajectory for_policy() const {
     return {.image_index = image_index,
             .rows_left = rows_left(),
-            .network_rows = NetworkRows(spec->guidance, plan_row()),
+            .passes = NetworkPasses(spec->guidance, plan_row()),
             .resident = resident,
             .extra_left = extra_left};
   }
@@ -67,7 +67,7 @@ struct Generation {
   std::vector<Trajectory> trajectories;
   int images_left = 0;
   int64_t ended_batch = 0;  // The model's batch count when it ended early.
-  bool ended = false;       // Finished was decided; rows that come back are dropped.
+  bool ended = false;       // Finished was decided; tasks that come back are dropped.
 };
 
 }  // namespace diffusiond

@@ -48,7 +48,7 @@ class WorkerTable {
 
   // Workers that could take a batch of this model now.
   int idle(const std::string& model) const;
-  // Network rows that all workers of this model carry together.
+  // Network passes that all workers of this model carry together.
   int total_capacity(const std::string& model) const;
 
  private:

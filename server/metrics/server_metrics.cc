@@ -32,7 +32,7 @@ const Histogram::BucketBoundaries& Seconds() {
   return *bounds;
 }
 
-const Histogram::BucketBoundaries& Rows() {
+const Histogram::BucketBoundaries& Passes() {
   static const auto* const bounds =
       new Histogram::BucketBoundaries{1, 2, 4, 8, 16, 32, 64, 128, 256};
   return *bounds;
@@ -162,7 +162,7 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
                                   "Generations admitted with a deadline that passed.")
                            .Add({})),
       release_delay_(NewHistogram(registry, "diffusiond_release_delay_steps",
-                                  "Step batches until a row of a generation that ended early was "
+                                  "Step batches until the place of a generation that ended early was "
                                   "free: 1 is the one that ran.")
                          .Add({}, Steps())),
       preemptions_(NewCounter(registry, "diffusiond_preemptions_total",
@@ -184,16 +184,16 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
       step_overhead_(NewCounter(registry, "diffusiond_step_overhead_seconds_total",
                                 "Time between step batches of workers that had work: what choosing "
                                 "and giving back took, by model.")),
-      network_call_rows_(NewHistogram(registry, "diffusiond_network_call_rows",
-                                      "Rows that are not padding in one call of the network.")),
+      network_call_passes_(NewHistogram(registry, "diffusiond_network_call_passes",
+                                        "Network passes that are not padding in one call of the network.")),
       network_calls_(
           NewCounter(registry, "diffusiond_network_calls_total", "Calls of the network.")),
-      network_rows_(NewCounter(registry, "diffusiond_network_rows_total",
-                               "Rows evaluated by the network, without padding.")),
-      padding_rows_(NewCounter(registry, "diffusiond_network_padding_rows_total",
-                               "Rows that only filled a micro-batch.")),
+      passes_(NewCounter(registry, "diffusiond_network_passes_total",
+                         "Images evaluated by the network, without padding.")),
+      padding_passes_(NewCounter(registry, "diffusiond_network_padding_passes_total",
+                               "Places that only filled a micro-batch.")),
       occupancy_(NewHistogram(registry, "diffusiond_batch_occupancy_ratio",
-                              "Network rows of a step batch over what its worker carries.")),
+                              "Network passes of a step batch over what its worker carries.")),
       device_failures_(NewCounter(registry, "diffusiond_device_failures_total",
                                   "Step batches that a device failed, by model.")),
       first_preview_(NewHistogram(registry, "diffusiond_first_preview_seconds",
@@ -237,10 +237,10 @@ void ServerMetrics::ModelLoaded(const std::string& model, int version, const std
   model_info_.Add(InfoLabels(model, version, digest, device, micro_batch)).Set(1);
   const prometheus::Labels labels = {{"model", model}};
   step_duration_.Add(labels, Seconds());
-  network_call_rows_.Add(labels, Rows());
+  network_call_passes_.Add(labels, Passes());
   occupancy_.Add(labels, Occupancies());
   for (Counters* family :
-       {&network_calls_, &network_rows_, &padding_rows_, &device_failures_, &step_overhead_}) {
+       {&network_calls_, &passes_, &padding_passes_, &device_failures_, &step_overhead_}) {
     family->Add(labels);
   }
 }
@@ -360,16 +360,15 @@ void ServerMetrics::OnStep(const Step& step) {
   const prometheus::Labels labels = OfModel(step.model);
   step_duration_.Add(labels, Seconds()).Observe(absl::ToDoubleSeconds(step.duration));
   step_overhead_.Add(labels).Increment(absl::ToDoubleSeconds(step.overhead));
-  occupancy_.Add(labels, Occupancies())
-      .Observe(static_cast<double>(step.network_rows) / step.capacity);
-  Histogram& call_rows = network_call_rows_.Add(labels, Rows());
+  occupancy_.Add(labels, Occupancies()).Observe(static_cast<double>(step.passes) / step.capacity);
+  Histogram& call_passes = network_call_passes_.Add(labels, Passes());
   int calls = 0;
-  for (int left = step.network_rows; left > 0; left -= step.micro_batch, ++calls) {
-    call_rows.Observe(std::min(left, step.micro_batch));
+  for (int left = step.passes; left > 0; left -= step.micro_batch, ++calls) {
+    call_passes.Observe(std::min(left, step.micro_batch));
   }
   network_calls_.Add(labels).Increment(calls);
-  network_rows_.Add(labels).Increment(step.network_rows);
-  padding_rows_.Add(labels).Increment(calls * step.micro_batch - step.network_rows);
+  passes_.Add(labels).Increment(step.passes);
+  padding_passes_.Add(labels).Increment(calls * step.micro_batch - step.passes);
 }
 
 void ServerMetrics::OnDeviceFailure(const std::string& model) {

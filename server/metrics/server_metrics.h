@@ -130,10 +130,10 @@ class ServerMetrics : public EngineMetrics {
 
   Histograms& step_duration_;
   Counters& step_overhead_;
-  Histograms& network_call_rows_;
+  Histograms& network_call_passes_;
   Counters& network_calls_;
-  Counters& network_rows_;
-  Counters& padding_rows_;
+  Counters& passes_;
+  Counters& padding_passes_;
   Histograms& occupancy_;
   Counters& device_failures_;
 

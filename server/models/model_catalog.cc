@@ -62,7 +62,7 @@ std::string ModelCatalog::default_model() const {
 absl::StatusOr<ModelCatalog::Model> ModelCatalog::Find(const std::string& name,
                                                        const std::string& digest) const {
   absl::ReaderMutexLock lock(&mu_);
-  ASSIGN_OR_RETURN(const const Entry* entry, FindEntry(name));
+  ASSIGN_OR_RETURN(const Entry* entry, FindEntry(name));
   const auto& [serving, others] = *entry;
   if (digest.empty() || serving->digest == digest) return serving;
   for (const Model& other : others) {

@@ -10,6 +10,7 @@
 #include "diffusiond/v1/diffusion.grpc.pb.h"
 #include "model/process/listening_sockets.h"
 #include "model/status/status_macros.h"
+#include "proto/metadata_keys.h"
 #include "server/engine/refusal.h"
 #include "server/rpc/proto_conversion.h"
 
@@ -27,7 +28,6 @@ absl::Time DeadlineOf(const grpc::CallbackServerContext& rpc) {
 
 // Metadata key that names the tenant of a client without an authenticated identity, as a gateway
 // before the server may set it.
-constexpr char kTenantKey[] = "diffusiond-tenant";
 constexpr size_t kMaxTenantBytes = 128;
 
 constexpr std::chrono::milliseconds kDeadlineSlack(100);
@@ -55,10 +55,10 @@ std::string OriginOf(const grpc::CallbackServerContext& rpc) {
 
 absl::StatusOr<std::string> TenantOf(const grpc::CallbackServerContext& rpc) {
   if (std::string identity = IdentityOf(rpc); !identity.empty()) return identity;
-  const auto found = rpc.client_metadata().find(kTenantKey);
+  const auto found = rpc.client_metadata().find(kTenantMetadata);
   if (found == rpc.client_metadata().end()) return AddressOf(rpc.peer());
   if (found->second.empty() || found->second.size() > kMaxTenantBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("metadata ", kTenantKey, " has ",
+    return absl::InvalidArgumentError(absl::StrCat("metadata ", kTenantMetadata, " has ",
                                                    found->second.size(), " bytes, expected 1 .. ",
                                                    kMaxTenantBytes));
   }

@@ -9,8 +9,7 @@ namespace {
 // "1:120 2:190".
 std::string Shown(const std::vector<MicroBatchProfile>& profile) {
   return absl::StrJoin(profile, " ", [](std::string* text, const MicroBatchProfile& tried) {
-    absl::StrAppend(text, tried.micro_batch, ":",
-                    static_cast<int64_t>(tried.network_rows_per_second));
+    absl::StrAppend(text, tried.micro_batch, ":", static_cast<int64_t>(tried.passes_per_second));
   });
 }
 

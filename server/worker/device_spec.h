@@ -5,20 +5,20 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "model/config/device_name.h"
 
 namespace diffusiond {
 
 // One worker's device.
 struct DeviceSpec {
-  enum class Kind { kCpu, kCuda };
-  Kind kind = Kind::kCpu;
+  DeviceKind kind = DeviceKind::kCpu;
   int index = 0;  // Of the GPU, or of the CPU worker.
   int cores = 1;  // A CPU worker's: micro-batches that run side by side, one thread each.
 };
 
 // "cpu:0", "cuda:0".
 inline std::string DeviceName(const DeviceSpec& device) {
-  return absl::StrCat(device.kind == DeviceSpec::Kind::kCpu ? "cpu:" : "cuda:", device.index);
+  return absl::StrCat(device.kind == DeviceKind::kCpu ? "cpu:" : "cuda:", device.index);
 }
 
 }  // namespace diffusiond

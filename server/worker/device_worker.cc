@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 
-#include <atomic>
 #include <exception>
 #include <new>
 #include <optional>
@@ -21,9 +20,9 @@ namespace {
 // The kernel keeps 15 characters and a NUL, and refuses longer names.
 constexpr size_t kMaxThreadName = 15;
 
-absl::Status StepWithoutThrowing(StepExecutor& executor, absl::Span<StepRow> rows) {
+absl::Status StepWithoutThrowing(StepExecutor& executor, absl::Span<StepTask> tasks) {
   try {
-    return executor.Step(rows);
+    return executor.Step(tasks);
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("the step ran out of memory");
   } catch (const std::exception& error) {
@@ -62,21 +61,32 @@ absl::StatusOr<std::vector<WorkerCapacity>> Capacities(const StepExecutors& exec
 enum class Phase { kIdle, kStepping, kAbandoned };
 
 struct DeviceWorker::State {
-  // Null: the model was taken away.
-  std::shared_ptr<StepExecutor> Find(const std::string& model) {
+  // A step of this model begins. Null: the model was taken away.
+  std::shared_ptr<StepExecutor> Begin(const std::string& model, absl::Time now) {
     absl::MutexLock lock(&mu);
     const auto found = executors.find(model);
-    return found == executors.end() ? nullptr : found->second;
+    if (found == executors.end()) return nullptr;
+    phase = Phase::kStepping;
+    step_began = now;
+    return found->second;
+  }
+
+  // Goes from kStepping to `next`; false: the other side was first.
+  bool EndStep(Phase next) {
+    absl::MutexLock lock(&mu);
+    if (phase != Phase::kStepping) return false;
+    phase = next;
+    return true;
   }
 
   Engine* engine = nullptr;
   absl::Mutex mu;
   std::map<std::string, std::shared_ptr<StepExecutor>> executors ABSL_GUARDED_BY(mu);
+  Phase phase ABSL_GUARDED_BY(mu) = Phase::kIdle;
+  absl::Time step_began ABSL_GUARDED_BY(mu);
   Options options;
   std::string thread_name;
   WorkerId id = 0;
-  std::atomic<Phase> phase = Phase::kIdle;
-  std::atomic<int64_t> step_began_ns = 0;
 };
 
 absl::StatusOr<std::unique_ptr<DeviceWorker>> DeviceWorker::Start(const std::string& device,
@@ -131,13 +141,22 @@ void DeviceWorker::RemoveModel(const std::string& model) {
 }
 
 std::optional<absl::Time> DeviceWorker::step_began() const {
+  absl::MutexLock lock(&state_->mu);
   if (state_->phase != Phase::kStepping) return std::nullopt;
-  return absl::FromUnixNanos(state_->step_began_ns);
+  return state_->step_began;
+}
+
+bool DeviceWorker::AwaitStepEnd(absl::Duration limit) const {
+  State& state = *state_;
+  absl::MutexLock lock(&state.mu);
+  const auto ended = [&state]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mu) {
+    return state.phase != Phase::kStepping;
+  };
+  return state.mu.AwaitWithTimeout(absl::Condition(&ended), limit);
 }
 
 bool DeviceWorker::Abandon(const absl::Status& reason) {
-  Phase expected = Phase::kStepping;
-  if (!state_->phase.compare_exchange_strong(expected, Phase::kAbandoned)) return false;
+  if (!state_->EndStep(Phase::kAbandoned)) return false;
   thread_.detach();
   state_->engine->AbandonWorker(state_->id, reason);
   return true;
@@ -146,19 +165,16 @@ bool DeviceWorker::Abandon(const absl::Status& reason) {
 void DeviceWorker::Run(State& state) {
   std::optional<absl::Time> ended;
   while (std::optional<StepBatch> batch = state.engine->NextBatch(state.id)) {
-    std::shared_ptr<StepExecutor> executor = state.Find(batch->model);
+    const absl::Time began = state.options.now();
+    std::shared_ptr<StepExecutor> executor = state.Begin(batch->model, began);
     if (executor == nullptr) {
       state.engine->Complete(*std::move(batch), absl::UnavailableError("the model was removed"));
       continue;
     }
-    const absl::Time began = state.options.now();
     if (ended.has_value() && !batch->waited) batch->overhead = began - *ended;
-    state.step_began_ns = absl::ToUnixNanos(began);
-    state.phase = Phase::kStepping;
-    const absl::Status status = StepWithoutThrowing(*executor, absl::MakeSpan(batch->rows));
-    Phase expected = Phase::kStepping;
+    const absl::Status status = StepWithoutThrowing(*executor, absl::MakeSpan(batch->tasks));
     // Abandoned: the engine and the clock may be gone, and nobody waits for this batch.
-    if (!state.phase.compare_exchange_strong(expected, Phase::kIdle)) return;
+    if (!state.EndStep(Phase::kIdle)) return;
     ended = state.options.now();
     executor.reset();  // The batch may be the last that needs it.
     if (!status.ok()) state.engine->RemoveWorker(state.id);

@@ -20,7 +20,7 @@ namespace diffusiond {
 
 // Owns the thread and, for each model that the device serves, the executor. All calls of executors
 // come from that thread. The first step that fails ends it: what Step throws becomes INTERNAL, or
-// RESOURCE_EXHAUSTED for std::bad_alloc; the rows go back to the engine. Thread-compatible.
+// RESOURCE_EXHAUSTED for std::bad_alloc; the tasks go back to the engine. Thread-compatible.
 class DeviceWorker {
  public:
   struct Options {
@@ -54,9 +54,12 @@ class DeviceWorker {
   // When the step that is running began; nothing: none is.
   std::optional<absl::Time> step_began() const;
 
-  // Gives up a worker whose step does not end. The engine takes its rows away, and the thread is
-  // left to itself: should the step end after all, the thread ends and what it made is dropped.
-  // False: the step has just ended.
+  // Waits until no step is running, for so long in real time. False: one still is.
+  bool AwaitStepEnd(absl::Duration limit) const;
+
+  // Gives up a worker whose step does not end. The engine takes its trajectories away, and the
+  // thread is left to itself: should the step end after all, the thread ends and what it made is
+  // dropped. False: the step has just ended.
   bool Abandon(const absl::Status& reason);
 
  private:

@@ -49,7 +49,7 @@ absl::StatusOr<std::unique_ptr<PlanRunner>> MakeRunner(const Networks& networks,
                                                        const DeviceSpec& device, int micro_batch) {
   torch::Device where = torch::kCPU;
   int lanes = 1;
-  if (device.kind == DeviceSpec::Kind::kCuda) {
+  if (device.kind == DeviceKind::kCuda) {
     UseFullFloat32();
     where = torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(device.index));
     networks.unet->to(where);
@@ -61,10 +61,10 @@ absl::StatusOr<std::unique_ptr<PlanRunner>> MakeRunner(const Networks& networks,
   std::vector<std::unique_ptr<NoiseClassifier>> classifiers;
   for (int lane = 0; lane < lanes; ++lane) {
     denoisers.push_back(std::make_unique<UNetDenoiser>(
-        networks.unet, UNetDenoiser::Options{.rows = micro_batch, .device = where}));
+        networks.unet, UNetDenoiser::Options{.micro_batch = micro_batch, .device = where}));
     if (networks.classifier == nullptr) continue;
     classifiers.push_back(std::make_unique<UNetClassifier>(
-        networks.classifier, UNetClassifier::Options{.rows = micro_batch, .device = where}));
+        networks.classifier, UNetClassifier::Options{.micro_batch = micro_batch, .device = where}));
   }
   return PlanRunner::Create(std::move(denoisers), std::move(classifiers));
 }
@@ -122,17 +122,17 @@ absl::StatusOr<std::vector<MicroBatchProfile>> Profile(const CheckpointConfig& c
 int ChooseMicroBatch(const std::vector<MicroBatchProfile>& profile) {
   double best = 0;
   for (const MicroBatchProfile& tried : profile) {
-    best = std::max(best, tried.network_rows_per_second);
+    best = std::max(best, tried.passes_per_second);
   }
   for (const MicroBatchProfile& tried : profile) {
-    if (tried.network_rows_per_second >= kAsGood * best) return tried.micro_batch;
+    if (tried.passes_per_second >= kAsGood * best) return tried.micro_batch;
   }
   return 1;
 }
 
 // Micro-batches that run side by side in one memory.
 int64_t LanesOf(absl::Span<const DeviceSpec> devices) {
-  if (devices[0].kind == DeviceSpec::Kind::kCuda) return 1;
+  if (devices[0].kind == DeviceKind::kCuda) return 1;
   int64_t lanes = 0;
   for (const DeviceSpec& device : devices) lanes += device.cores;
   return lanes;
@@ -163,7 +163,7 @@ absl::StatusOr<LoadedModel> Load(const std::filesystem::path& directory,
     return absl::InvalidArgumentError(
         absl::StrCat("micro_batch is ", micro_batch, "; it must be 0 .. ", kMaxMicroBatch));
   }
-  const bool cuda = devices[0].kind == DeviceSpec::Kind::kCuda;
+  const bool cuda = devices[0].kind == DeviceKind::kCuda;
   LoadedModel model;
   model.micro_batch = micro_batch;
   model.device_kind = cuda ? "cuda" : CpuKind();
@@ -222,7 +222,7 @@ absl::Status CheckDevices(absl::Span<const DeviceSpec> devices) {
       return absl::InvalidArgumentError(
           "devices of two kinds: the same request would give other bytes on each");
     }
-    if (device.kind == DeviceSpec::Kind::kCuda &&
+    if (device.kind == DeviceKind::kCuda &&
         (!torch::cuda::is_available() ||
          device.index >= static_cast<int>(torch::cuda::device_count()))) {
       return absl::FailedPreconditionError(absl::StrCat(

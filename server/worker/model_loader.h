@@ -24,7 +24,7 @@ inline constexpr int kMaxMicroBatch = 1024;
 // What one size of micro-batch gave in the profile.
 struct MicroBatchProfile {
   int micro_batch = 1;
-  double network_rows_per_second = 0;  // With all lanes of the device busy.
+  double passes_per_second = 0;  // With all lanes of the device busy.
 };
 
 struct LoadedModel {

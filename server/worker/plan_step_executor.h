@@ -20,12 +20,11 @@ class PlanStepExecutor : public StepExecutor {
 
   // At least what a guided trajectory takes, in whole micro-batches.
   int capacity() const override {
-    const int least =
-        std::max(runner_->has_classifier() ? kMaxNetworkRows : 2, runner_->capacity());
+    const int least = std::max(runner_->has_classifier() ? kMaxPasses : 2, runner_->capacity());
     return (least + micro_batch() - 1) / micro_batch() * micro_batch();
   }
   int micro_batch() const override { return runner_->micro_batch(); }
-  absl::Status Step(absl::Span<StepRow> rows) override;
+  absl::Status Step(absl::Span<StepTask> tasks) override;
 
  private:
   std::unique_ptr<PlanRunner> runner_;

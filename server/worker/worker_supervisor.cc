@@ -64,14 +64,10 @@ WorkerSupervisor::~WorkerSupervisor() {
   }
   // Not under the lock: a worker that fails now reports before it ends.
   for (Slot& slot : slots) {
-    while (slot.worker != nullptr) {
-      const std::optional<absl::Time> began = slot.worker->step_began();
-      if (!began.has_value()) break;
-      if (options_.now() - *began > options_.watchdog) {
-        slot.worker->Abandon(absl::UnavailableError("the server stops"));
-        break;
-      }
-      absl::SleepFor(kShortestInterval);
+    if (slot.worker == nullptr) continue;
+    const absl::Time began = slot.worker->step_began().value_or(options_.now());
+    if (!slot.worker->AwaitStepEnd(began + options_.watchdog - options_.now())) {
+      slot.worker->Abandon(absl::UnavailableError("the server stops"));
     }
   }
 }

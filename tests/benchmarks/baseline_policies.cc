@@ -5,23 +5,23 @@
 namespace diffusiond {
 
 void ArrivalOrderPolicy::Admit(const PolicyGeneration& generation,
-                               absl::Span<const PolicyRow> rows) {
+                               absl::Span<const PolicyTrajectory> trajectories) {
   Generation& entry = generations_[generation.id];
   entry.info = generation;
-  for (const PolicyRow& row : rows) {
-    entry.waiting[row.image_index] = row;
-    waiting_network_rows_ += row.network_rows;
-    Count(row, 1);
+  for (const PolicyTrajectory& trajectory : trajectories) {
+    entry.waiting[trajectory.image_index] = trajectory;
+    waiting_passes_ += trajectory.passes;
+    Count(trajectory, 1);
   }
 }
 
-void ArrivalOrderPolicy::PutBack(uint64_t generation, const PolicyRow& row) {
+void ArrivalOrderPolicy::PutBack(uint64_t generation, const PolicyTrajectory& trajectory) {
   Generation& entry = generations_.at(generation);
-  Count(entry.in_flight.at(row.image_index), -1);
-  entry.in_flight.erase(row.image_index);
-  entry.waiting[row.image_index] = row;
-  waiting_network_rows_ += row.network_rows;
-  Count(row, 1);
+  Count(entry.in_flight.at(trajectory.image_index), -1);
+  entry.in_flight.erase(trajectory.image_index);
+  entry.waiting[trajectory.image_index] = trajectory;
+  waiting_passes_ += trajectory.passes;
+  Count(trajectory, 1);
 }
 
 void ArrivalOrderPolicy::Retire(uint64_t generation, int image_index) {
@@ -33,18 +33,18 @@ void ArrivalOrderPolicy::Retire(uint64_t generation, int image_index) {
 void ArrivalOrderPolicy::Remove(uint64_t generation) {
   const auto found = generations_.find(generation);
   if (found == generations_.end()) return;
-  for (const auto& [image, row] : found->second.waiting) {
-    waiting_network_rows_ -= row.network_rows;
-    Count(row, -1);
+  for (const auto& [image, trajectory] : found->second.waiting) {
+    waiting_passes_ -= trajectory.passes;
+    Count(trajectory, -1);
   }
-  for (const auto& [image, row] : found->second.in_flight) Count(row, -1);
+  for (const auto& [image, trajectory] : found->second.in_flight) Count(trajectory, -1);
   generations_.erase(found);
 }
 
-double ArrivalOrderPolicy::NetworkRowsUntilDone(const PolicyGeneration&,
-                                                absl::Span<const PolicyRow> rows) const {
+double ArrivalOrderPolicy::PassesUntilDone(const PolicyGeneration&,
+                                           absl::Span<const PolicyTrajectory> trajectories) const {
   double work = work_;
-  for (const PolicyRow& row : rows) work += row.work();
+  for (const PolicyTrajectory& trajectory : trajectories) work += trajectory.work();
   return work;
 }
 
@@ -52,38 +52,38 @@ void ArrivalOrderPolicy::Take(uint64_t generation, Offer& offer,
                               std::vector<PolicyChoice>& chosen) {
   Generation& entry = generations_.at(generation);
   for (auto at = entry.waiting.begin(); at != entry.waiting.end();) {
-    const PolicyRow row = at->second;
-    if (row.network_rows > offer.capacity || (!row.resident && offer.new_residents < 1)) {
+    const PolicyTrajectory trajectory = at->second;
+    if (trajectory.passes > offer.capacity || (!trajectory.resident && offer.new_residents < 1)) {
       ++at;
       continue;
     }
-    offer.capacity -= row.network_rows;
-    if (!row.resident) --offer.new_residents;
-    waiting_network_rows_ -= row.network_rows;
-    entry.in_flight[row.image_index] = row;
+    offer.capacity -= trajectory.passes;
+    if (!trajectory.resident) --offer.new_residents;
+    waiting_passes_ -= trajectory.passes;
+    entry.in_flight[trajectory.image_index] = trajectory;
     at = entry.waiting.erase(at);
-    chosen.push_back({generation, row.image_index});
+    chosen.push_back({generation, trajectory.image_index});
   }
 }
 
 std::vector<PolicyChoice> RequestBatchPolicy::Choose(const Offer& offer) {
   if (running_.empty()) {
-    int rows = 0;
+    int trajectories = 0;
     std::set<uint64_t> together;
     absl::Time oldest = absl::InfiniteFuture();
     for (const auto& [id, generation] : generations()) {
       int wanted = 0;
-      for (const auto& [image, row] : generation.waiting) wanted += row.network_rows;
-      if (!together.empty() && rows + wanted > offer.capacity) {
-        rows = offer.capacity;
+      for (const auto& [image, trajectory] : generation.waiting) wanted += trajectory.passes;
+      if (!together.empty() && trajectories + wanted > offer.capacity) {
+        trajectories = offer.capacity;
         break;
       }
-      rows += wanted;
+      trajectories += wanted;
       together.insert(id);
       oldest = std::min(oldest, generation.info.admitted);
     }
     begins_ = oldest + queue_delay_;
-    if (together.empty() || (rows < offer.capacity && offer.now < begins_)) return {};
+    if (together.empty() || (trajectories < offer.capacity && offer.now < begins_)) return {};
     begins_ = absl::InfiniteFuture();
     running_ = std::move(together);
   }
@@ -106,9 +106,9 @@ std::vector<PolicyChoice> SerialPolicy::Choose(const Offer& offer) {
 }
 
 void LeastServedPolicy::Admit(const PolicyGeneration& generation,
-                              absl::Span<const PolicyRow> rows) {
-  ArrivalOrderPolicy::Admit(generation, rows);
-  steps_[generation.id] = rows[0].rows_left;
+                              absl::Span<const PolicyTrajectory> trajectories) {
+  ArrivalOrderPolicy::Admit(generation, trajectories);
+  steps_[generation.id] = trajectories[0].rows_left;
   line_.emplace(0, generation.id);
 }
 
@@ -123,9 +123,9 @@ std::vector<PolicyChoice> LeastServedPolicy::Choose(const Offer& offer) {
   return chosen;
 }
 
-void LeastServedPolicy::PutBack(uint64_t generation, const PolicyRow& row) {
-  ArrivalOrderPolicy::PutBack(generation, row);
-  line_.emplace(steps_.at(generation) - row.rows_left, generation);
+void LeastServedPolicy::PutBack(uint64_t generation, const PolicyTrajectory& trajectory) {
+  ArrivalOrderPolicy::PutBack(generation, trajectory);
+  line_.emplace(steps_.at(generation) - trajectory.rows_left, generation);
 }
 
 void LeastServedPolicy::Remove(uint64_t generation) {

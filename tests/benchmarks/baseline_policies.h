@@ -14,34 +14,38 @@
 
 namespace diffusiond {
 
-// The rows of generations in order of arrival, whatever the rule on top. Thread-compatible.
+// The trajectories of generations in order of arrival, whatever the rule on top. Thread-compatible.
 class ArrivalOrderPolicy : public SchedulingPolicy {
  public:
-  void Admit(const PolicyGeneration& generation, absl::Span<const PolicyRow> rows) override;
-  void PutBack(uint64_t generation, const PolicyRow& row) override;
+  void Admit(const PolicyGeneration& generation,
+             absl::Span<const PolicyTrajectory> trajectories) override;
+  void PutBack(uint64_t generation, const PolicyTrajectory& trajectory) override;
   void Retire(uint64_t generation, int image_index) override;
   void Remove(uint64_t generation) override;
-  int waiting_network_rows() const override { return waiting_network_rows_; }
+  int waiting_passes() const override { return waiting_passes_; }
   // All that was admitted before goes first.
-  double NetworkRowsUntilDone(const PolicyGeneration& generation,
-                              absl::Span<const PolicyRow> rows) const override;
+  double PassesUntilDone(const PolicyGeneration& generation,
+                         absl::Span<const PolicyTrajectory> trajectories) const override;
 
  protected:
   struct Generation {
     PolicyGeneration info;
-    std::map<int, PolicyRow> waiting;
-    std::map<int, PolicyRow> in_flight;
+    std::map<int, PolicyTrajectory> waiting;
+    std::map<int, PolicyTrajectory> in_flight;
   };
   const std::map<uint64_t, Generation>& generations() const { return generations_; }
 
-  // Moves rows of these generations that fit into `chosen`, and takes what they need from `offer`.
+  // Moves trajectories of these generations that fit into `chosen`, and takes what they need from
+  // `offer`.
   void Take(uint64_t generation, Offer& offer, std::vector<PolicyChoice>& chosen);
 
  private:
-  void Count(const PolicyRow& row, int sign) { work_ += double(sign) * row.work(); }
+  void Count(const PolicyTrajectory& trajectory, int sign) {
+    work_ += double(sign) * trajectory.work();
+  }
 
   std::map<uint64_t, Generation> generations_;  // Ids grow with time.
-  int waiting_network_rows_ = 0;
+  int waiting_passes_ = 0;
   double work_ = 0;
 };
 
@@ -67,12 +71,13 @@ class SerialPolicy : public ArrivalOrderPolicy {
   std::vector<PolicyChoice> Choose(const Offer& offer) override;
 };
 
-// Step batching, the rows that have had fewest steps first.
+// Step batching, the trajectories that have had fewest steps first.
 class LeastServedPolicy : public ArrivalOrderPolicy {
  public:
-  void Admit(const PolicyGeneration& generation, absl::Span<const PolicyRow> rows) override;
+  void Admit(const PolicyGeneration& generation,
+             absl::Span<const PolicyTrajectory> trajectories) override;
   std::vector<PolicyChoice> Choose(const Offer& offer) override;
-  void PutBack(uint64_t generation, const PolicyRow& row) override;
+  void PutBack(uint64_t generation, const PolicyTrajectory& trajectory) override;
   void Remove(uint64_t generation) override;
 
  private:

@@ -29,7 +29,7 @@
 namespace diffusiond {
 namespace {
 
-constexpr int kCapacity = 32;  // Network rows of a device's step batch: one micro-batch.
+constexpr int kCapacity = 32;  // Network passes of a device's step batch: one micro-batch.
 const absl::Duration kStep = absl::Milliseconds(20);
 
 struct NoRegisters : TrajectoryRegisters {};
@@ -133,7 +133,7 @@ class Simulation {
     images_ += static_cast<int>(spec.trajectories.size());
     for (const TrajectorySpec& trajectory : spec.trajectories) {
       const int64_t work = static_cast<int64_t>(trajectory.plan->rows.size()) *
-                           NetworkRows(trajectory.guidance, trajectory.plan->rows.front());
+                           NetworkPasses(trajectory.guidance, trajectory.plan->rows.front());
       work_total_ += work;
       work_left_ += work;
     }
@@ -154,15 +154,15 @@ class Simulation {
     if (!batches_[device].has_value()) return;
     decisions_.push_back(absl::ToDoubleSeconds(took));
     running_.push({now_ + kStep, device});
-    for (const StepRow& row : batches_[device]->rows) rows_ += NetworkRows(row);
+    for (const StepTask& task : batches_[device]->tasks) rows_ += NetworkPasses(task);
   }
 
   void Finish(size_t device) {
     StepBatch batch = *std::exchange(batches_[device], std::nullopt);
-    for (StepRow& row : batch.rows) {
-      row.after = std::make_unique<NoRegisters>();
-      if (row.want_x_t) row.x_t = Frame{1, 1, 1, {0.0f}};
-      work_left_ -= NetworkRows(row);
+    for (StepTask& task : batch.tasks) {
+      task.after = std::make_unique<NoRegisters>();
+      if (task.want_x_t) task.x_t = Frame{1, 1, 1, {0.0f}};
+      work_left_ -= NetworkPasses(task);
     }
     const absl::Time start = absl::Now();
     engine_->Complete(std::move(batch), absl::OkStatus());

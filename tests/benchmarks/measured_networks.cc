@@ -11,7 +11,7 @@ namespace {
 
 std::unique_ptr<Denoiser> OneThread(std::shared_ptr<const UNet> network, int rows) {
   UNetDenoiser::Options options;
-  options.rows = rows;
+  options.micro_batch = rows;
   return std::make_unique<UNetDenoiser>(std::move(network), options);
 }
 

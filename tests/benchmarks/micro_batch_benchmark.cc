@@ -27,7 +27,7 @@ namespace {
 class Caller {
  public:
   Caller(std::shared_ptr<const UNet> network, int rows, int threads)
-      : denoiser_(std::move(network), {.rows = rows, .intra_op_threads = threads}),
+      : denoiser_(std::move(network), {.micro_batch = rows, .intra_op_threads = threads}),
         x_(static_cast<size_t>(rows * denoiser_.shape().elements()), 0.5f),
         f_(x_.size()),
         timesteps_(static_cast<size_t>(rows), 500),
@@ -86,7 +86,7 @@ void Run(const std::string& directory) {
     }
   }
 
-  std::printf("%s on %d cores; network rows a second, best of %d rounds\n", directory.c_str(),
+  std::printf("%s on %d cores; network passes a second, best of %d rounds\n", directory.c_str(),
               cores, rounds);
   std::printf("%-10s %20s %20s\n", "rows/call", "fixed, a core each", "free, all cores");
   double best_free = 0;

@@ -46,7 +46,7 @@ class TimedDenoiser : public Denoiser {
       : network_(std::move(network)), seconds_(seconds) {}
 
   ImageShape shape() const override { return network_->shape(); }
-  int rows() const override { return network_->rows(); }
+  int micro_batch() const override { return network_->micro_batch(); }
   int output_channels() const override { return network_->output_channels(); }
   absl::Status Predict(std::span<const float> x, std::span<const float> timesteps,
                        std::span<const int64_t> labels, std::span<float> f) override {
@@ -92,7 +92,7 @@ absl::Status MeasureSteps(const std::string& name, const ModelSchedule& model,
   std::vector<PlanTask> tasks(plans->size());
   std::vector<std::vector<float>> registers(tasks.size());
   std::vector<float> z(static_cast<size_t>((*runner)->shape().elements()));
-  int network_rows = 0;
+  int passes = 0;
   for (int step = 0; step <= steps; ++step) {
     for (size_t i = 0; i < tasks.size(); ++i) {
       registers[i] = std::move(tasks[i].after);
@@ -111,7 +111,7 @@ absl::Status MeasureSteps(const std::string& name, const ModelSchedule& model,
     step_seconds += ThreadSeconds() - start;
     for (const PlanTask& task : tasks) {
       if (!task.status.ok()) return task.status;
-      network_rows += NetworkRows(task.guidance, RowOf(task));
+      passes += NetworkPasses(task.guidance, RowOf(task));
       if (!task.plan->rows[static_cast<size_t>(step)].draws_noise) continue;
       const double noise_start = ThreadSeconds();
       FillRowNoise(task.seed, 0, static_cast<uint32_t>(step), z);
@@ -122,7 +122,7 @@ absl::Status MeasureSteps(const std::string& name, const ModelSchedule& model,
   const double update_seconds = step_seconds - network_seconds;
   const ImageShape shape = (*runner)->shape();
   std::printf("%-32s %dx%dx%d %7.2f ms %10.1f us %8.1f us %12.3f %%\n", name.c_str(),
-              shape.channels, shape.height, shape.width, 1e3 * network_seconds / network_rows,
+              shape.channels, shape.height, shape.width, 1e3 * network_seconds / passes,
               1e6 * update_seconds / images, 1e6 * noise_seconds / images,
               100 * update_seconds / network_seconds);
   std::fflush(stdout);

@@ -18,6 +18,7 @@
 #include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
 #include "model/imaging/png.h"
+#include "tests/client/diffusionctl_fixture.h"
 #include "tests/client/fake_diffusion_service.h"
 
 namespace diffusiond {
@@ -29,71 +30,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-class DiffusionctlTest : public testing::Test {
- protected:
-  DiffusionctlTest() {
-    directory_ = fs::path(testing::TempDir()) /
-                 (std::string("diffusionctl_") +
-                  testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(directory_);
-  }
-  ~DiffusionctlTest() override { fs::remove_all(directory_); }
-
-  void Serve(FakeAnswers answers) {
-    server_.reset();
-    server_ = std::make_unique<FakeDiffusionServer>(std::move(answers));
-  }
-
-  // Runs with --server set to the server, if there is one.
-  int Run(std::vector<std::string> arguments) {
-    const absl::FlagSaver saver;
-    out_.str("");
-    err_.str("");
-    cancellation_ = Cancellation::Create().value();
-    if (server_ != nullptr) arguments.push_back("--server=" + server_->target());
-    CommandContext context{.out = &out_,
-                           .err = &err_,
-                           .cancellation = cancellation_.get(),
-                           .terminal =
-                               [this] {
-                                 if (on_terminal_) on_terminal_();
-                                 return terminal_;
-                               },
-                           .now = now_};
-    return RunDiffusionctl(arguments, context);
-  }
-
-  std::string out() const { return out_.str(); }
-  std::string err() const { return err_.str(); }
-  std::string Path(const std::string& name) const { return (directory_ / name).string(); }
-
-  std::vector<std::string> Files() const {
-    std::vector<std::string> names;
-    if (!fs::exists(directory_)) return names;
-    for (const auto& entry : fs::directory_iterator(directory_)) {
-      names.push_back(entry.path().filename().string());
-    }
-    std::sort(names.begin(), names.end());
-    return names;
-  }
-
-  std::string Contents(const std::string& name) const {
-    std::ifstream file(directory_ / name, std::ios::binary);
-    std::ostringstream text;
-    text << file.rdbuf();
-    return text.str();
-  }
-
-  fs::path directory_;
-  std::unique_ptr<FakeDiffusionServer> server_;
-  std::unique_ptr<Cancellation> cancellation_;
-  Terminal terminal_;
-  std::function<absl::Time()> now_ = absl::Now;
-  std::function<void()> on_terminal_;  // Called for each frame.
-  std::ostringstream out_;
-  std::ostringstream err_;
-};
 
 TEST_F(DiffusionctlTest, ExplainsItselfWithExamples) {
   EXPECT_EQ(Run({}), kExitOk);
@@ -379,61 +315,6 @@ TEST_F(DiffusionctlTest, HealthAnswersByExitCode) {
 TEST_F(DiffusionctlTest, HealthWaitsUntilTheServerServes) {
   Serve({.checks_before_health = 1});
   EXPECT_EQ(Run({"health", "--wait=60"}), kExitOk) << err();
-}
-
-class ReplayTest : public DiffusionctlTest {
- protected:
-  // Writes the receipt of TinyStream(2, 3), changed.
-  std::string WriteReceipt(const std::function<void(v1::Receipt&)>& change) {
-    v1::Receipt receipt = TinyStream(2, 3).back().completed().receipt();
-    change(receipt);
-    fs::create_directories(directory_);
-    std::ofstream(directory_ / "receipt.json") << ReceiptToJson(receipt);
-    return Path("receipt.json");
-  }
-};
-
-TEST_F(ReplayTest, SaysIdenticalWhenEveryByteIs) {
-  Serve({.events = TinyStream(2, 3), .models = {TinyModel()}});
-  EXPECT_EQ(Run({"replay", WriteReceipt([](v1::Receipt&) {}), "--quiet"}), kExitOk) << err();
-  EXPECT_EQ(out(), "identical: 2 images have the same bytes as then\n");
-  EXPECT_EQ(server_->last_request()->sampling().steps(), 3u);
-  EXPECT_THAT(Files(), ElementsAre("receipt.json"));
-}
-
-TEST_F(ReplayTest, SavesTheImagesWhereAsked) {
-  Serve({.events = TinyStream(2, 3), .models = {TinyModel()}});
-  EXPECT_EQ(Run({"replay", WriteReceipt([](v1::Receipt&) {}), "--out=" + Path("again.png")}),
-            kExitOk);
-  EXPECT_THAT(Files(), ElementsAre("again-0.png", "again-1.png", "receipt.json"));
-}
-
-TEST_F(ReplayTest, NamesTheImageThatDiffers) {
-  Serve({.events = TinyStream(2, 3), .models = {TinyModel()}});
-  const std::string path = WriteReceipt([](v1::Receipt& r) { r.set_image_sha256(1, "abcd"); });
-  EXPECT_EQ(Run({"replay", path}), kExitFailed);
-  EXPECT_THAT(out(), HasSubstr("different: 1 of 2 images\n  image 1: abcd then, "));
-}
-
-TEST_F(ReplayTest, NamesDigestAndNumericsThatDiffer) {
-  Serve({.events = TinyStream(2, 3), .models = {TinyModel()}});
-  const std::string path = WriteReceipt([](v1::Receipt& r) {
-    r.set_model_digest("beef");
-    r.mutable_numerics()->set_libtorch_version("2.5");
-    r.set_image_sha256(0, "abcd");
-  });
-  EXPECT_EQ(Run({"replay", path}), kExitFailed);
-  EXPECT_THAT(out(), HasSubstr("model_digest: 'beef' then, 'd19357"));
-  EXPECT_THAT(out(), HasSubstr("libtorch_version: '2.5' then, '1.13.1' now"));
-  EXPECT_THAT(out(), HasSubstr("image 0: abcd then"));
-}
-
-TEST_F(ReplayTest, RefusesAFileThatIsNoReceipt) {
-  fs::create_directories(directory_);
-  std::ofstream(directory_ / "receipt.json") << "{\"a\": ";
-  Serve({.models = {TinyModel()}});
-  EXPECT_EQ(Run({"replay", Path("receipt.json")}), kExitFailed);
-  EXPECT_THAT(err(), HasSubstr("receipt.json: not the JSON of a receipt"));
 }
 
 }  // namespace

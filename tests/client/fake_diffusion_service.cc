@@ -8,6 +8,7 @@
 #include "grpcpp/server_builder.h"
 #include "model/files/sha256.h"
 #include "model/imaging/png.h"
+#include "proto/metadata_keys.h"
 
 namespace diffusiond {
 namespace {
@@ -136,7 +137,7 @@ class FakeDiffusionServer::Service : public v1::DiffusionService::CallbackServic
  private:
   static FakeCall CallOf(const grpc::CallbackServerContext& context,
                          const v1::GenerateRequest& request) {
-    const auto tenant = context.client_metadata().find("diffusiond-tenant");
+    const auto tenant = context.client_metadata().find(kTenantMetadata);
     const bool never = context.deadline() == std::chrono::system_clock::time_point::max();
     return {.request = request,
             .peer = context.peer(),

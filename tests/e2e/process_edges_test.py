@@ -41,6 +41,26 @@ class SignalTest(unittest.TestCase):
             self.assertTrue(server.log().endswith("drained\n"), server.log())
 
 
+class HelpTest(unittest.TestCase):
+    # A flag of each source that has some.
+    FLAGS = {
+        "diffusiond": ["listen", "stall_timeout"],
+        "diffusion-train": ["data", "steps", "prediction_type", "resume"],
+        "diffusion-eval": ["data", "checkpoint", "features", "ode_steps", "decoder", "strips"],
+        "diffusion-publish": ["pin", "publish_to"],
+    }
+
+    def test_help_shows_the_program_s_flags_and_none_of_libraries(self):
+        for program, flags in self.FLAGS.items():
+            with self.subTest(program=program):
+                shown = subprocess.run([os.path.join(BIN, program), "--help"], timeout=60,
+                                       capture_output=True, text=True, check=False).stdout
+                for flag in flags:
+                    self.assertRegex(shown, rf"(?m)^    --\[?{flag}\b")
+                self.assertNotIn("--flagfile", shown)
+                self.assertNotIn("../", shown)
+
+
 class ClosedDescriptorsTest(unittest.TestCase):
     def test_a_server_without_output_serves_and_ends_in_order(self):
         with Diffusiond(fill=nothing) as free:

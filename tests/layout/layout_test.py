@@ -18,6 +18,7 @@ BROKEN = (
     ("model/unet/a.cc", "server/engine/engine.h"),
     ("model/unet/a.cc", "diffusiond/v1/diffusion.pb.h"),
     ("model/training/loop/a.cc", "prometheus/registry.h"),
+    ("model/status/a.cc", "model/files/sha256.h"),
     ("model/files/a.cc", "model/process/standard_streams.h"),
     ("model/process/a.cc", "model/config/unet_config.h"),
     ("model/imaging/a.cc", "model/unet/unet.h"),
@@ -159,6 +160,20 @@ class LayoutTest(unittest.TestCase):
     def test_overlong_files_fail(self):
         self.assertEqual(len(self.violations({"model/a.cc": "\n" * (layout.MAX_LINES + 1)})), 1)
         self.assertEqual(self.violations({"model/a.cc": "\n" * layout.MAX_LINES}), [])
+
+    def test_overlong_functions_fail(self):
+        most = layout.MAX_FUNCTION_LINES
+        for first, last in (("void A() {", "}"), ("A::A(int a,\n     int b)\n    : a_(a) {", "}"),
+                            ("class A {\n  void B() {", "  }"), ("TEST(A, B) {", "}")):
+            with self.subTest(first=first):
+                body = "    if (x) {\n    y();\n    }\n" + "    z();\n" * (most - 5)
+                self.assertEqual(self.violations({"model/a.cc": f"{first}\n{body}{last}\n"}), [])
+                found = self.violations({"model/a.cc": f"{first}\n{body}    z();\n{last}\n"})
+                self.assertEqual(len(found), 1, found)
+                self.assertIn(f"a function of {most + 1} lines", found[0])
+        table = "std::vector<Case> Cases() {\n  return {\n" + "      {1},\n" * most + "  };\n}\n"
+        scope = "namespace a {\n" + "int b;\n" * most + "}\n"
+        self.assertEqual(self.violations({"model/a.cc": table + scope}), [])
 
     def test_unfinished_and_disabled_code_fails(self):
         for line in ("// TODO: later", "TEST(A, DISABLED_B) {}"):

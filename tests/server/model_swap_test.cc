@@ -205,15 +205,14 @@ TEST_F(ModelSwapTest, TwentySwapsUnderLoadFailNothingAndEachImageIsItsVersionsOw
     fs::rename(repository_ / kName / absl::StrCat(version), alone / absl::StrCat("v", version));
   }
   Served reference(alone, absl::ZeroDuration());
+  const auto draw = [&reference](int version, uint64_t seed, uint32_t steps) {
+    const v1::GenerateRequest request = Request(absl::StrCat("v", version), seed, steps);
+    return reference.client().GenerateImages(request).value().images(0).data();
+  };
   std::map<std::pair<int, uint64_t>, std::string> expected;
   for (const auto& [version, digest] : digests) {
     for (uint64_t seed = 0; seed < kSeeds; ++seed) {
-      expected[{version, seed}] =
-          reference.client()
-              .GenerateImages(Request(absl::StrCat("v", version), seed, kSteps))
-              .value()
-              .images(0)
-              .data();
+      expected[{version, seed}] = draw(version, seed, kSteps);
     }
   }
   std::map<int, int> seen;
@@ -226,8 +225,7 @@ TEST_F(ModelSwapTest, TwentySwapsUnderLoadFailNothingAndEachImageIsItsVersionsOw
   EXPECT_EQ(seen.size(), size_t{kSwaps + 1}) << "images of every version";
   ASSERT_EQ(long_answers.images().size(), 1u);
   EXPECT_EQ(long_answers.images()[0].version, 1) << "begun before the first swap";
-  EXPECT_TRUE(long_answers.images()[0].bytes ==
-              reference.client().GenerateImages(Request("v1", 0, 1000)).value().images(0).data());
+  EXPECT_TRUE(long_answers.images()[0].bytes == draw(1, 0, 1000));
 }
 
 TEST_F(ModelSwapTest, BadWeightsAreRefusedAndTheOldVersionServesOn) {

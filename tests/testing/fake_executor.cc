@@ -56,18 +56,18 @@ void RegisterLedger::AwaitNoneAlive() const {
   mu_.Await(absl::Condition(&none));
 }
 
-SeenRow Seen(const StepRow& row) {
-  return {.seed = row.spec->seed,
-          .image_index = row.spec->image_index,
-          .plan_row = row.plan_row,
-          .network_rows = NetworkRows(row),
-          .wants_x_t = row.want_x_t,
-          .wants_x0_hat = row.want_x0_hat};
+SeenTask Seen(const StepTask& task) {
+  return {.seed = task.spec->seed,
+          .image_index = task.spec->image_index,
+          .plan_row = task.plan_row,
+          .passes = NetworkPasses(task),
+          .wants_x_t = task.want_x_t,
+          .wants_x0_hat = task.want_x0_hat};
 }
 
-std::vector<SeenRow> Seen(absl::Span<const StepRow> rows) {
-  std::vector<SeenRow> seen;
-  for (const StepRow& row : rows) seen.push_back(Seen(row));
+std::vector<SeenTask> Seen(absl::Span<const StepTask> tasks) {
+  std::vector<SeenTask> seen;
+  for (const StepTask& task : tasks) seen.push_back(Seen(task));
   return seen;
 }
 
@@ -77,69 +77,69 @@ FakeExecutor::FakeExecutor(Options options)
         return std::move(options);
       }()) {}
 
-absl::Status FakeExecutor::Step(absl::Span<StepRow> rows) {
-  int network_rows = 0;
-  for (const StepRow& row : rows) network_rows += NetworkRows(row);
-  EXPECT_GE(network_rows, 1);
-  EXPECT_LE(network_rows, options_.capacity);
+absl::Status FakeExecutor::Step(absl::Span<StepTask> tasks) {
+  int passes = 0;
+  for (const StepTask& task : tasks) passes += NetworkPasses(task);
+  EXPECT_GE(passes, 1);
+  EXPECT_LE(passes, options_.capacity);
   if (options_.step_fault) {
-    if (absl::Status status = options_.step_fault(rows); !status.ok()) return status;
+    if (absl::Status status = options_.step_fault(tasks); !status.ok()) return status;
   }
-  for (StepRow& row : rows) {
-    if (options_.row_fault) row.status = options_.row_fault(row);
-    if (row.status.ok()) StepOneRow(row);
+  for (StepTask& task : tasks) {
+    if (options_.task_fault) task.status = options_.task_fault(task);
+    if (task.status.ok()) StepOne(task);
   }
   return absl::OkStatus();
 }
 
-void FakeExecutor::StepOneRow(StepRow& row) const {
-  const SamplingPlan& plan = *row.spec->plan;
-  const PlanRow& plan_row = plan.rows[row.plan_row];
+void FakeExecutor::StepOne(StepTask& task) const {
+  const SamplingPlan& plan = *task.spec->plan;
+  const PlanRow& plan_row = plan.rows[task.plan_row];
   const size_t size = options_.channels * options_.height * options_.width;
 
-  const NoiseKey key = {row.spec->seed, row.spec->image_index};
+  const NoiseKey key = {task.spec->seed, task.spec->image_index};
   const auto x = [size](std::vector<float>& values) { return std::span(values.data(), size); };
 
   auto registers = std::make_unique<FakeRegisters>(options_.ledger);
-  registers->spec = row.spec;
-  registers->next_row = row.plan_row + 1;
-  if (row.before != nullptr) {
-    const auto& before = static_cast<const FakeRegisters&>(*row.before);
-    EXPECT_EQ(before.spec, row.spec) << "registers of another trajectory";
-    EXPECT_EQ(before.next_row, row.plan_row) << "plan rows out of order";
+  registers->spec = task.spec;
+  registers->next_row = task.plan_row + 1;
+  if (task.before != nullptr) {
+    const auto& before = static_cast<const FakeRegisters&>(*task.before);
+    EXPECT_EQ(before.spec, task.spec) << "registers of another trajectory";
+    EXPECT_EQ(before.next_row, task.plan_row) << "plan rows out of order";
     registers->values = before.values;
   } else {
-    ASSERT_EQ(row.plan_row, 0) << "row " << row.plan_row << " came without registers";
+    ASSERT_EQ(task.plan_row, 0) << "row " << task.plan_row << " came without registers";
     registers->values.resize(plan.registers * size);
-    Begin(row.spec->start.get(), plan, key, x(registers->values));
+    Begin(task.spec->start.get(), plan, key, x(registers->values));
   }
-  Keep(row.spec->start.get(), plan, row.plan_row, key, x(registers->values));
+  KeepKnown(task.spec->start.get(), plan, task.plan_row, key, x(registers->values));
 
   std::vector<float> f(size), f_null(size), z(plan_row.draws_noise ? size : 0), d(size);
   for (size_t i = 0; i < size; ++i) {
     const float x = static_cast<float>(plan_row.c_in) * registers->values[i];
-    f[i] = Output(x, row.spec->class_id);
+    f[i] = Output(x, task.spec->class_id);
     f_null[i] = Output(x, std::nullopt);
   }
-  if (row.spec->guidance.AsksWithoutClass(plan_row)) Guide(row.spec->guidance, f_null, f);
-  FillRowNoise(row.spec->seed, row.spec->image_index, row.plan_row, z);
+  if (task.spec->guidance.AsksWithoutClass(plan_row)) Guide(task.spec->guidance, f_null, f);
+  FillRowNoise(task.spec->seed, task.spec->image_index, task.plan_row, z);
   ApplyPlanRow(plan, plan_row, f, z, registers->values, d);
-  if (row.plan_row + 1 == static_cast<int>(plan.rows.size())) {
-    Keep(row.spec->start.get(), plan, row.plan_row + 1, key, x(registers->values));
+  if (task.plan_row + 1 == static_cast<int>(plan.rows.size())) {
+    KeepKnown(task.spec->start.get(), plan, task.plan_row + 1, key, x(registers->values));
   }
 
   Frame frame{options_.channels, options_.height, options_.width, {}};
-  if (row.want_x_t) {
-    row.x_t = frame;
+  if (task.want_x_t) {
+    task.x_t = frame;
     for (size_t i = 0; i < size; ++i) {
-      row.x_t->values.push_back(static_cast<float>(plan_row.preview_scale) * registers->values[i]);
+      task.x_t->values.push_back(static_cast<float>(plan_row.preview_scale) * registers->values[i]);
     }
   }
-  if (row.want_x0_hat) {
-    row.x0_hat = frame;
-    row.x0_hat->values = d;
+  if (task.want_x0_hat) {
+    task.x0_hat = frame;
+    task.x0_hat->values = d;
   }
-  row.after = std::move(registers);
+  task.after = std::move(registers);
 }
 
 Frame FakeExecutor::DrawAlone(const TrajectorySpec& spec) const {
@@ -149,17 +149,17 @@ Frame FakeExecutor::DrawAlone(const TrajectorySpec& spec) const {
   options.width = options_.width;
   FakeExecutor alone(options);
   std::shared_ptr<const TrajectoryRegisters> registers;
-  StepRow row;
+  StepTask task;
   for (size_t i = 0; i < spec.plan->rows.size(); ++i) {
-    row = StepRow();
-    row.spec = &spec;
-    row.plan_row = static_cast<int>(i);
-    row.want_x_t = i + 1 == spec.plan->rows.size();
-    row.before = std::move(registers);
-    EXPECT_TRUE(alone.Step(absl::MakeSpan(&row, 1)).ok());
-    registers = std::move(row.after);
+    task = StepTask();
+    task.spec = &spec;
+    task.plan_row = static_cast<int>(i);
+    task.want_x_t = i + 1 == spec.plan->rows.size();
+    task.before = std::move(registers);
+    EXPECT_TRUE(alone.Step(absl::MakeSpan(&task, 1)).ok());
+    registers = std::move(task.after);
   }
-  return *std::move(row.x_t);
+  return *std::move(task.x_t);
 }
 
 }  // namespace diffusiond

@@ -32,20 +32,20 @@ class RegisterLedger {
   int released_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
-// A step's row as an executor saw it.
-struct SeenRow {
+// A step's task as an executor saw it.
+struct SeenTask {
   uint64_t seed = 0;
   uint32_t image_index = 0;
   int plan_row = 0;
-  int network_rows = 1;
+  int passes = 1;
   bool wants_x_t = false;
   bool wants_x0_hat = false;
-  friend bool operator==(const SeenRow&, const SeenRow&) = default;
+  friend bool operator==(const SeenTask&, const SeenTask&) = default;
 };
-SeenRow Seen(const StepRow& row);
-std::vector<SeenRow> Seen(absl::Span<const StepRow> rows);
+SeenTask Seen(const StepTask& task);
+std::vector<SeenTask> Seen(absl::Span<const StepTask> tasks);
 
-// F = -x, plus class_id / 8 for a class; guided rows mix as classifier-free guidance does. Also
+// F = -x, plus class_id / 8 for a class; guided tasks mix as classifier-free guidance does. Also
 // holds the engine to its contract: a batch within the capacity, plan rows in order, registers
 // handed on: anything else is a test failure.
 class FakeExecutor : public StepExecutor {
@@ -56,10 +56,10 @@ class FakeExecutor : public StepExecutor {
     int channels = 1;
     int height = 2;
     int width = 2;
-    // A row for which this is not OK fails alone. Null: none does.
-    std::function<absl::Status(const StepRow&)> row_fault;
+    // A task for which this is not OK fails alone. Null: none does.
+    std::function<absl::Status(const StepTask&)> task_fault;
     // A step for which this is not OK, or throws, fails whole, before anything is computed.
-    std::function<absl::Status(absl::Span<const StepRow>)> step_fault;
+    std::function<absl::Status(absl::Span<const StepTask>)> step_fault;
     std::shared_ptr<RegisterLedger> ledger;  // Null: one of its own.
   };
 
@@ -68,7 +68,7 @@ class FakeExecutor : public StepExecutor {
 
   int capacity() const override { return options_.capacity; }
   int micro_batch() const override { return options_.micro_batch; }
-  absl::Status Step(absl::Span<StepRow> rows) override;
+  absl::Status Step(absl::Span<StepTask> tasks) override;
 
   const RegisterLedger& ledger() const { return *options_.ledger; }
 
@@ -76,7 +76,7 @@ class FakeExecutor : public StepExecutor {
   Frame DrawAlone(const TrajectorySpec& spec) const;
 
  private:
-  void StepOneRow(StepRow& row) const;
+  void StepOne(StepTask& task) const;
 
   const Options options_;
 };

@@ -60,7 +60,7 @@ class FaultyDenoiser : public Denoiser {
   ~FaultyDenoiser() override;
 
   ImageShape shape() const override { return inner_->shape(); }
-  int rows() const override { return inner_->rows(); }
+  int micro_batch() const override { return inner_->micro_batch(); }
   absl::Status Predict(std::span<const float> x, std::span<const float> timesteps,
                        std::span<const int64_t> labels, std::span<float> f) override;
 

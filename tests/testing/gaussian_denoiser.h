@@ -17,7 +17,7 @@ class GaussianDenoiser : public Denoiser {
  public:
   struct Options {
     ImageShape shape;
-    int rows = 1;
+    int micro_batch = 1;
     std::vector<double> means = {0};  // By label.
     double deviation = 1;
   };
@@ -25,7 +25,7 @@ class GaussianDenoiser : public Denoiser {
   GaussianDenoiser(NoiseSchedule schedule, Options options);
 
   ImageShape shape() const override { return options_.shape; }
-  int rows() const override { return options_.rows; }
+  int micro_batch() const override { return options_.micro_batch; }
   absl::Status Predict(std::span<const float> x, std::span<const float> timesteps,
                        std::span<const int64_t> labels, std::span<float> f) override;
 

@@ -17,7 +17,7 @@ namespace diffusiond {
 class PairedGaussian : public NetworkVjp {
  public:
   struct Options {
-    int rows = 1;
+    int micro_batch = 1;
     int side = 4;
     double mean = 0;
     double variance = 0.04;
@@ -28,7 +28,7 @@ class PairedGaussian : public NetworkVjp {
       : schedule_(std::move(schedule)), options_(options) {}
 
   ImageShape shape() const override { return {1, options_.side, options_.side}; }
-  int rows() const override { return options_.rows; }
+  int micro_batch() const override { return options_.micro_batch; }
 
   absl::Status Evaluate(std::span<const float> x, std::span<const float> timesteps,
                         std::span<const int64_t>, std::span<const float> probe, std::span<float> f,

@@ -2,7 +2,7 @@
 
 namespace diffusiond {
 
-std::vector<SeenRow> PuppetExecutor::AwaitStep() {
+std::vector<SeenTask> PuppetExecutor::AwaitStep() {
   const std::shared_ptr<Strings> strings = strings_;
   const auto begun = [&strings]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     return strings->begun > strings->awaited;
@@ -10,7 +10,7 @@ std::vector<SeenRow> PuppetExecutor::AwaitStep() {
   absl::MutexLock lock(&strings->mu);
   strings->mu.Await(absl::Condition(&begun));
   strings->awaited = strings->begun;
-  return strings->rows;
+  return strings->tasks;
 }
 
 void PuppetExecutor::Release() {
@@ -25,18 +25,18 @@ void PuppetExecutor::ReleaseAll() {
   strings->free = true;
 }
 
-absl::Status PuppetExecutor::Step(absl::Span<StepRow> rows) {
+absl::Status PuppetExecutor::Step(absl::Span<StepTask> tasks) {
   const std::shared_ptr<Strings> strings = strings_;
   {
     absl::MutexLock lock(&strings->mu);
-    strings->rows = Seen(rows);
+    strings->tasks = Seen(tasks);
     const int mine = ++strings->begun;
     const auto released = [&strings, mine]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
       return strings->free || strings->released >= mine;
     };
     strings->mu.Await(absl::Condition(&released));
   }
-  return fake_.Step(rows);
+  return fake_.Step(tasks);
 }
 
 }  // namespace diffusiond

@@ -16,8 +16,8 @@ class PuppetExecutor : public StepExecutor {
  public:
   explicit PuppetExecutor(FakeExecutor::Options options = {}) : fake_(std::move(options)) {}
 
-  // Waits until a step has begun that was not awaited yet, and returns its rows. It stays blocked.
-  std::vector<SeenRow> AwaitStep();
+  // Waits until a step has begun that was not awaited yet, and returns its tasks. It stays blocked.
+  std::vector<SeenTask> AwaitStep();
 
   // Lets the step that is blocked, or else the next one, go on.
   void Release();
@@ -29,14 +29,14 @@ class PuppetExecutor : public StepExecutor {
 
   int capacity() const override { return fake_.capacity(); }
   int micro_batch() const override { return fake_.micro_batch(); }
-  absl::Status Step(absl::Span<StepRow> rows) override;
+  absl::Status Step(absl::Span<StepTask> tasks) override;
 
  private:
   // Shared with calls that run: a worker that was given up destroys its puppet as soon as it is let
   // go, while ReleaseAll is still on its way out.
   struct Strings {
     absl::Mutex mu;
-    std::vector<SeenRow> rows ABSL_GUARDED_BY(mu);
+    std::vector<SeenTask> tasks ABSL_GUARDED_BY(mu);
     int begun ABSL_GUARDED_BY(mu) = 0;
     int awaited ABSL_GUARDED_BY(mu) = 0;
     int released ABSL_GUARDED_BY(mu) = 0;

@@ -41,15 +41,15 @@ std::optional<StepBatch> SteppedEngine::Take() {
 }
 
 void SteppedEngine::Finish(StepBatch batch) {
-  const absl::Status status = executor_.Step(absl::MakeSpan(batch.rows));
+  const absl::Status status = executor_.Step(absl::MakeSpan(batch.tasks));
   engine_->Complete(std::move(batch), status);
   AwaitTold();
 }
 
-std::vector<SeenRow> SteppedEngine::Step() {
+std::vector<SeenTask> SteppedEngine::Step() {
   std::optional<StepBatch> batch = Take();
   if (!batch.has_value()) return {};
-  std::vector<SeenRow> seen = Seen(batch->rows);
+  std::vector<SeenTask> seen = Seen(batch->tasks);
   Finish(*std::move(batch));
   return seen;
 }
@@ -72,9 +72,9 @@ GenerationSpec Images(int count, uint64_t seed, std::shared_ptr<const SamplingPl
   return spec;
 }
 
-std::vector<uint64_t> Seeds(const std::vector<SeenRow>& rows) {
+std::vector<uint64_t> Seeds(const std::vector<SeenTask>& rows) {
   std::vector<uint64_t> seeds;
-  for (const SeenRow& row : rows) seeds.push_back(row.seed);
+  for (const SeenTask& task : rows) seeds.push_back(task.seed);
   return seeds;
 }
 

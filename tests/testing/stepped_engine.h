@@ -49,7 +49,7 @@ class SteppedEngine {
   // Runs a batch and gives it back.
   void Finish(StepBatch batch);
   // Take and Finish; what was in the batch, empty if there was none.
-  std::vector<SeenRow> Step();
+  std::vector<SeenTask> Step();
   // Steps until there is nothing to do; the number of batches.
   int StepAll();
 
@@ -66,7 +66,7 @@ class SteppedEngine {
 GenerationSpec Images(int count, uint64_t seed, std::shared_ptr<const SamplingPlan> plan);
 
 // The seeds of a batch's rows, in order.
-std::vector<uint64_t> Seeds(const std::vector<SeenRow>& rows);
+std::vector<uint64_t> Seeds(const std::vector<SeenTask>& rows);
 
 }  // namespace diffusiond
 

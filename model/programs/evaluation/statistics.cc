@@ -77,14 +77,14 @@ absl::StatusOr<Judged> ImagesToJudge(const EvaluationInput& input) {
 // Compares, prints a line and gives it as JSON.
 absl::StatusOr<nlohmann::json> Compare(const std::string& what, const ImageFeatures& drawn,
                                        const ImageFeatures& real) {
-  ASSIGN_OR_RETURN(GaussianMoments drawn_moments, MomentsOf(drawn), real_moments = MomentsOf(real));
-  if (!real_moments.ok()) return real_moments.status();
+  ASSIGN_OR_RETURN(const GaussianMoments drawn_moments, MomentsOf(drawn));
+  ASSIGN_OR_RETURN(const GaussianMoments real_moments, MomentsOf(real));
   absl::StatusOr<PrecisionRecall> covered =
       PrecisionRecallOf(drawn, real, absl::GetFlag(FLAGS_neighbours));
   if (!covered.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("--neighbours: ", covered.status().message()));
   }
-  const double distance = FrechetDistance(drawn_moments, *real_moments);
+  const double distance = FrechetDistance(drawn_moments, real_moments);
   nlohmann::json json = {{"images", what},
                          {"frechet_distance", distance},
                          {"precision", covered->precision},

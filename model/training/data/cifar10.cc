@@ -42,7 +42,7 @@ absl::StatusOr<ImageDataset> ReadCifar10(std::span<const std::filesystem::path> 
   size_t records = 0;
   for (const std::filesystem::path& path : files) {
     ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
-    const size_t size = TextOffile.size();
+    const size_t size = TextOf(file).size();
     if (size == 0 || size % kRecordBytes != 0) {
       return InFile(
           path, absl::InvalidArgumentError(absl::StrCat(

@@ -65,7 +65,7 @@ ImageDataset Select(const ImageDataset& dataset, std::span<const int64_t> indice
   return selected;
 }
 
-void Keep(std::span<const int64_t> indices, ImageDataset* dataset) {
+void KeepOnly(std::span<const int64_t> indices, ImageDataset* dataset) {
   const int64_t bytes = dataset->image_bytes();
   const auto pixels = dataset->pixels.begin();
   for (size_t i = 0; i < indices.size(); ++i) {

@@ -46,7 +46,7 @@ ImageDataset Select(const ImageDataset& dataset, std::span<const int64_t> indice
 
 // Leaves the images at `indices` (ascending, none twice) alone: Select without a second copy in
 // memory.
-void Keep(std::span<const int64_t> indices, ImageDataset* dataset);
+void KeepOnly(std::span<const int64_t> indices, ImageDataset* dataset);
 
 // `count` of `size` indices, spread evenly and ascending: floor(i * size / count). A data set
 // sorted by class keeps its classes' shares this way. All of them if `count` is 0, less, or over

@@ -20,7 +20,7 @@ HeldOut HoldOut(ImageDataset dataset, int64_t count, uint64_t seed) {
   std::vector<int64_t> held_indices;
   for (int64_t i = 0; i < size; ++i) (held[i] ? held_indices : train_indices).push_back(i);
   HeldOut parts{.train = {}, .held_out = Select(dataset, held_indices)};
-  Keep(train_indices, &dataset);
+  KeepOnly(train_indices, &dataset);
   parts.train = std::move(dataset);
   return parts;
 }

@@ -215,7 +215,7 @@ absl::StatusOr<ImageDataset> OpenDataset(const DatasetSpec& spec) {
   absl::StatusOr<ImageDataset> dataset = OpenAny(spec);
   if (!dataset.ok()) return dataset;
   if (spec.max_images > 0 && spec.max_images < dataset->size()) {
-    Keep(EvenlySpread(dataset->size(), spec.max_images), &*dataset);
+    KeepOnly(EvenlySpread(dataset->size(), spec.max_images), &*dataset);
     return dataset;
   }
   dataset->digest = DigestOf(*dataset);

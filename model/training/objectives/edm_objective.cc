@@ -47,7 +47,7 @@ class EdmObjective : public Objective {
 absl::StatusOr<std::unique_ptr<const Objective>> MakeEdmObjective(const SchedulerConfig& scheduler,
                                                                   const ObjectiveOptions& options) {
   ASSIGN_OR_RETURN(PredictionType prediction, ParsePredictionType(scheduler.prediction_type));
-  // The peer's v-prediction is F with the other sign.
+  // diffusers' v-prediction is F with the other sign.
   return std::make_unique<const EdmObjective>(scheduler.edm.sigma_data,
                                               prediction == PredictionType::kVelocity,
                                               options.edm_mean, options.edm_deviation);

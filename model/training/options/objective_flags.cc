@@ -7,42 +7,58 @@
 
 #include "absl/flags/flag.h"
 
-ABSL_FLAG(std::string, prediction_type, "epsilon", "epsilon, sample, v_prediction or score");
-ABSL_FLAG(std::string, beta_schedule, "linear",
-          "linear, scaled_linear, squaredcos_cap_v2 or sigmoid");
-ABSL_FLAG(int64_t, num_train_timesteps, 1000, "T");
+// Fields of SchedulerConfig: their defaults are the flags'.
+// clang-format off
+#define SCHEDULER_FLAGS(FLAG) \
+  FLAG(std::string, prediction_type, "epsilon, sample, v_prediction or score") \
+  FLAG(std::string, beta_schedule, "linear, scaled_linear, squaredcos_cap_v2 or sigmoid") \
+  FLAG(int64_t, num_train_timesteps, "T") \
+  FLAG(bool, rescale_betas_zero_snr, \
+       "shift the schedule so that nothing of the image is left at the last timestep (Lin et " \
+       "al. 2023, algorithm 1); for --prediction_type=v_prediction or sample") \
+  FLAG(std::string, variance_type, \
+       "the reverse variance that --loss_weight=bound and the served model take: " \
+       "fixed_small, fixed_large, or learned_range, which the network learns besides")
+// clang-format on
+#define DIFFUSIOND_DEFINE(type, name, help) \
+  ABSL_FLAG(type, name, diffusiond::SchedulerConfig().name, help);
+SCHEDULER_FLAGS(DIFFUSIOND_DEFINE)
+#undef DIFFUSIOND_DEFINE
+
 ABSL_FLAG(std::optional<double>, beta_start, std::nullopt,
           "of the linear, scaled_linear and sigmoid --beta_schedule, 0 .. 1; default 0.1 / T");
 ABSL_FLAG(std::optional<double>, beta_end, std::nullopt,
           "of the same, --beta_start .. 1; default 20 / T, so that whatever T is, no more of the "
           "image is left at the last timestep than with the paper's T of 1000");
-ABSL_FLAG(
-    bool, rescale_betas_zero_snr, false,
-    "shift the schedule so that nothing of the image is left at the last timestep (Lin et al. "
-    "2023, algorithm 1); for --prediction_type=v_prediction or sample");
-ABSL_FLAG(std::string, variance_type, "fixed_small",
-          "the reverse variance that --loss_weight=bound and the served model take: fixed_small, "
-          "fixed_large, or learned_range, which the network learns besides");
-ABSL_FLAG(double, vlb_weight, 0.001,
-          "with --variance_type=learned_range: lambda of L_simple + lambda L_vlb; with "
-          "--loss_weight=bound it is L_vlb alone");
+// Fields of ObjectiveOptions: their defaults are the flags'.
+// clang-format off
+#define OBJECTIVE_FLAGS(FLAG) \
+  FLAG(double, vlb_weight, \
+       "with --variance_type=learned_range: lambda of L_simple + lambda L_vlb; with " \
+       "--loss_weight=bound it is L_vlb alone") \
+  FLAG(bool, learn_schedule, \
+       "learn the noise schedule along with the network, from the end points of " \
+       "--beta_schedule on (variational diffusion models); with --loss_weight=vdm") \
+  FLAG(std::string, timestep_sampling, \
+       "uniform, stratified (evenly over each batch) or importance (by the losses so far; " \
+       "for --loss_weight=bound)") \
+  FLAG(double, edm_mean, "with --edm: of log sigma in training (P_mean)") \
+  FLAG(double, edm_deviation, "with --edm: of log sigma in training (P_std)")
+// clang-format on
+#define DIFFUSIOND_DEFINE(type, name, help) \
+  ABSL_FLAG(type, name, diffusiond::ObjectiveOptions().name, help);
+OBJECTIVE_FLAGS(DIFFUSIOND_DEFINE)
+#undef DIFFUSIOND_DEFINE
+
 ABSL_FLAG(
     std::string, loss_weight, "unit",
     "how much each noise level counts: unit (1 on the error of what is predicted), simple (1 "
     "on epsilon's), bound (the variational bound), vdm (SNR(t-1) - SNR(t) on x_0's) or min_snr "
     "(min(SNR, --min_snr_gamma) on x_0's)");
 ABSL_FLAG(double, min_snr_gamma, 5, "of --loss_weight=min_snr");
-ABSL_FLAG(bool, learn_schedule, false,
-          "learn the noise schedule along with the network, from the end points of --beta_schedule "
-          "on (variational diffusion models); with --loss_weight=vdm");
-ABSL_FLAG(std::string, timestep_sampling, "uniform",
-          "uniform, stratified (evenly over each batch) or importance (by the losses so far; for "
-          "--loss_weight=bound)");
 ABSL_FLAG(bool, edm, false,
           "train a model of EDM (Karras et al. 2022), which has no betas: noise levels sigma, "
           "log-normal in training, and a preconditioned network");
-ABSL_FLAG(double, edm_mean, -1.2, "with --edm: of log sigma in training (P_mean)");
-ABSL_FLAG(double, edm_deviation, 1.2, "with --edm: of log sigma in training (P_std)");
 ABSL_FLAG(double, sigma_data, 0.5, "with --edm: the standard deviation of the data in [-1, 1]");
 ABSL_FLAG(double, sigma_min, 0.002, "with --edm: the least sigma that is drawn at");
 ABSL_FLAG(double, sigma_max, 80, "with --edm: the sigma that drawing begins at");
@@ -68,13 +84,11 @@ SchedulerConfig SchedulerFromFlags() {
     config.edm.sigma_min = absl::GetFlag(FLAGS_sigma_min);
     config.edm.sigma_max = absl::GetFlag(FLAGS_sigma_max);
   }
-  config.prediction_type = absl::GetFlag(FLAGS_prediction_type);
-  config.beta_schedule = absl::GetFlag(FLAGS_beta_schedule);
-  config.num_train_timesteps = absl::GetFlag(FLAGS_num_train_timesteps);
+#define DIFFUSIOND_TAKE(type, name, help) config.name = absl::GetFlag(FLAGS_##name);
+  SCHEDULER_FLAGS(DIFFUSIOND_TAKE)
+#undef DIFFUSIOND_TAKE
   config.beta_start = ScaledBeta(absl::GetFlag(FLAGS_beta_start), config.beta_start, config);
   config.beta_end = ScaledBeta(absl::GetFlag(FLAGS_beta_end), config.beta_end, config);
-  config.rescale_betas_zero_snr = absl::GetFlag(FLAGS_rescale_betas_zero_snr);
-  config.variance_type = absl::GetFlag(FLAGS_variance_type);
   return config;
 }
 
@@ -82,11 +96,9 @@ ObjectiveOptions ObjectiveFromFlags() {
   ObjectiveOptions options;
   options.weight.name = absl::GetFlag(FLAGS_loss_weight);
   options.weight.min_snr_gamma = absl::GetFlag(FLAGS_min_snr_gamma);
-  options.vlb_weight = absl::GetFlag(FLAGS_vlb_weight);
-  options.learn_schedule = absl::GetFlag(FLAGS_learn_schedule);
-  options.edm_mean = absl::GetFlag(FLAGS_edm_mean);
-  options.edm_deviation = absl::GetFlag(FLAGS_edm_deviation);
-  options.timestep_sampling = absl::GetFlag(FLAGS_timestep_sampling);
+#define DIFFUSIOND_TAKE(type, name, help) options.name = absl::GetFlag(FLAGS_##name);
+  OBJECTIVE_FLAGS(DIFFUSIOND_TAKE)
+#undef DIFFUSIOND_TAKE
   return options;
 }
 

@@ -30,44 +30,54 @@ ABSL_FLAG(int64_t, norm_num_groups, 8,
           "groups of group normalisation; divides every channel count");
 ABSL_FLAG(double, dropout, 0, "dropout inside residual blocks, 0 .. 1");
 
-ABSL_FLAG(int64_t, steps, 10000, "optimiser steps");
-ABSL_FLAG(int64_t, batch_size, 64, "images a step, of all processes together");
-ABSL_FLAG(int64_t, accumulate, 1,
-          "pieces in which a process computes its share of a batch, to save memory; same result "
-          "within rounding, but for --dropout, which draws anew for each piece");
-ABSL_FLAG(bool, checkpoint_activations, false,
-          "compute activations inside blocks again in backward: same result within rounding, less "
-          "memory, more time");
-ABSL_FLAG(bool, bf16, false,
-          "products and convolutions in bfloat16, weights in float32; for GPUs, slow on most CPUs");
-ABSL_FLAG(bool, channels_last, false,
-          "activations in channels-last layout: same result within rounding; for GPUs with --bf16, "
-          "slower on CPUs");
-ABSL_FLAG(bool, cuda_graph, false,
-          "launch a step's kernels on the GPU as one CUDA graph: for networks and batches so small "
-          "that the GPU waits for the host");
-ABSL_FLAG(uint64_t, seed, 0, "of initial weights, data order, noise and timesteps");
-ABSL_FLAG(double, learning_rate, 2e-4, "AdamW's");
-ABSL_FLAG(int64_t, warmup_steps, 500, "steps over which the learning rate rises from 0");
-ABSL_FLAG(bool, cosine_decay, true, "let the learning rate fall to 0 along a cosine");
-ABSL_FLAG(double, weight_decay, 0.01, "AdamW's");
-ABSL_FLAG(double, clip_grad_norm, 1, "largest gradient norm; 0: no clipping");
-ABSL_FLAG(double, ema_decay, 0.9999, "of the averaged weights that are saved for serving");
-ABSL_FLAG(
-    double, label_dropout, 0.1,
-    "share of images trained without their label (classifier-free guidance); 0: no null class");
-ABSL_FLAG(bool, flip, false, "mirror images at random");
+// Fields of TrainerOptions: their defaults are the flags'.
+// clang-format off
+#define TRAINER_FLAGS(FLAG) \
+  FLAG(int64_t, steps, "optimiser steps") \
+  FLAG(int64_t, batch_size, "images a step, of all processes together") \
+  FLAG(int64_t, accumulate, \
+       "pieces in which a process computes its share of a batch, to save memory; same result " \
+       "within rounding, but for --dropout, which draws anew for each piece") \
+  FLAG(bool, checkpoint_activations, \
+       "compute activations inside blocks again in backward: same result within rounding, " \
+       "less memory, more time") \
+  FLAG(bool, bf16, \
+       "products and convolutions in bfloat16, weights in float32; for GPUs, slow on most " \
+       "CPUs") \
+  FLAG(bool, channels_last, \
+       "activations in channels-last layout: same result within rounding; for GPUs with " \
+       "--bf16, slower on CPUs") \
+  FLAG(bool, cuda_graph, \
+       "launch a step's kernels on the GPU as one CUDA graph: for networks and batches so " \
+       "small that the GPU waits for the host") \
+  FLAG(uint64_t, seed, "of initial weights, data order, noise and timesteps") \
+  FLAG(double, learning_rate, "AdamW's") \
+  FLAG(int64_t, warmup_steps, "steps over which the learning rate rises from 0") \
+  FLAG(bool, cosine_decay, "let the learning rate fall to 0 along a cosine") \
+  FLAG(double, weight_decay, "AdamW's") \
+  FLAG(double, clip_grad_norm, "largest gradient norm; 0: no clipping") \
+  FLAG(double, ema_decay, "of the averaged weights that are saved for serving") \
+  FLAG(double, label_dropout, \
+       "share of images trained without their label (classifier-free guidance); 0: no null " \
+       "class") \
+  FLAG(bool, flip, "mirror images at random") \
+  FLAG(int64_t, held_out_images, "held-out images of the progress line's loss") \
+  FLAG(int64_t, log_every, "steps between progress lines") \
+  FLAG(int64_t, eval_every, "steps between held-out losses") \
+  FLAG(int64_t, sample_every, "steps between sample sheets") \
+  FLAG(int64_t, save_every, "steps between saves; 0: none but by time and at the end") \
+  FLAG(int64_t, keep_checkpoints, "saved states that stay in --out/states, the newest") \
+  FLAG(int64_t, max_skipped_steps, "with --on_nan=skip: one more ends the run") \
+  FLAG(double, guidance_scale, "of sample sheets, and the served model's default")
+// clang-format on
+#define DIFFUSIOND_DEFINE(type, name, help) \
+  ABSL_FLAG(type, name, diffusiond::TrainerOptions().name, help);
+TRAINER_FLAGS(DIFFUSIOND_DEFINE)
+#undef DIFFUSIOND_DEFINE
 
-ABSL_FLAG(int64_t, held_out_images, 512, "held-out images of the progress line's loss");
-ABSL_FLAG(int64_t, log_every, 50, "steps between progress lines");
-ABSL_FLAG(int64_t, eval_every, 250, "steps between held-out losses");
-ABSL_FLAG(int64_t, sample_every, 1000, "steps between sample sheets");
-ABSL_FLAG(int64_t, save_every, 500, "steps between saves; 0: none but by time and at the end");
 ABSL_FLAG(double, save_every_minutes, 0, "save also when this has passed; 0: by steps alone");
-ABSL_FLAG(int64_t, keep_checkpoints, 3, "saved states that stay in --out/states, the newest");
 ABSL_FLAG(std::string, on_nan, "stop",
           "when the loss or the gradient is not finite: stop, or skip the step");
-ABSL_FLAG(int64_t, max_skipped_steps, 100, "with --on_nan=skip: one more ends the run");
 ABSL_FLAG(std::string, sampler, "",
           "of sample sheets, and the served model's default; empty: ddim, with --edm euler");
 ABSL_FLAG(int64_t, sampler_steps, 50, "of sample sheets, and the served model's default");
@@ -77,8 +87,6 @@ ABSL_FLAG(
     "leading, trailing or linspace; trailing alone begins with the noise of the last timestep "
     "whatever the number of steps");
 ABSL_FLAG(double, eta, 1, "of sample sheets, and the served model's default (ddim)");
-ABSL_FLAG(double, guidance_scale, 1, "of sample sheets, and the served model's default");
-
 ABSL_DECLARE_FLAG(std::optional<double>, beta_start);
 ABSL_DECLARE_FLAG(std::optional<double>, beta_end);
 ABSL_DECLARE_FLAG(bool, rescale_betas_zero_snr);
@@ -181,33 +189,12 @@ absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data)
                       : DescribeClassifierByFlags(classifier_for, data, &options));
 
   options.out = absl::GetFlag(FLAGS_out);
-  options.steps = absl::GetFlag(FLAGS_steps);
-  options.batch_size = absl::GetFlag(FLAGS_batch_size);
-  options.accumulate = absl::GetFlag(FLAGS_accumulate);
-  options.checkpoint_activations = absl::GetFlag(FLAGS_checkpoint_activations);
-  options.bf16 = absl::GetFlag(FLAGS_bf16);
-  options.channels_last = absl::GetFlag(FLAGS_channels_last);
-  options.cuda_graph = absl::GetFlag(FLAGS_cuda_graph);
-  options.seed = absl::GetFlag(FLAGS_seed);
-  options.learning_rate = absl::GetFlag(FLAGS_learning_rate);
-  options.warmup_steps = absl::GetFlag(FLAGS_warmup_steps);
-  options.cosine_decay = absl::GetFlag(FLAGS_cosine_decay);
-  options.weight_decay = absl::GetFlag(FLAGS_weight_decay);
-  options.clip_grad_norm = absl::GetFlag(FLAGS_clip_grad_norm);
-  options.ema_decay = absl::GetFlag(FLAGS_ema_decay);
-  options.label_dropout = absl::GetFlag(FLAGS_label_dropout);
-  options.flip = absl::GetFlag(FLAGS_flip);
-  options.held_out_images = absl::GetFlag(FLAGS_held_out_images);
-  options.log_every = absl::GetFlag(FLAGS_log_every);
-  options.eval_every = absl::GetFlag(FLAGS_eval_every);
-  options.sample_every = absl::GetFlag(FLAGS_sample_every);
-  options.save_every = absl::GetFlag(FLAGS_save_every);
+#define DIFFUSIOND_TAKE(type, name, help) options.name = absl::GetFlag(FLAGS_##name);
+  TRAINER_FLAGS(DIFFUSIOND_TAKE)
+#undef DIFFUSIOND_TAKE
   options.save_interval = absl::Minutes(absl::GetFlag(FLAGS_save_every_minutes));
-  options.keep_checkpoints = absl::GetFlag(FLAGS_keep_checkpoints);
   ASSIGN_OR_RETURN(options.on_nan, ParseOnNonFinite(absl::GetFlag(FLAGS_on_nan)));
-  options.max_skipped_steps = absl::GetFlag(FLAGS_max_skipped_steps);
   options.sampling = SheetSamplingFromFlags(options.model.scheduler);
-  options.guidance_scale = absl::GetFlag(FLAGS_guidance_scale);
   return options;
 }
 

@@ -24,8 +24,9 @@ absl::StatusOr<Image> NetworkSheet::Draw(const CheckpointConfig& model,
                                          const std::shared_ptr<const UNet>& network) const {
   ASSIGN_OR_RETURN(ModelSchedule schedule, MakeModelSchedule(model.scheduler));
   ASSIGN_OR_RETURN(SamplingPlan plan, CompilePlan(schedule, options_.sampling));
-  const UNetDenoiser::Options denoiser = {
-      .rows = kSampleSheetColumns, .device = device_, .intra_op_threads = at::get_num_threads()};
+  const UNetDenoiser::Options denoiser = {.micro_batch = kSampleSheetColumns,
+                                          .device = device_,
+                                          .intra_op_threads = at::get_num_threads()};
   DrawSpec spec;
   spec.seed = options_.seed;
   spec.null_label = options_.model.null_class_id.value_or(0);
@@ -37,7 +38,7 @@ absl::StatusOr<Image> NetworkSheet::Draw(const CheckpointConfig& model,
     spec.guidance.scale = options_.model.null_class_id.has_value() ? 0 : 1;
     spec.guidance.classifier_scale = options_.guidance_scale;
     classifier = std::make_unique<UNetClassifier>(
-        network, UNetClassifier::Options{.rows = denoiser.rows,
+        network, UNetClassifier::Options{.micro_batch = denoiser.micro_batch,
                                          .device = denoiser.device,
                                          .intra_op_threads = denoiser.intra_op_threads});
   }

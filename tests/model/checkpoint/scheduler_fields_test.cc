@@ -175,7 +175,7 @@ TEST(SchedulerFieldsTest, WhatDiffusersRefusesOfDeisIsRefused) {
               HasSubstr("algorithm_type: expected deis"));
 }
 
-// By the peer's own function Lu's lambdas take no notice of them.
+// By diffusers' own function Lu's lambdas take no notice of them.
 TEST(SchedulerFieldsTest, LuLambdasHaveNoEndsOfTheirOwn) {
   const auto config = ParseSchedulerConfig(
       R"({"_class_name": "DPMSolverMultistepScheduler", "use_lu_lambdas": true, "sigma_min": 3})");

@@ -1,4 +1,4 @@
-// Every case under <golden>/elbo: the peer's noise through our bound must give the peer's bits per
+// Every case under <golden>/elbo: diffusers' noise through our bound must give diffusers' bits per
 // dimension (tests/golden/README.md).
 #include <gtest/gtest.h>
 

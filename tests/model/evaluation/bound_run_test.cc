@@ -31,7 +31,7 @@ class ExactVarianceDenoiser : public Denoiser {
         deviation_(options.deviation) {}
 
   ImageShape shape() const override { return mean_.shape(); }
-  int rows() const override { return mean_.rows(); }
+  int micro_batch() const override { return mean_.micro_batch(); }
   int output_channels() const override { return 2 * shape().channels; }
   absl::Status Predict(std::span<const float> x, std::span<const float> timesteps,
                        std::span<const int64_t> labels, std::span<float> f) override {
@@ -84,7 +84,7 @@ class BoundRunTest : public testing::Test {
     std::vector<std::unique_ptr<Denoiser>> lanes;
     for (int lane = 0; lane < 2; ++lane) {
       const GaussianDenoiser::Options options = {.shape = {1, kSide, kSide},
-                                                 .rows = 3,
+                                                 .micro_batch = 3,
                                                  .means = {kPixels.mean},
                                                  .deviation = kPixels.deviation};
       if (config.learns_variance()) {

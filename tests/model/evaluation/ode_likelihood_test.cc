@@ -50,8 +50,8 @@ double ExactBits(const ImageDataset& data, int64_t index, const NoiseAngles& ang
 std::vector<double> Bits(const OdeOptions& options, const ImageDataset& data,
                          const NoiseSchedule& schedule, const PairedGaussian::Options& gaussian) {
   PairedGaussian network(schedule, gaussian);
-  std::vector<int64_t> indices, labels(static_cast<size_t>(gaussian.rows), 0);
-  for (int64_t i = 0; i < gaussian.rows; ++i) indices.push_back(i);
+  std::vector<int64_t> indices, labels(static_cast<size_t>(gaussian.micro_batch), 0);
+  for (int64_t i = 0; i < gaussian.micro_batch; ++i) indices.push_back(i);
   auto bits =
       OdeBitsPerDim(options, *NoiseAngles::Create(schedule), data, indices, labels, &network);
   EXPECT_TRUE(bits.ok()) << bits.status();
@@ -65,7 +65,7 @@ TEST(OdeLikelihoodTest, IsTheExactLikelihoodOfEachGaussianImage) {
     for (const PredictionType type : {PredictionType::kEpsilon, PredictionType::kVelocity}) {
       const NoiseSchedule schedule = Schedule(beta_schedule);
       const PairedGaussian::Options gaussian = {
-          .rows = 3, .side = 4, .mean = 0.1, .variance = 0.04, .prediction_type = type};
+          .micro_batch = 3, .side = 4, .mean = 0.1, .variance = 0.04, .prediction_type = type};
       const auto bits = Bits({.method = OdeMethod::kRk4, .steps = 60, .prediction_type = type},
                              data, schedule, gaussian);
       for (int64_t i = 0; i < 3; ++i) {
@@ -81,7 +81,7 @@ TEST(OdeLikelihoodTest, GaussianImagesTakeTheirEntropyOnAverage) {
   const GaussianPixels pixels = {.mean = 0, .deviation = 0.2};
   const ImageDataset data = GaussianImages(50, 8, pixels);
   const auto bits = Bits({.method = OdeMethod::kHeun, .steps = 60}, data, Schedule(),
-                         {.rows = 50, .side = 8, .mean = 0, .variance = 0.04});
+                         {.micro_batch = 50, .side = 8, .mean = 0, .variance = 0.04});
   double mean = 0;
   for (const double value : bits) mean += value / 50;
   // 3200 pixels: the standard error of their squares is 0.018 bits.
@@ -92,7 +92,7 @@ TEST(OdeLikelihoodTest, TheTraceOfACorrelatedModelIsRightOnAverageOverProbes) {
   const ImageDataset data = GaussianImages(1, 4, {.mean = 0, .deviation = 0.2});
   const NoiseSchedule schedule = Schedule();
   const PairedGaussian::Options gaussian = {
-      .rows = 1, .side = 4, .mean = 0, .variance = 0.04, .covariance = 0.03};
+      .micro_batch = 1, .side = 4, .mean = 0, .variance = 0.04, .covariance = 0.03};
   const NoiseAngles angles = *NoiseAngles::Create(schedule);
   double sum = 0, squares = 0;
   constexpr uint64_t kProbes = 200;
@@ -116,7 +116,8 @@ TEST(OdeLikelihoodTest, TheTraceOfACorrelatedModelIsRightOnAverageOverProbes) {
 double MeasuredOrder(OdeMethod method, int64_t steps) {
   const ImageDataset data = GaussianImages(1, 2, {.mean = 0.3, .deviation = 0.3});
   const NoiseSchedule schedule = Schedule();
-  const PairedGaussian::Options gaussian = {.rows = 1, .side = 2, .mean = 0.3, .variance = 0.09};
+  const PairedGaussian::Options gaussian = {
+      .micro_batch = 1, .side = 2, .mean = 0.3, .variance = 0.09};
   const auto bits = [&](OdeMethod how, int64_t count) {
     return Bits({.method = how, .steps = count}, data, schedule, gaussian)[0];
   };

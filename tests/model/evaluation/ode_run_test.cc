@@ -32,7 +32,7 @@ class OdeRunTest : public testing::Test {
     std::vector<std::unique_ptr<NetworkVjp>> networks;
     for (int lane = 0; lane < lanes; ++lane) {
       networks.push_back(std::make_unique<PairedGaussian>(
-          schedule, PairedGaussian::Options{.rows = 3, .side = 4}));
+          schedule, PairedGaussian::Options{.micro_batch = 3, .side = 4}));
     }
     return RunOde(
         {.steps = 5}, *NoiseAngles::Create(schedule), data_, std::vector<int64_t>(kImages, 0),

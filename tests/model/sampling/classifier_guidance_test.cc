@@ -64,7 +64,7 @@ class ExactDenoiser : public Denoiser {
  public:
   ExactDenoiser(const PlanRow* const* row, int rows) : row_(row), rows_(rows) {}
   ImageShape shape() const override { return kShape; }
-  int rows() const override { return rows_; }
+  int micro_batch() const override { return rows_; }
   absl::Status Predict(std::span<const float> x, std::span<const float>,
                        std::span<const int64_t> labels, std::span<float> f) override {
     const PlanRow& row = **row_;
@@ -92,7 +92,7 @@ class ExactClassifier : public NoiseClassifier {
   ExactClassifier(const PlanRow* const* row, int rows, ImageShape shape = kShape)
       : row_(row), rows_(rows), shape_(shape) {}
   ImageShape shape() const override { return shape_; }
-  int rows() const override { return rows_; }
+  int micro_batch() const override { return rows_; }
   absl::Status Gradient(std::span<const float> x, std::span<const float>,
                         std::span<const int64_t> labels, std::span<float> gradient) override {
     const NoisedClasses classes(**row_);
@@ -251,8 +251,8 @@ TEST(ClassifierGuidanceTest, ActsInItsIntervalOnlyAndLeavesTheOthersAlone) {
   EXPECT_EQ(Draw(plan, {plain}).back()[0], trace.back()[0]);
   EXPECT_EQ(Draw(plan, {inside}).back()[0], trace.back()[1]);
   for (const PlanRow& row : plan.rows) {
-    EXPECT_EQ(NetworkRows(inside.guidance, row), Sigma(row) >= 0.3 && Sigma(row) <= 5 ? 2 : 1);
-    EXPECT_EQ(NetworkRows({.scale = 2, .classifier_scale = 3}, row), 3);
+    EXPECT_EQ(NetworkPasses(inside.guidance, row), Sigma(row) >= 0.3 && Sigma(row) <= 5 ? 2 : 1);
+    EXPECT_EQ(NetworkPasses({.scale = 2, .classifier_scale = 3}, row), 3);
   }
 }
 

@@ -16,7 +16,7 @@
 namespace diffusiond {
 namespace {
 
-// What a sampler of that class visits; it may refuse what the peer gives twice or out of range.
+// What a sampler of that class visits; it may refuse what diffusers gives twice or out of range.
 absl::StatusOr<std::vector<double>> VisitedTimesteps(const std::string& class_name, int64_t steps,
                                                      const std::string& spacing, int64_t offset) {
   SchedulerConfig config = SchedulerDefaults(class_name);

@@ -18,7 +18,7 @@ namespace diffusiond {
 
 inline std::filesystem::path GoldenSchedulers() { return GoldenDirectory() / "scheduler"; }
 
-// The peer writes infinities as bare words, which are no JSON; null is "not set" to the parser.
+// diffusers writes infinities as bare words, which are no JSON; null is "not set" to the parser.
 inline nlohmann::json ReadGoldenJson(const std::filesystem::path& path) {
   std::ifstream file(path);
   std::stringstream text;

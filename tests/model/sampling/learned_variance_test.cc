@@ -147,7 +147,7 @@ std::vector<std::vector<float>> Draw(const SamplingPlan& plan, std::vector<int64
   std::vector<std::unique_ptr<Denoiser>> lanes;
   lanes.push_back(std::make_unique<AnyDenoiser>(
       Model("fixed_small").schedule,
-      GaussianDenoiser::Options{.shape = {2, 3, 3}, .rows = 3, .means = {0, 0.1, 0.2}}));
+      GaussianDenoiser::Options{.shape = {2, 3, 3}, .micro_batch = 3, .means = {0, 0.1, 0.2}}));
   const auto runner = *PlanRunner::Create(std::move(lanes));
   std::vector<std::vector<float>> registers(labels.size());
   for (size_t row = 0; row < plan.rows.size(); ++row) {

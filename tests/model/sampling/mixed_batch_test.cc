@@ -108,7 +108,7 @@ std::vector<std::vector<float>> Draw(const std::vector<NamedPlan>& plans,
   for (int lane = 0; lane < 2; ++lane) {
     lanes.push_back(std::make_unique<GaussianDenoiser>(
         Model().schedule,
-        GaussianDenoiser::Options{.shape = {1, 4, 4}, .rows = 4, .means = {0, 0.3}}));
+        GaussianDenoiser::Options{.shape = {1, 4, 4}, .micro_batch = 4, .means = {0, 0.3}}));
   }
   const auto runner = *PlanRunner::Create(std::move(lanes));
   std::vector<std::vector<float>> registers(plans.size());

@@ -67,7 +67,8 @@ TEST(PlanRunnerTest, ThousandStepDdpmSamplesTheDataDistribution) {
   constexpr double kMean = 0.4, kDeviation = 0.3;
   auto runner = Runner(
       {.lanes = 2,
-       .denoiser = {.shape = {1, 20, 50}, .rows = 4, .means = {kMean}, .deviation = kDeviation}});
+       .denoiser = {
+           .shape = {1, 20, 50}, .micro_batch = 4, .means = {kMean}, .deviation = kDeviation}});
   SamplingOptions options;
   options.clip_sample = false;
   const SamplingPlan plan = Plan(options);
@@ -106,7 +107,8 @@ TEST(PlanRunnerTest, DeterministicDdimMapsQuantiles) {
   constexpr double kMean = -0.2, kDeviation = 0.5;
   auto runner = Runner(
       {.lanes = 1,
-       .denoiser = {.shape = {1, 4, 4}, .rows = 1, .means = {kMean}, .deviation = kDeviation}});
+       .denoiser = {
+           .shape = {1, 4, 4}, .micro_batch = 1, .means = {kMean}, .deviation = kDeviation}});
   SamplingOptions options;
   options.sampler = "ddim";
   options.clip_sample = false;
@@ -120,9 +122,9 @@ TEST(PlanRunnerTest, DeterministicDdimMapsQuantiles) {
 }
 
 TEST(PlanRunnerTest, GuidanceExtrapolatesFromTheNullClass) {
-  auto runner =
-      Runner({.lanes = 1,
-              .denoiser = {.shape = {1, 2, 2}, .rows = 2, .means = {0.5, -0.5}, .deviation = 0.1}});
+  auto runner = Runner(
+      {.lanes = 1,
+       .denoiser = {.shape = {1, 2, 2}, .micro_batch = 2, .means = {0.5, -0.5}, .deviation = 0.1}});
   SamplingOptions options;
   options.sampler = "ddim";
   options.clip_sample = false;
@@ -138,7 +140,7 @@ TEST(PlanRunnerTest, GuidanceExtrapolatesFromTheNullClass) {
 
 TEST(PlanRunnerTest, GuidanceActsAtItsNoiseLevelsOnly) {
   const RunnerOptions options = {
-      .denoiser = {.shape = {1, 2, 2}, .rows = 2, .means = {0.5, -0.5}, .deviation = 0.1}};
+      .denoiser = {.shape = {1, 2, 2}, .micro_batch = 2, .means = {0.5, -0.5}, .deviation = 0.1}};
   SamplingOptions sampling;
   sampling.sampler = "ddim";
   sampling.steps = 20;
@@ -163,7 +165,7 @@ TEST(PlanRunnerTest, GuidanceActsAtItsNoiseLevelsOnly) {
   EXPECT_NE(inside, draw({}));
   const Guidance limited = {.scale = 3, .sigma_min = 0.2, .sigma_max = 2};
   for (const PlanRow& row : plan.rows) {
-    EXPECT_EQ(NetworkRows(limited, row), Sigma(row) >= 0.2 && Sigma(row) <= 2 ? 2 : 1);
+    EXPECT_EQ(NetworkPasses(limited, row), Sigma(row) >= 0.2 && Sigma(row) <= 2 ? 2 : 1);
   }
 }
 
@@ -187,7 +189,7 @@ TEST(GuideTest, RescalesToTheDeviationOfTheUnguided) {
 TEST(PlanRunnerTest, MixedBatchEqualsEachTaskAlone) {
   const RunnerOptions options = {
       .lanes = 2,
-      .denoiser = {.shape = {1, 3, 3}, .rows = 2, .means = {0.5, -0.5}, .deviation = 0.3}};
+      .denoiser = {.shape = {1, 3, 3}, .micro_batch = 2, .means = {0.5, -0.5}, .deviation = 0.3}};
   SamplingOptions ddpm, ddim;
   ddpm.steps = 7;
   ddim.sampler = "ddim";
@@ -248,7 +250,7 @@ class NanForLabelDenoiser : public GaussianDenoiser {
 };
 
 TEST(PlanRunnerTest, NonFiniteOutputFailsItsTaskAlone) {
-  GaussianDenoiser::Options options = {.shape = {1, 2, 2}, .rows = 2, .means = {0, 0}};
+  GaussianDenoiser::Options options = {.shape = {1, 2, 2}, .micro_batch = 2, .means = {0, 0}};
   std::vector<std::unique_ptr<Denoiser>> lanes;
   lanes.push_back(std::make_unique<NanForLabelDenoiser>(LinearSchedule().schedule, options));
   auto runner = PlanRunner::Create(std::move(lanes));
@@ -283,7 +285,7 @@ class FailingDenoiser : public GaussianDenoiser {
 };
 
 TEST(PlanRunnerTest, ADeviceFailureIsTheCallersToHear) {
-  GaussianDenoiser::Options options = {.shape = {1, 2, 2}, .rows = 1};
+  GaussianDenoiser::Options options = {.shape = {1, 2, 2}, .micro_batch = 1};
   std::vector<std::unique_ptr<Denoiser>> lanes;
   lanes.push_back(std::make_unique<FailingDenoiser>(LinearSchedule().schedule, options));
   auto runner = PlanRunner::Create(std::move(lanes));

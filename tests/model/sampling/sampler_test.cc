@@ -25,7 +25,7 @@ using ::testing::HasSubstr;
 ModelSchedule Model(SchedulerConfig config = {}) { return *MakeModelSchedule(config); }
 
 // ------------------------------------------------------------------------------------------------
-// What the peer computes NaN or leaves its tables for.
+// What diffusers computes NaN or leaves its tables for.
 
 struct Refusal {
   const char* name;

@@ -51,7 +51,7 @@ std::vector<float> Draw(const SamplingPlan& plan, const StartingPoint& start) {
   lanes.push_back(std::make_unique<GaussianDenoiser>(
       LinearSchedule().schedule,
       GaussianDenoiser::Options{
-          .shape = {1, 3, 4}, .rows = 1, .means = {kMean}, .deviation = kDeviation}));
+          .shape = {1, 3, 4}, .micro_batch = 1, .means = {kMean}, .deviation = kDeviation}));
   auto runner = PlanRunner::Create(std::move(lanes)).value();
   PlanTask task;
   task.plan = &plan;
@@ -215,7 +215,7 @@ TEST(StartingPointTest, WhatIsKeptIsNoisedToEachRowsLevel) {
   for (const int at : {0, 5, 9}) {
     const PlanRow& row = plan.rows[static_cast<size_t>(at)];
     std::vector<float> x(kMany, 100.0f);
-    Keep(&start, plan, at, kKey, x);
+    KeepKnown(&start, plan, at, kKey, x);
     double sum = 0, squares = 0;
     for (float value : x) sum += value, squares += static_cast<double>(value) * value;
     const double mean = sum / kMany, deviation = std::sqrt(squares / kMany - mean * mean);

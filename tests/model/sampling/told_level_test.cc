@@ -167,7 +167,7 @@ TEST(SigmaEndsTest, TheWrongWayRoundAreRefusedByName) {
               HasSubstr("sigma_max, or the highest training sigma, 0.001"));
 }
 
-// To end at the least sigma of a curve is one step fewer on it; the peer visits it twice, and the
+// To end at the least sigma of a curve is one step fewer on it; diffusers visits it twice, and the
 // last step does nothing.
 TEST(SigmaEndsTest, ACurveMayEndAtItsLeastSigma) {
   for (const char* beta_schedule : {"linear", "squaredcos_cap_v2"}) {
@@ -246,7 +246,7 @@ TEST(DisableCorrectorTest, LeavesOutTheCorrectionOfTheStepsNamed) {
   EXPECT_THAT(differs({0, 3}), ElementsAre(false, true, false, false, true, false));
 }
 
-// By the peer, T = 1000.
+// By diffusers, T = 1000.
 TEST(NoiseScheduleTest, HasThePeersRarerBetaSchedules) {
   SchedulerConfig config;
   const auto ends = [&](const char* name) {

@@ -1,4 +1,4 @@
-// Every checkpoint under <golden>/unet must compute what the peer computed
+// Every checkpoint under <golden>/unet must compute what diffusers computed
 // (tests/golden/README.md).
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -130,7 +130,7 @@ TEST_P(GoldenUNetTest, LossAndGradientsMatch) {
   EXPECT_GT(compared, 0);
 }
 
-// Ten steps of the peer's pipeline with its recorded noise, through the plan the server runs.
+// Ten steps of diffusers' pipeline with its recorded noise, through the plan the server runs.
 TEST_P(GoldenUNetTest, TenStepSampleMatches) {
   torch::NoGradGuard no_grad;
   if (!meta_.contains("sample10")) return;  // The set has it for some networks only.

@@ -77,20 +77,20 @@ double Measured(const UNetConfig& config, const StepLoad& load) {
   network->ResetParameters(1);
   for (torch::Tensor parameter : network->parameters()) parameter.set_requires_grad(false);
   network->eval();
-  const size_t rows = static_cast<size_t>(load.rows);
+  const size_t rows = static_cast<size_t>(load.micro_batch);
   const size_t pixels = static_cast<size_t>(config.sample_height * config.sample_width);
   const std::vector<float> x(rows * static_cast<size_t>(config.in_channels) * pixels, 0.5F);
   const std::vector<float> timesteps(rows, 500);
   const std::vector<int64_t> labels(rows, 0);
   if (load.gradients) {
-    UNetClassifier classifier(network, {.rows = static_cast<int>(load.rows)});
+    UNetClassifier classifier(network, {.micro_batch = static_cast<int>(load.micro_batch)});
     std::vector<float> gradient(x.size());
     return PeakBytes([&] {
       const absl::Status status = classifier.Gradient(x, timesteps, labels, gradient);
       EXPECT_TRUE(status.ok()) << status;
     });
   }
-  UNetDenoiser denoiser(network, {.rows = static_cast<int>(load.rows)});
+  UNetDenoiser denoiser(network, {.micro_batch = static_cast<int>(load.micro_batch)});
   std::vector<float> f(rows * static_cast<size_t>(config.out_channels) * pixels);
   return PeakBytes([&] {
     const absl::Status status = denoiser.Predict(x, timesteps, labels, f);
@@ -120,26 +120,27 @@ std::vector<Case> Cases() {
   for (const char* shipped : {"fashion-mnist", "noto-emoji"}) {
     const std::filesystem::path path = std::filesystem::path("model/checkpoints") / shipped;
     UNetConfig config = Checkpoint::Open(path).value().config().unet;
-    cases.push_back({shipped, config, {.rows = 1}});
-    cases.push_back({absl::StrCat(shipped, " by eight"), config, {.rows = 8}});
+    cases.push_back({shipped, config, {.micro_batch = 1}});
+    cases.push_back({absl::StrCat(shipped, " by eight"), config, {.micro_batch = 8}});
     config.num_class_embeds.reset();
-    cases.push_back({absl::StrCat(shipped, "'s gradient"), config, {.rows = 4, .gradients = true}});
+    cases.push_back(
+        {absl::StrCat(shipped, "'s gradient"), config, {.micro_batch = 4, .gradients = true}});
   }
-  cases.push_back({"convolutions alone", Small(), {.rows = 2}});
+  cases.push_back({"convolutions alone", Small(), {.micro_batch = 2}});
   UNetConfig attention = Small();
   attention.down_block_types[0] = "AttnDownBlock2D";
   attention.up_block_types[1] = "AttnUpBlock2D";
-  cases.push_back({"attention over 4096 pixels", attention, {.rows = 1}});
+  cases.push_back({"attention over 4096 pixels", attention, {.micro_batch = 1}});
   UNetConfig wide = Small();
   wide.sample_height = 512;
   wide.sample_width = 256;
   wide.down_block_types[0] = "ResnetDownsampleBlock2D";
   wide.up_block_types[1] = "ResnetUpsampleBlock2D";
-  cases.push_back({"many pixels", wide, {.rows = 1}});
+  cases.push_back({"many pixels", wide, {.micro_batch = 1}});
   UNetConfig deep = Small();
   deep.sample_height = deep.sample_width = 16;
   deep.block_out_channels = {256, 512};
-  cases.push_back({"many channels", deep, {.rows = 1}});
+  cases.push_back({"many channels", deep, {.micro_batch = 1}});
   return cases;
 }
 
@@ -158,7 +159,7 @@ TEST(StepMemoryTest, NeverFallsWhereMoreIsAskedFor) {
     return EstimateStepMemory(config, 1000, load).total();
   };
   const double least = total(Small());
-  EXPECT_GT(total(Small(), {.rows = 2}), least);
+  EXPECT_GT(total(Small(), {.micro_batch = 2}), least);
   EXPECT_GT(total(Small(), {.lanes = 2}), least);
   EXPECT_GT(total(Small(), {.gradients = true}), least);
   struct More {
@@ -211,7 +212,7 @@ TEST(StepMemoryTest, OverflowsNothingThatIsAccepted) {
   config.layers_per_block = 32;
   ASSERT_TRUE(Validate(config).ok()) << Validate(config);
   const StepMemory memory =
-      EstimateStepMemory(config, 1e15, {.rows = 1024, .lanes = 1024, .gradients = true});
+      EstimateStepMemory(config, 1e15, {.micro_batch = 1024, .lanes = 1024, .gradients = true});
   EXPECT_TRUE(std::isfinite(memory.total()));
   EXPECT_GT(memory.total(), 1e24);
 }

@@ -65,7 +65,7 @@ TEST(UNetClassifierTest, ProbabilitiesOfAllClassesAddUpToOne) {
 
 TEST(UNetClassifierTest, TheGradientIsWhatSmallChangesOfTheImageShow) {
   const auto network = RandomNetwork(SmallConfig(), 0.1);
-  UNetClassifier classifier(network, {.rows = 2});
+  UNetClassifier classifier(network, {.micro_batch = 2});
   const std::vector<UNetRow> rows = {RowOf(1, network->config()), RowOf(2, network->config())};
   const auto gradients = Gradients(&classifier, rows);
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -94,7 +94,7 @@ class UNetClassifierRowsTest : public testing::TestWithParam<int> {};
 TEST_P(UNetClassifierRowsTest, ARowsBytesDependOnItsOwnInputOnly) {
   const uint32_t rows = static_cast<uint32_t>(GetParam());
   for (const UNetConfig& config : {SmallConfig(), OddConfig()}) {
-    UNetClassifier classifier(RandomNetwork(config, 0.1), {.rows = GetParam()});
+    UNetClassifier classifier(RandomNetwork(config, 0.1), {.micro_batch = GetParam()});
     for (uint32_t i = 0; i < 10; ++i) {
       std::vector<std::vector<float>> seen;
       for (uint32_t position = 0; position < rows; ++position) {
@@ -112,7 +112,7 @@ TEST_P(UNetClassifierRowsTest, ARowsBytesDependOnItsOwnInputOnly) {
 INSTANTIATE_TEST_SUITE_P(MicroBatches, UNetClassifierRowsTest, testing::Values(1, 2, 3, 4, 8));
 
 TEST(UNetClassifierTest, ALabelThatIsNoClassIsNamed) {
-  UNetClassifier classifier(RandomNetwork(SmallConfig(), 0.1), {.rows = 1});
+  UNetClassifier classifier(RandomNetwork(SmallConfig(), 0.1), {.micro_batch = 1});
   UNetRow row = RowOf(0, SmallConfig());
   row.label = kClasses;
   std::vector<float> gradient(row.x.size());

@@ -53,7 +53,7 @@ class UNetDenoiserTest : public testing::TestWithParam<int> {};
 // The promise "same request, same bytes" stands on this.
 TEST_P(UNetDenoiserTest, ARowsBytesDependOnItsOwnInputOnly) {
   const int rows = GetParam();
-  UNetDenoiser denoiser(RandomNetwork(SmallConfig()), {.rows = rows});
+  UNetDenoiser denoiser(RandomNetwork(SmallConfig()), {.micro_batch = rows});
   std::vector<UNetRow> first;
   for (int i = 0; i < rows; ++i) first.push_back(RowOf(static_cast<uint32_t>(i)));
   const auto expected = Evaluate(&denoiser, first);
@@ -68,7 +68,7 @@ TEST_P(UNetDenoiserTest, ARowsBytesDependOnItsOwnInputOnly) {
 
 TEST_P(UNetDenoiserTest, NorInANetworkOfOddSizes) {
   const uint32_t rows = static_cast<uint32_t>(GetParam());
-  UNetDenoiser denoiser(RandomNetwork(OddConfig()), {.rows = GetParam()});
+  UNetDenoiser denoiser(RandomNetwork(OddConfig()), {.micro_batch = GetParam()});
   // Other last bits are rare: many rows, each in every position.
   for (uint32_t i = 0; i < 40; ++i) {
     std::vector<std::vector<float>> seen;
@@ -87,13 +87,13 @@ INSTANTIATE_TEST_SUITE_P(MicroBatches, UNetDenoiserTest, testing::Values(1, 2, 3
 TEST(UNetDenoiserTest, ThreadsThatShareWeightsGiveTheSameBytes) {
   auto network = RandomNetwork(SmallConfig());
   const std::vector<UNetRow> rows = {RowOf(1), RowOf(2)};
-  UNetDenoiser here(network, {.rows = 2});
+  UNetDenoiser here(network, {.micro_batch = 2});
   const auto expected = Evaluate(&here, rows);
   std::vector<std::vector<float>> there[2];
   std::vector<std::thread> threads;
   for (auto& result : there) {
     threads.emplace_back([&network, &rows, &result] {
-      UNetDenoiser denoiser(network, {.rows = 2});
+      UNetDenoiser denoiser(network, {.micro_batch = 2});
       result = Evaluate(&denoiser, rows);
     });
   }
@@ -106,7 +106,7 @@ TEST(UNetDenoiserTest, TheVarianceComesAfterEachRowsPrediction) {
   UNetConfig config = SmallConfig();
   config.out_channels = 2;
   const auto network = RandomNetwork(config);
-  UNetDenoiser denoiser(network, {.rows = 2});
+  UNetDenoiser denoiser(network, {.micro_batch = 2});
   EXPECT_EQ(denoiser.shape().channels, 1);
   EXPECT_EQ(denoiser.output_channels(), 2);
   const UNetRow rows[2] = {RowOf(1), RowOf(2)};
@@ -127,7 +127,7 @@ TEST(UNetDenoiserTest, TheVarianceComesAfterEachRowsPrediction) {
 }
 
 TEST(UNetDenoiserTest, LabelOutOfRangeIsAStatusNotAnException) {
-  UNetDenoiser denoiser(RandomNetwork(SmallConfig()), {.rows = 1});
+  UNetDenoiser denoiser(RandomNetwork(SmallConfig()), {.micro_batch = 1});
   UNetRow row = RowOf(0);
   row.label = 11;
   std::vector<float> f(row.x.size());

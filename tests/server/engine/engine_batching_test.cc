@@ -27,8 +27,8 @@ TEST(EngineBatching, MixesRequestsPlansAndPositionsInOneBatch) {
   engine.Submit(Images(1, /*seed=*/3, TwoEvaluationPlan(4)));
 
   std::map<std::pair<uint64_t, uint32_t>, int> plan_rows;
-  for (const SeenRow& row : engine.Step()) {
-    plan_rows[{row.seed, row.image_index}] = row.plan_row;
+  for (const SeenTask& task : engine.Step()) {
+    plan_rows[{task.seed, task.image_index}] = task.plan_row;
   }
   EXPECT_THAT(plan_rows, UnorderedElementsAre(
                              std::pair(std::pair(1u, 0u), 2), std::pair(std::pair(2u, 0u), 0),
@@ -82,9 +82,9 @@ TEST(EngineBatching, AClassifierTakesOneNetworkRowMore) {
     trajectory.class_id = 5;
   }
   engine.Submit(guided);
-  const std::vector<SeenRow> seen = engine.Step();
+  const std::vector<SeenTask> seen = engine.Step();
   EXPECT_EQ(seen.size(), 2u);  // FakeExecutor refuses more than its capacity.
-  for (const SeenRow& row : seen) EXPECT_EQ(row.network_rows, 3);
+  for (const SeenTask& task : seen) EXPECT_EQ(task.passes, 3);
 }
 
 TEST(EngineBatching, OneImageOfManyNetworkRowsIsNotSplitAmongIdleWorkers) {
@@ -110,15 +110,15 @@ TEST(EngineBatching, GuidanceTakesTwoNetworkRowsOnlyWhereItActs) {
   }
   engine.Submit(guided);
   std::vector<size_t> rows;
-  int network_rows = 0;
-  for (std::vector<SeenRow> seen; !(seen = engine.Step()).empty();) {
+  int passes = 0;
+  for (std::vector<SeenTask> seen; !(seen = engine.Step()).empty();) {
     rows.push_back(seen.size());
-    for (const SeenRow& row : seen) {
-      EXPECT_EQ(row.network_rows, row.plan_row == 1 || row.plan_row == 2 ? 2 : 1);
-      network_rows += row.network_rows;
+    for (const SeenTask& task : seen) {
+      EXPECT_EQ(task.passes, task.plan_row == 1 || task.plan_row == 2 ? 2 : 1);
+      passes += task.passes;
     }
   }
-  EXPECT_EQ(network_rows, 4 * (1 + 2 + 2 + 1));
+  EXPECT_EQ(passes, 4 * (1 + 2 + 2 + 1));
   // All begin, then two at a time are guided; the last image ends alone.
   EXPECT_THAT(rows, ElementsAre(4, 2, 2, 3, 2, 2, 1));
 }
@@ -160,8 +160,8 @@ TEST(EngineBatching, ModelsThatHaveWorkTakeTurns) {
   engine.Submit(a);
   engine.Submit(b);
   std::vector<uint64_t> seeds;
-  for (std::vector<SeenRow> rows; !(rows = engine.Step()).empty();) {
-    for (const SeenRow& row : rows) EXPECT_EQ(row.seed, rows[0].seed) << "two models in a batch";
+  for (std::vector<SeenTask> rows; !(rows = engine.Step()).empty();) {
+    for (const SeenTask& task : rows) EXPECT_EQ(task.seed, rows[0].seed) << "two models in a batch";
     seeds.push_back(rows[0].seed);
   }
   EXPECT_THAT(seeds, ElementsAre(1, 2, 1, 2, 1, 2));
@@ -178,7 +178,7 @@ TEST(EngineBatching, AModelThatNoWorkerServesWaits) {
 // Workers beside each other: FakeExecutor's capacity is 8, in micro-batches of 4.
 
 size_t Rows(const std::optional<StepBatch>& batch) {
-  return batch.has_value() ? batch->rows.size() : 0;
+  return batch.has_value() ? batch->tasks.size() : 0;
 }
 
 TEST(EngineWorkers, ShareWhatWaitsWhileAllAreIdle) {

@@ -72,7 +72,7 @@ TEST(EnginePreviews, AskTheExecutorForWhatIsShownAndNoMore) {
         Case{PreviewContent::kX0Hat, false, true}, Case{PreviewContent::kBoth, true, true}}) {
     SteppedEngine engine;
     engine.Submit(WithPreviews(Images(1, 1, HalvingPlan(4)), 2, c.content));
-    std::vector<SeenRow> rows;
+    std::vector<SeenTask> rows;
     for (int i = 0; i < 4; ++i) rows.push_back(engine.Step().at(0));
     EXPECT_FALSE(rows[0].wants_x_t || rows[0].wants_x0_hat);
     EXPECT_EQ(rows[1].wants_x_t, c.x_t);

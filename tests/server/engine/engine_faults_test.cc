@@ -21,8 +21,8 @@ using ::testing::IsEmpty;
 
 TEST(EngineRowFailure, EndsItsGenerationAloneWithTheExecutorsWords) {
   SteppedEngine::Options options;
-  options.executor.row_fault = [](const StepRow& row) {
-    if (row.spec->seed != 2 || row.spec->image_index != 1 || row.plan_row != 3) {
+  options.executor.task_fault = [](const StepTask& task) {
+    if (task.spec->seed != 2 || task.spec->image_index != 1 || task.plan_row != 3) {
       return absl::OkStatus();
     }
     return absl::InternalError("NaN at timestep 2 of seed 2");
@@ -45,7 +45,7 @@ TEST(EngineRowFailure, EndsItsGenerationAloneWithTheExecutorsWords) {
 
 TEST(EngineRowFailure, OnTheVeryFirstRowLeavesNothingBehind) {
   SteppedEngine::Options options;
-  options.executor.row_fault = [](const StepRow&) { return absl::DataLossError("NaN"); };
+  options.executor.task_fault = [](const StepTask&) { return absl::DataLossError("NaN"); };
   SteppedEngine engine(options);
   auto listener = engine.Submit(Images(4, 1, HalvingPlan(6)));
   EXPECT_EQ(engine.StepAll(), 1);
@@ -56,18 +56,18 @@ TEST(EngineRowFailure, AMissingImageIsOneToo) {
   SteppedEngine engine;
   auto listener = engine.Submit(Images(1, 1, HalvingPlan(1)));
   std::optional<StepBatch> batch = engine.Take();
-  ASSERT_TRUE(engine.executor().Step(absl::MakeSpan(batch->rows)).ok());
-  batch->rows[0].x_t.reset();
+  ASSERT_TRUE(engine.executor().Step(absl::MakeSpan(batch->tasks)).ok());
+  batch->tasks[0].x_t.reset();
   engine.engine().Complete(*std::move(batch), absl::OkStatus());
   engine.AwaitTold();
   EXPECT_EQ(listener->status().code(), absl::StatusCode::kInternal);
 }
 
-// Device faults: no row of the batch advanced.
+// Device faults: no task of the batch advanced.
 
 // Fails the steps whose numbers are listed, counted from 0.
-std::function<absl::Status(absl::Span<const StepRow>)> FailSteps(std::vector<int> numbers) {
-  return [numbers, step = 0](absl::Span<const StepRow>) mutable {
+std::function<absl::Status(absl::Span<const StepTask>)> FailSteps(std::vector<int> numbers) {
+  return [numbers, step = 0](absl::Span<const StepTask>) mutable {
     const int number = step++;
     for (int n : numbers) {
       if (n == number) return absl::InternalError(absl::StrCat("device lost in step ", number));
@@ -114,9 +114,9 @@ TEST(EngineDeviceFailure, ThreeInARowEndTheGeneration) {
 
 TEST(EngineDeviceFailure, ARowThatBreaksDevicesEndsNobodyButItself) {
   SteppedEngine::Options options;
-  options.executor.step_fault = [](absl::Span<const StepRow> rows) {
-    for (const StepRow& row : rows) {
-      if (row.spec->seed == 13) return absl::InternalError("device lost");
+  options.executor.step_fault = [](absl::Span<const StepTask> tasks) {
+    for (const StepTask& task : tasks) {
+      if (task.spec->seed == 13) return absl::InternalError("device lost");
     }
     return absl::OkStatus();
   };
@@ -136,7 +136,7 @@ TEST(EngineDeviceFailure, ARowThatBreaksDevicesEndsNobodyButItself) {
 TEST(EngineDeviceFailure, OutOfMemoryLowersTheLimitOfResidents) {
   SteppedEngine::Options options;
   options.engine.max_resident_trajectories = 100;
-  options.executor.step_fault = [step = 0](absl::Span<const StepRow>) mutable {
+  options.executor.step_fault = [step = 0](absl::Span<const StepTask>) mutable {
     return step++ == 2 ? absl::ResourceExhaustedError("out of memory") : absl::OkStatus();
   };
   SteppedEngine engine(options);

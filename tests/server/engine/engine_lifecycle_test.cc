@@ -127,7 +127,7 @@ TEST(EngineCancel, OfRunningWorkGivesItsResidentPlacesToOthers) {
   const GenerationId leaver = engine.last_id();
   engine.Submit(Images(2, 2, HalvingPlan(60)));
   std::optional<StepBatch> running = engine.Take();
-  ASSERT_THAT(running->rows.size(), 2u);
+  ASSERT_THAT(running->tasks.size(), 2u);
   engine.Cancel(leaver, absl::CancelledError("client left"));
   EXPECT_FALSE(engine.Take().has_value()) << "the worker still has the leaver's registers";
   engine.Finish(*std::move(running));

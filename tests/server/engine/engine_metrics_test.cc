@@ -31,7 +31,7 @@ class RecordingMetrics : public EngineMetrics {
     EXPECT_EQ(step.model, "model");
     EXPECT_EQ(step.micro_batch, 4);
     EXPECT_EQ(step.capacity, 8);
-    network_row_counts.push_back(step.network_rows);
+    network_row_counts.push_back(step.passes);
     durations.push_back(step.duration);
   }
   void OnReleased(int64_t delay_steps) override { releases.push_back(delay_steps); }
@@ -95,7 +95,7 @@ TEST(EngineMetrics, CountDeviceFailuresInsteadOfSteps) {
   RecordingMetrics metrics;
   SteppedEngine::Options options;
   options.engine.metrics = &metrics;
-  options.executor.step_fault = [](absl::Span<const StepRow>) {
+  options.executor.step_fault = [](absl::Span<const StepTask>) {
     return absl::InternalError("device lost");
   };
   SteppedEngine engine(options);

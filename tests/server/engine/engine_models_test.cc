@@ -53,13 +53,13 @@ TEST(EngineModels, AnAddedOneIsSharedByIdleWorkersOnly) {
   // The worker that is at it counts for nothing: the idle one takes all.
   std::optional<StepBatch> batch = stepped.engine().TryNextBatch(other);
   ASSERT_TRUE(batch.has_value());
-  EXPECT_EQ(batch->rows.size(), 8u);
+  EXPECT_EQ(batch->tasks.size(), 8u);
   stepped.Finish(*std::move(batch));
   stepped.Finish(*std::move(in_hand));
   // Both are idle now, and share.
   batch = stepped.engine().TryNextBatch(other);
   ASSERT_TRUE(batch.has_value());
-  EXPECT_EQ(batch->rows.size(), 4u);
+  EXPECT_EQ(batch->tasks.size(), 4u);
   stepped.Finish(*std::move(batch));
   stepped.StepAll();
   EXPECT_TRUE(busy->status().ok());

@@ -9,7 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/engine/step_policy.h"
-#include "tests/server/engine/policy_rows.h"
+#include "tests/server/engine/policy_trajectories.h"
 
 namespace diffusiond {
 namespace {
@@ -26,7 +26,7 @@ class Machine {
     generation.id = names_.size() + 1;
     generation.admitted = now_;
     names_.push_back(name);
-    policy_.Admit(generation, Rows(count, rows_left));
+    policy_.Admit(generation, Trajectories(count, rows_left));
     for (int i = 0; i < count; ++i) left_[{generation.id, i}] = rows_left;
     images_left_[generation.id] = count;
   }
@@ -190,7 +190,7 @@ TEST_P(StepPolicyForetells, TheRowsUntilAGenerationIsDone) {
   for (const auto& [generation, count] : GetParam().before) {
     machine.Admit("before", generation, count, 100);
   }
-  const double foretold = machine.policy().NetworkRowsUntilDone(GetParam().asked, Rows(48, 20));
+  const double foretold = machine.policy().PassesUntilDone(GetParam().asked, Trajectories(48, 20));
   machine.Admit("asked", GetParam().asked, 48, 20);
   const double rows = machine.RowsUntilFinished("asked", Room(4));
   EXPECT_NEAR(foretold / rows, 1, 0.08) << foretold << " foretold, " << rows << " came";
@@ -219,12 +219,12 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(StepPolicyForetells, WhenPartOfWhatIsHeldWillBeFree) {
   StepPolicy policy(kNoAgeing);
   EXPECT_FALSE(policy.UntilFree({}, 0.5).has_value());
-  policy.Admit(Of(1, "x", Priority::kNormal, "a"), Rows(4, 100));
-  policy.Admit(Of(2, "y", Priority::kNormal, "a"), Rows(4, 20, 2));
-  policy.Admit(Of(3, "z", Priority::kHigh, "b"), Rows(8, 10));
+  policy.Admit(Of(1, "x", Priority::kNormal, "a"), Trajectories(4, 100));
+  policy.Admit(Of(2, "y", Priority::kNormal, "a"), Trajectories(4, 20, 2));
+  policy.Admit(Of(3, "z", Priority::kHigh, "b"), Trajectories(8, 10));
   const auto until = [&policy](Holder holder, double part) {
     const std::optional<PolicyWait> wait = policy.UntilFree(holder, part);
-    return wait.has_value() ? std::pair(wait->network_rows, wait->rows) : std::pair(-1.0, -1.0);
+    return wait.has_value() ? std::pair(wait->passes, wait->rows) : std::pair(-1.0, -1.0);
   };
   using Whose = Holder::Whose;
   EXPECT_THAT(until({.whose = Whose::kAll}, 0.5), Pair(80, 10)) << "what goes first";

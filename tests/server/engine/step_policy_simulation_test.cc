@@ -7,7 +7,7 @@
 
 #include "gtest/gtest.h"
 #include "server/engine/step_policy.h"
-#include "tests/server/engine/policy_rows.h"
+#include "tests/server/engine/policy_trajectories.h"
 
 namespace diffusiond {
 namespace {
@@ -18,7 +18,7 @@ using Choice = PolicyChoice;
 class Simulation {
  public:
   void Admit(uint64_t generation, int count, int rows_left) {
-    policy_.Admit(Of(generation), Rows(count, rows_left));
+    policy_.Admit(Of(generation), Trajectories(count, rows_left));
     for (int i = 0; i < count; ++i) rows_left_[{generation, i}] = rows_left;
     images_left_[generation] = count;
   }

@@ -9,7 +9,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/server/engine/policy_rows.h"
+#include "tests/server/engine/policy_trajectories.h"
 
 namespace diffusiond {
 namespace {
@@ -24,7 +24,7 @@ struct Waiting {
   uint64_t generation;
   int count;
   int rows_left;
-  int network_rows;
+  int passes;
 };
 
 struct Case {
@@ -40,7 +40,7 @@ class ChoiceTable : public ::testing::TestWithParam<Case> {};
 TEST_P(ChoiceTable, IsAsExpected) {
   StepPolicy policy;
   for (const Waiting& w : GetParam().waiting) {
-    policy.Admit(Of(w.generation), Rows(w.count, w.rows_left, w.network_rows));
+    policy.Admit(Of(w.generation), Trajectories(w.count, w.rows_left, w.passes));
   }
   EXPECT_EQ(policy.Choose(Room(GetParam().capacity, GetParam().new_residents)),
             GetParam().expected);
@@ -76,17 +76,17 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(StepPolicy, ResidentsGoOnWhenNoNewOneMayBegin) {
   StepPolicy policy;
-  policy.Admit(Of(1), Rows(1, 100));
+  policy.Admit(Of(1), Trajectories(1, 100));
   ASSERT_THAT(policy.Choose(Room(4, 1)), ElementsAre(Choice{1, 0}));
   policy.PutBack(1, {.image_index = 0, .rows_left = 99, .resident = true});
-  policy.Admit(Of(2), Rows(1, 1));  // Shorter, but it may not begin.
+  policy.Admit(Of(2), Trajectories(1, 1));  // Shorter, but it may not begin.
   EXPECT_THAT(policy.Choose(Room(4, 0)), ElementsAre(Choice{1, 0}));
 }
 
 TEST(StepPolicy, RowsInFlightElsewhereCountForFairness) {
   StepPolicy policy;
-  policy.Admit(Of(1), Rows(8, 20));
-  policy.Admit(Of(2), Rows(8, 20));
+  policy.Admit(Of(1), Trajectories(8, 20));
+  policy.Admit(Of(2), Trajectories(8, 20));
   // Another worker has a row of generation 1.
   ASSERT_THAT(policy.Choose(Room(1, kUnlimited)), ElementsAre(Choice{1, 0}));
   EXPECT_THAT(policy.Choose(Room(2, kUnlimited)), ElementsAre(Choice{2, 0}, Choice{1, 1}));
@@ -94,9 +94,9 @@ TEST(StepPolicy, RowsInFlightElsewhereCountForFairness) {
 
 TEST(StepPolicy, WhatWasPassedOverComesFirstNextTime) {
   StepPolicy policy;
-  policy.Admit(Of(1), Rows(1, 5));
-  policy.Admit(Of(2), Rows(1, 10, 2));
-  policy.Admit(Of(3), Rows(1, 20));
+  policy.Admit(Of(1), Trajectories(1, 5));
+  policy.Admit(Of(2), Trajectories(1, 10, 2));
+  policy.Admit(Of(3), Trajectories(1, 20));
   ASSERT_THAT(policy.Choose(Room(2, kUnlimited)), ElementsAre(Choice{1, 0}, Choice{3, 0}));
   policy.Retire(1, 0);
   policy.PutBack(3, {.image_index = 0, .rows_left = 19, .resident = true});
@@ -105,22 +105,22 @@ TEST(StepPolicy, WhatWasPassedOverComesFirstNextTime) {
 
 TEST(StepPolicy, RowsInFlightAreNotChosenAgain) {
   StepPolicy policy;
-  policy.Admit(Of(1), Rows(2, 10));
-  EXPECT_EQ(policy.waiting_network_rows(), 2);
+  policy.Admit(Of(1), Trajectories(2, 10));
+  EXPECT_EQ(policy.waiting_passes(), 2);
   ASSERT_THAT(policy.Choose(Room(1, kUnlimited)), ElementsAre(Choice{1, 0}));
   ASSERT_THAT(policy.Choose(Room(4, kUnlimited)), ElementsAre(Choice{1, 1}));
   EXPECT_THAT(policy.Choose(Room(4, kUnlimited)), IsEmpty());
-  EXPECT_EQ(policy.waiting_network_rows(), 0);
+  EXPECT_EQ(policy.waiting_passes(), 0);
 }
 
 TEST(StepPolicy, ARemovedGenerationIsForgottenWhateverItsRowsDo) {
   StepPolicy policy;
-  policy.Admit(Of(1), Rows(4, 10, 2));
+  policy.Admit(Of(1), Trajectories(4, 10, 2));
   policy.Choose(Room(2, kUnlimited));
   policy.Remove(1);
   policy.Remove(1);
   EXPECT_THAT(policy.Choose(Room(8, kUnlimited)), IsEmpty());
-  EXPECT_EQ(policy.waiting_network_rows(), 0);
+  EXPECT_EQ(policy.waiting_passes(), 0);
   EXPECT_TRUE(policy.empty());
 }
 
@@ -128,20 +128,20 @@ TEST(StepPolicy, ARemovedGenerationIsForgottenWhateverItsRowsDo) {
 
 TEST(StepPolicyClasses, AHigherClassGoesFirstWhateverItsLengthAndHighTakesTurns) {
   StepPolicy policy;
-  policy.Admit(Of(1, "", Priority::kLow), Rows(2, 1));
-  policy.Admit(Of(2, "", Priority::kNormal), Rows(2, 5));
-  policy.Admit(Of(3, "", Priority::kHigh), Rows(2, 900));
+  policy.Admit(Of(1, "", Priority::kLow), Trajectories(2, 1));
+  policy.Admit(Of(2, "", Priority::kNormal), Trajectories(2, 5));
+  policy.Admit(Of(3, "", Priority::kHigh), Trajectories(2, 900));
   EXPECT_THAT(policy.Choose(Room(5)),
               ElementsAre(Choice{3, 0}, Choice{2, 0}, Choice{3, 1}, Choice{2, 1}, Choice{1, 0}));
 }
 
 TEST(StepPolicyClasses, AGenerationMovesUpAClassForEachAgeing) {
   StepPolicy policy({.ageing = absl::Seconds(30)});
-  policy.Admit(Of(1, "", Priority::kLow), Rows(1, 9));
+  policy.Admit(Of(1, "", Priority::kLow), Trajectories(1, 9));
   auto newcomer = [&policy, id = uint64_t{10}](Priority priority, absl::Duration age) mutable {
     PolicyGeneration generation = Of(++id, "", priority);
     generation.admitted = kStart + age;
-    policy.Admit(generation, Rows(1, 10));
+    policy.Admit(generation, Trajectories(1, 10));
     const std::vector<Choice> chosen = policy.Choose(Room(1, kUnlimited, kStart + age));
     policy.Remove(id);
     if (chosen[0].generation == 1) {
@@ -157,11 +157,11 @@ TEST(StepPolicyClasses, AGenerationMovesUpAClassForEachAgeing) {
 
 TEST(StepPolicyClasses, WhatMovesUpInFlightComesBackToItsNewClass) {
   StepPolicy policy({.ageing = absl::Seconds(30)});
-  policy.Admit(Of(1, "", Priority::kLow), Rows(2, 9));
+  policy.Admit(Of(1, "", Priority::kLow), Trajectories(2, 9));
   ASSERT_THAT(policy.Choose(Room(1)), ElementsAre(Choice{1, 0}));
   PolicyGeneration later = Of(2);
   later.admitted = kStart + absl::Seconds(31);
-  policy.Admit(later, Rows(1, 5));
+  policy.Admit(later, Trajectories(1, 5));
   ASSERT_THAT(policy.Choose(Room(1, kUnlimited, kStart + absl::Seconds(31))),
               ElementsAre(Choice{2, 0}));
   policy.PutBack(1, {.image_index = 0, .rows_left = 8, .resident = true});
@@ -181,7 +181,7 @@ std::map<std::string, int> Served(StepPolicy& policy, const std::vector<std::str
     // Ten long requests from the first, one from each other: requests are no shares.
     for (int i = 0; i < (id < 10 ? 10 : 1); ++i) {
       owner[++id] = tenant;
-      policy.Admit(Of(id, tenant), Rows(16, 1'000'000));
+      policy.Admit(Of(id, tenant), Trajectories(16, 1'000'000));
     }
   }
   std::map<std::string, int> served;
@@ -211,9 +211,9 @@ TEST(StepPolicyTenants, GetSharesByWeight) {
 
 TEST(StepPolicyTenants, ALoneRequestIsInEveryBatchBesideAFlood) {
   StepPolicy policy;
-  for (uint64_t id = 1; id <= 1000; ++id) policy.Admit(Of(id, "flood"), Rows(1, 20));
+  for (uint64_t id = 1; id <= 1000; ++id) policy.Admit(Of(id, "flood"), Trajectories(1, 20));
   for (int i = 0; i < 50; ++i) policy.Choose(Room(4));
-  policy.Admit(Of(2000, "lone"), Rows(1, 20));
+  policy.Admit(Of(2000, "lone"), Trajectories(1, 20));
   for (int left = 20; left > 0; --left) {
     const std::vector<Choice> chosen = policy.Choose(Room(4));
     ASSERT_THAT(chosen, Contains(Choice{2000, 0}));
@@ -223,7 +223,7 @@ TEST(StepPolicyTenants, ALoneRequestIsInEveryBatchBesideAFlood) {
 
 TEST(StepPolicyTenants, GetNoCreditForTimeAway) {
   StepPolicy policy;
-  policy.Admit(Of(1, "busy"), Rows(4, 1'000'000));
+  policy.Admit(Of(1, "busy"), Trajectories(4, 1'000'000));
   const auto step = [&policy] {
     std::map<uint64_t, int> rows;
     for (const Choice& choice : policy.Choose(Room(2))) {
@@ -234,150 +234,10 @@ TEST(StepPolicyTenants, GetNoCreditForTimeAway) {
     return rows;
   };
   for (int i = 0; i < 100; ++i) step();
-  policy.Admit(Of(2, "newcomer"), Rows(4, 1'000'000));
+  policy.Admit(Of(2, "newcomer"), Trajectories(4, 1'000'000));
   int newcomers = 0;
   for (int i = 0; i < 10; ++i) newcomers += step()[2];
   EXPECT_THAT(newcomers, ::testing::AllOf(::testing::Ge(9), ::testing::Le(11)));
-}
-
-// Deadlines: a step takes a second here, and a worker's two rows a second together.
-
-class StepPolicyDeadlines : public ::testing::Test {
- protected:
-  StepPolicyDeadlines() {
-    policy_.SetPace(
-        {.step = absl::Seconds(1), .network_row = absl::Milliseconds(500), .side_by_side = 2});
-  }
-
-  void Admit(uint64_t id, int rows_left, absl::Duration deadline, const std::string& tenant = "") {
-    PolicyGeneration generation = Of(id, tenant);
-    generation.deadline = kStart + deadline;
-    policy_.Admit(generation, Rows(1, rows_left));
-  }
-
-  StepPolicy policy_;
-};
-
-TEST_F(StepPolicyDeadlines, TheEarliestGoesFirstOnceOneCannotWait) {
-  Admit(1, 5, absl::InfiniteDuration());
-  Admit(2, 20, absl::Seconds(100));
-  Admit(3, 10, absl::Seconds(90));
-  // All need 37.5 seconds one after the other, margin included: there is time.
-  ASSERT_THAT(policy_.Choose(Room(1)), ElementsAre(Choice{1, 0}));
-  policy_.PutBack(1, {.image_index = 0, .rows_left = 4, .resident = true});
-  EXPECT_THAT(policy_.Choose(Room(3, kUnlimited, kStart + absl::Seconds(60))),
-              ElementsAre(Choice{3, 0}, Choice{2, 0}, Choice{1, 0}))
-      << "2 has least slack";
-}
-
-TEST_F(StepPolicyDeadlines, TheEarliestGoesFirstAtOnceWhereTheyCompete) {
-  for (uint64_t id = 1; id <= 4; ++id) Admit(id, 20, absl::Seconds(60 - static_cast<int>(id)));
-  Admit(9, 5, absl::InfiniteDuration());
-  // 80 rows in shares of half a second: 40 seconds and the margin, of 59.
-  EXPECT_THAT(policy_.Choose(Room(2)), ElementsAre(Choice{4, 0}, Choice{3, 0}));
-}
-
-TEST_F(StepPolicyDeadlines, WhatCannotBeInTimeYieldsToAllElse) {
-  Admit(1, 20, absl::Seconds(17));
-  Admit(2, 10, absl::Seconds(30));
-  policy_.Admit(Of(3, "", Priority::kLow), Rows(1, 50));
-  EXPECT_THAT(policy_.Choose(Room(3)), ElementsAre(Choice{2, 0}, Choice{3, 0}, Choice{1, 0}));
-}
-
-TEST_F(StepPolicyDeadlines, WhatIsHardToBringInOnTimeIsTried) {
-  Admit(1, 20, absl::Seconds(19));
-  Admit(2, 10, absl::Seconds(30));
-  EXPECT_THAT(policy_.Choose(Room(2)), ElementsAre(Choice{1, 0}, Choice{2, 0}));
-}
-
-class StepPolicyFit : public StepPolicyDeadlines {
- protected:
-  bool Fits(int count, int rows_left, absl::Duration deadline, int network_rows = 1) {
-    PolicyGeneration generation = Of(99);
-    generation.deadline = kStart + deadline;
-    return policy_.DeadlinesFit(generation, Rows(count, rows_left, network_rows), kStart);
-  }
-};
-
-TEST_F(StepPolicyFit, CountsWhatIsDrawnSideBySide) {
-  // With the margin of a quarter a step takes 1.25 s, and carries two rows.
-  EXPECT_TRUE(Fits(1, 8, absl::Seconds(10)));
-  EXPECT_FALSE(Fits(1, 9, absl::Seconds(10))) << "one image's steps follow each other";
-  EXPECT_TRUE(Fits(2, 8, absl::Seconds(10)));
-  EXPECT_FALSE(Fits(3, 8, absl::Seconds(10)));
-  EXPECT_TRUE(Fits(4, 4, absl::Seconds(10)));
-  EXPECT_TRUE(Fits(1, 8, absl::Seconds(10), 2));
-  EXPECT_FALSE(Fits(2, 8, absl::Seconds(10), 2)) << "a guided one takes both places";
-}
-
-TEST_F(StepPolicyFit, KeepsTheTimeOfWhatWasAdmitted) {
-  Admit(1, 8, absl::Seconds(20));
-  Admit(2, 8, absl::Seconds(20));
-  EXPECT_TRUE(Fits(2, 8, absl::Seconds(10))) << "goes before the others, which keep their time";
-  EXPECT_FALSE(Fits(2, 9, absl::Seconds(12))) << "would make the others late";
-  EXPECT_TRUE(Fits(2, 8, absl::Seconds(20)));
-  EXPECT_FALSE(Fits(3, 8, absl::Seconds(20))) << "behind the others it is late itself";
-  EXPECT_TRUE(Fits(2, 100, absl::InfiniteDuration())) << "goes behind all deadlines";
-  policy_.Remove(2);
-  EXPECT_TRUE(Fits(3, 8, absl::Seconds(20)));
-}
-
-TEST_F(StepPolicyFit, CountsRowsInFlightAndNothingThatIsHopeless) {
-  Admit(1, 8, absl::Seconds(10));
-  Admit(2, 8, absl::Seconds(10));
-  policy_.Choose(Room(2));
-  EXPECT_FALSE(Fits(1, 1, absl::Seconds(10)));
-  policy_.PutBack(1, {.image_index = 0, .rows_left = 7, .resident = true});
-  EXPECT_TRUE(Fits(1, 1, absl::Seconds(10)));
-  EXPECT_FALSE(Fits(1, 2, absl::Seconds(10)));
-  Admit(3, 1000, absl::Seconds(5));
-  EXPECT_FALSE(Fits(1, 1, absl::Seconds(10)));
-  policy_.Choose(Room(1));
-  EXPECT_TRUE(Fits(1, 1, absl::Seconds(10))) << "what is late anyway is no reason";
-}
-
-TEST_F(StepPolicyFit, LaysOutOnTheTenantsShare) {
-  policy_.Admit(Of(1, "other"), Rows(4, 1000));
-  EXPECT_TRUE(Fits(1, 8, absl::Seconds(10))) << "one of the two places";
-  EXPECT_FALSE(Fits(2, 8, absl::Seconds(10)));
-  policy_.Admit(Of(2, "third"), Rows(4, 1000));
-  policy_.Admit(Of(3, "fourth"), Rows(4, 1000));
-  EXPECT_TRUE(Fits(1, 4, absl::Seconds(10))) << "half a place";
-  EXPECT_FALSE(Fits(1, 5, absl::Seconds(10)));
-}
-
-TEST_F(StepPolicyFit, LaysOutOnWhatClassHighLeaves) {
-  policy_.Admit(Of(1, "", Priority::kHigh, "other"), Rows(1, 4));
-  EXPECT_TRUE(Fits(2, 6, absl::Seconds(10))) << "as if HIGH's two seconds came first";
-  EXPECT_FALSE(Fits(2, 7, absl::Seconds(10)));
-  policy_.Admit(Of(2, "", Priority::kHigh, "other"), Rows(4, 1000));
-  EXPECT_TRUE(Fits(1, 8, absl::Seconds(10))) << "one of the two places";
-  EXPECT_FALSE(Fits(2, 8, absl::Seconds(10)));
-}
-
-TEST_F(StepPolicyFit, LaysOutOnTheAddressShareWhateverTenantsOthersName) {
-  for (uint64_t id = 1; id <= 50; ++id) {
-    policy_.Admit(Of(id, std::to_string(id), Priority::kNormal, "other"), Rows(1, 1000));
-  }
-  EXPECT_TRUE(Fits(1, 8, absl::Seconds(10))) << "one of the two places";
-  EXPECT_FALSE(Fits(2, 8, absl::Seconds(10)));
-}
-
-TEST_F(StepPolicyDeadlines, AreKeptWithinATenantsShare) {
-  Admit(1, 20, absl::Seconds(20), "hurried");
-  Admit(2, 20, absl::Seconds(20), "hurried");
-  Admit(3, 20, absl::InfiniteDuration(), "calm");
-  EXPECT_THAT(policy_.Choose(Room(2)),
-              ::testing::UnorderedElementsAre(
-                  ::testing::Field(&Choice::generation, ::testing::Le(2)), Choice{3, 0}));
-}
-
-TEST_F(StepPolicyDeadlines, CountWholeGenerations) {
-  PolicyGeneration many = Of(1);
-  many.deadline = kStart + absl::Seconds(50);
-  policy_.Admit(many, Rows(8, 10));  // 80 rows, two a second: 40 seconds and the margin.
-  Admit(2, 5, absl::InfiniteDuration());
-  EXPECT_THAT(policy_.Choose(Room(1)), ElementsAre(Choice{1, 0}));
 }
 
 // Prediction.
@@ -385,11 +245,11 @@ TEST_F(StepPolicyDeadlines, CountWholeGenerations) {
 TEST(StepPolicyPrediction, CountsWhatGoesBefore) {
   StepPolicy policy;
   const auto until_done = [&policy](const PolicyGeneration& generation, int rows_left) {
-    return policy.NetworkRowsUntilDone(generation, Rows(1, rows_left));
+    return policy.PassesUntilDone(generation, Trajectories(1, rows_left));
   };
   EXPECT_EQ(until_done(Of(9, "a"), 20), 20);
-  policy.Admit(Of(1, "a"), Rows(2, 10));
-  policy.Admit(Of(2, "a"), Rows(1, 500, 2));
+  policy.Admit(Of(1, "a"), Trajectories(2, 10));
+  policy.Admit(Of(2, "a"), Trajectories(1, 500, 2));
   EXPECT_EQ(until_done(Of(9, "a"), 20), 20 + 2 * 10) << "500 is longer than 20";
   EXPECT_EQ(until_done(Of(9, "a"), 600), 600 + 2 * 10 + 2 * 500);
   // Another tenant's work goes beside it, row by row, while there is any.

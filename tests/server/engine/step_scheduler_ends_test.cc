@@ -27,13 +27,40 @@ class StepSchedulerCancellation : public StepSchedulerTest {};
 class StepSchedulerDeadlines : public StepSchedulerTest {};
 class StepSchedulerLostWorker : public StepSchedulerTest {};
 class StepSchedulerModels : public StepSchedulerTest {};
-class StepSchedulerChanges : public StepSchedulerTest {};
+class StepSchedulerChanges : public StepSchedulerTest {
+ protected:
+  struct WasTold {
+    std::map<GenerationId, absl::Status> ends;
+    std::set<std::pair<GenerationId, int>> images;
+  };
+  WasTold CheckOrder(const std::vector<EngineEvent>& events,
+                     const std::map<GenerationId, GenerationSpec>& specs) {
+    WasTold told;
+    std::map<std::pair<GenerationId, int>, int> steps;
+    for (const EngineEvent& event : events) {
+      EXPECT_EQ(told.ends.count(event.generation), 0u) << "after the end: " << Describe(event);
+      if (const auto* progress = std::get_if<EngineEvent::Progress>(&event.what)) {
+        EXPECT_EQ(told.images.count(std::pair(event.generation, progress->image_index)), 0u);
+        int& last = steps[{event.generation, progress->image_index}];
+        EXPECT_EQ(progress->steps_done, ++last);
+      } else if (const auto* image = std::get_if<EngineEvent::FinalImage>(&event.what)) {
+        EXPECT_TRUE(told.images.emplace(event.generation, image->image_index).second);
+        const TrajectorySpec& spec =
+            specs.at(event.generation).trajectories[static_cast<size_t>(image->image_index)];
+        EXPECT_EQ(image->frame.values, executor_.DrawAlone(spec).values);
+      } else if (const auto* end = std::get_if<EngineEvent::Finished>(&event.what)) {
+        told.ends[event.generation] = end->status;
+      }
+    }
+    return told;
+  }
+};
 
 TEST_F(StepSchedulerCancellation, OfWhatWaitsIsDoneAtOnce) {
   const GenerationId id = Admit(Images(3, 1, HalvingPlan(9)));
   End(id);
   EXPECT_THAT(Told(), ElementsAre("1 finished CANCELLED"));
-  EXPECT_THAT(aftermath_.counts.release_delays, ElementsAre(0, 0, 0));
+  EXPECT_THAT(effects_.counts.release_delays, ElementsAre(0, 0, 0));
   EXPECT_EQ(scheduler_->depth().waiting, 0);
   EXPECT_FALSE(Take().has_value());
 }
@@ -50,8 +77,8 @@ TEST_F(StepSchedulerCancellation, OfWhatRunsTakesEffectAsItComesBack) {
   EXPECT_FALSE(Take(other).has_value()) << "the worker still has the registers";
   Finish(std::move(batch));
   EXPECT_THAT(Told(), IsEmpty()) << "nothing follows the end";
-  EXPECT_THAT(aftermath_.counts.release_delays, ElementsAre(1, 1));
-  aftermath_.dropped.clear();
+  EXPECT_THAT(effects_.counts.release_delays, ElementsAre(1, 1));
+  effects_.dropped.clear();
   EXPECT_EQ(executor_.ledger().alive(), 0);
   EXPECT_THAT(SeedsOf(Take(other)), ElementsAre(2, 2));
 }
@@ -67,7 +94,7 @@ TEST_F(StepSchedulerCancellation, OfWhatHasEndedOrNeverWasDoesNothing) {
 
 TEST_F(StepSchedulerCancellation, OfAllEndsEachOnce) {
   for (uint64_t seed = 1; seed <= 3; ++seed) Admit(Images(1, seed, HalvingPlan(9)));
-  scheduler_->EndAll(absl::UnavailableError("stopped"), now_, aftermath_);
+  scheduler_->EndAll(absl::UnavailableError("stopped"), now_, effects_);
   EXPECT_THAT(Told(), UnorderedElementsAre("1 finished UNAVAILABLE", "2 finished UNAVAILABLE",
                                            "3 finished UNAVAILABLE"));
 }
@@ -83,10 +110,10 @@ TEST_F(StepSchedulerDeadlines, EndWhatIsPastThemAndNothingElse) {
   Told();
   EXPECT_EQ(scheduler_->NextWake(), kBegin + absl::Seconds(10));
   now_ = kBegin + absl::Seconds(10) - absl::Nanoseconds(1);
-  scheduler_->ExpireDue(now_, aftermath_);
+  scheduler_->ExpireDue(now_, effects_);
   EXPECT_THAT(Told(), IsEmpty());
   now_ += absl::Nanoseconds(1);
-  scheduler_->ExpireDue(now_, aftermath_);
+  scheduler_->ExpireDue(now_, effects_);
   EXPECT_THAT(std::string(LastEnd().message()), HasSubstr("1 of 2 images drawn"));
   EXPECT_THAT(Told(), ElementsAre("1 finished DEADLINE_EXCEEDED"));
   EXPECT_EQ(scheduler_->NextWake(), kBegin + absl::Seconds(11));
@@ -109,18 +136,19 @@ TEST_F(StepSchedulerLostWorker, ItsRowsGoOnElsewhereFromWhereTheyWere) {
   const WorkerId other = AddWorker();
   EXPECT_FALSE(Take(other).has_value());
   Told();
-  scheduler_->AbandonWorker(worker_, absl::InternalError("hangs"), now_, aftermath_);
+  scheduler_->AbandonWorker(worker_, absl::InternalError("hangs"), now_, effects_);
   EXPECT_FALSE(scheduler_->HasWorker(worker_));
   // One by one: it may be one of them that breaks devices.
   std::set<const TrajectoryRegisters*> before;
   for (int i = 0; i < 2; ++i) {
     std::optional<StepBatch> one = Take(other);
-    ASSERT_EQ(one->rows.size(), 1u);
-    EXPECT_EQ(one->rows[0].plan_row, 1);
-    before.insert(one->rows[0].before.get());
+    ASSERT_EQ(one->tasks.size(), 1u);
+    EXPECT_EQ(one->tasks[0].plan_row, 1);
+    before.insert(one->tasks[0].before.get());
     Finish(std::move(one));
   }
-  EXPECT_THAT(before, UnorderedElementsAre(lost->rows[0].before.get(), lost->rows[1].before.get()));
+  EXPECT_THAT(before,
+              UnorderedElementsAre(lost->tasks[0].before.get(), lost->tasks[1].before.get()));
   EXPECT_THAT(Told(), UnorderedElementsAre("1 progress 0 2/3", "1 progress 1 2/3"));
 
   EXPECT_FALSE(Finish(std::move(lost))) << "what it brings, late, is not wanted any more";
@@ -132,8 +160,8 @@ TEST_F(StepSchedulerLostWorker, OfAnEndedGenerationIsGivenUpOnce) {
   std::optional<StepBatch> lost = Take();
   End(id);
   Told();
-  scheduler_->AbandonWorker(worker_, absl::InternalError("hangs"), now_, aftermath_);
-  EXPECT_THAT(aftermath_.counts.release_delays, ElementsAre(1, 1));
+  scheduler_->AbandonWorker(worker_, absl::InternalError("hangs"), now_, effects_);
+  EXPECT_THAT(effects_.counts.release_delays, ElementsAre(1, 1));
   EXPECT_EQ(scheduler_->depth().resident, 0);
   EXPECT_FALSE(Finish(std::move(lost)));
   EXPECT_EQ(scheduler_->depth().resident, 0);
@@ -145,7 +173,7 @@ TEST_F(StepSchedulerLostWorker, ThreeWorkersInARowEndTheGeneration) {
   for (int i = 0; i < 3; ++i) {
     const WorkerId hangs = AddWorker();
     ASSERT_TRUE(Take(hangs).has_value());
-    scheduler_->AbandonWorker(hangs, absl::InternalError("hangs"), now_, aftermath_);
+    scheduler_->AbandonWorker(hangs, absl::InternalError("hangs"), now_, effects_);
   }
   EXPECT_THAT(std::string(LastEnd().message()), HasSubstr("3 times in a row: hangs"));
 }
@@ -156,7 +184,7 @@ TEST_F(StepSchedulerLostWorker, OneThatIsRemovedMayStillGiveBackWhatItHas) {
   scheduler_->RemoveWorker(worker_);
   EXPECT_TRUE(Finish(std::move(batch)));
   EXPECT_THAT(Told(), ElementsAre("1 progress 0 1/2"));
-  EXPECT_EQ(Take(AddWorker())->rows[0].plan_row, 1);
+  EXPECT_EQ(Take(AddWorker())->tasks[0].plan_row, 1);
 }
 
 TEST_F(StepSchedulerModels, OneThatIsRemovedEndsWhatIsLeftOfItAlone) {
@@ -167,7 +195,7 @@ TEST_F(StepSchedulerModels, OneThatIsRemovedEndsWhatIsLeftOfItAlone) {
   std::optional<StepBatch> batch = Take();
   Admit(of_new);
   Admit(Images(1, 2, HalvingPlan(1)));
-  scheduler_->RemoveModel("new", now_, aftermath_);
+  scheduler_->RemoveModel("new", now_, effects_);
   EXPECT_THAT(Told(), UnorderedElementsAre("1 finished UNAVAILABLE", "2 finished UNAVAILABLE"));
   Finish(std::move(batch));
   RunAll();
@@ -199,13 +227,13 @@ TEST_F(StepSchedulerChanges, WhateverHappensEachGenerationIsToldInOrderAndEndsOn
       End(std::next(specs.begin(), draw(0, static_cast<int>(specs.size()) - 1))->first);
     } else if (kind == 4 && in_hand.count(worker) > 0 && draw(0, 4) == 0) {
       lost.push_back(std::move(in_hand.extract(worker).mapped()));
-      scheduler_->AbandonWorker(worker, absl::InternalError("hangs"), now_, aftermath_);
+      scheduler_->AbandonWorker(worker, absl::InternalError("hangs"), now_, effects_);
       worker = AddWorker();
     } else if (kind == 5 && !lost.empty()) {
       EXPECT_FALSE(Finish(std::move(lost.back())));
       lost.pop_back();
     } else if (in_hand.count(worker) == 0) {
-      scheduler_->ExpireDue(now_, aftermath_);
+      scheduler_->ExpireDue(now_, effects_);
       std::optional<StepBatch> batch = Take(worker);
       if (batch.has_value()) in_hand.emplace(worker, *std::move(batch));
     } else {
@@ -219,36 +247,20 @@ TEST_F(StepSchedulerChanges, WhateverHappensEachGenerationIsToldInOrderAndEndsOn
   }
   for (auto& [worker, batch] : in_hand) Finish(std::move(batch));
   in_hand.clear();
-  scheduler_->EndAll(absl::CancelledError("over"), now_, aftermath_);
+  scheduler_->EndAll(absl::CancelledError("over"), now_, effects_);
   lost.clear();
 
-  std::map<GenerationId, absl::Status> ends;
-  std::map<std::pair<GenerationId, int>, int> steps;
-  std::set<std::pair<GenerationId, int>> images;
-  for (const EngineEvent& event : aftermath_.events) {
-    EXPECT_EQ(ends.count(event.generation), 0u) << "after the end: " << Describe(event);
-    if (const auto* progress = std::get_if<EngineEvent::Progress>(&event.what)) {
-      EXPECT_EQ(images.count(std::pair(event.generation, progress->image_index)), 0u);
-      int& last = steps[{event.generation, progress->image_index}];
-      EXPECT_EQ(progress->steps_done, ++last);
-    } else if (const auto* image = std::get_if<EngineEvent::FinalImage>(&event.what)) {
-      EXPECT_TRUE(images.emplace(event.generation, image->image_index).second);
-      const TrajectorySpec& spec =
-          specs.at(event.generation).trajectories[static_cast<size_t>(image->image_index)];
-      EXPECT_EQ(image->frame.values, executor_.DrawAlone(spec).values);
-    } else if (const auto* end = std::get_if<EngineEvent::Finished>(&event.what)) {
-      ends[event.generation] = end->status;
-    }
-  }
+  const WasTold told = CheckOrder(effects_.events, specs);
   std::map<absl::StatusCode, int> codes;
   for (const auto& [id, spec] : specs) {
-    ASSERT_EQ(ends.count(id), 1u);
-    ++codes[ends[id].code()];
-    for (int i = 0; ends[id].ok() && i < static_cast<int>(spec.trajectories.size()); ++i) {
-      EXPECT_EQ(images.count(std::pair(id, i)), 1u);
+    ASSERT_EQ(told.ends.count(id), 1u);
+    const absl::Status& end = told.ends.at(id);
+    ++codes[end.code()];
+    for (int i = 0; end.ok() && i < static_cast<int>(spec.trajectories.size()); ++i) {
+      EXPECT_EQ(told.images.count(std::pair(id, i)), 1u);
     }
   }
-  aftermath_.dropped.clear();
+  effects_.dropped.clear();
   EXPECT_EQ(executor_.ledger().alive(), 0);
   // The mix reached what it was made to reach.
   EXPECT_GT(codes[absl::StatusCode::kOk], 20);

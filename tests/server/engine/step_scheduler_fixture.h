@@ -41,14 +41,14 @@ inline std::string Describe(const EngineEvent& event) {
 }
 
 inline std::vector<uint64_t> SeedsOf(const std::optional<StepBatch>& batch) {
-  return batch.has_value() ? Seeds(Seen(batch->rows)) : std::vector<uint64_t>();
+  return batch.has_value() ? Seeds(Seen(batch->tasks)) : std::vector<uint64_t>();
 }
 
 class StepSchedulerTest : public ::testing::Test {
  protected:
   StepSchedulerTest() { Restart(Limits(64, 64)); }
   ~StepSchedulerTest() override {
-    scheduler_->EndAll(absl::CancelledError("the test is over"), now_, aftermath_);
+    scheduler_->EndAll(absl::CancelledError("the test is over"), now_, effects_);
     EXPECT_EQ(scheduler_->depth().waiting, 0);
   }
 
@@ -75,15 +75,15 @@ class StepSchedulerTest : public ::testing::Test {
     return scheduler_->Admit(std::move(spec), now_).status();
   }
   std::optional<StepBatch> Take(WorkerId worker) {
-    return scheduler_->Choose(worker, now_, aftermath_);
+    return scheduler_->Choose(worker, now_, effects_);
   }
   std::optional<StepBatch> Take() { return Take(worker_); }
   bool Settle(std::optional<StepBatch> batch, const absl::Status& status = absl::OkStatus()) {
-    return scheduler_->Settle(*batch, status, now_, aftermath_);
+    return scheduler_->Settle(*batch, status, now_, effects_);
   }
   // Runs the batch and gives it back.
   bool Finish(std::optional<StepBatch> batch) {
-    const absl::Status status = executor_.Step(absl::MakeSpan(batch->rows));
+    const absl::Status status = executor_.Step(absl::MakeSpan(batch->tasks));
     return Settle(std::move(batch), status);
   }
   // Batches until nothing is left to run.
@@ -95,22 +95,22 @@ class StepSchedulerTest : public ::testing::Test {
     return batches;
   }
   void End(GenerationId id, const absl::Status& reason = absl::CancelledError("client left")) {
-    scheduler_->End(id, reason, now_, aftermath_);
+    scheduler_->End(id, reason, now_, effects_);
   }
   // What there was to tell since the last call.
   std::vector<std::string> Told() {
     std::vector<std::string> told;
-    for (const EngineEvent& event : aftermath_.events) told.push_back(Describe(event));
-    aftermath_.events.clear();
+    for (const EngineEvent& event : effects_.events) told.push_back(Describe(event));
+    effects_.events.clear();
     return told;
   }
   absl::Status LastEnd() const {
-    return std::get<EngineEvent::Finished>(aftermath_.events.back().what).status;
+    return std::get<EngineEvent::Finished>(effects_.events.back().what).status;
   }
 
   FakeExecutor executor_;
   absl::Time now_ = kBegin;
-  Aftermath aftermath_;  // Of all changes.
+  Effects effects_;  // Of all changes.
   std::unique_ptr<StepScheduler> scheduler_;
   WorkerId worker_ = 0;
 };

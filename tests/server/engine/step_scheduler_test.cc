@@ -48,7 +48,7 @@ TEST_F(StepSchedulerAdmission, PlacesAreThoseOfImagesAndNotOfRequests) {
   GenerationSpec longer = Images(2, 2, HalvingPlan(1));
   EXPECT_EQ(RefusalReasonOf(Refused(longer)), RefusalReason::kQueueFull);
   std::optional<StepBatch> batch = Take();
-  executor_.Step(absl::MakeSpan(batch->rows)).IgnoreError();
+  executor_.Step(absl::MakeSpan(batch->tasks)).IgnoreError();
   EXPECT_EQ(RefusalReasonOf(Refused(longer)), RefusalReason::kQueueFull) << "they are being drawn";
   Settle(std::move(batch));
   EXPECT_THAT(Told().back(), absl::StrCat(id, " finished OK"));
@@ -96,29 +96,29 @@ TEST_F(StepSchedulerChoice, ARowIsInOneBatchAtATime) {
   EXPECT_FALSE(Take(other).has_value());
   Finish(std::move(batch));
   batch = Take(other);
-  EXPECT_EQ(batch->rows.size(), 3u);
-  EXPECT_EQ(batch->rows[0].plan_row, 1);
+  EXPECT_EQ(batch->tasks.size(), 3u);
+  EXPECT_EQ(batch->tasks[0].plan_row, 1);
 }
 
 TEST_F(StepSchedulerChoice, IdleWorkersShareInWholeMicroBatches) {
   const WorkerId other = AddWorker();
   Admit(Images(6, 1, HalvingPlan(2)));
   const std::optional<StepBatch> one = Take(), two = Take(other);
-  EXPECT_EQ(one->rows.size(), 4u);
-  EXPECT_EQ(two->rows.size(), 2u);
+  EXPECT_EQ(one->tasks.size(), 4u);
+  EXPECT_EQ(two->tasks.size(), 2u);
 }
 
 TEST_F(StepSchedulerChoice, AtMostTheLimitIsResident) {
   Restart(Limits(64, 3));
   Admit(Images(8, 1, HalvingPlan(2)));
   std::optional<StepBatch> batch = Take();
-  EXPECT_EQ(batch->rows.size(), 3u);
+  EXPECT_EQ(batch->tasks.size(), 3u);
   EXPECT_EQ(scheduler_->depth().waiting, 5);
   EXPECT_EQ(scheduler_->depth().resident, 3);
   Finish(std::move(batch));
   batch = Take();
-  ASSERT_EQ(batch->rows.size(), 3u);
-  EXPECT_EQ(batch->rows[0].plan_row, 1) << "those that have begun";
+  ASSERT_EQ(batch->tasks.size(), 3u);
+  EXPECT_EQ(batch->tasks[0].plan_row, 1) << "those that have begun";
 }
 
 TEST_F(StepSchedulerChoice, NothingForAWorkerThatIsGoneOrCannotRunIt) {
@@ -127,7 +127,7 @@ TEST_F(StepSchedulerChoice, NothingForAWorkerThatIsGoneOrCannotRunIt) {
   EXPECT_FALSE(Take(12345).has_value());
   scheduler_->RemoveWorker(worker_);
   EXPECT_FALSE(Take().has_value());
-  EXPECT_TRUE(aftermath_.empty());
+  EXPECT_TRUE(effects_.empty());
 }
 
 TEST_F(StepSchedulerSettlement, TellsOfEachRowInOrder) {
@@ -144,11 +144,11 @@ TEST_F(StepSchedulerSettlement, TellsOfEachRowInOrder) {
 TEST_F(StepSchedulerSettlement, DestroysNoRegistersItself) {
   Admit(Images(2, 1, HalvingPlan(2)));
   Finish(Take());
-  aftermath_.dropped.clear();
+  effects_.dropped.clear();
   EXPECT_EQ(executor_.ledger().alive(), 2);
   Finish(Take());
   EXPECT_EQ(executor_.ledger().alive(), 4) << "before and after";
-  aftermath_.dropped.clear();
+  effects_.dropped.clear();
   EXPECT_EQ(executor_.ledger().alive(), 0);
 }
 
@@ -156,8 +156,8 @@ TEST_F(StepSchedulerSettlement, ARowThatFailedEndsItsGenerationAlone) {
   Admit(Images(2, 1, HalvingPlan(2)));
   Admit(Images(1, 2, HalvingPlan(2)));
   std::optional<StepBatch> batch = Take();
-  executor_.Step(absl::MakeSpan(batch->rows)).IgnoreError();
-  batch->rows[0].status = absl::DataLossError("NaN");
+  executor_.Step(absl::MakeSpan(batch->tasks)).IgnoreError();
+  batch->tasks[0].status = absl::DataLossError("NaN");
   Settle(std::move(batch));
   EXPECT_THAT(Told(), UnorderedElementsAre("1 finished INTERNAL", "2 progress 0 1/2"));
   EXPECT_THAT(SeedsOf(Take()), ElementsAre(2));
@@ -166,8 +166,8 @@ TEST_F(StepSchedulerSettlement, ARowThatFailedEndsItsGenerationAlone) {
 TEST_F(StepSchedulerSettlement, ALastRowWithoutAnImageIsAFailure) {
   Admit(Images(1, 1, HalvingPlan(1)));
   std::optional<StepBatch> batch = Take();
-  executor_.Step(absl::MakeSpan(batch->rows)).IgnoreError();
-  batch->rows[0].x_t.reset();
+  executor_.Step(absl::MakeSpan(batch->tasks)).IgnoreError();
+  batch->tasks[0].x_t.reset();
   Settle(std::move(batch));
   EXPECT_THAT(std::string(LastEnd().message()), HasSubstr("no image for a plan's last row"));
 }
@@ -181,9 +181,9 @@ TEST_F(StepSchedulerSettlement, WhatADeviceFailedIsTriedAgainOneByOneAndGivenUpA
   std::map<std::pair<uint64_t, uint32_t>, int> tried;
   for (int i = 0; i < 4; ++i) {
     std::optional<StepBatch> one = Take();
-    ASSERT_EQ(one->rows.size(), 1u);
-    EXPECT_EQ(one->rows[0].plan_row, 0);
-    const TrajectorySpec& spec = *one->rows[0].spec;
+    ASSERT_EQ(one->tasks.size(), 1u);
+    EXPECT_EQ(one->tasks[0].plan_row, 0);
+    const TrajectorySpec& spec = *one->tasks[0].spec;
     ++tried[{spec.seed, spec.image_index}];
     if (spec.seed == 1 && spec.image_index == 0) {
       Settle(std::move(one), lost);
@@ -219,20 +219,20 @@ TEST_F(StepSchedulerSettlement, CountsWaitsPreemptionsMigrationsAndEnds) {
   Admit(Images(8, 1, HalvingPlan(9)));
   now_ += absl::Seconds(2);
   Finish(Take());
-  ASSERT_EQ(aftermath_.counts.first_steps.size(), 1u);
-  EXPECT_EQ(aftermath_.counts.first_steps[0].queue_wait, absl::Seconds(2));
+  ASSERT_EQ(effects_.counts.first_steps.size(), 1u);
+  EXPECT_EQ(effects_.counts.first_steps[0].queue_wait, absl::Seconds(2));
   GenerationSpec urgent = Images(3, 2, HalvingPlan(1));
   urgent.priority = Priority::kHigh;
   Admit(urgent);
   Finish(Take());
-  ASSERT_EQ(aftermath_.counts.finished.size(), 1u);
-  EXPECT_TRUE(aftermath_.counts.finished[0].status.ok());
-  EXPECT_EQ(aftermath_.counts.preemptions, 0) << "counted when they go on";
+  ASSERT_EQ(effects_.counts.finished.size(), 1u);
+  EXPECT_TRUE(effects_.counts.finished[0].status.ok());
+  EXPECT_EQ(effects_.counts.preemptions, 0) << "counted when they go on";
   const WorkerId other = AddWorker();
   scheduler_->RemoveWorker(worker_);
-  EXPECT_EQ(Take(other)->rows.size(), 8u);
-  EXPECT_EQ(aftermath_.counts.preemptions, 3);
-  EXPECT_EQ(aftermath_.counts.migrations, 8);
+  EXPECT_EQ(Take(other)->tasks.size(), 8u);
+  EXPECT_EQ(effects_.counts.preemptions, 3);
+  EXPECT_EQ(effects_.counts.migrations, 8);
 }
 
 }  // namespace

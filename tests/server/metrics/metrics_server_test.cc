@@ -76,11 +76,8 @@ TEST_F(MetricsServerTest, PromtoolHasNothingToSay) {
   metrics_.RequestStarted("Generate");
   metrics_.RequestFinished("Generate", "OK", absl::Seconds(1));
   metrics_.ImageSent("png", 1);
-  metrics_.OnStep({.model = "m",
-                   .network_rows = 3,
-                   .micro_batch = 4,
-                   .capacity = 8,
-                   .duration = absl::Seconds(1)});
+  metrics_.OnStep(
+      {.model = "m", .passes = 3, .micro_batch = 4, .capacity = 8, .duration = absl::Seconds(1)});
   metrics_.WorkerUp("cpu", true);
 
   auto server = MetricsServer::Start("127.0.0.1:0", registry_);

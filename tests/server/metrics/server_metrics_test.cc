@@ -199,22 +199,22 @@ TEST_F(ServerMetricsTest, ComparesFinishWithPredictionAndDeadline) {
 TEST_F(ServerMetricsTest, CutsStepBatchesIntoNetworkCalls) {
   // 8 + 2, the second padded by 6; then 8 + 8.
   metrics_.OnStep({.model = "m",
-                   .network_rows = 10,
+                   .passes = 10,
                    .micro_batch = 8,
                    .capacity = 16,
                    .duration = absl::Milliseconds(20)});
   metrics_.OnStep({.model = "m",
-                   .network_rows = 16,
+                   .passes = 16,
                    .micro_batch = 8,
                    .capacity = 16,
                    .duration = absl::Milliseconds(30),
                    .overhead = absl::Milliseconds(250)});
   ExpectLine("diffusiond_network_calls_total{model=\"m\"} 4");
-  ExpectLine("diffusiond_network_rows_total{model=\"m\"} 26");
-  ExpectLine("diffusiond_network_padding_rows_total{model=\"m\"} 6");
-  ExpectLine("diffusiond_network_call_rows_bucket{model=\"m\",le=\"2\"} 1");
-  ExpectLine("diffusiond_network_call_rows_count{model=\"m\"} 4");
-  ExpectLine("diffusiond_network_call_rows_sum{model=\"m\"} 26");
+  ExpectLine("diffusiond_network_passes_total{model=\"m\"} 26");
+  ExpectLine("diffusiond_network_padding_passes_total{model=\"m\"} 6");
+  ExpectLine("diffusiond_network_call_passes_bucket{model=\"m\",le=\"2\"} 1");
+  ExpectLine("diffusiond_network_call_passes_count{model=\"m\"} 4");
+  ExpectLine("diffusiond_network_call_passes_sum{model=\"m\"} 26");
   ExpectLine("diffusiond_step_duration_seconds_count{model=\"m\"} 2");
   ExpectLine("diffusiond_step_duration_seconds_sum{model=\"m\"} 0.05");
   ExpectLine("diffusiond_batch_occupancy_ratio_sum{model=\"m\"} 1.625");

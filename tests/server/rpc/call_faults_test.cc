@@ -32,9 +32,9 @@ TestServer::Options PuppetServer() {
   return options;
 }
 
-std::vector<uint64_t> SeedsOf(const std::vector<SeenRow>& rows) {
+std::vector<uint64_t> SeedsOf(const std::vector<SeenTask>& rows) {
   std::vector<uint64_t> seeds;
-  for (const SeenRow& row : rows) seeds.push_back(row.seed);
+  for (const SeenTask& task : rows) seeds.push_back(task.seed);
   return seeds;
 }
 

@@ -76,7 +76,7 @@ class ExactDenoiser : public Denoiser {
  public:
   explicit ExactDenoiser(bool knows_classes) : knows_classes_(knows_classes) {}
   ImageShape shape() const override { return kShape; }
-  int rows() const override { return kMicroBatch; }
+  int micro_batch() const override { return kMicroBatch; }
   absl::Status Predict(std::span<const float> x, std::span<const float> timesteps,
                        std::span<const int64_t> labels, std::span<float> f) override {
     for (size_t row = 0; row < timesteps.size(); ++row) {
@@ -97,7 +97,7 @@ class ExactDenoiser : public Denoiser {
 class ExactClassifier : public NoiseClassifier {
  public:
   ImageShape shape() const override { return kShape; }
-  int rows() const override { return kMicroBatch; }
+  int micro_batch() const override { return kMicroBatch; }
   absl::Status Gradient(std::span<const float> x, std::span<const float> timesteps,
                         std::span<const int64_t> labels, std::span<float> gradient) override {
     for (size_t row = 0; row < timesteps.size(); ++row) {

@@ -184,12 +184,12 @@ TestServer::Options FaultMatrix::ServerOptions() {
   options.engine.now = engine_clock_.AsFunction();
   options.engine.metrics = &engine_metrics_;
   options.executor.ledger = ledger_;
-  options.executor.row_fault = [this](const StepRow& row) {
-    return nan_ && row.spec->seed == kVictim && row.spec->image_index == 1
+  options.executor.task_fault = [this](const StepTask& task) {
+    return nan_ && task.spec->seed == kVictim && task.spec->image_index == 1
                ? absl::InternalError("the network's output is not finite")
                : absl::OkStatus();
   };
-  options.executor.step_fault = [this](absl::Span<const StepRow>) {
+  options.executor.step_fault = [this](absl::Span<const StepTask>) {
     if (lost_.exchange(false)) throw std::runtime_error("device lost");
     return absl::OkStatus();
   };
@@ -285,7 +285,7 @@ TEST_P(FaultMatrix, TheClientIsToldOthersFinishAndNothingIsLeft) {
   if (draws_on && ends_early && fault().blow != Blow::kShutdown) {
     // The victim's end is the next step's end: its rows are gone, the others' are all there.
     server_.executor().Release();
-    for (const SeenRow& row : server_.executor().AwaitStep()) EXPECT_NE(row.seed, kVictim);
+    for (const SeenTask& task : server_.executor().AwaitStep()) EXPECT_NE(task.seed, kVictim);
     if (HasFailure()) server_.executors().ReleaseAll();  // Else the victim would never end.
     EXPECT_EQ(victim_->Await().error_code(), fault().code) << victim_->Await().error_message();
   }

@@ -216,8 +216,8 @@ TEST(Generate, FaultyRequestsGetTheStatusAndNoEvent) {
 
 TEST(Generate, AFailingNetworkEndsTheStreamWithInternal) {
   TestServer::Options options;
-  options.executor.row_fault = [](const StepRow& row) {
-    if (row.spec->image_index != 1 || row.plan_row != 2) return absl::OkStatus();
+  options.executor.task_fault = [](const StepTask& task) {
+    if (task.spec->image_index != 1 || task.plan_row != 2) return absl::OkStatus();
     return absl::InternalError("NaN at timestep 8");
   };
   TestServer server(options);

@@ -164,7 +164,7 @@ TestServer::Options Crowd::ServerOptions(const Options& crowd) {
   options.engine.max_trajectories = 2 * kMany;
   options.engine.metrics = &engine_metrics_;
   options.executor.capacity = 64;
-  options.executor.step_fault = [this](absl::Span<const StepRow>) {
+  options.executor.step_fault = [this](absl::Span<const StepTask>) {
     peak_.Sample();
     return absl::OkStatus();
   };

@@ -7,6 +7,7 @@
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
+#include "proto/metadata_keys.h"
 #include "tests/server/rpc/test_server.h"
 
 namespace diffusiond {
@@ -19,7 +20,7 @@ using ::testing::HasSubstr;
 // The end of a call with this metadata; empty: without.
 grpc::Status CallAs(v1::DiffusionService::Stub& stub, const std::string& tenant) {
   grpc::ClientContext context;
-  if (!tenant.empty()) context.AddMetadata("diffusiond-tenant", tenant);
+  if (!tenant.empty()) context.AddMetadata(kTenantMetadata, tenant);
   v1::GenerateImagesResponse response;
   return stub.GenerateImages(&context, v1::GenerateRequest(), &response);
 }
@@ -58,7 +59,7 @@ TEST(Tenant, OfAnyNameSharesWhatItsAddressMayHaveOfTheQueue) {
   const auto stub = v1::DiffusionService::NewStub(grpc::CreateChannel(
       absl::StrCat("127.0.0.1:", server.server().port()), grpc::InsecureChannelCredentials()));
   grpc::ClientContext first_call, second_call;
-  first_call.AddMetadata("diffusiond-tenant", "first");
+  first_call.AddMetadata(kTenantMetadata, "first");
   v1::GenerateRequest request;
   request.set_count(3);
   const auto first = stub->Generate(&first_call, request);

@@ -148,7 +148,7 @@ class ExecutorRegister::Registered : public StepExecutor {
   }
   int capacity() const override { return puppet_->capacity(); }
   int micro_batch() const override { return puppet_->micro_batch(); }
-  absl::Status Step(absl::Span<StepRow> rows) override { return puppet_->Step(rows); }
+  absl::Status Step(absl::Span<StepTask> tasks) override { return puppet_->Step(tasks); }
 
  private:
   const std::shared_ptr<ExecutorRegister> all_;

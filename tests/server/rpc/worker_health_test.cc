@@ -54,7 +54,8 @@ HealthCheckResponse::ServingStatus HealthOf(Server& server, const std::string& s
 // Workers that are built again when the test moves their clock.
 class WorkerHealth : public ::testing::TestWithParam<std::string> {
  protected:
-  void StartServer(int workers, std::function<absl::Status(absl::Span<const StepRow>)> step_fault) {
+  void StartServer(int workers,
+                   std::function<absl::Status(absl::Span<const StepTask>)> step_fault) {
     TestServer::Options options;
     options.puppet = true;
     options.executor.step_fault = std::move(step_fault);
@@ -83,7 +84,7 @@ class WorkerHealth : public ::testing::TestWithParam<std::string> {
 };
 
 TEST_P(WorkerHealth, GoesWithTheLastWorkerThatFailsAndComesBackWithIt) {
-  StartServer(1, [failed = std::make_shared<bool>(false)](absl::Span<const StepRow>) {
+  StartServer(1, [failed = std::make_shared<bool>(false)](absl::Span<const StepTask>) {
     if (!std::exchange(*failed, true)) throw std::runtime_error("device lost");
     return absl::OkStatus();
   });
@@ -115,7 +116,7 @@ TEST_P(WorkerHealth, GoesWithTheLastWorkerThatHangsAndComesBackWithAnother) {
 }
 
 TEST_P(WorkerHealth, StaysWhileAnotherWorkerRuns) {
-  StartServer(2, [failed = std::make_shared<bool>(false)](absl::Span<const StepRow>) {
+  StartServer(2, [failed = std::make_shared<bool>(false)](absl::Span<const StepTask>) {
     if (!std::exchange(*failed, true)) throw std::runtime_error("device lost");
     return absl::OkStatus();
   });

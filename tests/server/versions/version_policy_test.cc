@@ -60,152 +60,173 @@ ModelSituation With(ModelSituation model, const std::function<void(ModelSituatio
   return model;
 }
 
-std::vector<Case> Cases() {
-  using M = ModelSituation;
+// A table by topics.
+class CaseTable {
+ public:
+  CaseTable() {
+    AddTargets();
+    AddPinAndHold();
+    AddFailures();
+    AddDrains();
+    AddKept();
+  }
   std::vector<Case> cases;
-  const auto add = [&cases](const char* name, M model, std::string actions,
-                            absl::StatusCode status = absl::StatusCode::kOk,
-                            std::string problem = "") {
+
+ private:
+  using M = ModelSituation;
+
+  void Add(const char* name, M model, std::string actions,
+           absl::StatusCode status = absl::StatusCode::kOk, std::string problem = "") {
     cases.push_back({name, std::move(model), std::move(actions), status, std::move(problem)});
-  };
+  }
 
   // What to go to.
-  add("TheNewestIsLookedAtFirst", With(OnDisk({1, 2}), [](M& m) { m.stamps.clear(); }), "look 2");
-  add("TheNewestIsLoaded", OnDisk({1, 2}), "load 2");
-  add("WhatIsLoadedIsServed", With(OnDisk({1, 2}), [](M& m) { m.loaded = {Of(2, State::kKept)}; }),
-      "serve 2");
-  add("WhatIsServedStays", With(OnDisk({1, 2}), [](M& m) { m.loaded = {Of(2, State::kServing)}; }),
-      "");
-  add("ANewerOneIsLoadedBesideIt",
-      With(OnDisk({1, 2, 3}), [](M& m) { m.loaded = {Of(2, State::kServing)}; }), "load 3");
-  add("OfFilesThatChangedTheNewAreLoaded",
-      With(OnDisk({2}), [](M& m) { m.loaded = {Of(2, State::kServing, 0, "before")}; }), "load 2");
-  add("AnEmptyRepositoryWantsNothing", OnDisk({}), "");
-  add("ItNeverGoesBackByItself",
-      With(OnDisk({1, 2}), [](M& m) { m.loaded = {Of(3, State::kServing)}; }), "");
-  add("WithoutNumbersThereIsOne", With(OnDisk({0}), [](M& m) { m.numbered = false; }), "load 0");
-  add("WithoutNumbersNothingIsBelow",
-      With(OnDisk({0}),
-           [](M& m) {
-             m.numbered = false;
-             m.loaded = {Of(7, State::kServing)};
-           }),
-      "load 0");
+  void AddTargets() {
+    Add("TheNewestIsLookedAtFirst", With(OnDisk({1, 2}), [](M& m) { m.stamps.clear(); }), "look 2");
+    Add("TheNewestIsLoaded", OnDisk({1, 2}), "load 2");
+    Add("WhatIsLoadedIsServed",
+        With(OnDisk({1, 2}), [](M& m) { m.loaded = {Of(2, State::kKept)}; }), "serve 2");
+    Add("WhatIsServedStays",
+        With(OnDisk({1, 2}), [](M& m) { m.loaded = {Of(2, State::kServing)}; }), "");
+    Add("ANewerOneIsLoadedBesideIt",
+        With(OnDisk({1, 2, 3}), [](M& m) { m.loaded = {Of(2, State::kServing)}; }), "load 3");
+    Add("OfFilesThatChangedTheNewAreLoaded",
+        With(OnDisk({2}), [](M& m) { m.loaded = {Of(2, State::kServing, 0, "before")}; }),
+        "load 2");
+    Add("AnEmptyRepositoryWantsNothing", OnDisk({}), "");
+    Add("ItNeverGoesBackByItself",
+        With(OnDisk({1, 2}), [](M& m) { m.loaded = {Of(3, State::kServing)}; }), "");
+    Add("WithoutNumbersThereIsOne", With(OnDisk({0}), [](M& m) { m.numbered = false; }), "load 0");
+    Add("WithoutNumbersNothingIsBelow",
+        With(OnDisk({0}),
+             [](M& m) {
+               m.numbered = false;
+               m.loaded = {Of(7, State::kServing)};
+             }),
+        "load 0");
+  }
 
   // Pin and hold.
-  add("APinIsFollowedBackwards",
-      With(OnDisk({1, 2}),
-           [](M& m) {
-             m.pinned = 1;
-             m.loaded = {Of(2, State::kServing)};
-           }),
-      "load 1");
-  add("AHoldIsFollowedBackwards",
-      With(OnDisk({1, 2}),
-           [](M& m) {
-             m.held = 1;
-             m.loaded = {Of(2, State::kServing)};
-           }),
-      "load 1");
-  add("APinGoesBeforeAHold",
-      With(OnDisk({1, 2, 3}),
-           [](M& m) {
-             m.pinned = 2;
-             m.held = 1;
-           }),
-      "load 2");
-  add("APinThatIsNotThereIsMissed", With(OnDisk({1}), [](M& m) { m.pinned = 9; }), "",
-      absl::StatusCode::kNotFound, "model mine has no version 9");
-  add("APinThatCannotBeReadChangesNothing",
-      With(OnDisk({1}), [](M& m) { m.pinned = absl::InvalidArgumentError("says 'latest'"); }), "",
-      absl::StatusCode::kInvalidArgument, "says 'latest'");
-  add("WhatIsHeldAndKeptNeedsNoFiles",
-      With(OnDisk({3}),
-           [](M& m) {
-             m.held = 2;
-             m.loaded = {Of(2, State::kKept, 0, "gone"), Of(3, State::kServing)};
-             m.keep = 2;
-           }),
-      "serve 2");
+  void AddPinAndHold() {
+    Add("APinIsFollowedBackwards",
+        With(OnDisk({1, 2}),
+             [](M& m) {
+               m.pinned = 1;
+               m.loaded = {Of(2, State::kServing)};
+             }),
+        "load 1");
+    Add("AHoldIsFollowedBackwards",
+        With(OnDisk({1, 2}),
+             [](M& m) {
+               m.held = 1;
+               m.loaded = {Of(2, State::kServing)};
+             }),
+        "load 1");
+    Add("APinGoesBeforeAHold",
+        With(OnDisk({1, 2, 3}),
+             [](M& m) {
+               m.pinned = 2;
+               m.held = 1;
+             }),
+        "load 2");
+    Add("APinThatIsNotThereIsMissed", With(OnDisk({1}), [](M& m) { m.pinned = 9; }), "",
+        absl::StatusCode::kNotFound, "model mine has no version 9");
+    Add("APinThatCannotBeReadChangesNothing",
+        With(OnDisk({1}), [](M& m) { m.pinned = absl::InvalidArgumentError("says 'latest'"); }), "",
+        absl::StatusCode::kInvalidArgument, "says 'latest'");
+    Add("WhatIsHeldAndKeptNeedsNoFiles",
+        With(OnDisk({3}),
+             [](M& m) {
+               m.held = 2;
+               m.loaded = {Of(2, State::kKept, 0, "gone"), Of(3, State::kServing)};
+               m.keep = 2;
+             }),
+        "serve 2");
+  }
 
   // What failed.
-  add("ARefusedOneIsPassedOver", With(OnDisk({1, 2}), [](M& m) { m.refused[2] = Refused(); }),
-      "load 1", absl::StatusCode::kDataLoss);
-  add("ItsReasonStaysThoughAnotherIsServed",
-      With(OnDisk({1, 2}),
-           [](M& m) {
-             m.refused[2] = Refused();
-             m.loaded = {Of(1, State::kServing)};
-           }),
-      "", absl::StatusCode::kDataLoss);
-  add("OfOtherFilesItIsTriedAgain",
-      With(OnDisk({1, 2}),
-           [](M& m) {
-             m.refused[2] = Refused();
-             m.stamps[2] = "mended";
-           }),
-      "load 2");
-  add("BeforeItsTimeItIsNotTriedAgain",
-      With(OnDisk({2}), [](M& m) { m.refused[2] = Refused(m.now + absl::Nanoseconds(1)); }), "",
-      absl::StatusCode::kDataLoss);
-  add("InItsTimeItIs", With(OnDisk({2}), [](M& m) { m.refused[2] = Refused(m.now); }), "load 2");
+  void AddFailures() {
+    Add("ARefusedOneIsPassedOver", With(OnDisk({1, 2}), [](M& m) { m.refused[2] = Refused(); }),
+        "load 1", absl::StatusCode::kDataLoss);
+    Add("ItsReasonStaysThoughAnotherIsServed",
+        With(OnDisk({1, 2}),
+             [](M& m) {
+               m.refused[2] = Refused();
+               m.loaded = {Of(1, State::kServing)};
+             }),
+        "", absl::StatusCode::kDataLoss);
+    Add("OfOtherFilesItIsTriedAgain",
+        With(OnDisk({1, 2}),
+             [](M& m) {
+               m.refused[2] = Refused();
+               m.stamps[2] = "mended";
+             }),
+        "load 2");
+    Add("BeforeItsTimeItIsNotTriedAgain",
+        With(OnDisk({2}), [](M& m) { m.refused[2] = Refused(m.now + absl::Nanoseconds(1)); }), "",
+        absl::StatusCode::kDataLoss);
+    Add("InItsTimeItIs", With(OnDisk({2}), [](M& m) { m.refused[2] = Refused(m.now); }), "load 2");
+  }
 
   // What drains.
-  const auto draining = [](M& m, int count) {
-    for (int i = 0; i < count; ++i) m.loaded.push_back(Of(10 + i, State::kDraining));
-    m.loaded.push_back(Of(20, State::kServing));
-  };
-  add("BelowTheLimitOfThoseThatDrainTheNextIsLoaded",
-      With(OnDisk({21}), [&](M& m) { draining(m, kMaxDrainingVersions - 1); }), "load 21");
-  add("AtTheLimitItWaits", With(OnDisk({21}), [&](M& m) { draining(m, kMaxDrainingVersions); }), "",
-      absl::StatusCode::kResourceExhausted,
-      "model mine: requests still run on 3 older versions, so version 21 waits");
-  add("ThoseThatAreAboutToGoCountToo",
-      With(OnDisk({21}),
-           [&](M& m) {
-             draining(m, kMaxDrainingVersions);
-             m.loaded[0].state = State::kEnding;
-           }),
-      "", absl::StatusCode::kResourceExhausted,
-      "model mine: requests still run on 3 older versions, so version 21 waits");
-  add("ADrainingOneComesBackThoughTheLimitIsReached",
-      With(OnDisk({10, 20}),
-           [&](M& m) {
-             draining(m, kMaxDrainingVersions);
-             m.pinned = 10;
-           }),
-      "serve 10, release 20");
-  add("OneThatIsAboutToGoDoesNot",
-      With(OnDisk({10, 20}),
-           [&](M& m) {
-             draining(m, 1);
-             m.loaded[0].state = State::kEnding;
-             m.pinned = 10;
-           }),
-      "load 10");
+  void AddDrains() {
+    const auto draining = [](M& m, int count) {
+      for (int i = 0; i < count; ++i) m.loaded.push_back(Of(10 + i, State::kDraining));
+      m.loaded.push_back(Of(20, State::kServing));
+    };
+    Add("BelowTheLimitOfThoseThatDrainTheNextIsLoaded",
+        With(OnDisk({21}), [&](M& m) { draining(m, kMaxDrainingVersions - 1); }), "load 21");
+    Add("AtTheLimitItWaits", With(OnDisk({21}), [&](M& m) { draining(m, kMaxDrainingVersions); }),
+        "", absl::StatusCode::kResourceExhausted,
+        "model mine: requests still run on 3 older versions, so version 21 waits");
+    Add("ThoseThatAreAboutToGoCountToo",
+        With(OnDisk({21}),
+             [&](M& m) {
+               draining(m, kMaxDrainingVersions);
+               m.loaded[0].state = State::kEnding;
+             }),
+        "", absl::StatusCode::kResourceExhausted,
+        "model mine: requests still run on 3 older versions, so version 21 waits");
+    Add("ADrainingOneComesBackThoughTheLimitIsReached",
+        With(OnDisk({10, 20}),
+             [&](M& m) {
+               draining(m, kMaxDrainingVersions);
+               m.pinned = 10;
+             }),
+        "serve 10, release 20");
+    Add("OneThatIsAboutToGoDoesNot",
+        With(OnDisk({10, 20}),
+             [&](M& m) {
+               draining(m, 1);
+               m.loaded[0].state = State::kEnding;
+               m.pinned = 10;
+             }),
+        "load 10");
+  }
 
   // What is kept.
-  const auto kept = [](M& m) {
-    m.loaded = {Of(4, State::kKept), Of(1, State::kKept), Of(2, State::kKept),
-                Of(3, State::kServing)};
-  };
-  add("OneKeptIsTheServingOne", With(OnDisk({4}), kept),
-      "serve 4, release 3, release 2, release 1");
-  add("TheLatestServedAreKept",
-      With(OnDisk({4}),
-           [&](M& m) {
-             kept(m);
-             m.keep = 3;
-           }),
-      "serve 4, release 1");
-  add("OfOneNumberTheCopyIsNamed",
-      With(OnDisk({2}),
-           [](M& m) {
-             m.loaded = {Of(2, State::kKept, 1), Of(2, State::kServing, 0, "before")};
-           }),
-      "serve 2~1, release 2");
-  return cases;
-}
+  void AddKept() {
+    const auto kept = [](M& m) {
+      m.loaded = {Of(4, State::kKept), Of(1, State::kKept), Of(2, State::kKept),
+                  Of(3, State::kServing)};
+    };
+    Add("OneKeptIsTheServingOne", With(OnDisk({4}), kept),
+        "serve 4, release 3, release 2, release 1");
+    Add("TheLatestServedAreKept",
+        With(OnDisk({4}),
+             [&](M& m) {
+               kept(m);
+               m.keep = 3;
+             }),
+        "serve 4, release 1");
+    Add("OfOneNumberTheCopyIsNamed",
+        With(OnDisk({2}),
+             [](M& m) {
+               m.loaded = {Of(2, State::kKept, 1), Of(2, State::kServing, 0, "before")};
+             }),
+        "serve 2~1, release 2");
+  }
+};
 
 class ChooseVersionTest : public ::testing::TestWithParam<Case> {};
 
@@ -216,7 +237,7 @@ TEST_P(ChooseVersionTest, Gives) {
   EXPECT_EQ(choice.problem.has_value() ? choice.problem->text : "", GetParam().problem);
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, ChooseVersionTest, ::testing::ValuesIn(Cases()),
+INSTANTIATE_TEST_SUITE_P(Table, ChooseVersionTest, ::testing::ValuesIn(CaseTable().cases),
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST(ChooseVersion, SaysWhichProblemEndsByItself) {

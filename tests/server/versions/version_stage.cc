@@ -60,14 +60,14 @@ class VersionStage::Executor : public StepExecutor {
   }
   int capacity() const override { return fake_.capacity(); }
   int micro_batch() const override { return fake_.micro_batch(); }
-  absl::Status Step(absl::Span<StepRow> rows) override {
+  absl::Status Step(absl::Span<StepTask> tasks) override {
     {
       absl::MutexLock lock(&watch_->mu);
       ++watch_->steps[version_];
       watch_->mu.Await(absl::Condition(&watch_->free));
       if (std::exchange(watch_->fail, false)) return absl::InternalError("the device failed");
     }
-    return fake_.Step(rows);
+    return fake_.Step(tasks);
   }
 
  private:

@@ -154,7 +154,7 @@ TEST_F(DeviceWorkerTest, TwoWorkersShareAGeneration) {
   // Both are at it at the same time, on different images.
   std::vector<uint32_t> images;
   for (PuppetExecutor* puppet : {first, second}) {
-    for (const SeenRow& row : puppet->AwaitStep()) images.push_back(row.image_index);
+    for (const SeenTask& task : puppet->AwaitStep()) images.push_back(task.image_index);
   }
   EXPECT_THAT(images, UnorderedElementsAre(0, 1, 2, 3));
   first->ReleaseAll();
@@ -186,7 +186,7 @@ TEST_F(DeviceWorkerTest, AStoppedWorkersRowsGoOnElsewhere) {
 
 TEST_F(DeviceWorkerTest, AStepThatThrowsEndsTheWorkerAndItsRowsGoOnElsewhere) {
   FakeExecutor::Options options;
-  options.step_fault = [step = 0](absl::Span<const StepRow>) mutable -> absl::Status {
+  options.step_fault = [step = 0](absl::Span<const StepTask>) mutable -> absl::Status {
     if (step++ == 1) throw std::runtime_error("device lost");
     return absl::OkStatus();
   };
@@ -207,7 +207,7 @@ TEST_F(DeviceWorkerTest, WhatAStepMayThrowHasAName) {
   auto [id, listener] = Submit(Images(1, 1, HalvingPlan(4)));
   for (size_t i = 0; i < cases.size(); ++i) {
     FakeExecutor::Options options;
-    options.step_fault = [&cases, i](absl::Span<const StepRow>) -> absl::Status {
+    options.step_fault = [&cases, i](absl::Span<const StepTask>) -> absl::Status {
       cases[i].first();
       return absl::OkStatus();
     };
@@ -247,7 +247,7 @@ TEST_F(DeviceWorkerTest, AnIdleWorkerKeepsDeadlines) {
 TEST_F(DeviceWorkerTest, ItsThreadBearsTheDevicesName) {
   std::string name;
   FakeExecutor::Options options;
-  options.step_fault = [&name](absl::Span<const StepRow>) {
+  options.step_fault = [&name](absl::Span<const StepTask>) {
     char buffer[16];
     pthread_getname_np(pthread_self(), buffer, sizeof(buffer));
     name = buffer;

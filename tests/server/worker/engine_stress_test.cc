@@ -101,11 +101,11 @@ std::vector<Submitted> RunClient(Engine& engine, int seed, int requests) {
 FakeExecutor::Options Faulty(int seed, std::shared_ptr<RegisterLedger> ledger) {
   FakeExecutor::Options options;
   options.ledger = std::move(ledger);
-  options.row_fault = [](const StepRow& row) {
-    return row.spec->seed == kPoisonedSeed && row.plan_row == 4 ? absl::InternalError("NaN")
-                                                                : absl::OkStatus();
+  options.task_fault = [](const StepTask& task) {
+    return task.spec->seed == kPoisonedSeed && task.plan_row == 4 ? absl::InternalError("NaN")
+                                                                  : absl::OkStatus();
   };
-  options.step_fault = [random = Random(seed)](absl::Span<const StepRow>) mutable -> absl::Status {
+  options.step_fault = [random = Random(seed)](absl::Span<const StepTask>) mutable -> absl::Status {
     if (random.OneIn(150)) throw std::string("device lost");
     return random.OneIn(100) ? absl::InternalError("device lost") : absl::OkStatus();
   };

@@ -1,5 +1,5 @@
-// Every case under <golden>/scheduler through the executor that workers run: the peer's images and
-// the peer's noise, by our plans, must take the peer's way (tests/golden/README.md).
+// Every case under <golden>/scheduler through the executor that workers run: diffusers' images and
+// diffusers' noise, by our plans, must take diffusers' way (tests/golden/README.md).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -134,7 +134,7 @@ class GoldenDenoiser : public Denoiser {
       : golden_(*golden), plan_(*plan), row_(*row) {}
 
   ImageShape shape() const override { return golden_.shape; }
-  int rows() const override { return 2; }
+  int micro_batch() const override { return 2; }
   int output_channels() const override {
     return (absl::StartsWith(golden_.config.variance_type, "learned") ? 2 : 1) *
            golden_.shape.channels;
@@ -168,12 +168,12 @@ class GoldenDenoiser : public Denoiser {
   const size_t& row_;
 };
 
-// What the peer drew in a row. The peer also draws noise that it multiplies by zero; ours is not
+// What diffusers drew in a row. diffusers also draws noise that it multiplies by zero; ours is not
 // asked then.
 RowNoise NoiseOf(const Golden& golden) {
   return [&golden](uint64_t, uint32_t image_index, uint32_t row, std::span<float> z) {
     const auto found = std::find(golden.noise_step.begin(), golden.noise_step.end(), row);
-    ASSERT_NE(found, golden.noise_step.end()) << "the peer draws nothing at step " << row;
+    ASSERT_NE(found, golden.noise_step.end()) << "diffusers draws nothing at step " << row;
     const auto entry = static_cast<size_t>(found - golden.noise_step.begin());
     const size_t images = static_cast<size_t>(golden.images);
     const auto from =
@@ -182,7 +182,7 @@ RowNoise NoiseOf(const Golden& golden) {
   };
 }
 
-// One trajectory per image of the golden batch, from the peer's first x.
+// One trajectory per image of the golden batch, from diffusers' first x.
 std::vector<TrajectorySpec> Trajectories(const Golden& golden,
                                          std::shared_ptr<const SamplingPlan> plan) {
   std::vector<TrajectorySpec> specs;
@@ -224,7 +224,7 @@ TEST_P(GoldenTrajectoryTest, MatchesThePeers) {
   PlanStepExecutor executor(*std::move(runner), /*null_label=*/0);
 
   const std::vector<TrajectorySpec> specs = Trajectories(*golden, plan);
-  std::vector<StepRow> batch(specs.size());
+  std::vector<StepTask> batch(specs.size());
   size_t kept = 0, compared = 0;
   const size_t n = golden->image_size();
   for (row = 0; row < plan->rows.size(); ++row) {

@@ -75,17 +75,17 @@ std::vector<float> Draw(const LoadedModel& model, int class_id, const Guidance& 
   spec.seed = 5;
   spec.class_id = class_id;
   spec.guidance = guidance;
-  StepRow row;
+  StepTask task;
   for (size_t i = 0; i < spec.plan->rows.size(); ++i) {
-    row.spec = &spec;
-    row.plan_row = static_cast<int>(i);
-    row.before = std::move(row.after);
-    row.want_x_t = true;
-    const absl::Status status = model.executors[0]->Step(absl::MakeSpan(&row, 1));
+    task.spec = &spec;
+    task.plan_row = static_cast<int>(i);
+    task.before = std::move(task.after);
+    task.want_x_t = true;
+    const absl::Status status = model.executors[0]->Step(absl::MakeSpan(&task, 1));
     EXPECT_TRUE(status.ok()) << status;
-    EXPECT_TRUE(row.status.ok()) << row.status;
+    EXPECT_TRUE(task.status.ok()) << task.status;
   }
-  return row.x_t->values;
+  return task.x_t->values;
 }
 
 TEST(ModelLoaderClassifierTest, GuidesAnUnconditionalModelTowardsAClass) {
@@ -115,7 +115,7 @@ TEST(ModelLoaderClassifierTest, GuidesAnUnconditionalModelTowardsAClass) {
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_NE(model->digest, plain->digest());
   EXPECT_EQ(NumClasses(model->config), 3);
-  EXPECT_GE(model->executors[0]->capacity(), kMaxNetworkRows);
+  EXPECT_GE(model->executors[0]->capacity(), kMaxPasses);
   EXPECT_EQ(model->executors[0]->capacity() % 2, 0) << "workers want whole micro-batches";
   const auto unguided = Draw(*model, 0, {});
   EXPECT_EQ(Draw(*model, 1, {}), unguided) << "the network takes no class";
@@ -144,20 +144,20 @@ TEST_P(ModelLoaderTest, DrawsWithTheModelsOwnSampler) {
   TrajectorySpec spec;
   spec.plan = std::make_shared<const SamplingPlan>(*std::move(plan));
   spec.seed = 5;
-  std::vector<StepRow> rows(2);
+  std::vector<StepTask> tasks(2);
   for (size_t i = 0; i < spec.plan->rows.size(); ++i) {
-    for (StepRow& row : rows) {
-      row.spec = &spec;
-      row.plan_row = static_cast<int>(i);
-      row.before = std::move(row.after);
-      row.want_x_t = true;
+    for (StepTask& task : tasks) {
+      task.spec = &spec;
+      task.plan_row = static_cast<int>(i);
+      task.before = std::move(task.after);
+      task.want_x_t = true;
     }
-    ASSERT_TRUE(model->executors[0]->Step(absl::MakeSpan(rows)).ok());
-    for (const StepRow& row : rows) ASSERT_TRUE(row.status.ok()) << row.status;
+    ASSERT_TRUE(model->executors[0]->Step(absl::MakeSpan(tasks)).ok());
+    for (const StepTask& task : tasks) ASSERT_TRUE(task.status.ok()) << task.status;
   }
-  const Frame& image = *rows[0].x_t;
+  const Frame& image = *tasks[0].x_t;
   EXPECT_EQ(image.channels, model->config.unet.in_channels);
-  EXPECT_EQ(image.values, rows[1].x_t->values);
+  EXPECT_EQ(image.values, tasks[1].x_t->values);
   EXPECT_TRUE(std::all_of(image.values.begin(), image.values.end(),
                           [](float value) { return std::isfinite(value); }));
 }
@@ -210,7 +210,7 @@ TEST(ModelLoaderTest, AProfileTakesNoMoreThanTheLimit) {
   }
   // Enough for one row, and not for two.
   const auto one_row = static_cast<int64_t>(
-      EstimateStepMemory(checkpoint.config().unet, parameters, {.rows = 1}).total() + 1);
+      EstimateStepMemory(checkpoint.config().unet, parameters, {.micro_batch = 1}).total() + 1);
   const auto model = LoadModel(golden, {DeviceSpec()}, 0, one_row);
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_EQ(model->profile.size(), 1u);

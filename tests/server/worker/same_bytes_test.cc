@@ -224,7 +224,7 @@ StepExecutors Service::Build() const {
   std::vector<std::unique_ptr<Denoiser>> lanes;
   for (int i = 0; i < setting_.lanes; ++i) {
     lanes.push_back(std::make_unique<FaultyDenoiser>(
-        std::make_unique<UNetDenoiser>(network_, UNetDenoiser::Options{.rows = kMicroBatch}),
+        std::make_unique<UNetDenoiser>(network_, UNetDenoiser::Options{.micro_batch = kMicroBatch}),
         setting_.script));
   }
   StepExecutors executors;

@@ -102,7 +102,7 @@ class WorkerSupervisorTest : public ::testing::Test {
   StepExecutors Healthy() const { return Of(std::make_unique<FakeExecutor>(Options())); }
   StepExecutors FailsAlways() const {
     FakeExecutor::Options options = Options();
-    options.step_fault = [](absl::Span<const StepRow>) {
+    options.step_fault = [](absl::Span<const StepTask>) {
       return absl::InternalError("device lost");
     };
     return Of(std::make_unique<FakeExecutor>(options));

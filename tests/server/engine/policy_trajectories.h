@@ -1,6 +1,6 @@
 // Short words for what a policy is told.
-#ifndef DIFFUSIOND_TESTS_SERVER_ENGINE_POLICY_ROWS_H_
-#define DIFFUSIOND_TESTS_SERVER_ENGINE_POLICY_ROWS_H_
+#ifndef DIFFUSIOND_TESTS_SERVER_ENGINE_POLICY_TRAJECTORIES_H_
+#define DIFFUSIOND_TESTS_SERVER_ENGINE_POLICY_TRAJECTORIES_H_
 
 #include <cstdint>
 #include <string>
@@ -11,15 +11,15 @@
 
 namespace diffusiond {
 
-inline std::vector<PolicyRow> Rows(int count, int rows_left, int network_rows = 1) {
-  std::vector<PolicyRow> rows;
+inline std::vector<PolicyTrajectory> Trajectories(int count, int rows_left, int passes = 1) {
+  std::vector<PolicyTrajectory> trajectories;
   for (int i = 0; i < count; ++i) {
-    rows.push_back({.image_index = i,
-                    .rows_left = rows_left,
-                    .network_rows = network_rows,
-                    .extra_left = (network_rows - 1) * rows_left});
+    trajectories.push_back({.image_index = i,
+                            .rows_left = rows_left,
+                            .passes = passes,
+                            .extra_left = (passes - 1) * rows_left});
   }
-  return rows;
+  return trajectories;
 }
 
 inline constexpr int kUnlimited = 1000;
@@ -37,4 +37,4 @@ inline SchedulingPolicy::Offer Room(int capacity, int new_residents = kUnlimited
 
 }  // namespace diffusiond
 
-#endif  // DIFFUSIOND_TESTS_SERVER_ENGINE_POLICY_ROWS_H_
+#endif  // DIFFUSIOND_TESTS_SERVER_ENGINE_POLICY_TRAJECTORIES_H_

@@ -1,0 +1,137 @@
+// The flags of diffusiond, each in one place: type, name, default, help.
+#ifndef DIFFUSIOND_SERVER_SERVER_FLAGS_H_
+#define DIFFUSIOND_SERVER_SERVER_FLAGS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+
+// clang-format off
+#define DIFFUSIOND_SERVER_FLAGS(FLAG) \
+  FLAG(std::string, model_repository, "", \
+       "Directory that holds one directory a model, in the layout of Hugging Face " \
+       "diffusers, or with numbered versions in it (NAME/1, NAME/2, ...), of which the " \
+       "newest is served; the directory's name is the model's. What in it is no good model " \
+       "is refused singly; it may be empty or not be there yet, then health is " \
+       "NOT_SERVING until a model is. Required.") \
+  FLAG(std::string, default_model, "", \
+       "Model that requests get which name none; UNAVAILABLE while it is not loaded. " \
+       "Without this flag they get the only model, and where there are several, an error.") \
+  FLAG(std::string, listen, "127.0.0.1:50051", \
+       "host:port of the gRPC API, without TLS; port 0 takes a free one.") \
+  FLAG(std::string, metrics_listen, "127.0.0.1:9464", \
+       "host:port of HTTP /metrics for Prometheus; empty: none.") \
+  FLAG(std::string, admin_listen, "", \
+       "host:port where operators swap and roll back models (diffusionctl versions, swap, " \
+       "rollback), without TLS or authentication, so not where clients come; empty: none.") \
+  FLAG(std::string, devices, "cpu", \
+       "What draws: cpu (one worker), cpu:<workers> that split the cores, or cuda:<index>, " \
+       "several with commas between; one worker each.") \
+  FLAG(int, cpu_cores, 0, \
+       "Cores that CPU workers use together, 1 .. 1024; 0: all.") \
+  FLAG(int, micro_batch, 0, \
+       "Network passes of one call, 1 .. 1024; 0: chosen by a short profile when a model " \
+       "is loaded. Images depend on it in their last bits, so name it where several " \
+       "servers answer for one another; receipts do.") \
+  FLAG(absl::Duration, model_poll_interval, absl::Seconds(10), \
+       "How often to look for new versions of models, and for new models, in the " \
+       "repository. 10ms .. inf; 0: only at the start, and when `diffusionctl swap NAME` " \
+       "asks for it.") \
+  FLAG(bool, exit_on_model_error, false, \
+       "End with exit status 1 if at the start a directory of the repository cannot be " \
+       "served, or there is none; without it what is good is served, and the rest refused " \
+       "and looked at again.") \
+  FLAG(int, keep_versions, 1, \
+       "Versions of a model that stay loaded, the one that is served included: more than 1 " \
+       "make a rollback instant and let receipts of old versions be replayed, and take " \
+       "their memory. 1 .. 100.") \
+  FLAG(int64_t, max_model_memory, 0, \
+       "Bytes that a model's weights and one step of it may take, as far as its " \
+       "configuration tells; one that would take more is refused before it is loaded. " \
+       "1048576 .. 1125899906842624; 0: half of the machine's memory, or of the control " \
+       "group's limit.") \
+  FLAG(int, max_queued_images, 1024, \
+       "Images asked for and not finished; a request that would pass it is refused with " \
+       "RESOURCE_EXHAUSTED. 1 .. 1000000.") \
+  FLAG(int, max_resident_images, 256, \
+       "Images of a model in progress at once, each holding device memory; the others " \
+       "wait. 1 .. 1000000.") \
+  FLAG(int, max_images_per_request, 64, \
+       "Largest count of a request, 1 .. 10000, at most --max_queued_images.") \
+  FLAG(int, max_request_bytes, 4 << 20, \
+       "Largest request, which may carry init_image, mask and init_noise. 1024 .. " \
+       "1073741824.") \
+  FLAG(bool, accept_compressed_requests, false, \
+       "Take requests that are compressed (gzip, deflate). They are expanded whole before " \
+       "--max_request_bytes is looked at: 2 MB can take 2 GB, so only where every client " \
+       "is trusted.") \
+  FLAG(int, decoder_threads, 1, \
+       "Threads that read init_image and mask, 1 .. 256.") \
+  FLAG(int, max_queued_pictures, 64, \
+       "Requests with pictures that wait to be read, a quarter of them from one address; " \
+       "more are refused. 1 .. 100000.") \
+  FLAG(int64_t, max_waiting_bytes, int64_t{256} << 20, \
+       "Memory that requests hold together while they wait and run: start pictures, masks, " \
+       "noise, plans. One address may hold three quarters; more is refused. 16 MiB .. 1 " \
+       "TiB.") \
+  FLAG(int, encoder_threads, 2, \
+       "Threads that write PNG, WebP and JPEG, 1 .. 256.") \
+  FLAG(int, max_queued_previews, 64, \
+       "Previews waiting for an encoder; more are dropped. 0 .. 100000.") \
+  FLAG(absl::Duration, worker_watchdog, absl::Minutes(1), \
+       "A worker whose step takes longer hangs: it is taken out and built again, and its " \
+       "images go on elsewhere. 1s .. inf.") \
+  FLAG(absl::Duration, priority_ageing, absl::Seconds(30), \
+       "A request moves up a priority class each time that it has waited so long. 1ms .. " \
+       "inf.") \
+  FLAG(double, queue_share, 0.75, \
+       "Part of --max_queued_images that one address may hold when nobody else holds any: " \
+       "with 0.75, three times what it leaves free; and so a tenant of what its address " \
+       "may hold. 0.01 .. 1; 1: all.") \
+  FLAG(double, high_priority_share, 0.5, \
+       "Part of the steps that priority HIGH gets while other requests wait (all of them " \
+       "while none does), and of --max_queued_images as with --queue_share. 0.01 .. 1; 1: " \
+       "all.") \
+  FLAG(std::string, tenant_weights, "", \
+       "Shares of tenants of one address inside a priority class; an address weighs as " \
+       "much as its heaviest tenant. name=weight with commas between; 1 for those not " \
+       "named. 0.001 .. 1000.") \
+  FLAG(absl::Duration, drain_timeout, absl::Seconds(30), \
+       "How long requests that run at SIGTERM may take to finish, 0 .. 24h.") \
+  FLAG(absl::Duration, max_connection_age, absl::Minutes(30), \
+       "A connection this old is told to go, so that clients find new replicas; what runs " \
+       "on it goes on. 1s .. 24h, or inf.") \
+  FLAG(absl::Duration, max_connection_idle, absl::Minutes(10), \
+       "So is one that has had no call for this long. 1s .. 24h, or inf.") \
+  FLAG(int, max_connections, 4096, \
+       "Open connections of the gRPC port; more are closed as they come. Fewer if the " \
+       "machine allows fewer descriptors (ulimit -n). 1 .. 1000000.") \
+  FLAG(int, max_connections_per_address, 256, \
+       "Those of one address, 1 .. 1000000.") \
+  FLAG(int, max_calls_per_connection, 256, \
+       "Calls at once on one connection; more wait in the client. 1 .. 1000000.") \
+  FLAG(int64_t, max_transport_bytes, int64_t{256} << 20, \
+       "Memory of all connections together: requests on their way in, answers on their way " \
+       "out. Near it clients are slowed down, and at last calls are ended. 16 MiB .. 1 " \
+       "TiB.") \
+  FLAG(absl::Duration, stall_timeout, absl::Minutes(2), \
+       "An answer of which its client takes nothing for this long is cancelled, 1s .. inf.") \
+  FLAG(int, refusals_logged_per_second, 10, \
+       "Log lines a second that tell of refused calls, and as many of gRPC's; one line " \
+       "tells how many were left out. Calls that were admitted always have theirs. 0 .. " \
+       "10000; 0: only the counts.")
+// clang-format on
+
+namespace diffusiond {
+
+// One field a flag.
+struct ServerFlags {
+#define DIFFUSIOND_FIELD(type, name, value, help) type name = value;
+  DIFFUSIOND_SERVER_FLAGS(DIFFUSIOND_FIELD)
+#undef DIFFUSIOND_FIELD
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_SERVER_FLAGS_H_
