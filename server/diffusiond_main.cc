@@ -15,6 +15,7 @@
 #include "absl/flags/usage.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "grpc/support/log.h"
 #include "model/process/flag_check.h"
@@ -85,6 +86,9 @@ int Run(const ServerFlags& flags, ShutdownSignal& shutdown) {
 int main(int argc, char** argv) {
   diffusiond::OpenStandardStreams();  // Before there is a pipe.
   diffusiond::ShutdownSignal shutdown;
+  // Debian's Abseil looks for deadlocks at every second lock that a thread takes, which makes it
+  // four times as dear. Tests leave that on.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   std::signal(SIGPIPE, SIG_IGN);  // A log reader that went away is no reason to end.
   absl::SetProgramUsageMessage(
       "serves diffusion models over gRPC.\n  diffusiond --model_repository=DIR [flags]");

@@ -176,7 +176,7 @@ class Checker {
 
 // The path from the project's root on of one of its sources; empty: a library's.
 absl::string_view OwnSource(absl::string_view file) {
-  for (const absl::string_view folder : {"client/", "model/", "server/"}) {
+  for (const absl::string_view folder : {"client/", "model/", "server/", "tests/"}) {
     if (absl::StartsWith(file, folder)) return file;  // Was such a path already.
     const size_t at = file.rfind(absl::StrCat("/", folder));
     if (at != absl::string_view::npos) return file.substr(at + 1);

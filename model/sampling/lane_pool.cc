@@ -1,12 +1,17 @@
 #include "model/sampling/lane_pool.h"
 
+#include <pthread.h>
+
 #include <utility>
 
 namespace diffusiond {
 
 LanePool::LanePool(int lanes) {
   for (int lane = 1; lane < lanes; ++lane) {
-    threads_.emplace_back([this, lane] { Serve(lane); });
+    threads_.emplace_back([this, lane] {
+      pthread_setname_np(pthread_self(), "lane");
+      Serve(lane);
+    });
   }
 }
 

@@ -22,7 +22,7 @@ inline constexpr size_t kMaxWorkKinds = 40;
 struct FairShare {
   std::string_view name;  // Decides between equals; must outlive the membership.
   double weight = 1;      // More than 0; what was served before a change stays as it is.
-  double served = 0;      // Virtual time: trajectories had, by weight.
+  double served = 0;      // Virtual time: network passes had, by weight.
   WorkKinds waiting = 0;
 };
 
@@ -52,12 +52,12 @@ class FairQueue {
     return least == nullptr ? nullptr : std::get<Member*>(*least);
   }
 
-  // The member has a turn, of so many trajectories.
-  void Serve(Member& member, int trajectories) {
+  // The member has a turn, of so many network passes.
+  void Serve(Member& member, int passes) {
     FairShare& share = member.share;
     Erase(member, share.waiting);
     virtual_now_ = std::max(virtual_now_, share.served);
-    share.served += trajectories / share.weight;
+    share.served += passes / share.weight;
     Insert(member, share.waiting);
   }
 

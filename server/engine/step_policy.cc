@@ -7,7 +7,8 @@
 namespace diffusiond {
 namespace {
 
-// A generation is infeasible when not even this part of what it needs is left.
+// A generation is infeasible when not even this part of what it needs is left. Below 1, because the
+// pace is measured: what may be in time by a little is still tried.
 constexpr double kInfeasiblePart = 0.9;
 
 // A class that is left none of the trajectories still gets one when nothing else waits.
@@ -43,6 +44,7 @@ bool StepPolicy::HasDue(const Group& group) {
   return group.info.deadline != absl::InfiniteFuture() && group.level != kInfeasible;
 }
 
+// A tenant that nobody configured has the weight of any other.
 double StepPolicy::WeightOf(const std::string& tenant) const {
   const auto found = options_.tenant_weights.find(tenant);
   return found == options_.tenant_weights.end() ? 1.0 : found->second;
@@ -51,6 +53,7 @@ double StepPolicy::WeightOf(const std::string& tenant) const {
 absl::Duration StepPolicy::Needed(const Group& group) const {
   // Of those that wait the last one has most left: what has not begun has its whole plan to run.
   const int longest = group.waiting.rbegin()->rows_left;
+  // One image's steps follow each other whatever the machine; all images' passes share it.
   return std::max(longest * pace_.step, static_cast<double>(group.work) * pace_.pass);
 }
 
@@ -65,6 +68,7 @@ void StepPolicy::Count(Group& group, const PolicyTrajectory& trajectory, int sig
   if (HasDue(group)) group.tenant->due_work += work;
 }
 
+// By the heaviest tenant and not by the sum, or an address would weigh more by naming more tenants.
 void StepPolicy::Weigh(Level& level, Address& address) {
   const double weight = address.weights.empty() ? 0 : *address.weights.rbegin();
   level.all_weights += weight - address.share.weight;
@@ -87,6 +91,8 @@ void StepPolicy::JoinTenant(Group& group) {
   Weigh(level, *group.address);
 }
 
+// All sums and orders that a group stands in belong to its level: it leaves one and joins the next
+// as a whole, in O(its trajectories), which happens once each ageing.
 void StepPolicy::JoinLevel(Group& group) {
   JoinTenant(group);
   if (HasDue(group)) group.tenant->due.emplace(group.info.deadline, group.info.id);
@@ -102,6 +108,7 @@ void StepPolicy::LeaveLevel(Group& group) {
   Level& level = levels_[group.level];
   Address& address = *group.address;
   Tenant& tenant = *group.tenant;
+  // Before its sums change, which its place in the orders was computed from.
   Leave(group);
   for (const PolicyTrajectory& trajectory : group.waiting) Count(group, trajectory, -1);
   for (const auto& [image, trajectory] : group.in_flight) Count(group, trajectory, -1);
@@ -116,6 +123,9 @@ void StepPolicy::LeaveLevel(Group& group) {
   if (address.tenants.empty()) level.addresses.erase(group.info.address);
 }
 
+// Tells each queue above the group, up to the two sides, which kinds of work are below. A queue
+// that is asked for a kind then looks at nobody who has none, so that what cannot go now (no
+// residents free, too little capacity left) costs nothing to pass over.
 void StepPolicy::Refresh(const Group& group) {
   Level& level = levels_[group.level];
   Address& address = *group.address;
@@ -126,6 +136,8 @@ void StepPolicy::Refresh(const Group& group) {
   address.queue.Offer(*group.tenant, kinds);
   kinds = address.queue.waiting();
   const WorkKinds begin = kinds & UpTo(kMaxPasses, kBegin);
+  // What has not begun is filed by how much its address has begun: whether it may begin depends on
+  // that and on the offer, and an offer then asks for the classes that it admits (Fitting).
   kinds = (kinds & ~begin) | begin << (kMaxPasses * BegunClass(address.begun));
   level.queue.Offer(address, kinds);
   if (group.level == kInfeasible) return;
@@ -139,6 +151,8 @@ void StepPolicy::Enter(Group& group) {
   if (!group.waiting.empty()) {
     const PolicyTrajectory& first = *group.waiting.begin();
     group.kind = Kind(first);
+    // Shortest first, with patience: each plan row left counts as `patience` batches of age, so
+    // that a long request overtakes those that came so much later.
     group.key = group.admitted_batch + int64_t{options_.patience} * first.rows_left *
                                            (static_cast<int64_t>(group.in_flight.size()) + 1);
     Queue& queue = group.tenant->queues[group.kind];
@@ -188,13 +202,13 @@ void StepPolicy::Age(absl::Time now) {
     while (!ageing.empty() && ageing.begin()->first <= now) {
       Group& group = groups_.at(ageing.begin()->second);
       ageing.erase(ageing.begin());
-      group.moves_up += options_.ageing;
+      group.moves_up += options_.ageing;  // Not now + ageing: a late look ages nobody less.
       Move(group, i - 1);
     }
   }
 }
 
-void StepPolicy::GiveUpHope(absl::Time now) {
+void StepPolicy::DemoteInfeasible(absl::Time now) {
   while (!infeasible_from_.empty() && infeasible_from_.begin()->first < now) {
     Move(groups_.at(infeasible_from_.begin()->second), kInfeasible);
   }
@@ -204,6 +218,8 @@ uint64_t StepPolicy::BestOf(const Level& level, const Address& address, const Te
                             WorkKinds kinds, absl::Time now) const {
   // Deadlines count once they compete for the tenant's time; before that the short ones may go
   // first.
+  // `share` is what the tenant is left of the machine while all others have work; with all that is
+  // due, on that share, the last deadline may be missed from `tight` on.
   const Rivals rivals = RivalsOf(static_cast<size_t>(&level - levels_.data()));
   const double share = (rivals.beside > 0 ? rivals.share : 1) *
                        (address.share.weight / level.all_weights) *
@@ -226,6 +242,8 @@ uint64_t StepPolicy::BestOf(const Level& level, const Address& address, const Te
 }
 
 bool StepPolicy::MayBegin(int begun, int free) const {
+  // What fills the machine anybody may begin. Beyond it, each address leaves a part of the free
+  // places to those that come later.
   return free > 0 && (begun < pace_.side_by_side || begun + 1 <= kBegunOfFree * (free - 1));
 }
 
@@ -241,6 +259,8 @@ WorkKinds StepPolicy::Fitting(const Offer& offer) const {
 
 StepPolicy::Group* StepPolicy::Best(const Offer& offer) {
   const WorkKinds kinds = Fitting(offer);
+  // HIGH and the others take turns by share; of the others a higher class goes strictly first,
+  // since ageing brings the lower ones up.
   const Side* side = sides_.Next(kinds);
   size_t first = kInfeasible;
   if (side != nullptr) first = side == &high_ ? 0 : 1;
@@ -260,18 +280,21 @@ void StepPolicy::Serve(const Group& group, const PolicyTrajectory& trajectory) {
   Level& level = levels_[group.level];
   group.address->queue.Serve(*group.tenant, trajectory.passes);
   level.queue.Serve(*group.address, trajectory.passes);
+  // What is infeasible runs on what nobody wants and costs no side its turn.
   if (group.level != kInfeasible)
     sides_.Serve(group.level == 0 ? high_ : others_, trajectory.passes);
 }
 
 std::vector<PolicyChoice> StepPolicy::Choose(const Offer& offer) {
   Age(offer.now);
-  GiveUpHope(offer.now);
+  DemoteInfeasible(offer.now);
   Offer left = offer;
   std::vector<PolicyChoice> chosen;
   while (left.capacity > 0) {
     Group* const group = Best(left);
     if (group == nullptr) break;
+    // Out and in again for each trajectory: with one more in flight the group's key is another,
+    // which spreads a batch over generations.
     Leave(*group);
     PolicyTrajectory trajectory = *group->waiting.begin();
     group->waiting.erase(group->waiting.begin());
@@ -286,6 +309,7 @@ std::vector<PolicyChoice> StepPolicy::Choose(const Offer& offer) {
     Enter(*group);
     chosen.push_back({group->info.id, trajectory.image_index});
   }
+  // Age is counted in batches and not in time: what waits while the machine idles does not age.
   if (!chosen.empty()) ++batches_;
   return chosen;
 }

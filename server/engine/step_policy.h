@@ -186,7 +186,7 @@ class StepPolicy : public SchedulingPolicy {
   void Weigh(Level& level, Address& address);
   void Move(Group& group, size_t level);
   void Age(absl::Time now);
-  void GiveUpHope(absl::Time now);
+  void DemoteInfeasible(absl::Time now);
   // Whether an address that has begun so many trajectories may begin one more.
   bool MayBegin(int begun, int free) const;
   // Kinds of trajectories that there is room for, as the queue of a class's addresses sees them.

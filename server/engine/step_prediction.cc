@@ -147,6 +147,8 @@ const Backlog* StepPolicy::BacklogOf(size_t level, const Part& part, Holder::Who
   return nullptr;
 }
 
+// The shortest of a holder's images end first, class by class: a lower class begins to free places
+// when those above have none left to free.
 std::optional<PolicyWait> StepPolicy::UntilFree(const Holder& holder, double part) const {
   std::array<Part, kPriorities + 1> parts;
   int count = 0;
@@ -174,6 +176,8 @@ std::optional<PolicyWait> StepPolicy::UntilFree(const Holder& holder, double par
   return wait;
 }
 
+// As Choose would have it with nothing else coming: the tenant's deadlines in order, the new one in
+// its place among them. Both that it is in time and that it makes no other late.
 bool StepPolicy::FitIn(Layout layout, const Tenant* tenant, const PolicyGeneration& generation,
                        absl::Span<const PolicyTrajectory> trajectories) const {
   bool is_placed = generation.deadline == absl::InfiniteFuture();

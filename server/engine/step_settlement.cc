@@ -37,11 +37,14 @@ StepTask StepScheduler::BeginStep(Trajectory& trajectory) const {
 
 bool StepScheduler::Settle(StepBatch& batch, const absl::Status& status, absl::Time now,
                            Effects& effects) {
+  // A worker that was given up still brings what it was doing: its trajectories went to others long
+  // ago, and may have come back from them.
   if (!workers_.Return(batch)) return false;
   // Before the tasks: an image that comes too late is late.
   ExpireDue(now, effects);
   Model& model = models_.at(batch.model);
   if (status.ok()) {
+    // What the engine cost between two steps counts too: predictions are of time that passes.
     int passes = 0;
     for (const StepTask& task : batch.tasks) passes += NetworkPasses(task);
     model.meter.Add(now - batch.started + batch.overhead, passes, batch.capacity);
@@ -59,7 +62,7 @@ bool StepScheduler::Settle(StepBatch& batch, const absl::Status& status, absl::T
       SettleStep(model, trajectory, batch.tasks[i], now, effects);
     }
   }
-  NoteReturned(batch.model);
+  NoteReturned(batch.model);  // Last: it may forget the model.
   return true;
 }
 
@@ -83,6 +86,7 @@ void StepScheduler::SettleFailure(Model& model, const std::shared_ptr<Trajectory
   if (++trajectory->failed_attempts < kMaxStepAttempts) {
     trajectory->state = Trajectory::State::kWaiting;
     trajectory->waits_since = model.batches;
+    // Not to the policy: in flight, as it sees it, so that nobody else is chosen in its place.
     model.retry_alone.push_back(trajectory);
     return;
   }
@@ -102,6 +106,7 @@ void StepScheduler::SettleStep(Model& model, Trajectory& trajectory, StepTask& t
   if (task.status.ok() && last && !task.x_t.has_value()) {
     task.status = absl::InternalError("the executor returned no image for a plan's last row");
   }
+  // Its own numbers are bad, on any device: no second try, and its neighbours go on.
   if (!task.status.ok()) {
     Finish(generation,
            absl::InternalError(
@@ -111,6 +116,7 @@ void StepScheduler::SettleStep(Model& model, Trajectory& trajectory, StepTask& t
     return;
   }
 
+  // Before the trajectory moves on: what is told is told of the row that was run.
   TellOfStep(trajectory, task, effects);
   trajectory.failed_attempts = 0;
   effects.dropped.push_back(std::exchange(trajectory.registers, std::move(task.after)));
@@ -122,6 +128,7 @@ void StepScheduler::SettleStep(Model& model, Trajectory& trajectory, StepTask& t
     model.policy->PutBack(generation->id, trajectory.for_policy());
     return;
   }
+  // Its place in the queue is free at once, though others of its request are still drawn.
   model.policy->Retire(generation->id, trajectory.image_index);
   Drop(model, trajectory, effects);
   places_.Release(generation->spec, 1);
@@ -163,6 +170,8 @@ void StepScheduler::Drop(Model& model, Trajectory& trajectory, Effects& effects)
   }
 }
 
+// Steps until its place was free, which is what a client's cancel costs the others: the batch that
+// it was in, and those that were chosen meanwhile.
 void StepScheduler::DropLate(Model& model, Trajectory& trajectory, Effects& effects) {
   effects.counts.release_delays.push_back(model.batches - trajectory.generation->ended_batch + 1);
   Drop(model, trajectory, effects);
@@ -170,6 +179,7 @@ void StepScheduler::DropLate(Model& model, Trajectory& trajectory, Effects& effe
 
 void StepScheduler::Finish(std::shared_ptr<Generation> generation, const absl::Status& status,
                            absl::Time now, Effects& effects) {
+  // The end is the last event of a generation: nothing may be told of what is still running.
   generation->ended = true;
   places_.Release(generation->spec, generation->images_left);
   generations_.erase(generation->id);
@@ -195,6 +205,7 @@ void StepScheduler::Finish(std::shared_ptr<Generation> generation, const absl::S
        .had_deadline = generation->spec.deadline != absl::InfiniteFuture(),
        .duration = now - generation->submitted,
        .predicted = generation->predicted});
+  // Workers may hold its trajectories; the last holder frees it, outside the lock.
   effects.dropped.push_back(std::move(generation));
 }
 

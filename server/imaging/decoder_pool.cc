@@ -1,11 +1,20 @@
 #include "server/imaging/decoder_pool.h"
 
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
 namespace diffusiond {
+namespace {
+
+constexpr int kNice = 10;  // A tenth of the processor time that another thread has beside it.
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<DecoderPool>> DecoderPool::Create(Options options) {
   if (options.threads < 1 || options.threads > kMaxThreads) {
@@ -22,7 +31,13 @@ absl::StatusOr<std::unique_ptr<DecoderPool>> DecoderPool::Create(Options options
 
 DecoderPool::DecoderPool(Options options) : options_(options) {
   for (int i = 0; i < options_.threads; ++i) {
-    threads_.emplace_back([this] { WorkUntilStopped(); });
+    threads_.emplace_back([this] {
+      pthread_setname_np(pthread_self(), "pictures");
+      // A flood of pictures takes what is left by those who draw and those who answer. On Linux
+      // this is the thread's; should it fail, it has the priority of all.
+      setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
+      WorkUntilStopped();
+    });
   }
 }
 

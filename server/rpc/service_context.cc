@@ -1,12 +1,14 @@
 #include "server/rpc/service_context.h"
 
-#include <random>
+#include "absl/random/random.h"
 
 namespace diffusiond {
 
 uint64_t RandomNumber() {
-  std::random_device entropy;
-  return (static_cast<uint64_t>(entropy()) << 32) | entropy();
+  // Seeded by the system once a thread: to ask it each time took an eighth of what a refused call
+  // costs.
+  thread_local absl::BitGen bits;
+  return absl::Uniform<uint64_t>(bits);
 }
 
 }  // namespace diffusiond

@@ -25,6 +25,7 @@ VersionManager::VersionManager(Options options, const Parts& parts)
                  .keep_versions = options_.keep_versions,
                  .now = options_.now,
                  .on_catalog_changed = options_.on_catalog_changed,
+                 // From whichever thread drops the last reference, which may outlive the manager.
                  .on_unused =
                      [inbox = inbox_](std::shared_ptr<const ModelVersion> version) {
                        absl::MutexLock lock(&inbox->mu);
@@ -78,6 +79,7 @@ void VersionManager::Run() {
       calls.swap(inbox->calls);
       stopping = !inbox->running;
     }
+    // Calls that came before the stop are told of it: their threads wait for an answer.
     for (const auto& call : calls) call(stopping);
     if (stopping) return;
     // What waits for room need not wait for the next poll.

@@ -21,7 +21,8 @@ bool IsOnDisk(const ModelSituation& model, int number) {
   return std::binary_search(model.on_disk.begin(), model.on_disk.end(), number);
 }
 
-// The best first.
+// The best first. A pin, which stands on the disk, binds every server of the repository; a version
+// that an operator asked this server for is held only until the disk says otherwise.
 std::vector<int> Candidates(const ModelSituation& model) {
   if (model.pinned->has_value()) return {**model.pinned};
   if (model.numbered && model.held.has_value()) return {*model.held};
@@ -48,6 +49,7 @@ const Loaded* FindLoaded(const ModelSituation& model, int number) {
   return found;
 }
 
+// Released, but requests that began on them are still drawn.
 int CountDraining(const ModelSituation& model) {
   return static_cast<int>(
       std::count_if(model.loaded.begin(), model.loaded.end(), [](const Loaded& loaded) {
@@ -68,7 +70,8 @@ std::vector<VersionAction> Serve(const ModelSituation& model, const Loaded& chos
   return actions;
 }
 
-// Whether the same files may load another time.
+// Whether the same files may load another time: what the machine lacked may come back, what the
+// files say stays said. Listed by code, so that a new reason is tried again rather than never.
 bool MayPass(const absl::Status& reason) {
   switch (reason.code()) {
     case absl::StatusCode::kInvalidArgument:
@@ -87,6 +90,7 @@ bool MayPass(const absl::Status& reason) {
 
 VersionChoice ChooseVersion(const ModelSituation& model) {
   VersionChoice choice;
+  // A pin that cannot be read may mean any version: what is served stays.
   if (!model.pinned.ok()) {
     choice.status = model.pinned.status();
     choice.problem = VersionProblem{.text = std::string(choice.status.message())};
@@ -95,6 +99,8 @@ VersionChoice ChooseVersion(const ModelSituation& model) {
   for (const int number : Candidates(model)) {
     const auto stamp = model.stamps.find(number);
     const bool on_disk = IsOnDisk(model, number);
+    // Files are looked at one version a choice, best first: those that cannot be served any more
+    // are never read.
     if (on_disk && stamp == model.stamps.end()) {
       choice.actions = {{Kind::kLook, number}};
       return choice;
@@ -113,6 +119,7 @@ VersionChoice ChooseVersion(const ModelSituation& model) {
     const auto refused = model.refused.find(number);
     if (refused != model.refused.end() && refused->second.stamp == stamp->second &&
         model.now < refused->second.retry) {
+      // The next best serves meanwhile, unless that would be a step back (Candidates).
       choice.status.Update(refused->second.reason);
       continue;
     }

@@ -7,9 +7,9 @@ quiet, kind by kind and all kinds together. Loopback only; ends what it starts.
 The honest client comes from 127.0.0.1 and asks for one image of --steps steps after the other; the
 hostile ones, --clients processes, come from --addresses others. Each sends at most --mbit and
 --rate events (calls, connections or frames, whatever the attack is made of) a second: 24 times 40
-Mbit/s fill a link of one gigabit. They run on the server's own cores, at its priority. So each kind
-is followed by a control: as many processes take the same processor time and ask for nothing; "by
-control" is the ratio to that.
+Mbit/s fill a link of one gigabit. They run on the server's own cores, with what it leaves (--nice):
+strangers bring processors of their own. And each kind is followed by a control: as many processes
+take the same processor time, as nicely, and ask for nothing; "by control" is the ratio to that.
 
 Quiet is measured at the start, and after each kind; the p99 of all of it is what ratios are to, and
 its spread is printed. The server runs with its default flags and a network of 300,000 parameters.
@@ -43,6 +43,7 @@ def parsed(argv):
     parser.add_argument("--addresses", type=int, default=1)
     parser.add_argument("--mbit", type=float, default=40)
     parser.add_argument("--rate", type=float, default=100)
+    parser.add_argument("--nice", type=int, default=19, help="of the hostile clients; 0: as others")
     parser.add_argument("--seconds", type=float, help="of each attack and control; 10")
     parser.add_argument("--settle", type=float, help="seconds from an attack to what follows; 3")
     parser.add_argument("--steps", type=int, default=5)
@@ -148,6 +149,7 @@ class Bench:
         arguments = self.arguments
         return self.hostile_clients(kind, self.server, arguments.clients, *flags,
                                     f"--addresses={arguments.addresses}",
+                                    f"--nice={arguments.nice}",
                                     f"--mbit={arguments.mbit}", f"--rate={arguments.rate}")
 
     def warm_up(self):

@@ -34,6 +34,7 @@ def parsed(argv):
     parser.add_argument("--mbit", type=float, default=40, help="a second and client")
     parser.add_argument("--rate", type=float, default=100, help="events a second and client")
     parser.add_argument("--cpu", type=float, default=0)
+    parser.add_argument("--nice", type=int, default=0, help="as nice(1)")
     return parser.parse_args(argv)
 
 
@@ -82,6 +83,7 @@ def main():
         counts = mmap.mmap(file.fileno(), 0)
     if arguments.kind == "all" or arguments.kind in KINDS and KINDS[arguments.kind].takes_bombs:
         bombs.make_all()
+    os.nice(arguments.nice)
     fork = multiprocessing.get_context("fork")
     clients = [fork.Process(target=client, args=(arguments, number, counts), daemon=True)
                for number in range(arguments.clients)]
