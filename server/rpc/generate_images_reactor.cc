@@ -17,7 +17,8 @@ grpc::ServerUnaryReactor* GenerateImagesReactor::Start(
   std::shared_ptr<GenerateImagesReactor> reactor(
       new GenerateImagesReactor(std::move(context), rpc, response));
   reactor->Run(request);
-  return reactor.get();
+  grpc::ServerUnaryReactor* const refused = reactor->AnswerIfRefused();
+  return refused != nullptr ? refused : reactor.get();
 }
 
 GenerateImagesReactor::GenerateImagesReactor(std::shared_ptr<const ServiceContext> context,
@@ -81,6 +82,23 @@ void GenerateImagesReactor::PrepareAndSubmit(const Caller& caller,
   if (failed_already) context_->engine->Cancel(*id, absl::CancelledError("the call failed"));
 }
 
+grpc::ServerUnaryReactor* GenerateImagesReactor::AnswerIfRefused() {
+  std::shared_ptr<GenerateImagesReactor> self;  // Goes after the lock.
+  absl::MutexLock lock(&mu_);
+  is_starting_ = false;
+  if (!outcome_.has_value()) return nullptr;
+  if (outcome_->ok()) {
+    Answer();
+    return nullptr;
+  }
+  grpc::ServerUnaryReactor* const reactor = rpc_->DefaultReactor();  // Once: it is made by that.
+  reactor->Finish(EndOfCall(*outcome_, rpc_));
+  scope_.End(*outcome_);
+  done_ = true;
+  self = std::move(self_);
+  return reactor;
+}
+
 bool GenerateImagesReactor::has_outcome() {
   absl::MutexLock lock(&mu_);
   return outcome_.has_value();
@@ -90,6 +108,10 @@ void GenerateImagesReactor::FinishOnce(absl::Status status) {
   if (outcome_.has_value()) return;
   outcome_ = std::move(status);
   if (run_ != nullptr) run_->Close();
+  if (!is_starting_) Answer();
+}
+
+void GenerateImagesReactor::Answer() {
   finish_started_ = absl::Now();
   context_->stalls->Add(weak_from_this());
   Finish(EndOfCall(*outcome_, rpc_));
