@@ -69,8 +69,8 @@
   FLAG(int, decoder_threads, 1, \
        "Threads that read init_image and mask, 1 .. 256.") \
   FLAG(int, max_queued_pictures, 64, \
-       "Requests with pictures that wait to be read, a quarter of them from one address; " \
-       "more are refused. 1 .. 100000.") \
+       "Requests with pictures or long plans that wait to be read, a quarter of them from " \
+       "one address; more are refused. 1 .. 100000.") \
   FLAG(int64_t, max_waiting_bytes, int64_t{256} << 20, \
        "Memory that requests hold together while they wait and run: start pictures, masks, " \
        "noise, plans. One address may hold three quarters; more is refused. 16 MiB .. 1 " \

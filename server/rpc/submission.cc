@@ -1,5 +1,6 @@
 #include "server/rpc/submission.h"
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -84,8 +85,15 @@ absl::Status Counted(const ServiceContext& context, const absl::Status& status) 
   return status;
 }
 
-bool HasPictures(const v1::GenerateRequest& request) {
-  return !request.init_image().empty() || !request.mask().empty();
+// Plans of more steps are compiled in turn: a tenth of a millisecond for a thousand.
+constexpr uint64_t kCompiledAtOnce = 2000;
+
+// Whether to prepare it takes long.
+bool IsDear(const v1::GenerateRequest& request) {
+  const v1::SamplingOptions& sampling = request.sampling();
+  return !request.init_image().empty() || !request.mask().empty() ||
+         uint64_t{sampling.steps()} * std::max<uint64_t>(1, sampling.langevin_steps()) >
+             kCompiledAtOnce;
 }
 
 }  // namespace
@@ -106,7 +114,7 @@ absl::Status PrepareInTurn(const ServiceContext& context, const Caller& caller,
                            grpc::ByteBuffer bytes, Prepare prepare) {
   if (bytes.Length() <= kReadAtOnce) {
     const absl::StatusOr<v1::GenerateRequest> request = Parse(bytes);
-    if (!request.ok() || !HasPictures(*request)) {
+    if (!request.ok() || !IsDear(*request)) {
       prepare(request);
       return absl::OkStatus();
     }
@@ -121,7 +129,7 @@ absl::Status PrepareInTurn(const ServiceContext& context, const Caller& caller,
       });
   if (scheduled) return absl::OkStatus();
   return Counted(context, Refusal(RefusalReason::kPictures,
-                                  "too many requests with pictures wait to be read "
+                                  "too many requests with pictures or long plans wait to be read "
                                   "(--max_queued_pictures)",
                                   kPictureRetry));
 }

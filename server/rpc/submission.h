@@ -33,8 +33,8 @@ grpc::ByteBuffer TakeBytes(const grpc::ByteBuffer& bytes);
 absl::StatusOr<Caller> CallerOf(const grpc::CallbackServerContext& rpc);
 
 // Has `prepare` called with the request, or with INVALID_ARGUMENT if `bytes` are none: at once, or
-// by a decoder thread if it is large or there are pictures to read. A Refusal: never, too many
-// wait.
+// by a decoder thread if it is large, its plan long, or there are pictures to read. A Refusal:
+// never, too many wait.
 using Prepare = std::function<void(const absl::StatusOr<v1::GenerateRequest>&)>;
 absl::Status PrepareInTurn(const ServiceContext& context, const Caller& caller,
                            grpc::ByteBuffer bytes, Prepare prepare);

@@ -152,6 +152,23 @@ TEST(PictureTurns, LargeRequestsAreParsedInTurnToo) {
   for (std::thread& call : calls) call.join();
 }
 
+TEST(PictureTurns, LongPlansAreCompiledInTurnToo) {
+  HeldDecoder held({.threads = 1, .max_queued = 1, .max_queued_per_address = 1});
+  v1::GenerateRequest request;
+  request.mutable_sampling()->set_sampler("annealed_langevin");
+  request.mutable_sampling()->set_steps(3);
+  request.mutable_sampling()->set_langevin_steps(1000);
+  grpc::Status ends[2];
+  std::thread calls[2];
+  for (int i = 0; i < 2; ++i) {
+    calls[i] = std::thread([&, end = &ends[i]] { held.server().Generate(request, end); });
+  }
+  EXPECT_THAT(held.server().metrics().AwaitFinished(1), ElementsAre("Generate RESOURCE_EXHAUSTED"));
+  EXPECT_TRUE(held.Finish().ok());
+  for (std::thread& call : calls) call.join();
+  EXPECT_TRUE(ends[0].ok() || ends[1].ok());
+}
+
 TEST(PictureTurns, BytesThatAreNoRequestAreNamedSo) {
   TestServer server;
   for (const std::string& bytes : {std::string("\xFF"), std::string(10'000, '\xFF')}) {
