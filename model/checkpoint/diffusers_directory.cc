@@ -13,6 +13,7 @@
 #include "model/checkpoint/attention_names.h"
 #include "model/checkpoint/checkpoint_digest.h"
 #include "model/checkpoint/checkpoint_files.h"
+#include "model/checkpoint/foreign_files.h"
 #include "model/checkpoint/model_index_json.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/checkpoint/scheduler_config_json.h"
@@ -68,9 +69,9 @@ struct Layout {
 absl::StatusOr<Layout> FindLayout(const Directory& directory) {
   const bool nested = directory.Has(kNestedUNetConfig);
   if (!nested && !directory.Has(kFlatUNetConfig)) {
-    return InFile(directory.path(),
-                  absl::NotFoundError(absl::StrCat("not a checkpoint: has neither ",
-                                                   kNestedUNetConfig, " nor ", kFlatUNetConfig)));
+    return InFile(directory.path(), absl::NotFoundError(absl::StrCat(
+                                        "not a checkpoint: has neither ", kNestedUNetConfig,
+                                        " nor ", kFlatUNetConfig, WhatLiesIn(directory.path()))));
   }
   Layout layout;
   layout.unet_config = nested ? kNestedUNetConfig : kFlatUNetConfig;
@@ -87,10 +88,12 @@ absl::StatusOr<NetworkWeights> ReadWeights(const Directory& directory, const std
   if (pickled && !directory.Has(name)) {
     return InFile(directory.path(),
                   absl::NotFoundError(absl::StrCat("has no weights: neither ", in, kSafetensorsName,
-                                                   " nor ", in, kPickledName)));
+                                                   " nor ", in, kPickledName,
+                                                   WhatWeightsLieIn(directory.path() / in))));
   }
   const std::filesystem::path path = directory.path() / name;
   ASSIGN_OR_RETURN(MappedFile file, directory.Open(name));
+  if (absl::Status status = CheckIsBinary(file.text()); !status.ok()) return InFile(path, status);
   absl::StatusOr<TensorMap> tensors = TensorMap();
   if (pickled) {
     tensors = ParseTorchArchive(file.bytes());
@@ -108,6 +111,13 @@ absl::StatusOr<CheckpointConfig> ReadConfig(const Directory& directory, const La
                                             std::vector<std::string>* warnings) {
   CheckpointConfig config;
   ModelIndex index;
+  if (!directory.Has(kModelIndexName)) {
+    return InFile(directory.path(),
+                  absl::NotFoundError(absl::StrCat("has no ", kModelIndexName,
+                                                   ", which diffusers' save_pretrained of the "
+                                                   "pipeline writes: with the network's folder "
+                                                   "alone nothing says how it was trained")));
+  }
   absl::Status status = directory.Parse(
       kModelIndexName,
       [warnings](absl::string_view text) { return ParseModelIndex(text, warnings); }, &index);
@@ -267,7 +277,7 @@ Checkpoint::Checkpoint(CheckpointConfig config, NetworkWeights weights,
 absl::StatusOr<Checkpoint> Checkpoint::Open(const std::filesystem::path& directory) {
   for (int attempt = 1;; ++attempt) {
     const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return ErrnoInFile(directory, "cannot open checkpoint", errno);
+    if (fd < 0) return NoDirectory(directory, errno);
     absl::Cleanup close_fd = [fd] { close(fd); };
     absl::StatusOr<Checkpoint> checkpoint = OpenOnce(directory, fd);
     if (checkpoint.ok() || attempt == kMaxAttempts || SameDirectory(fd, directory)) {
@@ -279,6 +289,8 @@ absl::StatusOr<Checkpoint> Checkpoint::Open(const std::filesystem::path& directo
 absl::StatusOr<Checkpoint> Checkpoint::OpenOnce(const std::filesystem::path& path,
                                                 int directory_fd) {
   const Directory directory(directory_fd, path);
+  // Else nothing in it would seem to be there.
+  if (faccessat(directory_fd, ".", X_OK, 0) != 0) return NoDirectory(path, errno);
   ASSIGN_OR_RETURN(const Layout layout, FindLayout(directory));
   std::vector<std::string> warnings;
   ASSIGN_OR_RETURN(CheckpointConfig config, ReadConfig(directory, layout, &warnings));

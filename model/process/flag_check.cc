@@ -16,15 +16,24 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "absl/time/time.h"
 #include "model/process/nearest_word.h"
 #include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
+
+// A time without its unit is what people write who know other programs.
+std::string UnitHint(const absl::CommandLineFlag& flag, const std::string& value) {
+  double number;
+  if (!flag.IsOfType<absl::Duration>() || !absl::SimpleAtod(value, &number)) return "";
+  return absl::StrCat("; write its unit, as in ", value, "s or ", value, "ms");
+}
 
 // A flag file may name another, which may be itself.
 constexpr int kMaxFlagFiles = 100;
@@ -119,7 +128,8 @@ class Checker {
     std::string error;
     if ((value->empty() && flag->IsOfType<bool>()) || !flag->ParseFrom(*value, &error)) {
       return absl::InvalidArgumentError(absl::StrCat("--", flag->Name(), ": '", *value,
-                                                     "' is not a value it takes: ", flag->Help()));
+                                                     "' is not a value it takes",
+                                                     UnitHint(*flag, *value), ": ", flag->Help()));
     }
     return absl::OkStatus();
   }

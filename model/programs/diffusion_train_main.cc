@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
 #include <string>
 #include <utility>
@@ -67,6 +68,8 @@ ABSL_FLAG(
 
 namespace diffusiond {
 namespace {
+
+constexpr int64_t kWarmupPart = 10;  // A longer warm-up than this part of the run is warned of.
 
 std::atomic<bool> g_stop = false;
 void HandleStop(int) { g_stop = true; }
@@ -183,6 +186,19 @@ void WarnOfFloat32(const std::filesystem::path& checkpoint) {
   if (!warning.empty()) std::cerr << "diffusion-train: warning: " << warning << std::endl;
 }
 
+// What is allowed and hardly ever meant.
+void WarnOfOptions(const TrainerOptions& options, const ImageDataset& train,
+                   const std::function<void(absl::string_view)>& warn) {
+  if (options.warmup_steps > options.steps / kWarmupPart) {
+    warn(absl::StrCat("--warmup_steps is ", options.warmup_steps, " of ", options.steps,
+                      " steps: the learning rate is below its height for more than a tenth of the "
+                      "run"));
+  }
+  if (options.objective.learn_schedule) return;
+  const absl::StatusOr<std::string> prior = PriorWarning(options.model.scheduler, train);
+  if (prior.ok() && !prior->empty()) warn(*prior);
+}
+
 absl::Status Main(const std::string& command) {
   ASSIGN_OR_RETURN(torch::Device device, ParseDevice(absl::GetFlag(FLAGS_device)));
   ASSIGN_OR_RETURN(const PublishOptions publish, PublishOptionsFromFlags(command));
@@ -218,10 +234,7 @@ absl::Status Main(const std::string& command) {
         static_cast<long long>(trainer->step()));
     std::fflush(stdout);
   }
-  if (first && !options.objective.learn_schedule) {
-    const absl::StatusOr<std::string> warning = PriorWarning(options.model.scheduler, data.train);
-    if (warning.ok() && !warning->empty()) parts.warn(*warning);
-  }
+  if (first) WarnOfOptions(options, data.train, parts.warn);
   std::signal(SIGINT, HandleStop);
   std::signal(SIGTERM, HandleStop);
   std::signal(SIGHUP, HandleStop);

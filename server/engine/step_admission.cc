@@ -13,6 +13,10 @@ namespace {
 // When to ask again while no pace is known.
 constexpr absl::Duration kUnknownRetry = absl::Seconds(1);
 
+// The pace is an average that one slow step raises: of what it foretells for an idle server so much
+// is taken for certain.
+constexpr double kSurely = 0.5;
+
 // Refusals show durations to the millisecond.
 constexpr absl::Duration kShown = absl::Milliseconds(1);
 
@@ -99,6 +103,17 @@ std::optional<absl::Duration> StepScheduler::PredictTime(
                   model.policy->PassesUntilDone(generation, trajectories) * pace.pass);
 }
 
+absl::Duration StepScheduler::TimeAlone(const Model& model, const std::string& name,
+                                        const std::vector<PolicyTrajectory>& trajectories) const {
+  const Pace pace = model.meter.pace(workers_.total_capacity(name));
+  int longest = 0, work = 0;
+  for (const PolicyTrajectory& trajectory : trajectories) {
+    longest = std::max(longest, trajectory.rows_left);
+    work += trajectory.work();
+  }
+  return std::max(longest * pace.step, work * pace.pass);
+}
+
 absl::Status StepScheduler::CheckDeadline(const Generation& generation,
                                           const PolicyGeneration& asked,
                                           const std::vector<PolicyTrajectory>& trajectories,
@@ -115,6 +130,14 @@ absl::Status StepScheduler::CheckDeadline(const Generation& generation,
                                 "then to meet theirs; the predicted wait is ",
                                 Shown(predicted)),
                    predicted);
+  }
+  // No time to come back at would help, so none is named.
+  const absl::Duration alone =
+      TimeAlone(models_.at(generation.spec.model), generation.spec.model, trajectories);
+  if (kSurely * alone > left) {
+    return absl::DeadlineExceededError(absl::StrCat(
+        "the deadline is in ", Shown(left), ", which an idle server cannot meet: it takes about ",
+        Shown(alone), "; ask for fewer steps or images, or for a later deadline"));
   }
   if (predicted > left) {
     return Refusal(RefusalReason::kDeadline,

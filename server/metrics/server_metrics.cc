@@ -161,10 +161,11 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
       deadline_misses_(NewCounter(registry, "diffusiond_deadline_misses_total",
                                   "Generations admitted with a deadline that passed.")
                            .Add({})),
-      release_delay_(NewHistogram(registry, "diffusiond_release_delay_steps",
-                                  "Step batches until the place of a generation that ended early was "
-                                  "free: 1 is the one that ran.")
-                         .Add({}, Steps())),
+      release_delay_(
+          NewHistogram(registry, "diffusiond_release_delay_steps",
+                       "Step batches until the place of a generation that ended early was "
+                       "free: 1 is the one that ran.")
+              .Add({}, Steps())),
       preemptions_(NewCounter(registry, "diffusiond_preemptions_total",
                               "Times that an image begun had to let other work go first.")
                        .Add({})),
@@ -184,14 +185,15 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
       step_overhead_(NewCounter(registry, "diffusiond_step_overhead_seconds_total",
                                 "Time between step batches of workers that had work: what choosing "
                                 "and giving back took, by model.")),
-      network_call_passes_(NewHistogram(registry, "diffusiond_network_call_passes",
-                                        "Network passes that are not padding in one call of the network.")),
+      network_call_passes_(
+          NewHistogram(registry, "diffusiond_network_call_passes",
+                       "Network passes that are not padding in one call of the network.")),
       network_calls_(
           NewCounter(registry, "diffusiond_network_calls_total", "Calls of the network.")),
       passes_(NewCounter(registry, "diffusiond_network_passes_total",
                          "Images evaluated by the network, without padding.")),
       padding_passes_(NewCounter(registry, "diffusiond_network_padding_passes_total",
-                               "Places that only filled a micro-batch.")),
+                                 "Places that only filled a micro-batch.")),
       occupancy_(NewHistogram(registry, "diffusiond_batch_occupancy_ratio",
                               "Network passes of a step batch over what its worker carries.")),
       device_failures_(NewCounter(registry, "diffusiond_device_failures_total",
@@ -220,6 +222,9 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
   for (const char* reason :
        {"queue_full", "over_share", "deadline", "memory", "pictures", "draining", "invalid"}) {
     refusals_.Add({{"reason", reason}});
+  }
+  for (const char* method : {"Generate", "GenerateImages", "ListModels", "GetModel"}) {
+    for (const char* code : {"OK", "INTERNAL"}) requests_.Add({{"method", method}, {"code", code}});
   }
   for (const char* limit : {"max_connections", "max_connections_per_address", "descriptors"}) {
     connections_refused_.Add({{"limit", limit}});

@@ -4,6 +4,7 @@
 
 #if DIFFUSIOND_WITH_PROMETHEUS
 
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,6 +48,13 @@ class TrainingMetrics : public ProgressSink {
     for (size_t level = 0; level < kLossLevels; ++level) {
       levels_.push_back(&levels.Add({{"level", absl::StrCat(level)}}));
     }
+    // Zero would be a measurement, and a good one of a loss.
+    for (prometheus::Gauge* unmeasured :
+         {&images_per_second_, &waiting_share_, &loss_, &ema_loss_, &gradient_norm_,
+          &learning_rate_, &saved_step_}) {
+      unmeasured->Set(std::numeric_limits<double>::quiet_NaN());
+    }
+    for (prometheus::Gauge* level : levels_) level->Set(std::numeric_limits<double>::quiet_NaN());
   }
 
   absl::Status Serve(const std::string& listen) {

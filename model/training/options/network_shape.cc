@@ -1,11 +1,14 @@
 #include "model/training/options/network_shape.h"
 
+#include <bit>
 #include <set>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "model/status/status_macros.h"
 
 namespace diffusiond {
@@ -43,6 +46,28 @@ absl::StatusOr<std::set<int64_t>> AttentionHeights(const NetworkShape& shape,
   return heights;
 }
 
+// All levels but the last halve the image, and nothing adapts odd sides on the way up.
+absl::Status CheckLevels(size_t levels, const ImageDataset& data) {
+  const int64_t halvings =
+      std::countr_zero(static_cast<uint64_t>(data.height) | static_cast<uint64_t>(data.width));
+  if (static_cast<int64_t>(levels) <= halvings + 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--channels has ", levels,
+                   " levels, each of which after the first halves the image: images of ",
+                   data.width, " x ", data.height, " allow at most ", halvings + 1));
+}
+
+// The network's configuration is made of flags: those are what its fields are called here.
+absl::Status InFlags(const absl::Status& status) {
+  return absl::Status(
+      status.code(),
+      absl::StrReplaceAll(status.message(), {{"block_out_channels", "--channels"},
+                                             {"norm_num_groups", "--norm_num_groups"},
+                                             {"attention_head_dim", "--attention_head_dim"},
+                                             {"layers_per_block", "--layers_per_block"},
+                                             {"dropout is", "--dropout is"}}));
+}
+
 }  // namespace
 
 absl::Status DescribeModel(const NetworkShape& shape, const ImageDataset& data,
@@ -59,6 +84,9 @@ absl::Status DescribeModel(const NetworkShape& shape, const ImageDataset& data,
   unet.down_block_types.clear();
   unet.up_block_types.clear();
 
+  // None is none: not in the middle either.
+  unet.add_attention = shape.attention_at != std::vector<std::string>{"none"};
+  RETURN_IF_ERROR(CheckLevels(shape.channels.size(), data));
   ASSIGN_OR_RETURN(std::set<int64_t> attention_at, AttentionHeights(shape, data));
   std::vector<int64_t> heights;
   for (const std::string& text : shape.channels) {
@@ -84,7 +112,7 @@ absl::Status DescribeModel(const NetworkShape& shape, const ImageDataset& data,
     unet.num_class_embeds = classes + (shape.null_class ? 1 : 0);
     if (shape.null_class) model->null_class_id = static_cast<int>(classes);
   }
-  return Validate(unet);
+  return InFlags(Validate(unet));
 }
 
 absl::Status DescribeClassifier(const NetworkShape& shape, const ImageDataset& data,

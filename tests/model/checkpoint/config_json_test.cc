@@ -157,6 +157,15 @@ TEST(UNetConfigJsonTest, RefusesWhatItCannotBuildAndNamesTheField) {
         "freq_shift: expected an integer, found true; act_fn: expected a string, found 3"}});
 }
 
+TEST(UNetConfigJsonTest, NamesTheBlocksOfNcsnPlusPlusBeforeAnythingElse) {
+  Json ncsn = ValidUNet();
+  ncsn["down_block_types"] = {"SkipDownBlock2D", "AttnSkipDownBlock2D"};
+  ncsn["norm_num_groups"] = nullptr;
+  const absl::Status status = ParseUNetConfig(ncsn.dump()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("'SkipDownBlock2D': NCSN++"));
+}
+
 TEST(UNetConfigJsonTest, RefusesWhatIsNotAnObject) {
   for (const char* text : {"", "nul", "[]", "3", "{\"a\":", "{} {}", "\xff"}) {
     EXPECT_EQ(ParseUNetConfig(text).status().code(), absl::StatusCode::kInvalidArgument) << text;

@@ -2,7 +2,10 @@
 
 #include <sys/stat.h>
 
+#include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -217,7 +220,7 @@ TEST_F(CheckpointOnDiskTest, ClassNamesHoldNothingThatATerminalActsOn) {
 
 TEST_F(CheckpointOnDiskTest, NamesEveryMissingFile) {
   const std::pair<const char*, const char*> cases[] = {
-      {"model_index.json", "model_index.json: cannot open"},
+      {"model_index.json", "has no model_index.json"},
       {"scheduler/scheduler_config.json", "scheduler/scheduler_config.json: cannot open"},
       {"unet/diffusion_pytorch_model.safetensors",
        "neither unet/diffusion_pytorch_model.safetensors nor unet/diffusion_pytorch_model.bin"},
@@ -276,6 +279,62 @@ TEST_F(CheckpointOnDiskTest, MovingACheckpointKeepsItsViews) {
   absl::StatusOr<Checkpoint> opened = Open();
   const Checkpoint moved = *std::move(opened);
   EXPECT_TRUE(SameTensors(moved.tensors(), tensors_.views()));
+}
+
+// What people have in place of a checkpoint, and what they are told.
+TEST(DiffusersDirectoryTest, WhatLiesThereInsteadIsNamed) {
+  ScratchDirectory scratch;
+  const fs::path golden = ShippedGoldenDirectory() / "unet/mnist_noattn";
+  const std::string weights = "unet/diffusion_pytorch_model.safetensors";
+  const auto write = [](const fs::path& path, const std::string& text) {
+    fs::create_directories(path.parent_path());
+    std::ofstream(path) << text;
+  };
+  struct Case {
+    std::function<void(const fs::path&)> make;
+    const char* message;
+    const char* opened = "";  // In the directory.
+  };
+  const Case cases[] = {
+      {[&](const fs::path& to) {
+         fs::rename(to / weights, to / "unet/diffusion_pytorch_model.fp16.safetensors");
+       },
+       "it holds the variant 'diffusion_pytorch_model.fp16.safetensors': copy it to "
+       "diffusion_pytorch_model.safetensors"},
+      {[&](const fs::path& to) {
+         fs::rename(to / weights, to / "unet/diffusion_pytorch_model-00001-of-00002.safetensors");
+       },
+       "weights in pieces: save them in one"},
+      {[&](const fs::path& to) { fs::rename(to / weights, to / "unet/model.ckpt"); },
+       "it holds 'config.json', 'model.ckpt'"},
+      {[&](const fs::path& to) {
+         write(to / weights, "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n");
+       },
+       "fetch them by `git lfs pull`"},
+      {[&](const fs::path& to) { write(to / weights, "<!DOCTYPE html>"); }, "is a page of HTML"},
+      {[&](const fs::path& to) { fs::remove(to / "model_index.json"); }, "has no model_index.json"},
+      {[&](const fs::path& to) {
+         fs::rename(to, to.string() + "-moved");
+         fs::create_directories(to);
+         fs::rename(to.string() + "-moved", to / "checkpoint");
+       },
+       "its folder 'checkpoint' is one: name that"},
+      {[&](const fs::path& to) { fs::remove_all(to), write(to / "anything.safetensors", "x"); },
+       "it holds 'anything.safetensors'; such a file says nothing of the network: convert it"},
+      {[&](const fs::path& to) { fs::remove_all(to), fs::create_directories(to); }, "it is empty"},
+      {[&](const fs::path& to) { write(to / "a.ckpt", "x"); },
+       "is a file; a checkpoint is a directory", "a.ckpt"},
+      {[&](const fs::path&) {}, "No such file or directory", "nowhere"},
+  };
+  int number = 0;
+  for (const Case& c : cases) {
+    const fs::path to = scratch / std::to_string(number++);
+    fs::copy(golden, to, fs::copy_options::recursive);
+    c.make(to);
+    const absl::Status status = Checkpoint::Open(*c.opened == 0 ? to : to / c.opened).status();
+    EXPECT_FALSE(status.ok());
+    EXPECT_THAT(std::string(status.message()), HasSubstr(c.message));
+  }
 }
 
 }  // namespace

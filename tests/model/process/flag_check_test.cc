@@ -9,12 +9,14 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 ABSL_FLAG(int, test_count, 4, "how many, 1 .. 9");
 ABSL_FLAG(bool, test_verbose, false, "say more");
 ABSL_FLAG(std::string, test_name, "", "of what");
+ABSL_FLAG(absl::Duration, test_wait, absl::Seconds(1), "how long");
 
 namespace diffusiond {
 namespace {
@@ -60,6 +62,9 @@ TEST_F(FlagCheckTest, NamesWhatIsWrong) {
         Case{{"--test_count=many"},
              "--test_count: 'many' is not a value it takes: how many, 1 .. 9"},
         Case{{"--test_count", "--test_verbose"}, "--test_count: '--test_verbose' is not a value"},
+        Case{{"--test_wait=30"},
+             "--test_wait: '30' is not a value it takes; write its unit, as in 30s or 30ms"},
+        Case{{"--test_wait=soon"}, "--test_wait: 'soon' is not a value it takes: how long"},
         Case{{"--test_count="}, "--test_count: '' is not a value it takes"},
         Case{{"--test_count"}, "--test_count needs a value: how many, 1 .. 9"},
         Case{{"--notest_count"}, "--notest_count: --test_count is no switch"},

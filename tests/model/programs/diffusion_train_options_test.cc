@@ -56,7 +56,7 @@ TEST_F(DiffusionTrainOptionsTest, OptionsThatCannotWorkAreNamed) {
         {"--beta_end=2", "beta_end is 2, expected 0 to 1"},
         {"--beta_start=0.5 --beta_end=0.1", "beta_start is 0.5"},
         {"--sampler_spacing=even", "--sampler_spacing: \"even\" is not one of leading"},
-        {"--channels=8,16,16,16,16", "sample_size"},
+        {"--channels=8,16,16,16,16", "--channels has 5 levels"},
         {"--prediction_type=noise", "prediction_type"},
         {"--beta_schedule=square", "beta_schedule"},
         {"--loss_weight=p2", "loss_weight"},

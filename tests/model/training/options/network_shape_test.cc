@@ -65,7 +65,20 @@ TEST(NetworkShapeTest, AttentionIsWhereTheListSays) {
     const absl::Status status = DescribeModel(ShapeWith(c.attention_at), ImagesOf(32, 32), &model);
     ASSERT_TRUE(status.ok()) << status;
     EXPECT_EQ(model.unet.down_block_types, c.expected);
+    EXPECT_EQ(model.unet.add_attention, c.attention_at != std::vector<std::string>{"none"});
   }
+}
+
+TEST(NetworkShapeTest, WhatDoesNotFitIsNamedByItsFlag) {
+  CheckpointConfig model;
+  NetworkShape shape = ShapeWith({"none"});
+  shape.channels = {"16", "24", "32", "48"};
+  EXPECT_THAT(std::string(DescribeModel(shape, ImagesOf(28, 28), &model).message()),
+              HasSubstr("--channels has 4 levels, each of which after the first halves the image: "
+                        "images of 28 x 28 allow at most 3"));
+  shape.channels = {"16", "20"};
+  EXPECT_THAT(std::string(DescribeModel(shape, ImagesOf(28, 28), &model).message()),
+              HasSubstr("--channels[1] is 20, expected a multiple of --norm_num_groups = 8"));
 }
 
 TEST(NetworkShapeTest, AttentionWhereNoLevelIsIsRefused) {
