@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "model/imaging/exif.h"
 #include "model/status/status_macros.h"
 
 namespace diffusiond {
@@ -199,7 +200,7 @@ absl::StatusOr<Image> DecodeJpeg(std::string_view bytes, const DecodeLimits& lim
               .pixels = {}};
   image.pixels.resize(size_t(image.width) * image.height * image.channels);
   if (!ReadRows(&reader, &image)) return Refused(reader);
-  return image;
+  return Upright(std::move(image), JpegOrientation(bytes));
 }
 
 }  // namespace diffusiond

@@ -15,7 +15,7 @@ namespace diffusiond {
 // quality and as CheckImage.
 absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality);
 
-// Baseline or progressive, grey (stays grey) or colour. Orientation and colour profiles are
+// Baseline or progressive, grey (stays grey) or colour, turned as EXIF says. Colour profiles are
 // ignored. InvalidArgument for anything else: not a JPEG, CMYK, larger than the limits (checked
 // before memory for it is allocated), and whatever libjpeg would only warn of: truncated data,
 // damaged entropy coding, stray bytes between markers. Damage that still is a valid code stream

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "model/imaging/exif.h"
 #include "model/status/status_macros.h"
 
 namespace diffusiond {
@@ -192,13 +193,15 @@ absl::StatusOr<Image> DecodePng(std::string_view bytes, const DecodeLimits& limi
 
   const int image_width = static_cast<int>(width);
   const int image_height = static_cast<int>(height);
+  const int orientation = PngOrientation(bytes);
   if (samples == 2 || samples == 4) {
-    return OverWhite(image_width, image_height, samples - 1, pixels);
+    return Upright(OverWhite(image_width, image_height, samples - 1, pixels), orientation);
   }
-  return Image{.width = image_width,
-               .height = image_height,
-               .channels = samples,
-               .pixels = std::move(pixels)};
+  return Upright({.width = image_width,
+                  .height = image_height,
+                  .channels = samples,
+                  .pixels = std::move(pixels)},
+                 orientation);
 }
 
 }  // namespace diffusiond

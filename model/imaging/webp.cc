@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/imaging/exif.h"
 #include "model/status/status_macros.h"
 
 namespace diffusiond {
@@ -58,11 +59,15 @@ absl::StatusOr<Image> DecodeWebp(std::string_view bytes, const DecodeLimits& lim
   if (decoded == nullptr) {
     return absl::InvalidArgumentError("WebP is not readable: the picture is truncated or corrupt");
   }
-  if (features.has_alpha) return OverWhite(features.width, features.height, 3, pixels);
-  return Image{.width = features.width,
-               .height = features.height,
-               .channels = 3,
-               .pixels = std::move(pixels)};
+  const int orientation = WebpOrientation(bytes);
+  if (features.has_alpha) {
+    return Upright(OverWhite(features.width, features.height, 3, pixels), orientation);
+  }
+  return Upright({.width = features.width,
+                  .height = features.height,
+                  .channels = 3,
+                  .pixels = std::move(pixels)},
+                 orientation);
 }
 
 }  // namespace diffusiond

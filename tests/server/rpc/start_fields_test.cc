@@ -13,6 +13,8 @@
 #include "gtest/gtest.h"
 #include "model/files/sha256.h"
 #include "model/imaging/png.h"
+#include "tests/model/imaging/codec_fixtures.h"
+#include "tests/model/imaging/png_chunks.h"
 #include "tests/server/rpc/test_server.h"
 
 namespace diffusiond {
@@ -85,6 +87,26 @@ TEST(StartFields, WhatTheMaskKeepsIsTheImage) {
   EXPECT_NE(image[3], 1.0f);
   EXPECT_EQ(events.back().completed().receipt().parameters().mask_sha256(),
             Sha256Hex(request.mask()));
+}
+
+TEST(StartFields, PicturesAreTakenAsTheyWereHeld) {
+  ServedModel model;
+  model.width = 2;
+  model.height = 3;
+  model.channels = 1;
+  // 3 x 2 as stored, to be turned a quarter clockwise.
+  std::string png = Png(3, 2, {0, 0, 0, 255, 255, 51});
+  constexpr size_t kAfterHeader = 33;
+  png.insert(kAfterHeader,
+             PngChunk("eXIf", FromHex("4d4d002a00000008000101120003000000010006000000000000")));
+  v1::GenerateRequest request;
+  request.set_init_image(png);
+  request.set_mask(png);
+  FieldViolations violations;
+  const RequestedStart start = ReadStart(request, model, 1, &violations);
+  ASSERT_TRUE(violations.ToStatus().ok()) << violations.ToStatus();
+  EXPECT_THAT(*start.image, ElementsAre(1, -1, 1, -1, 51 / 127.5f - 1, -1));
+  EXPECT_THAT(*start.keep, ElementsAre(0, 1, 0, 1, 0.8f, 1));
 }
 
 TEST(StartFields, NoiseCanBeGiven) {
