@@ -2,6 +2,7 @@
 #ifndef DIFFUSIOND_MODEL_IMAGING_DECODE_H_
 #define DIFFUSIOND_MODEL_IMAGING_DECODE_H_
 
+#include <cstddef>
 #include <string_view>
 
 #include "absl/status/statusor.h"
@@ -9,8 +10,15 @@
 
 namespace diffusiond {
 
-// Tells PNG, JPEG and WebP apart by their first bytes and decodes. InvalidArgument for others and
-// as the format's decoder.
+// What is read of a file to tell its format.
+inline constexpr size_t kPictureFormatBytes = 16;
+
+// "PNG", "JPEG", "WebP", or the name of another format that pictures are kept in, by its first
+// bytes; empty for what is no picture known.
+std::string_view PictureFormat(std::string_view bytes);
+
+// Tells PNG, JPEG and WebP apart by their first bytes and decodes. InvalidArgument, naming the
+// format if it is known, for others and as the format's decoder.
 absl::StatusOr<Image> DecodeImage(std::string_view bytes, const DecodeLimits& limits = {});
 
 }  // namespace diffusiond

@@ -4,7 +4,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
 #include <iostream>
 #include <string>
 #include <utility>
@@ -186,30 +185,41 @@ void WarnOfFloat32(const std::filesystem::path& checkpoint) {
   if (!warning.empty()) std::cerr << "diffusion-train: warning: " << warning << std::endl;
 }
 
+void Warn(absl::string_view text) {
+  std::cerr << "diffusion-train: warning: " << text << std::endl;
+}
+
 // What is allowed and hardly ever meant.
-void WarnOfOptions(const TrainerOptions& options, const ImageDataset& train,
-                   const std::function<void(absl::string_view)>& warn) {
+void WarnOfOptions(const TrainerOptions& options, const ImageDataset& train) {
   if (options.warmup_steps > options.steps / kWarmupPart) {
-    warn(absl::StrCat("--warmup_steps is ", options.warmup_steps, " of ", options.steps,
+    Warn(absl::StrCat("--warmup_steps is ", options.warmup_steps, " of ", options.steps,
                       " steps: the learning rate is below its height for more than a tenth of the "
                       "run"));
   }
   if (options.objective.learn_schedule) return;
   const absl::StatusOr<std::string> prior = PriorWarning(options.model.scheduler, train);
-  if (prior.ok() && !prior->empty()) warn(*prior);
+  if (prior.ok() && !prior->empty()) Warn(*prior);
+}
+
+void WarnOfData(const TrainingData& data) {
+  for (const ImageDataset* split : {&data.train, &data.held_out}) {
+    for (const std::string& warning : split->warnings) Warn(warning);
+  }
 }
 
 absl::Status Main(const std::string& command) {
   ASSIGN_OR_RETURN(torch::Device device, ParseDevice(absl::GetFlag(FLAGS_device)));
   ASSIGN_OR_RETURN(const PublishOptions publish, PublishOptionsFromFlags(command));
+  ASSIGN_OR_RETURN(const WorkerEnvironment environment, ReadWorkerEnvironment(std::getenv));
+  const bool first = environment.rank == 0;
   ASSIGN_OR_RETURN(TrainingData data, OpenDataFromFlags());
+  if (first) WarnOfData(data);
   if (absl::GetFlag(FLAGS_image_classifier)) {
     if (const int threads = absl::GetFlag(FLAGS_threads); threads > 0) at::set_num_threads(threads);
     return TrainImageClassifier(data, {.seed = absl::GetFlag(FLAGS_seed)},
                                 absl::GetFlag(FLAGS_out));
   }
   ASSIGN_OR_RETURN(TrainerOptions options, TrainerOptionsFromFlags(data.train));
-  ASSIGN_OR_RETURN(const WorkerEnvironment environment, ReadWorkerEnvironment(std::getenv));
   RETURN_IF_ERROR(TakeShareOfMachine(environment, &device));
   ASSIGN_OR_RETURN(std::unique_ptr<WorkerGroup> workers, JoinWorkers(environment, device));
 
@@ -218,12 +228,9 @@ absl::Status Main(const std::string& command) {
   parts.held_out = &data.held_out;
   parts.device = device;
   parts.workers = workers.get();
-  parts.warn = [](absl::string_view text) {
-    std::cerr << "diffusion-train: warning: " << text << std::endl;
-  };
+  parts.warn = Warn;
   ASSIGN_OR_RETURN(std::unique_ptr<Trainer> trainer,
                    Trainer::Create(options, parts, absl::GetFlag(FLAGS_resume)));
-  const bool first = environment.rank == 0;
   if (first) {
     std::printf(
         "%lld training images, %lld held out, %dx%dx%d; %s%s; from step %lld\n",
@@ -234,7 +241,7 @@ absl::Status Main(const std::string& command) {
         static_cast<long long>(trainer->step()));
     std::fflush(stdout);
   }
-  if (first) WarnOfOptions(options, data.train, parts.warn);
+  if (first) WarnOfOptions(options, data.train);
   std::signal(SIGINT, HandleStop);
   std::signal(SIGTERM, HandleStop);
   std::signal(SIGHUP, HandleStop);

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <iostream>
 #include <utility>
 
 #include "absl/flags/flag.h"
@@ -106,6 +107,9 @@ absl::StatusOr<int> MicroBatchFromFlags() {
 absl::StatusOr<ImageDataset> OpenSplit(const CheckpointConfig& config, DatasetSplit split,
                                        int64_t max_images) {
   ASSIGN_OR_RETURN(ImageDataset data, OpenSplitFromFlags(split, config.class_names));
+  for (const std::string& warning : data.warnings) {
+    std::cerr << "diffusion-eval: warning: " << warning << std::endl;
+  }
   const UNetConfig& unet = config.unet;
   if (data.channels != unet.in_channels || data.height != unet.sample_height ||
       data.width != unet.sample_width) {

@@ -48,6 +48,9 @@ absl::StatusOr<Judged> ImagesToJudge(const EvaluationInput& input) {
     DatasetSpec spec;
     spec.path = path;
     ASSIGN_OR_RETURN(ImageDataset data, OpenDataset(spec));
+    for (const std::string& warning : data.warnings) {
+      std::cerr << "diffusion-eval: warning: " << warning << std::endl;
+    }
     if (data.channels != input.data.channels || data.height != input.data.height ||
         data.width != input.data.width) {
       return absl::InvalidArgumentError(absl::StrCat(

@@ -64,6 +64,11 @@ absl::StatusOr<CsvRow> TakeRow(std::string_view* text, int* line) {
 
 absl::StatusOr<std::vector<CsvRow>> ParseCsv(std::string_view text) {
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+  // As spreadsheets save "Unicode text"; without the mark, every other byte of plain text is 0.
+  if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff") ||
+      text.substr(0, 64).find('\0') != text.npos) {
+    return AtLine(1, "the text is UTF-16, expected UTF-8: save it as CSV UTF-8");
+  }
   std::vector<CsvRow> rows;
   int line = 1;
   while (!text.empty()) {

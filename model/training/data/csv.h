@@ -17,8 +17,8 @@ struct CsvRow {
 
 // All rows, the header among them. Fields may be quoted; "" inside quotes is one quote. Lines end
 // with LF or CRLF; empty lines and a UTF-8 byte order mark are skipped. InvalidArgument, with the
-// line, for a quote that is never closed, text after a closing quote, and a row whose number of
-// fields is not the first one's.
+// line, for UTF-16, a quote that is never closed, text after a closing quote, and a row whose
+// number of fields is not the first one's.
 absl::StatusOr<std::vector<CsvRow>> ParseCsv(std::string_view text);
 
 }  // namespace diffusiond

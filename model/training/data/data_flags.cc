@@ -9,14 +9,20 @@
 #include "model/training/data/hold_out.h"
 #include "model/training/data/open_dataset.h"
 
-ABSL_FLAG(std::string, data, "", "images: idx, CIFAR-10 binary, or a folder of PNG/JPEG");
-ABSL_FLAG(std::string, labels_csv, "", "labels of a folder of images: columns file,label[,name]");
+ABSL_FLAG(std::string, data, "", "images: idx, CIFAR-10 binary, or a folder of PNG, JPEG and WebP");
+ABSL_FLAG(
+    std::string, labels_csv, "",
+    "labels of a folder of images: a CSV table with the columns file and label, or JSON lines; "
+    "unless given, the folder's labels.csv, metadata.csv or metadata.jsonl");
 ABSL_FLAG(std::vector<std::string>, class_names, {}, "names of the classes, in label order");
 ABSL_FLAG(bool, unconditional, false, "leave the data's labels out: a model without classes");
 ABSL_FLAG(int64_t, max_images, 0, "use at most this many images, evenly spread; 0: all");
 ABSL_FLAG(double, max_data_gib, 8,
           "most memory, in GiB, that a split's images may take: all are held in memory, a byte a "
           "pixel and channel; what would take more is refused");
+ABSL_FLAG(double, max_skipped_share, 0.05,
+          "share of a folder's images, 0 .. 1, that may be left out, as not readable or not in its "
+          "table of labels: they are named; more is refused");
 ABSL_FLAG(double, held_out, 0.05,
           "share of the images kept for measuring where the data has no test split, 0 .. 0.5");
 ABSL_FLAG(uint64_t, held_out_seed, 0, "which images --held_out keeps");
@@ -32,6 +38,11 @@ absl::Status CheckFlags() {
   if (!(share >= 0 && share <= 0.5)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--held_out is ", share, "; it must be 0 .. 0.5"));
+  }
+  const double skipped = absl::GetFlag(FLAGS_max_skipped_share);
+  if (!(skipped >= 0 && skipped <= 1)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--max_skipped_share is ", skipped, "; it must be 0 .. 1"));
   }
   const double most = absl::GetFlag(FLAGS_max_data_gib);
   if (!(most > 0 && most <= kManyGib)) {
@@ -52,7 +63,13 @@ absl::StatusOr<ImageDataset> Open(DatasetSplit split, const std::vector<std::str
   if (spec.class_names.empty()) spec.class_names = class_names;
   spec.max_images = absl::GetFlag(FLAGS_max_images);
   spec.max_bytes = static_cast<int64_t>(absl::GetFlag(FLAGS_max_data_gib) * (1 << 30));
+  spec.max_left_out = absl::GetFlag(FLAGS_max_skipped_share);
   absl::StatusOr<ImageDataset> data = OpenDataset(spec);
+  if (absl::IsFailedPrecondition(data.status())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(data.status().message(),
+                     "; that is more than --max_skipped_share=", spec.max_left_out, " allows"));
+  }
   if (absl::IsResourceExhausted(data.status())) {
     return absl::ResourceExhaustedError(absl::StrCat(
         data.status().message(), "; --max_data_gib allows more, --max_images takes fewer"));
@@ -77,6 +94,7 @@ absl::StatusOr<ImageDataset> OpenSplit(DatasetSplit split) {
   if (!train.ok() || test.ok()) return train;
   HeldOut parts = HoldOutByFlags(*std::move(train));
   if (split == DatasetSplit::kTrain) return std::move(parts.train);
+  parts.held_out.warnings = std::move(parts.train.warnings);
   if (parts.held_out.size() > 0) return std::move(parts.held_out);
   return absl::NotFoundError("--data has no test split, and --held_out keeps no image");
 }

@@ -26,6 +26,7 @@ struct ImageDataset {
   std::vector<int32_t> labels;           // [N], each in [0, class_names.size()). Empty: unlabelled.
   std::vector<std::string> class_names;  // Empty if unlabelled.
   std::string digest;                    // DigestOf(*this).
+  std::vector<std::string> warnings = {};  // For people: what was left out of it, a line each.
 
   int64_t image_bytes() const { return int64_t{channels} * height * width; }
   int64_t size() const;

@@ -27,6 +27,12 @@ absl::StatusOr<std::vector<std::string>> NameClasses(std::span<const int32_t> la
     return std::vector<std::string>(names.begin(), names.end());
   }
 
+  if (*least >= 1 && int64_t{*largest} - *least < static_cast<int64_t>(labels.size())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "labels begin at ", *least, " (", *least, " to ", *largest, "), expected from 0: subtract ",
+        *least, " from each, or write the classes' names in place of numbers"));
+  }
+
   // More classes than images cannot all have one, so this bounds what a label can make us allocate.
   const int64_t at_most = std::min<int64_t>(int64_t{*largest} + 1, labels.size());
   std::vector<bool> seen(at_most, false);

@@ -13,8 +13,9 @@
 #include "model/training/data/folder_listing.h"
 #include "model/training/data/idx.h"
 #include "model/training/data/image_folder.h"
+#include "model/training/data/label_table.h"
 #include "model/training/data/labels.h"
-#include "model/training/data/labels_csv.h"
+#include "model/training/data/read_images.h"
 
 namespace diffusiond {
 namespace {
@@ -22,7 +23,12 @@ namespace {
 using Path = std::filesystem::path;
 
 constexpr const char* kTestBatch = "test_batch.bin";
+constexpr const char* kTrain = "train";
+// Of these, the first that is there is what is measured on.
+constexpr const char* kTestFolders[] = {"test", "validation", "valid", "val"};
+// Ours, which must have labels, and Hugging Face's, which may have captions alone.
 constexpr const char* kLabelsCsv = "labels.csv";
+constexpr const char* kLabelTables[] = {kLabelsCsv, "metadata.csv", "metadata.jsonl"};
 
 bool IsIdxImages(std::string_view name) {
   return name.find("images-idx3-ubyte") != name.npos || name.find("images.idx3-ubyte") != name.npos;
@@ -131,27 +137,62 @@ absl::StatusOr<ImageDataset> OpenCifar(const DatasetSpec& spec, const FolderList
   return ReadCifarWithNames(spec, spec.path, files);
 }
 
-// Lists first, so that labels are checked and images chosen before any is decoded.
-absl::StatusOr<ImageDataset> ReadListed(const DatasetSpec& spec, const Path& source,
-                                        absl::StatusOr<ImageList> list) {
-  if (!list.ok()) return list.status();
-  ASSIGN_OR_RETURN(std::vector<std::string> names,
-                   NamesFor(spec, source, list->labels, list->class_names));
-  ImageList kept{.files = {}, .labels = {}, .class_names = std::move(names)};
-  for (const int64_t index :
-       EvenlySpread(static_cast<int64_t>(list->files.size()), spec.max_images)) {
-    kept.files.push_back(std::move(list->files[index]));
-    if (!list->labels.empty()) kept.labels.push_back(list->labels[index]);
+// A folder's images, and where their labels are from.
+struct Listed {
+  ImageList images;
+  Path source;
+  std::vector<std::string> warnings;
+};
+
+// Listed first, so that labels are checked and images chosen before any is decoded.
+absl::StatusOr<ImageDataset> ReadListed(const DatasetSpec& spec, Listed listed) {
+  ImageList& images = listed.images;
+  ASSIGN_OR_RETURN(images.class_names,
+                   NamesFor(spec, listed.source, images.labels, images.class_names));
+  const std::vector<int64_t> chosen =
+      EvenlySpread(static_cast<int64_t>(images.files.size()), spec.max_images);
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    const auto from = static_cast<size_t>(chosen[i]);
+    if (from == i) continue;
+    images.files[i] = std::move(images.files[from]);
+    if (!images.labels.empty()) images.labels[i] = images.labels[from];
   }
-  return ReadImages(kept, spec.max_bytes);
+  images.files.resize(chosen.size());
+  if (!images.labels.empty()) images.labels.resize(chosen.size());
+  ASSIGN_OR_RETURN(ImageDataset dataset, ReadImages(images, {.max_bytes = spec.max_bytes,
+                                                             .max_left_out = spec.max_left_out}));
+  dataset.warnings.insert(dataset.warnings.begin(), listed.warnings.begin(), listed.warnings.end());
+  return dataset;
 }
 
-// Numbers the classes of `list`, the images in `folder`, as the sub-folders of `train` are
-// numbered.
+// By a table of labels, if there is one; else by sub-folders.
+absl::StatusOr<Listed> ListImages(const Path& folder, const std::optional<Path>& given) {
+  Listed listed;
+  ASSIGN_OR_RETURN(FolderListing listing, ListFolder(folder));
+  std::optional<Path> table = given;
+  for (const char* name : kLabelTables) {
+    if (!table.has_value() && listing.HasFile(name)) table = folder / name;
+  }
+  if (table.has_value()) {
+    listed.source = *table;
+    ASSIGN_OR_RETURN(listed.images, ListLabelTable(folder, *table));
+    if (!listed.images.labels.empty()) return listed;
+    constexpr const char* kNoLabels = "there is no column named label";
+    if (given.has_value() || table->filename() == kLabelsCsv) {
+      return InFile(*table, absl::InvalidArgumentError(kNoLabels));
+    }
+    listed.warnings.push_back(absl::StrCat(table->string(), ": is not used: ", kNoLabels));
+  }
+  listed.source = folder;
+  ASSIGN_OR_RETURN(listed.images, ListImageFolder(folder));
+  return listed;
+}
+
+// Numbers the classes of `list`, the images in `folder`, as those in `train` are numbered.
 absl::Status NumberAs(const Path& train, const Path& folder, ImageList* list) {
-  ASSIGN_OR_RETURN(FolderListing listing, ListFolder(train));
-  const std::vector<std::string>& classes = listing.folders;
-  if (list->class_names.empty() && !classes.empty()) {
+  ASSIGN_OR_RETURN(const Listed trained, ListImages(train, std::nullopt));
+  const std::vector<std::string>& classes = trained.images.class_names;
+  if (list->labels.empty() && !trained.images.labels.empty()) {
     return InFile(folder, absl::InvalidArgumentError(absl::StrCat(
                               "images right in it, expected sub-folders as in ", train.string())));
   }
@@ -164,29 +205,48 @@ absl::Status NumberAs(const Path& train, const Path& folder, ImageList* list) {
     }
     numbers.push_back(static_cast<int32_t>(found - classes.begin()));
   }
-  for (int32_t& label : list->labels) label = numbers[static_cast<size_t>(label)];
+  if (!numbers.empty()) {
+    for (int32_t& label : list->labels) label = numbers[static_cast<size_t>(label)];
+  }
   list->class_names = classes;
   return absl::OkStatus();
 }
 
-absl::StatusOr<ImageDataset> OpenImages(const DatasetSpec& spec, const FolderListing& listing) {
-  constexpr const char* kExpected = "sub-folders train and test";
-  std::optional<Path> csv = spec.labels_csv;
-  if (!csv.has_value() && listing.HasFile(kLabelsCsv)) csv = spec.path / kLabelsCsv;
-  if (csv.has_value()) {
-    if (spec.split == DatasetSplit::kTest) return NoSplit(spec, kExpected);
-    return ReadListed(spec, *csv, ListLabelsCsv(spec.path, *csv));
+// The folders that are a split: train first, then what there is of kTestFolders; empty if there are
+// others, or only one.
+std::vector<std::string> SplitFolders(const FolderListing& listing) {
+  std::vector<std::string> splits;
+  if (std::binary_search(listing.folders.begin(), listing.folders.end(), kTrain)) {
+    splits.emplace_back(kTrain);
   }
-  if (listing.folders == std::vector<std::string>{"test", "train"}) {
-    const Path folder = spec.path / (spec.split == DatasetSplit::kTrain ? "train" : "test");
-    absl::StatusOr<ImageList> list = ListImageFolder(folder);
-    if (list.ok() && spec.split == DatasetSplit::kTest) {
-      RETURN_IF_ERROR(NumberAs(spec.path / "train", folder, &*list));
+  for (const char* name : kTestFolders) {
+    if (std::binary_search(listing.folders.begin(), listing.folders.end(), name)) {
+      splits.emplace_back(name);
     }
-    return ReadListed(spec, folder, std::move(list));
   }
-  if (spec.split == DatasetSplit::kTest) return NoSplit(spec, kExpected);
-  return ReadListed(spec, spec.path, ListImageFolder(spec.path));
+  const bool all = splits.size() == listing.folders.size();
+  return all && splits.size() > 1 && splits.front() == kTrain ? splits : std::vector<std::string>();
+}
+
+absl::StatusOr<ImageDataset> OpenImages(const DatasetSpec& spec, const FolderListing& listing) {
+  const std::vector<std::string> splits = SplitFolders(listing);
+  if (!spec.labels_csv.has_value() && !splits.empty() && !listing.HasFile(kLabelsCsv)) {
+    const Path folder = spec.path / splits[spec.split == DatasetSplit::kTrain ? 0 : 1];
+    ASSIGN_OR_RETURN(Listed listed, ListImages(folder, std::nullopt));
+    if (spec.split == DatasetSplit::kTest) {
+      RETURN_IF_ERROR(NumberAs(spec.path / kTrain, folder, &listed.images));
+    }
+    for (size_t i = 2; i < splits.size() && spec.split == DatasetSplit::kTrain; ++i) {
+      listed.warnings.push_back(absl::StrCat((spec.path / splits[i]).string(), ": is not used; ",
+                                             splits[1], "/ is what is measured on"));
+    }
+    return ReadListed(spec, std::move(listed));
+  }
+  if (spec.split == DatasetSplit::kTest) {
+    return NoSplit(spec, "sub-folders train and test (or validation, valid, val)");
+  }
+  ASSIGN_OR_RETURN(Listed listed, ListImages(spec.path, spec.labels_csv));
+  return ReadListed(spec, std::move(listed));
 }
 
 absl::StatusOr<ImageDataset> OpenFile(const DatasetSpec& spec) {

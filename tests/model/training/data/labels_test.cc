@@ -39,5 +39,11 @@ TEST(NameClassesTest, AStrayLabelIsRefused) {
   ExpectRefused(NameClasses(negative, {}), absl::StatusCode::kInvalidArgument, {"image 1"});
 }
 
+TEST(NameClassesTest, LabelsThatBeginAtOneAreSaidToDoSo) {
+  const int32_t labels[] = {1, 2, 1, 3};
+  ExpectRefused(NameClasses(labels, {}), absl::StatusCode::kInvalidArgument,
+                {"labels begin at 1 (1 to 3), expected from 0: subtract 1"});
+}
+
 }  // namespace
 }  // namespace diffusiond

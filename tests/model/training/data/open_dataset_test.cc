@@ -6,6 +6,7 @@ namespace diffusiond {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 class OpenDatasetTest : public DataFixture {
@@ -156,6 +157,66 @@ TEST_F(OpenDatasetTest, LabelsCsvIsFoundOrGiven) {
   std::filesystem::rename(csv, root() / "32" / "labels.csv");
   EXPECT_EQ(Open()->digest, given->digest);
   ExpectRefused(Open(DatasetSplit::kTest), absl::StatusCode::kOutOfRange, {"test split"});
+}
+
+TEST_F(OpenDatasetTest, MetadataOfHuggingFaceIsRead) {
+  Write("a.png", FlatPng(1, 1, {1}));
+  Write("b.png", FlatPng(1, 1, {2}));
+  const auto csv = Write("metadata.csv", "file_name,label\na.png,tree\nb.png,sea\n");
+  EXPECT_THAT(Open()->class_names, ElementsAre("sea", "tree"));
+  std::filesystem::remove(csv);
+  Write("metadata.jsonl",
+        "{\"file_name\": \"a.png\", \"label\": 1}\n{\"file_name\": \"b.png\", \"label\": 0}\n");
+  EXPECT_THAT(Open()->labels, ElementsAre(1, 0));
+}
+
+TEST_F(OpenDatasetTest, MetadataWithoutLabelsIsSaidToBeOfNoUse) {
+  Write("sea/a.png", FlatPng(1, 1, {1}));
+  Write("metadata.csv", "file_name,text\nsea/a.png,a ship\n");
+  const auto dataset = Open();
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_THAT(dataset->class_names, ElementsAre("sea"));
+  EXPECT_THAT(dataset->warnings, ElementsAre(HasSubstr("metadata.csv: is not used")));
+  Write("labels.csv", "file,name\nsea/a.png,x\n");
+  ExpectRefused(Open(), absl::StatusCode::kInvalidArgument, {"labels.csv", "column named label"});
+}
+
+TEST_F(OpenDatasetTest, ATableThatNamesSomeImagesIsWarnedOfOrRefused) {
+  for (const char* name : {"a.png", "b.png", "c.png"}) Write(name, FlatPng(1, 1, {1}));
+  Write("labels.csv", "file,label\na.png,0\nc.png,0\n");
+  ExpectRefused(Open(), absl::StatusCode::kFailedPrecondition,
+                {"1 of 3 images is left out: b.png (not in the table)"});
+  spec_.max_left_out = 0.5;
+  const auto dataset = Open();
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_EQ(dataset->size(), 2);
+  EXPECT_THAT(dataset->warnings, ElementsAre(HasSubstr("b.png")));
+}
+
+TEST_F(OpenDatasetTest, SplitsMayBeCalledOtherwise) {
+  Write("train/cat/1.png", FlatPng(2, 2, {1}));
+  Write("train/dog/1.png", FlatPng(2, 2, {2}));
+  Write("val/dog/1.png", FlatPng(2, 2, {3}));
+  EXPECT_THAT(Open()->class_names, ElementsAre("cat", "dog"));
+  EXPECT_THAT(Open(DatasetSplit::kTest)->labels, ElementsAre(1));
+  Write("test/cat/1.png", FlatPng(2, 2, {4}));
+  EXPECT_THAT(Open(DatasetSplit::kTest)->labels, ElementsAre(0));
+  EXPECT_THAT(Open()->warnings, ElementsAre(HasSubstr("val: is not used; test/")));
+  Write("more/cat/1.png", FlatPng(2, 2, {4}));
+  ExpectRefused(Open(), absl::StatusCode::kInvalidArgument, {"a folder inside a class's folder"});
+}
+
+TEST_F(OpenDatasetTest, SplitsMayHaveTables) {
+  Write("train/a.png", FlatPng(1, 1, {1}));
+  Write("train/b.png", FlatPng(1, 1, {2}));
+  Write("train/metadata.csv", "file_name,label\na.png,dog\nb.png,cat\n");
+  Write("test/a.png", FlatPng(1, 1, {3}));
+  Write("test/metadata.csv", "file_name,label\na.png,dog\n");
+  EXPECT_THAT(Open()->labels, ElementsAre(1, 0));
+  const auto test = Open(DatasetSplit::kTest);
+  ASSERT_TRUE(test.ok()) << test.status();
+  EXPECT_THAT(test->labels, ElementsAre(1));
+  EXPECT_THAT(test->class_names, ElementsAre("cat", "dog"));
 }
 
 TEST_F(OpenDatasetTest, GivenClassNamesReplaceTheDatasOwn) {

@@ -1,0 +1,30 @@
+// Pictures from files to memory.
+#ifndef DIFFUSIOND_MODEL_TRAINING_DATA_READ_IMAGES_H_
+#define DIFFUSIOND_MODEL_TRAINING_DATA_READ_IMAGES_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "model/training/data/dataset.h"
+#include "model/training/data/image_folder.h"
+
+namespace diffusiond {
+
+struct ReadOptions {
+  int64_t max_bytes = kMaxDatasetBytes;
+  // The share, 0 .. 1, of the images found that may be left out.
+  double max_left_out = 0;
+};
+
+// Decodes them all, by what their bytes say, whatever their names end with. Grey images among RGB
+// ones become RGB; all must have one size. What cannot be decoded is left out, and `warnings` says
+// so. class_names is `list`'s; digest is left empty.
+//
+// Errors name up to kMostNamed of all the files that are wrong, not the first: FailedPrecondition
+// if more is left out than may be, by this or already by `list`; InvalidArgument for images of
+// several sizes. ResourceExhausted past `max_bytes`, as soon as that is known.
+absl::StatusOr<ImageDataset> ReadImages(const ImageList& list, const ReadOptions& options = {});
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_TRAINING_DATA_READ_IMAGES_H_

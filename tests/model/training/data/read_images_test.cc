@@ -1,0 +1,106 @@
+#include "model/training/data/read_images.h"
+
+#include "tests/model/training/data/data_fixture.h"
+
+namespace diffusiond {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+class ReadImagesTest : public DataFixture {
+ protected:
+  absl::StatusOr<ImageDataset> Read(const ReadOptions& options = {}) {
+    absl::StatusOr<ImageList> list = ListImageFolder(root());
+    return list.ok() ? ReadImages(*list, options) : list.status();
+  }
+};
+
+TEST_F(ReadImagesTest, GreyAmongColourBecomesColour) {
+  Write("a.png", FlatPng(1, 1, {7}));
+  Write("b.png", FlatPng(1, 1, {8}));
+  Write("c.png", FlatPng(1, 1, {1, 2, 3}));
+  Write("d.png", FlatPng(1, 1, {9}));
+  const auto dataset = Read();
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_EQ(dataset->channels, 3);
+  EXPECT_THAT(dataset->pixels, ElementsAre(7, 7, 7, 8, 8, 8, 1, 2, 3, 9, 9, 9));
+  EXPECT_THAT(dataset->warnings, IsEmpty());
+}
+
+TEST_F(ReadImagesTest, WhatCannotBeReadIsLeftOutAndNamedUpToTheShare) {
+  for (const char* name : {"x/1.png", "x/3.png", "y/5.png"}) Write(name, FlatPng(1, 1, {7}));
+  Write("x/2.bmp", std::string("BM\x36\x03\0\0\0\0\0\0\x36\0", 12));
+  Write("y/4.png", "GIF89a........");
+  const std::vector<std::string> named = {"2 of 5 images are left out",
+                                          "x/2.bmp (picture is BMP, expected PNG, JPEG or WebP)",
+                                          "y/4.png (picture is GIF"};
+  ExpectRefused(Read({.max_left_out = 0.39}), absl::StatusCode::kFailedPrecondition, named);
+  const auto dataset = Read({.max_left_out = 0.4});
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_THAT(dataset->labels, ElementsAre(0, 0, 1));
+  EXPECT_THAT(dataset->pixels, ElementsAre(7, 7, 7));
+  EXPECT_THAT(dataset->warnings,
+              ElementsAre(AllOf(HasSubstr(named[0]), HasSubstr(named[1]), HasSubstr(named[2]))));
+}
+
+TEST_F(ReadImagesTest, WithoutOneThatIsReadThereIsNoData) {
+  Write("a.gif", "GIF89a........");
+  ExpectRefused(Read({.max_left_out = 1}), absl::StatusCode::kFailedPrecondition, {"1 of 1"});
+}
+
+TEST_F(ReadImagesTest, ADamagedImageIsNamed) {
+  Write("1.png", FlatPng(4, 4, {7}));
+  std::string bytes = FlatPng(4, 4, {7});
+  bytes[bytes.size() / 2] ^= 1;
+  Write("2-broken.png", bytes);
+  ExpectRefused(Read(), absl::StatusCode::kFailedPrecondition, {"2-broken.png (PNG"});
+  Write("2-broken.png", "");
+  ExpectRefused(Read(), absl::StatusCode::kFailedPrecondition, {"2-broken.png"});
+}
+
+TEST_F(ReadImagesTest, OfMixedSizesTheFewAreNamed) {
+  Write("a/odd.png", FlatPng(4, 5, {7}));
+  Write("b/1.png", FlatPng(4, 4, {7}));
+  Write("b/2.png", FlatPng(4, 4, {7}));
+  Write("b/3.png", FlatPng(47, 33, {7}));
+  Write("b/4.png", "no picture");
+  const auto refused = Read({.max_left_out = 0.5});
+  ExpectRefused(refused, absl::StatusCode::kInvalidArgument,
+                {"3 sizes; 2 are 4 x 4", "a/odd.png (4 x 5)", "b/3.png (47 x 33)", "b/4.png"});
+}
+
+TEST_F(ReadImagesTest, TwentyAreNamedAndTheRestCounted) {
+  Write("0.png", FlatPng(1, 1, {7}));
+  for (int i = 0; i < 23; ++i) Write("x" + std::to_string(10 + i) + ".gif", "GIF89a........");
+  const std::string message(Read().status().message());
+  EXPECT_THAT(message, HasSubstr("23 of 24"));
+  EXPECT_THAT(message, HasSubstr("x29.gif"));
+  EXPECT_THAT(message, HasSubstr("and 3 more"));
+  EXPECT_THAT(message, Not(HasSubstr("x30.gif")));
+  for (int i = 0; i < 30; ++i) Write("y" + std::to_string(10 + i) + ".png", FlatPng(1, 2, {7}));
+  for (int i = 0; i < 21; ++i) Write("z" + std::to_string(10 + i) + ".png", FlatPng(2, 2, {7}));
+  const std::string sizes(Read().status().message());
+  EXPECT_THAT(sizes, HasSubstr("30 are 1 x 2"));
+  EXPECT_THAT(sizes, HasSubstr("and 2 more"));
+}
+
+TEST_F(ReadImagesTest, MemoryLimitIsCheckedAtTheFirstImage) {
+  Write("a.png", FlatPng(10, 10, {1, 2, 3}));
+  Write("b.png", "broken, but never reached");
+  ExpectRefused(Read({.max_bytes = 599}), absl::StatusCode::kResourceExhausted,
+                {"a.png", "2 images"});
+}
+
+TEST_F(ReadImagesTest, MemoryLimitCountsGreyTurnedColour) {
+  Write("a.png", FlatPng(10, 10, {1}));
+  Write("b.png", FlatPng(10, 10, {1, 2, 3}));
+  EXPECT_TRUE(Read({.max_bytes = 600}).ok());
+  ExpectRefused(Read({.max_bytes = 599}), absl::StatusCode::kResourceExhausted, {"b.png"});
+}
+
+}  // namespace
+}  // namespace diffusiond
