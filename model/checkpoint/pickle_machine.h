@@ -1,10 +1,10 @@
 // A pickle machine that can build tensors in dictionaries, and nothing else.
 //
 // It knows the opcodes that torch.save uses for a state_dict and refuses every other. Of imports
-// (GLOBAL) it knows collections.OrderedDict, torch._utils._rebuild_tensor_v2 and torch's storage
-// types; they are marks to it, and nothing is looked up or called. What the machine makes are
-// numbers, views into the pickle and indices into its own tables, so that no chain of objects,
-// however deep or circular, costs stack or leaks.
+// (GLOBAL, STACK_GLOBAL) it knows collections.OrderedDict, torch._utils._rebuild_tensor_v2 and
+// _rebuild_parameter, and torch's storage types; they are marks to it, and nothing is looked up or
+// called. What the machine makes are numbers, views into the pickle and indices into its own
+// tables, so that no chain of objects, however deep or circular, costs stack or leaks.
 #ifndef DIFFUSIOND_MODEL_CHECKPOINT_PICKLE_MACHINE_H_
 #define DIFFUSIOND_MODEL_CHECKPOINT_PICKLE_MACHINE_H_
 

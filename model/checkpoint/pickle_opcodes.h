@@ -1,4 +1,4 @@
-// The opcodes of pickle protocol 2 that a state_dict needs.
+// The opcodes of pickle protocols 2 to 5 that a state_dict needs.
 #ifndef DIFFUSIOND_MODEL_CHECKPOINT_PICKLE_OPCODES_H_
 #define DIFFUSIOND_MODEL_CHECKPOINT_PICKLE_OPCODES_H_
 
@@ -34,6 +34,12 @@ enum class PickleOpcode : uint8_t {
   kTuple3 = 0x87,
   kNewTrue = 0x88,
   kNewFalse = 0x89,
+  kLong1 = 0x8a,
+  kShortBinUnicode = 0x8c,
+  kBinUnicode8 = 0x8d,
+  kStackGlobal = 0x93,
+  kMemoize = 0x94,
+  kFrame = 0x95,
 };
 
 }  // namespace diffusiond

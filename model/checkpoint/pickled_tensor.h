@@ -17,11 +17,12 @@ struct PickledStorage {
   std::span<const std::byte> data;  // A whole number of elements.
 };
 
-// INVALID_ARGUMENT if the window leaves the storage, or the strides are not those of a row-major
-// contiguous tensor.
+// A view, or, where the dimensions lie in another order (channels last, a transposed matrix), a
+// copy in row-major order that it keeps. INVALID_ARGUMENT if the window leaves the storage, the
+// strides leave gaps or show an element twice, or the copy would take more than `max_copied` bytes.
 absl::StatusOr<TensorView> ViewOfStorage(const PickledStorage& storage, int64_t offset,
                                          std::vector<int64_t> shape,
-                                         const std::vector<int64_t>& strides);
+                                         const std::vector<int64_t>& strides, int64_t max_copied);
 
 }  // namespace diffusiond
 

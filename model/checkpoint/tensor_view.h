@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,12 +17,14 @@ namespace diffusiond {
 
 enum class Dtype { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kBool };
 
-// Owns no bytes: whoever made the view says how long they live. The bytes are little-endian and
-// need not be aligned to the element size, so read them with memcpy.
+// Owns no bytes: whoever made the view says how long they live, unless it keeps them itself. The
+// bytes are little-endian and need not be aligned to the element size, so read them with memcpy.
 struct TensorView {
   Dtype dtype = Dtype::kF32;
   std::vector<int64_t> shape;  // Empty: a scalar, one element.
   std::span<const std::byte> data;
+  // Of a tensor that lies in no file as it is to be read; `data` shows it.
+  std::shared_ptr<const std::vector<std::byte>> kept = nullptr;
 };
 
 // By parameter name.

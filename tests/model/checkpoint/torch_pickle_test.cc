@@ -77,6 +77,73 @@ TEST(TorchPickleTest, AcceptsAnArchiveWithACommentAndAttributesOnTheDictionary) 
   EXPECT_EQ(tensors->size(), 1u);
 }
 
+TEST(TorchPickleTest, ReadsOtherOrdersOfDimensionsAsRowMajor) {
+  const std::string file = TorchArchive(
+      pickle::Dict(pickle::Text("transposed") + pickle::Tensor(FloatStorage(), 0, {2, 3}, {1, 2}) +
+                   pickle::Text("channels_last") +
+                   pickle::Tensor(FloatStorage(), 2, {1, 2, 2, 1}, {4, 1, 2, 2})),
+      kData);
+  const absl::StatusOr<TensorMap> tensors = ParseTorchArchive(Bytes(file));
+  ASSERT_TRUE(tensors.ok()) << tensors.status();
+  const auto text = [&](const char* name) {
+    const std::span<const std::byte> data = tensors->at(name).data;
+    return std::string(reinterpret_cast<const char*>(data.data()), data.size());
+  };
+  EXPECT_EQ(text("transposed"),
+            "012389ab"
+            "0123"
+            "4567"
+            "cdef"
+            "4567");
+  EXPECT_EQ(text("channels_last"),
+            "89ab"
+            "0123"
+            "cdef"
+            "4567");
+  EXPECT_EQ(tensors->at("channels_last").shape, (std::vector<int64_t>{1, 2, 2, 1}));
+}
+
+TEST(TorchPickleTest, ReadsParameters) {
+  const std::string parameter = "ctorch._utils\n_rebuild_parameter\n" +
+                                pickle::Tensor(FloatStorage(), 0, {6}, {1}) + "\x88" +
+                                pickle::kOrderedDict + "\x87R";
+  const std::string file = TorchArchive(pickle::Dict(pickle::Text("w") + parameter), kData);
+  const absl::StatusOr<TensorMap> tensors = ParseTorchArchive(Bytes(file));
+  ASSERT_TRUE(tensors.ok()) << tensors.status();
+  EXPECT_EQ(tensors->at("w").data.size(), 24u);
+}
+
+// What Python's pickle.dumps(..., protocol=4) writes for one tensor of [6] under "w".
+TEST(TorchPickleTest, ReadsProtocol4) {
+  const auto name = [](const std::string& text) {
+    return std::string("\x8c") + static_cast<char>(text.size()) + text + "\x94";
+  };
+  const std::string pickled =
+      std::string("\x80\x04\x95") + std::string(8, '\0') + name("collections") +
+      name("OrderedDict") + "\x93\x94)R\x94(" + name("w") + name("torch._utils") +
+      name("_rebuild_tensor_v2") + "\x93\x94((" + name("storage") + name("torch") +
+      name("FloatStorage") + "\x93\x94" + name("0") + name("cpu") + "\x8a\x01\x06t\x94Q" +
+      std::string("K\0K\6\x85\x94K\1\x85\x94\x89h\2)Rt\x94R\x94u.", 21);
+  const absl::StatusOr<TensorMap> tensors = ParseTorchArchive(Bytes(TorchArchive(pickled, kData)));
+  ASSERT_TRUE(tensors.ok()) << tensors.status();
+  EXPECT_EQ(tensors->at("w").shape, std::vector<int64_t>{6});
+  EXPECT_EQ(tensors->at("w").data.size(), 24u);
+}
+
+TEST(TorchPickleTest, CopiesNoMoreThanTiedWeightsNeed) {
+  const auto archive = [](int tensors) {
+    std::string items;
+    for (int i = 0; i < tensors; ++i) {
+      items +=
+          pickle::Text("w" + std::to_string(i)) + pickle::Tensor(FloatStorage(), 0, {2, 3}, {1, 2});
+    }
+    return TorchArchive(pickle::Dict(items), kData);
+  };
+  EXPECT_TRUE(ParseTorchArchive(Bytes(archive(2))).ok());
+  EXPECT_THAT(std::string(ParseTorchArchive(Bytes(archive(3))).status().message()),
+              HasSubstr("others show the same bytes"));
+}
+
 struct Refusal {
   const char* name;
   std::string pickle;
@@ -89,11 +156,25 @@ std::vector<Refusal> Refusals() {
   return {
       {"ForeignImport", kBegin + "cos\nsystem\n(" + Text("rm -rf /") + "tR.",
        "it imports 'os.system', which is refused"},
-      {"ImportByAlmostTheName", kBegin + "ctorch._utils\n_rebuild_parameter\n.",
-       "'torch._utils._rebuild_parameter'"},
+      {"ImportByAlmostTheName", kBegin + "ctorch._utils\n_rebuild_qtensor\n.",
+       "'torch._utils._rebuild_qtensor'"},
+      {"ParameterOfNoTensor", kBegin + "ctorch._utils\n_rebuild_parameter\n" + "}\x89}\x87R.",
+       "_rebuild_parameter is not given (tensor, grad, hooks)"},
       {"BuiltinImport", kBegin + "c__builtin__\neval\n.", "'__builtin__.eval'"},
       {"StorageFromElsewhere", kBegin + "cevil\nFloatStorage\n.", "'evil.FloatStorage'"},
-      {"StackGlobal", kBegin + Text("os") + Text("system") + "\x93.", "opcode 0x93 is refused"},
+      {"StackGlobal", kBegin + Text("os") + Text("system") + "\x93.",
+       "it imports 'os.system', which is refused"},
+      {"StackGlobalCalled",
+       std::string("\x80\x04\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x02ls\x94\x85R.", 29),
+       "it imports 'posix.system', which is refused"},
+      {"StackGlobalOfNumbers", kBegin + "K\1K\2\x93.", "an import is not named by two strings"},
+      {"StackGlobalOfNothing", kBegin + Text("os") + "\x93.", "the stack is empty"},
+      {"LongLong", kBegin + "\x8a\x09" + std::string(9, 'x') + ".", "an integer of 9 bytes"},
+      {"CutInALong", kBegin + "\x8a\x09x", "truncated"},
+      {"CutInAFrame", kBegin + "\x95xx", "truncated"},
+      {"MemoizeNothing", kBegin + "\x94.", "the stack is empty"},
+      {"LongStringPastTheEnd", kBegin + "\x8d" + std::string(8, '\xff') + "abc.",
+       "a string claims 18446744073709551615 bytes"},
       {"Inst", kBegin + "(ios\nsystem\n.", "opcode 0x69 is refused"},
       {"Obj", kBegin + "(o.", "opcode 0x6f is refused"},
       {"NewObj", kBegin + "\x81.", "opcode 0x81 is refused"},
@@ -103,7 +184,7 @@ std::vector<Refusal> Refusals() {
       {"CallOfAString", kBegin + Text("os.system") + ")R.", "a call of a string"},
       {"OrderedDictOfArguments", kBegin + "ccollections\nOrderedDict\nK\1\x85R.",
        "a call of collections.OrderedDict with 1 arguments"},
-      {"OtherProtocol", std::string("\x80\x04."), "expected a pickle of protocol 2"},
+      {"OtherProtocol", std::string("\x80\x06."), "expected a pickle of protocol 2 to 5"},
       {"NoProtocol", "}.", "expected a pickle of protocol 2"},
       {"Empty", "", "expected a pickle of protocol 2"},
       {"NoStop", kBegin + "}", "truncated"},
@@ -146,8 +227,10 @@ std::vector<Refusal> Refusals() {
       {"HugeShape",
        tensor(Tensor(FloatStorage(), 0, {2147483647, 2147483647, 2147483647}, {1, 1, 1})),
        "leaves its storage"},
-      {"Transposed", tensor(Tensor(FloatStorage(), 0, {2, 3}, {1, 2})),
-       "shape [2, 3] has strides [1, 2], expected those of a contiguous one"},
+      {"Gaps", tensor(Tensor(FloatStorage(), 0, {2, 2}, {1, 3})),
+       "shape [2, 2] has strides [1, 3], expected those of a contiguous one, in any order"},
+      {"Overlapping", tensor(Tensor(FloatStorage(), 0, {2, 3}, {1, 1})), "has strides [1, 1]"},
+      {"Backwards", tensor(Tensor(FloatStorage(), 0, {6}, {-1})), "has strides [-1]"},
       {"Broadcast", tensor(Tensor(FloatStorage(), 0, {6}, {0})), "has strides [0]"},
       {"StridesOfAnotherRank", tensor(Tensor(FloatStorage(), 0, {2, 3}, {1})), "has strides [1]"},
       {"TooManyDimensions",
