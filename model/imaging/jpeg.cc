@@ -6,8 +6,12 @@
 
 #include <jpeglib.h>
 
+#include <jerror.h>
+
 #include <csetjmp>
+#include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "model/imaging/exif.h"
@@ -34,9 +38,18 @@ struct ErrorManager {
   std::longjmp(errors->escape, 1);
 }
 
-// Level -1 is a warning: data is damaged and libjpeg would fill in grey. Above are traces.
+// Level -1 is a warning: but for these, data is damaged and libjpeg would fill in grey. Above are
+// traces.
 void OnMessage(j_common_ptr codec, int level) {
-  if (level < 0) OnError(codec);
+  if (level >= 0) return;
+  switch (codec->err->msg_code) {
+    case JWRN_EXTRANEOUS_DATA:  // Bytes between segments, as some cameras leave them.
+    case JWRN_JFIF_MAJOR:       // A version of JFIF that is not known.
+    case JWRN_ADOBE_XFORM:      // A colour transform that is not known: taken as usual.
+      return;
+    default:
+      OnError(codec);
+  }
 }
 
 void Install(ErrorManager* errors) {
@@ -151,16 +164,34 @@ bool ReadHeader(Reader* reader, std::string_view bytes) {
   return true;
 }
 
-bool ReadRows(Reader* reader, Image* image) {
+constexpr int kCmykSamples = 4;
+
+// Without a profile of the inks: what each leaves of white, times what black leaves. Adobe's
+// programs, who are most who write such files, store how much is left in place of how much there
+// is.
+void CmykToRgb(const uint8_t* cmyk, int width, bool is_left, uint8_t* rgb) {
+  for (int x = 0; x < width; ++x, cmyk += kCmykSamples) {
+    const int flip = is_left ? 0 : 255;
+    const int black = cmyk[3] ^ flip;
+    for (int i = 0; i < 3; ++i)
+      *rgb++ = static_cast<uint8_t>(((cmyk[i] ^ flip) * black + 127) / 255);
+  }
+}
+
+// `cmyk_row` has room for a row if the file has four components.
+bool ReadRows(Reader* reader, uint8_t* cmyk_row, Image* image) {
   if (setjmp(reader->errors.escape) != 0) return false;
   jpeg_decompress_struct* codec = &reader->codec;
-  codec->out_color_space = image->channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+  const bool cmyk = codec->num_components == kCmykSamples;
+  codec->out_color_space = cmyk ? JCS_CMYK : image->channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
   codec->dct_method = JDCT_ISLOW;
   jpeg_start_decompress(codec);
   const size_t stride = size_t(image->width) * image->channels;
   while (codec->output_scanline < codec->output_height) {
-    JSAMPROW row = image->pixels.data() + codec->output_scanline * stride;
+    JSAMPROW out = image->pixels.data() + codec->output_scanline * stride;
+    JSAMPROW row = cmyk ? cmyk_row : out;
     jpeg_read_scanlines(codec, &row, 1);
+    if (cmyk) CmykToRgb(cmyk_row, image->width, codec->saw_Adobe_marker, out);
   }
   jpeg_finish_decompress(codec);
   return true;
@@ -190,16 +221,20 @@ absl::StatusOr<Image> DecodeJpeg(std::string_view bytes, const DecodeLimits& lim
   if (!ReadHeader(&reader, bytes)) return Refused(reader);
   const jpeg_decompress_struct& codec = reader.codec;
   RETURN_IF_ERROR(CheckDecodedSize("JPEG", codec.image_width, codec.image_height, limits));
-  if (codec.num_components != 1 && codec.num_components != 3) {
-    return absl::InvalidArgumentError(absl::StrCat("JPEG has ", codec.num_components,
-                                                   " components, expected 1 (grey) or 3 (colour)"));
+  if (codec.num_components != 1 && codec.num_components != 3 &&
+      codec.num_components != kCmykSamples) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("JPEG has ", codec.num_components,
+                     " components, expected 1 (grey), 3 (colour) or 4 (CMYK)"));
   }
   Image image{.width = static_cast<int>(codec.image_width),
               .height = static_cast<int>(codec.image_height),
-              .channels = codec.num_components,
+              .channels = codec.num_components == 1 ? 1 : 3,
               .pixels = {}};
   image.pixels.resize(size_t(image.width) * image.height * image.channels);
-  if (!ReadRows(&reader, &image)) return Refused(reader);
+  std::vector<uint8_t> cmyk_row;
+  if (codec.num_components == kCmykSamples) cmyk_row.resize(size_t(image.width) * kCmykSamples);
+  if (!ReadRows(&reader, cmyk_row.data(), &image)) return Refused(reader);
   return Upright(std::move(image), JpegOrientation(bytes));
 }
 

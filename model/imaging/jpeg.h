@@ -15,11 +15,12 @@ namespace diffusiond {
 // quality and as CheckImage.
 absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality);
 
-// Baseline or progressive, grey (stays grey) or colour, turned as EXIF says. Colour profiles are
-// ignored. InvalidArgument for anything else: not a JPEG, CMYK, larger than the limits (checked
-// before memory for it is allocated), and whatever libjpeg would only warn of: truncated data,
-// damaged entropy coding, stray bytes between markers. Damage that still is a valid code stream
-// cannot be seen: JPEG has no checksum.
+// Baseline or progressive, grey (stays grey), colour, or CMYK and YCCK, which become RGB by plain
+// arithmetic; turned as EXIF says. Colour profiles are ignored, and so are stray bytes between
+// segments and versions that are not known. InvalidArgument for anything else: not a JPEG, larger
+// than the limits (checked before memory for it is allocated), and whatever else libjpeg would only
+// warn of: truncated data, damaged entropy coding. Damage that still is a valid code stream cannot
+// be seen: JPEG has no checksum.
 absl::StatusOr<Image> DecodeJpeg(std::string_view bytes, const DecodeLimits& limits = {});
 
 }  // namespace diffusiond

@@ -74,10 +74,62 @@ TEST(JpegTest, ReadsWhatOthersWrote) {
   EXPECT_LE(LargestDifference(colour->pixels, PixelsFromHex(kProgressiveJpegPixels)), 2);
 }
 
-TEST(JpegTest, CmykIsRefused) {
-  const auto image = DecodeJpeg(FromHex(kCmykJpeg));
-  EXPECT_EQ(image.status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(image.status().message()), HasSubstr("4 components"));
+// 8 x 8 pixels of one colour, as stored.
+std::string CmykJpeg(const std::vector<uint8_t>& samples, J_COLOR_SPACE stored, bool adobe) {
+  jpeg_compress_struct codec;
+  jpeg_error_mgr errors;
+  codec.err = jpeg_std_error(&errors);
+  jpeg_create_compress(&codec);
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;  // NOLINT(runtime/int): libjpeg's type.
+  jpeg_mem_dest(&codec, &bytes, &size);
+  codec.image_width = 8;
+  codec.image_height = 8;
+  codec.input_components = static_cast<int>(samples.size());
+  codec.in_color_space = JCS_CMYK;
+  jpeg_set_defaults(&codec);
+  jpeg_set_colorspace(&codec, stored);
+  jpeg_set_quality(&codec, 100, TRUE);
+  codec.write_Adobe_marker = adobe ? TRUE : FALSE;
+  jpeg_start_compress(&codec, TRUE);
+  std::vector<uint8_t> pixels;
+  for (int x = 0; x < 8; ++x) pixels.insert(pixels.end(), samples.begin(), samples.end());
+  JSAMPROW row = pixels.data();
+  for (int y = 0; y < 8; ++y) jpeg_write_scanlines(&codec, &row, 1);
+  jpeg_finish_compress(&codec);
+  jpeg_destroy_compress(&codec);
+  std::string result(reinterpret_cast<const char*>(bytes), size);
+  std::free(bytes);
+  return result;
+}
+
+TEST(JpegTest, CmykAndYcckBecomeRgb) {
+  // What is left of white: 200 of 255 in red, 100 in green, 255 in blue; of that, half.
+  const std::vector<uint8_t> left = {200, 100, 255, 128};
+  const std::vector<uint8_t> ink = {55, 155, 0, 127};
+  for (const std::string& bytes : {CmykJpeg(left, JCS_CMYK, true), CmykJpeg(left, JCS_YCCK, true),
+                                   CmykJpeg(ink, JCS_CMYK, false)}) {
+    const auto image = DecodeJpeg(bytes);
+    ASSERT_TRUE(image.ok()) << image.status();
+    ASSERT_EQ(image->channels, 3);
+    EXPECT_NEAR(image->pixels[0], 100, 3);
+    EXPECT_NEAR(image->pixels[1], 50, 3);
+    EXPECT_NEAR(image->pixels[2], 128, 3);
+    EXPECT_NEAR(image->pixels.back(), 128, 3);
+  }
+  const auto from_pillow = DecodeJpeg(FromHex(kCmykJpeg));
+  ASSERT_TRUE(from_pillow.ok()) << from_pillow.status();
+  EXPECT_TRUE(CheckImage(*from_pillow).ok());
+}
+
+TEST(JpegTest, StrayBytesBetweenSegmentsAreHarmless) {
+  const std::string bytes = *EncodeJpeg(GradientImage(16, 8, 3), 95);
+  const size_t tables = bytes.find("\xff\xdb");
+  std::string stray = bytes;
+  stray.insert(tables, "stray");
+  const auto image = DecodeJpeg(stray);
+  ASSERT_TRUE(image.ok()) << image.status();
+  EXPECT_EQ(image->pixels, DecodeJpeg(bytes)->pixels);
 }
 
 TEST(JpegTest, TruncatedDataIsAnErrorNotAGreyHalf) {
