@@ -14,8 +14,10 @@ COPY deploy/packages.txt deploy/install_packages.sh deploy/
 RUN deploy/install_packages.sh build && rm -rf /var/lib/apt/lists/*
 COPY . .
 ENV CCACHE_DIR=/ccache
+# What --version says: there is no git here. docker build --build-arg COMMIT=$(git rev-parse HEAD) ...
+ARG COMMIT=unknown
 RUN --mount=type=cache,target=/ccache \
-    cmake --preset release -DDIFFUSIOND_BUILD_TESTS=OFF && \
+    cmake --preset release -DDIFFUSIOND_BUILD_TESTS=OFF -DDIFFUSIOND_COMMIT=$COMMIT && \
     cmake --build build/release --target diffusiond diffusionctl diffusion-train \
         diffusion-eval diffusion-publish && \
     strip build/release/bin/diffusion*

@@ -23,7 +23,6 @@
 #include "model/process/standard_streams.h"
 #include "server/diffusiond.h"
 #include "server/grpc_log.h"
-#include "server/rpc/version.h"
 #include "server/server_config.h"
 #include "server/server_flags.h"
 #include "server/shutdown_signal.h"
@@ -92,8 +91,7 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // A log reader that went away is no reason to end.
   absl::SetProgramUsageMessage(
       "serves diffusion models over gRPC.\n  diffusiond --model_repository=DIR [flags]");
-  const std::vector<char*> arguments =
-      diffusiond::ParseCommandLineOrExit("diffusiond", argc, argv, diffusiond::kServerVersion);
+  const std::vector<char*> arguments = diffusiond::ParseCommandLineOrExit("diffusiond", argc, argv);
   if (arguments.size() > 1) {
     diffusiond::Log(absl::StrCat("diffusiond: unexpected argument \"", arguments[1],
                                  "\"; flags begin with --"));

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "model/process/build_version.h"
 #include "model/process/nearest_word.h"
 
 namespace diffusiond {
@@ -80,7 +81,7 @@ int RunDiffusionctl(std::span<const std::string> arguments, CommandContext& cont
     return kExitOk;
   }
   if (arguments[0] == "--version") {
-    *context.out << "diffusionctl " << DIFFUSIOND_VERSION << "\n";
+    *context.out << "diffusionctl " << BuildVersion() << "\n";
     return kExitOk;
   }
   const bool help = AsksForHelp(arguments[0]);

@@ -12,7 +12,6 @@
 #include "absl/flags/commandlineflag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/reflection.h"
-#include "absl/flags/usage_config.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -22,7 +21,10 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
+#include "model/process/build_version.h"
+#include "model/process/flag_help.h"
 #include "model/process/nearest_word.h"
+#include "model/process/standard_streams.h"
 #include "model/status/status_macros.h"
 
 namespace diffusiond {
@@ -76,12 +78,16 @@ class Checker {
   explicit Checker(std::span<const std::string> arguments)
       : left_(arguments.begin(), arguments.end()) {}
 
-  absl::Status Check() {
+  absl::StatusOr<AskedOfFlags> Check() {
     while (!left_.empty()) {
       const std::string text = Take();
       if (text == "--") break;
       const std::optional<Argument> argument = AsFlag(text);
       if (!argument.has_value()) continue;
+      if (absl::StartsWith(argument->name, "help") || argument->name == "h") {
+        return AskedOfFlags::kHelp;
+      }
+      if (argument->name == "version") return AskedOfFlags::kVersion;
       RETURN_IF_ERROR(Set(*argument));
     }
     for (const std::string& name : unknown_) {
@@ -89,7 +95,7 @@ class Checker {
         return Unknown(name);
       }
     }
-    return absl::OkStatus();
+    return AskedOfFlags::kNothing;
   }
 
  private:
@@ -100,10 +106,6 @@ class Checker {
   }
 
   absl::Status Set(const Argument& argument) {
-    // Abseil's affair, in newer versions without such flags.
-    if (absl::StartsWith(argument.name, "help") || argument.name == "version") {
-      return absl::OkStatus();
-    }
     absl::CommandLineFlag* flag = absl::FindCommandLineFlag(argument.name);
     absl::string_view positive = argument.name;
     const bool negative = flag == nullptr && absl::ConsumePrefix(&positive, "no");
@@ -184,37 +186,24 @@ class Checker {
   int files_ = 0;
 };
 
-// The path from the project's root on of one of its sources; empty: a library's.
-absl::string_view OwnSource(absl::string_view file) {
-  for (const absl::string_view folder : {"client/", "model/", "server/", "tests/"}) {
-    if (absl::StartsWith(file, folder)) return file;  // Was such a path already.
-    const size_t at = file.rfind(absl::StrCat("/", folder));
-    if (at != absl::string_view::npos) return file.substr(at + 1);
-  }
-  return "";
-}
-
 }  // namespace
 
-absl::Status CheckFlagArguments(std::span<const std::string> arguments) {
+absl::StatusOr<AskedOfFlags> CheckFlagArguments(std::span<const std::string> arguments) {
   return Checker(arguments).Check();
 }
 
-std::vector<char*> ParseCommandLineOrExit(const char* program, int argc, char** argv,
-                                          const std::string& version) {
-  absl::FlagsUsageConfig usage;
-  usage.contains_help_flags = [](absl::string_view file) { return !OwnSource(file).empty(); };
-  usage.normalize_filename = [](absl::string_view file) { return std::string(OwnSource(file)); };
-  if (!version.empty()) {
-    usage.version_string = [line = absl::StrCat(program, " ", version, "\n")] { return line; };
-  }
-  absl::SetFlagsUsageConfig(usage);
+std::vector<char*> ParseCommandLineOrExit(const char* program, int argc, char** argv) {
   const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-  if (absl::Status status = CheckFlagArguments(arguments); !status.ok()) {
-    std::fprintf(stderr, "%s: %s\n", program, std::string(status.message()).c_str());
+  const absl::StatusOr<AskedOfFlags> asked = CheckFlagArguments(arguments);
+  if (!asked.ok()) {
+    std::fprintf(stderr, "%s: %s\n", program, std::string(asked.status().message()).c_str());
     std::exit(kExitWrongCommandLine);
   }
-  return absl::ParseCommandLine(argc, argv);
+  if (*asked == AskedOfFlags::kNothing) return absl::ParseCommandLine(argc, argv);
+  const std::string says =
+      *asked == AskedOfFlags::kHelp ? FlagHelp(HelpColumns()) : absl::StrCat(BuildVersion(), "\n");
+  std::printf("%s%s%s", program, *asked == AskedOfFlags::kHelp ? ": " : " ", says.c_str());
+  std::exit(FinishStandardOutput(program, 0));
 }
 
 }  // namespace diffusiond

@@ -6,26 +6,27 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace diffusiond {
 
 // Exit status of a program whose command line is wrong.
 inline constexpr int kExitWrongCommandLine = 2;
 
+enum class AskedOfFlags { kNothing, kHelp, kVersion };
+
 // Reads `arguments`, without the program's name, as absl::ParseCommandLine does: --name=value,
 // --name value, --name and --noname for switches, one dash or two, --flagfile, --fromenv,
-// --tryfromenv, --undefok, "--" as the end of flags. Sets the flags, those for help excepted.
+// --tryfromenv, --undefok, "--" as the end of flags. Sets the flags, up to one that asks for help
+// (--help and all that begins so, -h) or the version, whatever comes after it.
 // INVALID_ARGUMENT: an unknown flag, with a hint, a value that does not parse, or
 // none; the flags before it are set.
-absl::Status CheckFlagArguments(std::span<const std::string> arguments);
+absl::StatusOr<AskedOfFlags> CheckFlagArguments(std::span<const std::string> arguments);
 
 // absl::ParseCommandLine: what is no flag, the program's name first. What CheckFlagArguments
 // refuses ends the process with kExitWrongCommandLine, "PROGRAM: " and its line on standard error.
-// --help shows every flag of the project's sources that is linked, none of libraries. --version
-// shows `version`, unless it is empty.
-std::vector<char*> ParseCommandLineOrExit(const char* program, int argc, char** argv,
-                                          const std::string& version = "");
+// --help (FlagHelp) and --version ("PROGRAM " and BuildVersion) end it with 0.
+std::vector<char*> ParseCommandLineOrExit(const char* program, int argc, char** argv);
 
 }  // namespace diffusiond
 

@@ -10,7 +10,8 @@
 
 namespace diffusiond {
 
-// Levenshtein's, in bytes: how many to put in, take out or replace. O(a * b).
+// In bytes: how many to put in, take out or replace, or pairs of neighbours to swap, each pair once
+// (the optimal string alignment distance). O(a * b).
 size_t EditDistance(absl::string_view a, absl::string_view b);
 
 // The word of `words` that `word` was probably meant to be; empty if none is near.

@@ -207,7 +207,13 @@ void WarnOfData(const TrainingData& data) {
   }
 }
 
+absl::Status CheckOut() {
+  if (!absl::GetFlag(FLAGS_out).empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError("--out=DIR is required: where the run is written");
+}
+
 absl::Status Main(const std::string& command) {
+  RETURN_IF_ERROR(CheckOut());
   ASSIGN_OR_RETURN(torch::Device device, ParseDevice(absl::GetFlag(FLAGS_device)));
   ASSIGN_OR_RETURN(const PublishOptions publish, PublishOptionsFromFlags(command));
   ASSIGN_OR_RETURN(const WorkerEnvironment environment, ReadWorkerEnvironment(std::getenv));

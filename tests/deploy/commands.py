@@ -78,11 +78,11 @@ def flag_names(words):
 def known_flags(directory, program):
     """{flag: its text of help} of a built program, or of a command of diffusionctl."""
     name, *command = program.split()
-    arguments = ["help", *command] if command else ["--helpfull"]
+    arguments = ["help", *command] if command else ["--help"]
     reply = subprocess.run([os.path.join(directory, name), *arguments], text=True,
                            capture_output=True, timeout=60, check=False)
     flags = {}
-    for found in re.finditer(r"^ +--([\w-]+)(.*?)(?=^ +--|\Z)", reply.stdout + reply.stderr,
-                             re.MULTILINE | re.DOTALL):
+    for found in re.finditer(r"^  --(?:\[no\])?([\w-]+)(.*?)(?=^  --|\Z)",
+                             reply.stdout + reply.stderr, re.MULTILINE | re.DOTALL):
         flags[found.group(1)] = " ".join(found.group(2).split())
     return flags

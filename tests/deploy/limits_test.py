@@ -3,10 +3,10 @@ defaults, constants and the files that they stand in, metrics; and no flag may b
 
 import os
 import re
-import subprocess
 import unittest
 
 import documents
+from commands import known_flags
 from diffusiond_process import BIN, SOURCE
 
 # Flags that hold something back.
@@ -36,11 +36,11 @@ def rows(text):
 
 def flag_defaults():
     """{flag: its default, as --help shows it}."""
-    reply = subprocess.run([os.path.join(BIN, "diffusiond"), "--help"], text=True,
-                           capture_output=True, timeout=60, check=False)
-    found = re.findall(r"^    --(\w+) \(.*?\);\s+default: (.*?);$", reply.stdout + reply.stderr,
-                       re.MULTILINE | re.DOTALL)
-    return {flag: default.strip('"') for flag, default in found}
+    defaults = {}
+    for flag, text in known_flags(BIN, "diffusiond").items():
+        shown = re.search(r" \(default (.*)\)$", text)
+        defaults[flag] = shown.group(1) if shown else ""
+    return defaults
 
 
 class LimitsTest(unittest.TestCase):

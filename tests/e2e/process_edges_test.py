@@ -50,15 +50,43 @@ class HelpTest(unittest.TestCase):
         "diffusion-publish": ["pin", "publish_to"],
     }
 
+    @staticmethod
+    def run_program(program, *arguments):
+        return subprocess.run([os.path.join(BIN, program), *arguments], timeout=60,
+                              capture_output=True, text=True, check=False)
+
     def test_help_shows_the_program_s_flags_and_none_of_libraries(self):
         for program, flags in self.FLAGS.items():
             with self.subTest(program=program):
-                shown = subprocess.run([os.path.join(BIN, program), "--help"], timeout=60,
-                                       capture_output=True, text=True, check=False).stdout
+                run = self.run_program(program, "--help")
+                self.assertEqual(run.returncode, 0)
+                self.assertEqual(run.stderr, "")
+                self.assertTrue(run.stdout.startswith(f"{program}: "), run.stdout[:80])
                 for flag in flags:
-                    self.assertRegex(shown, rf"(?m)^    --\[?{flag}\b")
-                self.assertNotIn("--flagfile", shown)
-                self.assertNotIn("../", shown)
+                    self.assertRegex(run.stdout, rf"(?m)^  --(\[no\])?{flag}\b")
+                self.assertRegex(run.stdout, r"(?m)^([A-Z][a-z ]+ f|F)lags:$")
+                self.assertNotIn("--flagfile", run.stdout)
+                for path in ("../", ".cc", os.environ["DIFFUSIOND_SOURCE_DIR"]):
+                    self.assertNotIn(path, run.stdout)
+                # The usage message's own lines are commands to copy.
+                help_of_flags = run.stdout[run.stdout.index("lags:\n"):]
+                self.assertLessEqual(max(map(len, help_of_flags.splitlines())), 80)
+
+    def test_every_program_says_version_and_commit(self):
+        said = set()
+        for program in (*self.FLAGS, "diffusionctl"):
+            run = self.run_program(program, "--version")
+            self.assertEqual(run.returncode, 0, program)
+            self.assertRegex(run.stdout,
+                             rf"\A{program} \d+\.\d+\.\d+ \(commit [0-9a-z-]+\)\n\Z")
+            said.add(run.stdout.split(" ", 1)[1])
+        self.assertEqual(len(said), 1, said)
+
+    def test_a_trainer_without_out_names_the_flag(self):
+        for more in ([], ["--image_classifier"]):
+            run = self.run_program("diffusion-train", "--data=images", *more)
+            self.assertEqual(run.returncode, 2)
+            self.assertRegex(run.stderr, r"\Adiffusion-train: --out=DIR is required")
 
 
 class ClosedDescriptorsTest(unittest.TestCase):

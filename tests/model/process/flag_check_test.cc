@@ -8,10 +8,13 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model/process/build_version.h"
+#include "model/process/flag_help.h"
 
 ABSL_FLAG(int, test_count, 4, "how many, 1 .. 9");
 ABSL_FLAG(bool, test_verbose, false, "say more");
@@ -25,7 +28,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 absl::Status Check(const std::vector<std::string>& arguments) {
-  return CheckFlagArguments(arguments);
+  return CheckFlagArguments(arguments).status();
 }
 
 class FlagCheckTest : public ::testing::Test {
@@ -124,6 +127,47 @@ TEST_F(FlagCheckTest, ParsingGivesTheRestAndEndsAProgramThatIsToldNonsense) {
   EXPECT_EXIT(ParseCommandLineOrExit("program", 3, arguments.data()),
               ::testing::ExitedWithCode(kExitWrongCommandLine),
               "^program: unknown flag --test_cuont; did you mean --test_count.\n$");
+}
+
+TEST_F(FlagCheckTest, TellsWhatIsAskedForWhateverElseIsWrong) {
+  const auto asked = [](const std::vector<std::string>& arguments) {
+    return CheckFlagArguments(arguments).value();
+  };
+  for (const char* help : {"--help", "-help", "-h", "--helpfull", "--helpshort"}) {
+    EXPECT_EQ(asked({"--unheard_of", help, "--test_count=many"}), AskedOfFlags::kHelp) << help;
+  }
+  EXPECT_EQ(asked({"--version"}), AskedOfFlags::kVersion);
+  EXPECT_EQ(asked({"--test_name", "--help"}), AskedOfFlags::kNothing) << "it is a value";
+  EXPECT_EQ(asked({"--", "--help"}), AskedOfFlags::kNothing);
+}
+
+// Ended by a process of its own, whose standard output is ours.
+TEST_F(FlagCheckTest, HelpAndVersionEndAProgramWell) {
+  std::string program = "program", help = "--help", version = "--version";
+  for (std::string* flag : {&help, &version}) {
+    std::vector<char*> arguments = {program.data(), flag->data()};
+    EXPECT_EXIT(ParseCommandLineOrExit("program", 2, arguments.data()),
+                ::testing::ExitedWithCode(0), "^$");
+  }
+}
+
+TEST(BuildVersionTest, NamesVersionAndCommit) {
+  EXPECT_THAT(BuildVersion(), ::testing::ContainsRegex("^[0-9.]+ [(]commit [-0-9a-z]+[)]$"));
+}
+
+TEST(FlagHelpTest, ShowsOurFlagsUnderTheirSourcesHeading) {
+  absl::SetProgramUsageMessage("tries things.\n  program --test_count=4");
+  EXPECT_EQ(FlagHelp(40),
+            "tries things.\n"
+            "  program --test_count=4\n"
+            "\n"
+            "Flag check test flags:\n"
+            "  --test_count=...\n"
+            "        how many, 1 .. 9 (default 4)\n"
+            "  --test_name=...\n"
+            "        of what\n"
+            "  --[no]test_verbose\n"
+            "        say more (default false)\n");
 }
 
 }  // namespace
