@@ -21,8 +21,8 @@ int main(int argc, char** argv) {
     std::cerr << "diffusionctl: " << cancellation.status().message() << "\n";
     return diffusiond::kExitFailed;
   }
-  const auto terminal = [] { return DetectTerminal(STDOUT_FILENO, std::getenv); };
-  diffusiond::CancelOnSignals(cancellation->get(), terminal().interactive ? STDOUT_FILENO : -1);
+  const auto terminal = [] { return DetectTerminal(STDERR_FILENO, std::getenv); };
+  diffusiond::CancelOnSignals(cancellation->get(), terminal().interactive ? STDERR_FILENO : -1);
   diffusiond::CommandContext context{.out = &std::cout,
                                      .err = &std::cerr,
                                      .cancellation = cancellation->get(),

@@ -7,20 +7,13 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "client/message_json.h"
 #include "google/protobuf/util/json_util.h"
 #include "model/files/sha256.h"
 
 namespace diffusiond {
-std::string ReceiptToJson(const v1::Receipt& receipt) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
-  options.always_print_primitive_fields = true;
-  std::string json;
-  // Fails on nothing but an Any of unknown type; a Receipt holds none.
-  (void)google::protobuf::util::MessageToJsonString(receipt, &json, options);
-  if (json.empty() || json.back() != '\n') json += '\n';
-  return json;
-}
+
+std::string ReceiptToJson(const v1::Receipt& receipt) { return MessageJson(receipt); }
 
 absl::StatusOr<v1::Receipt> ReceiptFromJson(const std::string& json) {
   v1::Receipt receipt;

@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "model/process/printable_text.h"
+#include "model/process/wrapped_text.h"
 
 namespace diffusiond {
 
@@ -18,7 +19,7 @@ void TextTable::AddRow(std::vector<std::string> cells) {
   rows_.push_back(std::move(cells));
 }
 
-std::string TextTable::ToString() const {
+std::string TextTable::ToString(int columns) const {
   std::vector<size_t> widths;
   for (const auto& row : rows_) {
     widths.resize(std::max(widths.size(), row.size()));
@@ -28,6 +29,10 @@ std::string TextTable::ToString() const {
   for (const auto& row : rows_) {
     std::string line;
     for (size_t i = 0; i < row.size(); ++i) {
+      if (columns > 0 && i + 1 == widths.size()) {
+        absl::StrAppend(&line, WrapText(row[i], static_cast<int>(line.size()), columns));
+        continue;
+      }
       absl::StrAppend(&line, row[i], std::string(widths[i] - row[i].size() + 2, ' '));
     }
     absl::StrAppend(&text, absl::StripTrailingAsciiWhitespace(line), "\n");

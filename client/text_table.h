@@ -14,7 +14,9 @@ class TextTable {
   explicit TextTable(std::vector<std::string> titles);
   // What a terminal would act on is escaped: cells hold what servers say.
   void AddRow(std::vector<std::string> cells);
-  std::string ToString() const;  // Each line ends with a newline and without blanks before it.
+  // Each line ends with a newline and without blanks before it. The last column is wrapped to make
+  // lines of at most `columns` where words and the other columns allow; 0: it is not.
+  std::string ToString(int columns = 0) const;
 
  private:
   std::vector<std::vector<std::string>> rows_;

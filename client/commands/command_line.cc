@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
+#include <utility>
 
 #include "absl/flags/commandlineflag.h"
 #include "absl/flags/reflection.h"
@@ -12,11 +13,41 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "model/process/nearest_word.h"
+#include "model/process/wrapped_text.h"
 
 namespace diffusiond {
 namespace {
 
 constexpr int kFlagColumns = 26;
+
+// What flags are called by programs that people know: ComfyUI, A1111, diffusers, curl.
+constexpr std::pair<absl::string_view, absl::string_view> kCalledElsewhere[] = {
+    {"address", "server"},
+    {"addr", "server"},
+    {"batch_count", "count"},
+    {"batch_size", "count"},
+    {"cfg", "guidance_scale"},
+    {"cfg_scale", "guidance_scale"},
+    {"checkpoint", "model"},
+    {"ckpt", "model"},
+    {"denoise", "strength"},
+    {"denoising_strength", "strength"},
+    {"host", "server"},
+    {"image", "init_image"},
+    {"label", "class"},
+    {"n", "count"},
+    {"num_images", "count"},
+    {"num_images_per_prompt", "count"},
+    {"num_inference_steps", "steps"},
+    {"o", "out"},
+    {"output", "out"},
+    {"port", "server"},
+    {"prompt", "class"},
+    {"sampler_name", "sampler"},
+    {"scheduler", "sampler"},
+    {"timeout", "deadline"},
+    {"url", "server"},
+};
 
 // A flag of absl's or an option of a table.
 struct Flag {
@@ -28,12 +59,14 @@ struct Flag {
 
 // Where the command line's flags are looked for.
 struct FlagSource {
-  std::span<const std::string> allowed;
-  std::span<const OptionSpec> options;
+  const Command& command;
   OptionValues* values;
 
-  std::optional<Flag> Find(const std::string& name) const {
-    for (const OptionSpec& option : options) {
+  std::optional<Flag> Find(std::string name) const {
+    for (const FlagAlias& other : command.aliases) {
+      if (other.alias == name) name = other.flag;
+    }
+    for (const OptionSpec& option : command.options) {
       if (option.name != name) continue;
       return Flag{.is_switch = option.kind == OptionKind::kSwitch,
                   .help = absl::StrCat("=", ValuesOf(option), ": ", option.help),
@@ -43,7 +76,8 @@ struct FlagSource {
                     return value.has_value();
                   }};
     }
-    if (std::find(allowed.begin(), allowed.end(), name) == allowed.end()) return std::nullopt;
+    const auto& flags = command.flags;
+    if (std::find(flags.begin(), flags.end(), name) == flags.end()) return std::nullopt;
     absl::CommandLineFlag* const flag = absl::FindCommandLineFlag(name);
     if (flag == nullptr) return std::nullopt;
     return Flag{.is_switch = flag->IsOfType<bool>() || flag->IsOfType<std::optional<bool>>(),
@@ -55,29 +89,29 @@ struct FlagSource {
   }
 
   absl::Status Unknown(absl::string_view name) const {
-    std::vector<std::string> names(allowed.begin(), allowed.end());
-    for (const OptionSpec& option : options) names.emplace_back(option.name);
-    const std::string meant = NearestWord(name, names);
+    std::vector<std::string> names = command.flags;
+    for (const OptionSpec& option : command.options) names.emplace_back(option.name);
+    for (const FlagAlias& other : command.aliases) names.push_back(other.alias);
+    std::string meant = NearestWord(name, names);
+    for (const auto& [there, here] : kCalledElsewhere) {
+      const bool known = std::find(names.begin(), names.end(), here) != names.end();
+      if (there == name && known) meant = std::string(here);
+    }
     return absl::InvalidArgumentError(
         absl::StrCat("unknown flag --", name,
                      meant.empty() ? "" : absl::StrCat("; did you mean --", meant, "?")));
   }
 };
 
-std::string FlagLine(absl::string_view name, absl::string_view form, absl::string_view help) {
-  const std::string left = absl::StrCat("--", name, form);
-  if (static_cast<int>(left.size()) <= kFlagColumns)
-    return absl::StrFormat("  %-*s %s", kFlagColumns, left, help);
-  return absl::StrFormat("  %s\n  %-*s %s", left, kFlagColumns, "", help);
-}
-
 }  // namespace
 
+int TextColumns(const CommandContext& context) {
+  return std::clamp(context.terminal().columns, 40, 120);
+}
+
 absl::StatusOr<std::vector<std::string>> ParseFlags(std::span<const std::string> arguments,
-                                                    std::span<const std::string> allowed,
-                                                    std::span<const OptionSpec> options,
-                                                    OptionValues* values) {
-  const FlagSource source = {allowed, options, values};
+                                                    const Command& command, OptionValues* values) {
+  const FlagSource source = {command, values};
   std::vector<std::string> positional;
   for (size_t i = 0; i < arguments.size(); ++i) {
     absl::string_view argument = arguments[i];
@@ -116,33 +150,49 @@ absl::StatusOr<std::vector<std::string>> ParseFlags(std::span<const std::string>
   return positional;
 }
 
-std::string DescribeFlags(std::span<const std::string> flags) {
-  std::string text;
+std::vector<FlagText> FlagTexts(std::span<const std::string> flags) {
+  std::vector<FlagText> texts;
   for (const std::string& name : flags) {
     const absl::CommandLineFlag* flag = absl::FindCommandLineFlag(name);
     if (flag == nullptr) continue;
     // Help texts begin with the form of the value: "=N: images to draw".
     const std::string help = flag->Help();
     const size_t colon = help.find(": ");
-    const std::string form = absl::StartsWith(help, "=") ? help.substr(0, colon) : "";
-    const std::string says = form.empty() ? help : help.substr(colon + 2);
-    std::string default_value = flag->DefaultValue();
-    if (default_value == "false") default_value.clear();
-    absl::StrAppend(&text, FlagLine(name, form, says));
-    if (!default_value.empty()) absl::StrAppend(&text, " (default ", default_value, ")");
-    text += '\n';
+    FlagText& text = texts.emplace_back();
+    text.name = name;
+    if (absl::StartsWith(help, "=")) text.form = help.substr(0, colon);
+    text.help = text.form.empty() ? help : help.substr(colon + 2);
+    text.default_value = flag->DefaultValue();
+    if (text.default_value == "false") text.default_value.clear();
   }
-  return text;
+  return texts;
 }
 
-std::string DescribeOptions(std::span<const OptionSpec> options) {
-  std::string text;
+std::vector<FlagText> FlagTexts(std::span<const OptionSpec> options) {
+  std::vector<FlagText> texts;
   for (const OptionSpec& option : options) {
     const bool is_switch = option.kind == OptionKind::kSwitch;
-    absl::StrAppend(
-        &text,
-        FlagLine(option.name, is_switch ? "" : absl::StrCat("=", ValuesOf(option)), option.help),
-        "\n");
+    texts.push_back({.name = std::string(option.name),
+                     .form = is_switch ? "" : absl::StrCat("=", ValuesOf(option)),
+                     .help = std::string(option.help),
+                     .default_value = ""});
+  }
+  return texts;
+}
+
+std::string DescribeFlags(std::span<const FlagText> flags, int columns) {
+  std::string text;
+  for (const FlagText& flag : flags) {
+    const std::string left = absl::StrCat("--", flag.name, flag.form);
+    const std::string help = flag.default_value.empty()
+                                 ? flag.help
+                                 : absl::StrCat(flag.help, " (default ", flag.default_value, ")");
+    if (static_cast<int>(left.size()) <= kFlagColumns) {
+      absl::StrAppendFormat(&text, "  %-*s ", kFlagColumns, left);
+    } else {
+      absl::StrAppendFormat(&text, "  %s\n  %-*s ", left, kFlagColumns, "");
+    }
+    absl::StrAppend(&text, WrapText(help, kFlagColumns + 3, columns), "\n");
   }
   return text;
 }

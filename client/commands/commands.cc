@@ -22,12 +22,6 @@ diffusionctl help COMMAND tells a command's flags. All talk to --server=127.0.0.
 those for operators to --admin=127.0.0.1:50052.
 )";
 
-std::vector<Command> AllCommands() {
-  return {GenerateCommand(), ModelsCommand(), SamplersCommand(),
-          ReplayCommand(),   HealthCommand(), LoadCommand(),
-          VersionsCommand(), SwapCommand(),   RollbackCommand()};
-}
-
 std::string Usage(std::span<const Command> commands) {
   std::string text =
       "diffusionctl draws images with a diffusiond server, and shows them while they are drawn.\n\n"
@@ -39,13 +33,22 @@ std::string Usage(std::span<const Command> commands) {
   return text + kExamples;
 }
 
-std::string CommandHelp(const Command& command) {
-  return absl::StrCat("Usage: diffusionctl ", command.name, " [flags]",
-                      command.arguments.empty() ? "" : " ", command.arguments, "\n\n",
-                      command.summary, "\n", command.details.empty() ? "" : "\n", command.details,
-                      "\nFlags:\n", DescribeFlags(command.flags),
-                      command.options.empty() ? "" : "\nOptions of samplers and guidance:\n",
-                      DescribeOptions(command.options));
+std::string OtherNames(std::span<const FlagAlias> aliases) {
+  std::string text;
+  for (const FlagAlias& other : aliases) {
+    absl::StrAppend(&text, text.empty() ? "\nOther names, the API's:\n" : "", "  --", other.alias,
+                    " is --", other.flag, "\n");
+  }
+  return text;
+}
+
+std::string CommandHelp(const Command& command, int columns) {
+  return absl::StrCat(
+      "Usage: diffusionctl ", command.name, " [flags]", command.arguments.empty() ? "" : " ",
+      command.arguments, "\n\n", command.summary, "\n", command.details.empty() ? "" : "\n",
+      command.details, "\nFlags:\n", DescribeFlags(FlagTexts(command.flags), columns),
+      command.options.empty() ? "" : "\nOptions of samplers and guidance:\n",
+      DescribeFlags(FlagTexts(command.options), columns), OtherNames(command.aliases));
 }
 
 int UsageError(absl::string_view message, absl::string_view help, CommandContext& context) {
@@ -70,6 +73,12 @@ bool AsksForHelp(absl::string_view argument) {
 
 }  // namespace
 
+std::vector<Command> AllCommands() {
+  return {GenerateCommand(), ModelsCommand(),    SamplersCommand(), ReplayCommand(),
+          HealthCommand(),   LoadCommand(),      VersionsCommand(), SwapCommand(),
+          RollbackCommand(), CompletionCommand()};
+}
+
 int RunDiffusionctl(std::span<const std::string> arguments, CommandContext& context) {
   const std::vector<Command> commands = AllCommands();
   const auto find = [&commands](const std::string& name) {
@@ -92,11 +101,11 @@ int RunDiffusionctl(std::span<const std::string> arguments, CommandContext& cont
   if (help || std::any_of(rest.begin(), rest.end(), [](const std::string& argument) {
         return argument == "--help" || argument == "-h";
       })) {
-    *context.out << CommandHelp(*command);
+    *context.out << CommandHelp(*command, TextColumns(context));
     return kExitOk;
   }
 
-  const auto positional = ParseFlags(rest, command->flags, command->options, &context.options);
+  const auto positional = ParseFlags(rest, *command, &context.options);
   if (!positional.ok()) {
     return UsageError(positional.status().message(), " " + name, context);
   }

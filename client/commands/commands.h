@@ -4,6 +4,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "client/commands/command_line.h"
 
@@ -18,6 +19,10 @@ Command LoadCommand();
 Command VersionsCommand();
 Command SwapCommand();
 Command RollbackCommand();
+Command CompletionCommand();
+
+// In the order in which they are told of.
+std::vector<Command> AllCommands();
 
 // Runs `arguments` (without the program's name) and returns the exit code. Sets the process's flags
 // and leaves them set.

@@ -1,14 +1,16 @@
 #include "client/commands/connection.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "client/rpc_error.h"
 #include "model/process/printable_text.h"
 
-ABSL_FLAG(std::string, server, "127.0.0.1:50051", "=HOST:PORT: where the server listens");
+ABSL_FLAG(std::string, server, "127.0.0.1:50051", "=HOST[:PORT]: where the server listens");
 ABSL_FLAG(diffusiond::DurationFlag, deadline, {absl::InfiniteDuration()},
           "=SECONDS: give up after so long (30, 90s, 2m)");
 ABSL_FLAG(std::string, tenant, "", "=NAME: on whose behalf; the server shares by tenant");
@@ -43,8 +45,19 @@ std::vector<std::string> WithConnectionFlags(std::vector<std::string> flags) {
   return flags;
 }
 
+std::string WithDefaultPort(const std::string& target, absl::string_view port) {
+  const auto colons = std::count(target.begin(), target.end(), ':');
+  if (target.empty() || absl::StrContains(target, '/')) return target;
+  if (target.back() == ']' || colons == 0) return absl::StrCat(target, ":", port);
+  if (target[0] != '[' && colons > 1) return absl::StrCat("[", target, "]:", port);
+  if (target.back() == ':') return absl::StrCat(target, port);
+  return target;
+}
+
+std::string ServerByFlags() { return WithDefaultPort(absl::GetFlag(FLAGS_server), kDefaultPort); }
+
 absl::StatusOr<std::unique_ptr<DiffusionClient>> ConnectByFlags() {
-  return DiffusionClient::Connect(absl::GetFlag(FLAGS_server), {});
+  return DiffusionClient::Connect(ServerByFlags(), {});
 }
 
 CallOptions CallOptionsByFlags(const CommandContext& context) {
@@ -63,7 +76,7 @@ int ReportError(const absl::Status& status, CommandContext& context) {
   if (IsUnreachable(status)) {
     *context.err << "  Is it running? Start one with\n"
                     "    diffusiond --model_repository=DIR --listen="
-                 << absl::GetFlag(FLAGS_server) << "\n  or name another with --server=HOST:PORT.\n";
+                 << ServerByFlags() << "\n  or name another with --server=HOST:PORT.\n";
   }
   return kExitFailed;
 }

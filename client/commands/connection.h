@@ -28,6 +28,17 @@ extern const std::vector<std::string> kConnectionFlags;
 // `flags` with kConnectionFlags behind them.
 std::vector<std::string> WithConnectionFlags(std::vector<std::string> flags);
 
+// Ports that servers listen on unless told otherwise, for clients and for operators.
+inline constexpr char kDefaultPort[] = "50051";
+inline constexpr char kDefaultAdminPort[] = "50052";
+
+// "host", "[::1]", "::1" or "host:" with the port behind it; whatever else as it is: "host:port",
+// "unix:/path", "dns:///name".
+std::string WithDefaultPort(const std::string& target, absl::string_view port);
+
+// The server of --server.
+std::string ServerByFlags();
+
 absl::StatusOr<std::unique_ptr<DiffusionClient>> ConnectByFlags();
 
 // The flag's deadline from now, and the context's cancellation.

@@ -13,6 +13,7 @@
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
 #include "client/commands/generation_run.h"
+#include "client/commands/json_results.h"
 #include "client/commands/starting_flags.h"
 #include "client/output_files.h"
 #include "client/picture_codec.h"
@@ -20,6 +21,8 @@
 #include "model/status/status_macros.h"
 
 ABSL_FLAG(std::string, model, "", "=NAME: the server's default model if not given");
+ABSL_FLAG(std::string, model_digest, "",
+          "=SHA256: this version of the model and no other; models NAME shows it");
 ABSL_FLAG(std::string, class, "", "=NAME|ID: what to draw, for a model with classes");
 ABSL_FLAG(std::optional<uint32_t>, count, std::nullopt,
           "=N: images to draw; 4, or 1 if --out is a file");
@@ -31,7 +34,10 @@ ABSL_FLAG(std::optional<uint32_t>, preview_every, std::nullopt,
           "=N: a preview every N steps; 0: none; about twenty in all if not given");
 ABSL_FLAG(std::string, preview, "both",
           "=x_t|x0|both: the noisy image, the guess at the final one");
-ABSL_FLAG(std::string, out, "", "=DIR|FILE: where the images go (generate: here if not given)");
+ABSL_FLAG(std::optional<uint32_t>, preview_max_side, std::nullopt,
+          "=PIXELS: larger previews are reduced; 0: none is");
+ABSL_FLAG(std::string, out, "",
+          "=DIR|FILE: where the images go (generate: here if not given, - is standard output)");
 ABSL_FLAG(std::string, sheet, "", "=FILE.png: all images on one sheet");
 ABSL_FLAG(std::string, strip, "", "=FILE.png: how the first images came out of the noise");
 ABSL_FLAG(std::string, receipt, "",
@@ -78,9 +84,14 @@ absl::StatusOr<v1::GenerateRequest> RequestByFlags(const OptionValues& options) 
   ASSIGN_OR_RETURN(const v1::ImageFormat format, FormatByFlags());
   request.set_format(format);
   request.set_model(absl::GetFlag(FLAGS_model));
+  request.set_model_digest(absl::GetFlag(FLAGS_model_digest));
   v1::ImageFormat unused;
-  const bool one_file = NamesImageFile(absl::GetFlag(FLAGS_out), &unused);
+  const std::string out = absl::GetFlag(FLAGS_out);
+  const bool one_file = out == kStandardOutput || NamesImageFile(out, &unused);
   request.set_count(absl::GetFlag(FLAGS_count).value_or(one_file ? 1 : kDefaultCount));
+  if (out == kStandardOutput && (request.count() != 1 || absl::GetFlag(FLAGS_json))) {
+    return absl::InvalidArgumentError("--out=- writes one image, and nothing else: no --json");
+  }
   if (const auto seed = absl::GetFlag(FLAGS_seed); seed.has_value()) request.set_seed(*seed);
   uint32_t class_id = 0;
   if (const std::string name = absl::GetFlag(FLAGS_class); absl::SimpleAtoi(name, &class_id)) {
@@ -132,7 +143,8 @@ absl::Status AddPreviews(v1::PreviewKind kind, bool live, const absl::StatusOr<v
   if (every == 0) return absl::OkStatus();
   request.mutable_preview()->set_every_steps(every);
   request.mutable_preview()->set_kind(kind);
-  request.mutable_preview()->set_max_side(strip ? 0 : kLivePreviewSide);
+  request.mutable_preview()->set_max_side(
+      absl::GetFlag(FLAGS_preview_max_side).value_or(strip ? 0 : kLivePreviewSide));
   return absl::OkStatus();
 }
 
@@ -168,8 +180,11 @@ int Run(const std::vector<std::string>&, CommandContext& command_context) {
   outputs.sheet = absl::GetFlag(FLAGS_sheet);
   outputs.strip = absl::GetFlag(FLAGS_strip);
   outputs.receipt = absl::GetFlag(FLAGS_receipt);
-  outputs.write_receipt = outputs.receipt != "none";
+  // Beside standard output there is no place.
+  outputs.write_receipt =
+      outputs.receipt.empty() ? outputs.out != kStandardOutput : outputs.receipt != "none";
   outputs.quiet = quiet;
+  outputs.json = absl::GetFlag(FLAGS_json);
   const absl::StatusOr<v1::Completed> completed =
       RunGeneration(**client, *request, outputs, context);
   return completed.ok() ? kExitOk : ReportError(completed.status(), context);
@@ -178,9 +193,10 @@ int Run(const std::vector<std::string>&, CommandContext& command_context) {
 }  // namespace
 
 Command GenerateCommand() {
-  std::vector<std::string> flags = {"model",         "class",   "count", "seed",    "format",
-                                    "out",           "receipt", "sheet", "strip",   "preview",
-                                    "preview_every", "width",   "quiet", "priority"};
+  std::vector<std::string> flags = {
+      "model",   "model_digest", "class",   "count",   "seed",          "format",           "out",
+      "receipt", "sheet",        "strip",   "preview", "preview_every", "preview_max_side", "width",
+      "quiet",   "json",         "priority"};
   for (const auto* more : {&kStartingFileFlags, &kMorphFlags}) {
     flags.insert(flags.end(), more->begin(), more->end());
   }
@@ -189,6 +205,10 @@ Command GenerateCommand() {
           .summary = "draw images, show them while they appear, and save them",
           .details = "What is not given is the model's default (diffusionctl models NAME).\n",
           .flags = WithConnectionFlags(std::move(flags)),
+          .aliases = {{"class_name", "class"},
+                      {"class_id", "class"},
+                      {"preview_every_steps", "preview_every"},
+                      {"preview_kind", "preview"}},
           .options = SamplingOptionSpecs(),
           .run = Run};
 }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/commands/connection.h"
+#include "client/commands/json_results.h"
 #include "client/film_strip.h"
 #include "client/output_files.h"
 #include "client/picture_codec.h"
@@ -37,7 +38,7 @@ std::unique_ptr<GenerateDisplay> MakeDisplay(const v1::GenerateRequest& request,
   if (quiet) return MakeSilentDisplay();
   const bool previews = request.preview().every_steps() > 0;
   const v1::PreviewKind kind = request.preview().kind();
-  DisplayOptions options{.out = context.out, .terminal = context.terminal, .now = context.now};
+  DisplayOptions options{.out = context.err, .terminal = context.terminal, .now = context.now};
   options.expect_x_t = previews && (kind == v1::PREVIEW_KIND_X_T || kind == v1::PREVIEW_KIND_BOTH);
   options.expect_x0_hat = previews && kind != v1::PREVIEW_KIND_X_T;
   return context.terminal().interactive ? MakeLiveDisplay(std::move(options))
@@ -81,6 +82,11 @@ class GenerationRun {
     return absl::OkStatus();
   }
 
+  std::string Json(const v1::Completed& completed) const {
+    WrittenFiles files{.images = saved_, .others = {written_.begin(), written_.end()}};
+    return GenerationJson(completed, files);
+  }
+
   void PrintWritten() const {
     if (images_saved_ == 1) {
       PrintLine("image", first_image_);
@@ -102,6 +108,7 @@ class GenerationRun {
  private:
   void OnAccepted(const v1::Accepted& accepted) {
     pictures_.resize(accepted.parameters().count());
+    saved_.resize(accepted.parameters().count());
     reels_.resize(std::min(accepted.parameters().count(), kMaxReels));
     files_.emplace(outputs_.out.value_or(""), accepted.parameters());
     display_.OnAccepted(accepted);
@@ -130,10 +137,13 @@ class GenerationRun {
       return Fail(absl::DataLossError(
           absl::StrCat("image ", image.image_index(), ": ", picture.status().message())));
     }
-    if (outputs_.out.has_value()) {
+    if (outputs_.out == kStandardOutput) {
+      *context_.out << image.data();
+    } else if (outputs_.out.has_value()) {
       const std::string path = files_->ImagePath(image.image_index());
       absl::Status saved = SaveFile(path, image.data());
       if (!saved.ok()) return Fail(std::move(saved));
+      saved_[image.image_index()] = path;
       if (images_saved_++ == 0) first_image_ = path;
       last_image_ = files_->ImagePath(static_cast<uint32_t>(pictures_.size()) - 1);
     }
@@ -147,9 +157,10 @@ class GenerationRun {
   }
 
   void PrintLine(absl::string_view what, absl::string_view says) const {
-    if (outputs_.quiet) return;
-    *context_.out << absl::StrFormat("%s%-9s%s\n", context_.terminal().interactive ? "  " : "",
-                                     what, Printable(says));
+    if (outputs_.quiet || outputs_.json) return;
+    std::ostream& stream = outputs_.out == kStandardOutput ? *context_.err : *context_.out;
+    stream << absl::StrFormat("%s%-9s%s\n", context_.terminal().interactive ? "  " : "", what,
+                              Printable(says));
   }
 
   const GenerationOutputs& outputs_;
@@ -159,6 +170,7 @@ class GenerationRun {
   std::optional<OutputFiles> files_;  // From Accepted on.
   std::vector<Image> pictures_;       // By image_index.
   std::vector<FilmReel> reels_;
+  std::vector<std::string> saved_;  // Paths; empty: not.
   size_t images_saved_ = 0;
   std::string first_image_;
   std::string last_image_;
@@ -183,6 +195,7 @@ absl::StatusOr<v1::Completed> RunGeneration(const DiffusionClient& client,
   }
   run.PrintWritten();
   if (completed.ok()) run.PrintTimings(completed->timings());
+  if (completed.ok() && outputs.json) *context.out << run.Json(*completed);
   return completed;
 }
 

@@ -13,13 +13,17 @@
 
 namespace diffusiond {
 
+inline constexpr char kStandardOutput[] = "-";
+
 struct GenerationOutputs {
-  std::optional<std::string> out;  // As OutputFiles takes it; absent: images are not saved.
-  std::string sheet;               // PNG file; empty: none. Likewise the following.
+  // As OutputFiles takes it, or kStandardOutput; absent: images are not saved.
+  std::optional<std::string> out;
+  std::string sheet;  // PNG file; empty: none. Likewise the following.
   std::string strip;
   std::string receipt;  // File; empty: beside the images.
   bool write_receipt = true;
-  bool quiet = false;  // Print nothing.
+  bool quiet = false;  // Show no progress and no file names.
+  bool json = false;   // GenerationJson in place of file names.
 };
 
 // Runs `request` and prints what was written. Files are whole or absent, also after an error;

@@ -7,6 +7,8 @@
 #include "absl/time/time.h"
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
+#include "client/commands/json_results.h"
+#include "client/message_json.h"
 #include "client/rpc_error.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
@@ -25,17 +27,17 @@ constexpr absl::Duration kPause = absl::Milliseconds(200);
 
 // OK: serving. The call's own timeout keeps a hung server from looking healthy for ever.
 absl::Status Check(grpc::health::v1::Health::Stub& stub, const DiffusionClient& client,
-                   absl::Duration timeout, const CommandContext& context) {
+                   absl::Duration timeout, const CommandContext& context,
+                   HealthCheckResponse* response) {
   grpc::ClientContext call;
   call.set_deadline(absl::ToChronoTime(context.now() + timeout));
   const CancellationWatcher watcher(context.cancellation, [&call] { call.TryCancel(); });
-  HealthCheckResponse response;
-  const grpc::Status checked = stub.Check(&call, HealthCheckRequest(), &response);
+  const grpc::Status checked = stub.Check(&call, HealthCheckRequest(), response);
   if (!checked.ok()) return StatusFromRpc(checked, client.target());
-  if (response.status() == HealthCheckResponse::SERVING) return absl::OkStatus();
+  if (response->status() == HealthCheckResponse::SERVING) return absl::OkStatus();
   return absl::UnavailableError(
       absl::StrCat("the server at ", client.target(), " says ",
-                   HealthCheckResponse::ServingStatus_Name(response.status())));
+                   HealthCheckResponse::ServingStatus_Name(response->status())));
 }
 
 int Run(const std::vector<std::string>&, CommandContext& context) {
@@ -44,16 +46,20 @@ int Run(const std::vector<std::string>&, CommandContext& context) {
   const auto stub = grpc::health::v1::Health::NewStub((*client)->channel());
   const absl::Time until = context.now() + absl::GetFlag(FLAGS_wait).value;
   absl::Status status;
+  HealthCheckResponse response;
   do {
     const absl::Duration timeout = std::min(kCheckTimeout, absl::GetFlag(FLAGS_deadline).value);
-    status = Check(*stub, **client, timeout, context);
-    if (status.ok()) {
-      *context.out << "serving\n";
-      return kExitOk;
-    }
+    response.Clear();
+    status = Check(*stub, **client, timeout, context, &response);
+    if (status.ok()) break;
     if (context.now() >= until) break;
   } while (!context.cancellation->WaitFor(std::min(kPause, until - context.now())));
-  return ReportError(status, context);
+  if (absl::GetFlag(FLAGS_json)) {
+    *context.out << MessageJson(response);
+  } else if (status.ok()) {
+    *context.out << "serving\n";
+  }
+  return status.ok() ? kExitOk : ReportError(status, context);
 }
 
 }  // namespace
@@ -62,8 +68,10 @@ Command HealthCommand() {
   return {.name = "health",
           .arguments = "",
           .summary = "ask whether the server serves: 0 if so, else 1",
-          .details = "",
-          .flags = WithConnectionFlags({"wait"}),
+          .details =
+              "With --json: {\"status\": \"SERVING\"}, or NOT_SERVING, or UNKNOWN if nobody "
+              "answered.\n",
+          .flags = WithConnectionFlags({"wait", "json"}),
           .run = Run};
 }
 

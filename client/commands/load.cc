@@ -136,7 +136,7 @@ int UsageError(const absl::Status& status, CommandContext& context) {
 absl::StatusOr<LoadResult> RunByFlags(const LoadPlan& plan, CommandContext& context) {
   LoadProgressPrinter printer(context.terminal(), context.out);
   LoadRunOptions options;
-  options.target = absl::GetFlag(FLAGS_server);
+  options.target = ServerByFlags();
   options.channels = absl::GetFlag(FLAGS_channels);
   options.max_in_flight = absl::GetFlag(FLAGS_max_in_flight);
   options.drain_timeout = absl::GetFlag(FLAGS_drain).value;

@@ -2,12 +2,15 @@
 #include <string>
 #include <vector>
 
+#include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
+#include "client/commands/json_results.h"
 #include "client/commands/sampler_table.h"
+#include "client/message_json.h"
 #include "client/text_table.h"
 
 namespace diffusiond {
@@ -85,7 +88,8 @@ void PrintDetails(const v1::Model& model, CommandContext& context) {
                               model.numerics().libtorch_version(), ", micro-batch ",
                               model.numerics().micro_batch(), ", diffusiond ",
                               model.numerics().server_version()));
-  *context.out << table.ToString() << "\n" << SamplerTable(model);
+  const int columns = TextColumns(context);
+  *context.out << table.ToString(columns) << "\nSamplers:\n" << SamplerList(model, columns);
 }
 
 int Run(const std::vector<std::string>& arguments, CommandContext& context) {
@@ -94,12 +98,20 @@ int Run(const std::vector<std::string>& arguments, CommandContext& context) {
   if (!arguments.empty()) {
     const auto model = (*client)->GetModel(arguments[0], CallOptionsByFlags(context));
     if (!model.ok()) return ReportError(model.status(), context);
-    PrintDetails(*model, context);
+    if (absl::GetFlag(FLAGS_json)) {
+      *context.out << MessageJson(*model);
+    } else {
+      PrintDetails(*model, context);
+    }
     return kExitOk;
   }
   const auto models = (*client)->ListModels(CallOptionsByFlags(context));
   if (!models.ok()) return ReportError(models.status(), context);
-  PrintTable(*models, context);
+  if (absl::GetFlag(FLAGS_json)) {
+    *context.out << MessageJson(*models);
+  } else {
+    PrintTable(*models, context);
+  }
   return kExitOk;
 }
 
@@ -110,7 +122,7 @@ Command ModelsCommand() {
           .arguments = "[NAME]",
           .summary = "list the server's models, or tell all about one",
           .details = "",
-          .flags = WithConnectionFlags({}),
+          .flags = WithConnectionFlags({"json"}),
           .max_arguments = 1,
           .run = Run};
 }

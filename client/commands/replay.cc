@@ -9,6 +9,7 @@
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
 #include "client/commands/generation_run.h"
+#include "client/commands/json_results.h"
 #include "client/commands/starting_flags.h"
 #include "client/receipt_file.h"
 #include "model/process/printable_text.h"
@@ -46,7 +47,8 @@ int Run(const std::vector<std::string>& arguments, CommandContext& context) {
   if (!model.ok()) return ReportError(model.status(), context);
 
   const std::vector<std::string> ground = DifferingGround(*receipt, *model);
-  if (!ground.empty()) {
+  const bool json = absl::GetFlag(FLAGS_json);
+  if (!ground.empty() && !json) {
     *context.out << "The server is not as it was, so the bytes may differ:\n";
     PrintLines(ground, context);
   }
@@ -57,13 +59,15 @@ int Run(const std::vector<std::string>& arguments, CommandContext& context) {
   if (!start.ok()) return ReportError(start, context);
   GenerationOutputs outputs;
   outputs.write_receipt = false;
-  outputs.quiet = absl::GetFlag(FLAGS_quiet);
+  outputs.quiet = absl::GetFlag(FLAGS_quiet) || json;
   if (const std::string out = absl::GetFlag(FLAGS_out); !out.empty()) outputs.out = out;
   const absl::StatusOr<v1::Completed> completed =
       RunGeneration(**client, request, outputs, context);
   if (!completed.ok()) return ReportError(completed.status(), context);
 
+  if (json) *context.out << ReplayJson(*receipt, completed->receipt(), ground);
   const std::vector<std::string> images = DifferingImages(*receipt, completed->receipt());
+  if (json) return images.empty() ? kExitOk : kExitFailed;
   const int count = receipt->image_sha256_size();
   if (images.empty()) {
     *context.out << "identical: " << count << (count == 1 ? " image has" : " images have")
@@ -78,7 +82,7 @@ int Run(const std::vector<std::string>& arguments, CommandContext& context) {
 }  // namespace
 
 Command ReplayCommand() {
-  std::vector<std::string> flags = {"out", "quiet"};
+  std::vector<std::string> flags = {"out", "quiet", "json"};
   flags.insert(flags.end(), kStartingFileFlags.begin(), kStartingFileFlags.end());
   return {.name = "replay",
           .arguments = "RECEIPT.json",

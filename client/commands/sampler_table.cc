@@ -2,10 +2,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "client/text_table.h"
+#include "model/process/printable_text.h"
+#include "model/process/wrapped_text.h"
 
 namespace diffusiond {
 namespace {
+
+constexpr int kBelow = 6;  // Columns left of what is said below a name.
 
 std::string Values(const v1::OptionInfo& option) {
   switch (option.kind()) {
@@ -20,25 +23,35 @@ std::string Values(const v1::OptionInfo& option) {
   }
 }
 
-}  // namespace
-
-std::string SamplerTable(const v1::Model& model) {
-  TextTable table({"SAMPLER", "OPTIONS", "DESCRIPTION"});
-  for (const v1::SamplerInfo& sampler : model.samplers()) {
-    table.AddRow({sampler.name() == model.defaults().sampler() ? sampler.name() + " (default)"
-                                                               : sampler.name(),
-                  sampler.options().empty() ? "-" : absl::StrJoin(sampler.options(), ", "),
-                  sampler.description()});
-  }
-  return table.ToString();
+void AppendBelow(const std::string& says, int columns, std::string* text) {
+  absl::StrAppend(text, std::string(kBelow, ' '), WrapText(Printable(says), kBelow, columns), "\n");
 }
 
-std::string OptionTable(const v1::Model& model) {
-  TextTable table({"OPTION", "VALUES", "WHAT IT IS"});
-  for (const v1::OptionInfo& option : model.options()) {
-    table.AddRow({option.name(), Values(option), option.help()});
+void AppendEntry(const std::string& head, const std::string& says, int columns, std::string* text) {
+  absl::StrAppend(text, "  ", WrapText(Printable(head), kBelow + 2, columns), "\n");
+  AppendBelow(says, columns, text);
+}
+
+}  // namespace
+
+std::string SamplerList(const v1::Model& model, int columns) {
+  std::string text;
+  for (const v1::SamplerInfo& sampler : model.samplers()) {
+    const bool is_default = sampler.name() == model.defaults().sampler();
+    AppendEntry(sampler.name() + (is_default ? " (default)" : ""), sampler.description(), columns,
+                &text);
+    if (sampler.options().empty()) continue;
+    AppendBelow("reads " + absl::StrJoin(sampler.options(), ", "), columns, &text);
   }
-  return table.ToString();
+  return text;
+}
+
+std::string OptionList(const v1::Model& model, int columns) {
+  std::string text;
+  for (const v1::OptionInfo& option : model.options()) {
+    AppendEntry(absl::StrCat(option.name(), ": ", Values(option)), option.help(), columns, &text);
+  }
+  return text;
 }
 
 }  // namespace diffusiond

@@ -8,11 +8,12 @@
 
 namespace diffusiond {
 
-// Name, the options that each reads, description.
-std::string SamplerTable(const v1::Model& model);
+// Of each its name, and below that its description and the options that it reads, in lines of at
+// most `columns`.
+std::string SamplerList(const v1::Model& model, int columns);
 
 // Of those options: the values that each takes, and what it is.
-std::string OptionTable(const v1::Model& model);
+std::string OptionList(const v1::Model& model, int columns);
 
 }  // namespace diffusiond
 

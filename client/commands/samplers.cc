@@ -4,7 +4,10 @@
 #include "absl/flags/flag.h"
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
+#include "client/commands/json_results.h"
 #include "client/commands/sampler_table.h"
+#include "client/message_json.h"
+#include "model/process/printable_text.h"
 
 ABSL_DECLARE_FLAG(std::string, model);
 
@@ -14,15 +17,22 @@ namespace {
 // What tests/benchmarks/quality found with the model that the project ships.
 constexpr char kRecommended[] = "unipc";
 constexpr char kAdvice[] =
-    "\nFor few steps: --sampler=unipc or dpmpp with --timestep_spacing=trailing, from --steps=10 "
-    "on.\n";
+    "\nFor few steps: --sampler=unipc or dpmpp with --timestep_spacing=trailing,\n"
+    "from --steps=10 on.\n";
 
 int Run(const std::vector<std::string>&, CommandContext& context) {
   const auto client = ConnectByFlags();
   if (!client.ok()) return ReportError(client.status(), context);
   const auto model = (*client)->GetModel(absl::GetFlag(FLAGS_model), CallOptionsByFlags(context));
   if (!model.ok()) return ReportError(model.status(), context);
-  *context.out << SamplerTable(*model) << "\n" << OptionTable(*model);
+  if (absl::GetFlag(FLAGS_json)) {
+    *context.out << MessageJson(*model);
+    return kExitOk;
+  }
+  const int columns = TextColumns(context);
+  *context.out << "Samplers of " << Printable(model->name()) << ":\n"
+               << SamplerList(*model, columns) << "\nOptions, as flags of generate:\n"
+               << OptionList(*model, columns);
   const auto& samplers = model->samplers();
   if (std::any_of(samplers.begin(), samplers.end(),
                   [](const v1::SamplerInfo& sampler) { return sampler.name() == kRecommended; })) {
@@ -37,8 +47,8 @@ Command SamplersCommand() {
   return {.name = "samplers",
           .arguments = "",
           .summary = "list the samplers of a model and the options that each reads",
-          .details = "",
-          .flags = WithConnectionFlags({"model"}),
+          .details = "With --json: the model, whose samplers, options and defaults they are.\n",
+          .flags = WithConnectionFlags({"model", "json"}),
           .run = Run};
 }
 

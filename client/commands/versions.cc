@@ -8,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
+#include "client/commands/json_results.h"
+#include "client/message_json.h"
 #include "client/rpc_error.h"
 #include "client/text_table.h"
 #include "diffusiond/v1/admin.grpc.pb.h"
@@ -16,7 +18,7 @@
 #include "model/status/status_macros.h"
 
 ABSL_FLAG(std::string, admin, "127.0.0.1:50052",
-          "=HOST:PORT: where the server listens for operators (its --admin_listen)");
+          "=HOST[:PORT]: where the server listens for operators (its --admin_listen)");
 
 namespace diffusiond {
 namespace {
@@ -38,7 +40,7 @@ absl::StatusOr<Response> Call(grpc::Status (v1::ModelAdmin::Stub::*method)(grpc:
                                                                            const Request&,
                                                                            Response*),
                               const Request& request, CommandContext& context) {
-  const std::string target = absl::GetFlag(FLAGS_admin);
+  const std::string target = WithDefaultPort(absl::GetFlag(FLAGS_admin), kDefaultAdminPort);
   ASSIGN_OR_RETURN(const auto client, DiffusionClient::Connect(target, {}));
   v1::ModelAdmin::Stub stub(client->channel());
   grpc::ClientContext call;
@@ -104,7 +106,11 @@ int RunVersions(const std::vector<std::string>& arguments, CommandContext& conte
   if (!arguments.empty()) request.set_model(arguments[0]);
   const auto response = Call(&v1::ModelAdmin::Stub::ListVersions, request, context);
   if (!response.ok()) return ReportAdminError(response.status(), context);
-  Print({response->models().begin(), response->models().end()}, context);
+  if (absl::GetFlag(FLAGS_json)) {
+    *context.out << MessageJson(*response);
+  } else {
+    Print({response->models().begin(), response->models().end()}, context);
+  }
   return kExitOk;
 }
 
@@ -124,7 +130,11 @@ int RunChange(grpc::Status (v1::ModelAdmin::Stub::*method)(grpc::ClientContext*,
   request.set_version(version);
   const auto response = Call(method, request, context);
   if (!response.ok()) return ReportAdminError(response.status(), context);
-  Print({*response}, context);
+  if (absl::GetFlag(FLAGS_json)) {
+    *context.out << MessageJson(*response);
+  } else {
+    Print({*response}, context);
+  }
   *changed = *response;
   return kExitOk;
 }
@@ -166,7 +176,7 @@ Command VersionsCommand() {
               "Also directories of the repository that are not served, and why not. A\n"
               "version is a directory named by a whole number, 1 .. 999999999, in digits\n"
               "alone (\"007\" is version 7); the highest number is the newest.\n",
-          .flags = {"admin", "deadline"},
+          .flags = {"admin", "deadline", "json"},
           .max_arguments = 1,
           .run = RunVersions};
 }
@@ -181,7 +191,7 @@ Command SwapCommand() {
               "the server's end. Ends when it is served, or with 1 and the reason why not;\n"
               "then the old one is served on. Without VERSION it ends with 3 if it swapped,\n"
               "but only to the newest good one: those above it were refused.\n",
-          .flags = {"admin", "deadline"},
+          .flags = {"admin", "deadline", "json"},
           .min_arguments = 1,
           .max_arguments = 2,
           .run = RunSwap};
@@ -194,7 +204,7 @@ Command RollbackCommand() {
           .details =
               "The server holds to it; `diffusionctl swap NAME` goes forward again. To hold\n"
               "all servers, also after a restart: diffusion-publish --pin=VERSION.\n",
-          .flags = {"admin", "deadline"},
+          .flags = {"admin", "deadline", "json"},
           .min_arguments = 1,
           .max_arguments = 2,
           .run = RunRollback};

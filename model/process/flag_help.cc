@@ -76,7 +76,11 @@ std::string FlagHelp(int columns) {
   }
   std::string text = std::string(absl::ProgramUsageMessage());
   absl::StripTrailingAsciiWhitespace(&text);
-  text += "\n";
+  absl::StrAppend(&text, "\n\n",
+                  WrapText("Flags may also stand in files, one a line: --flagfile=FILE. --version "
+                           "says version and commit.",
+                           0, columns),
+                  "\n");
   std::optional<std::string> last;
   for (const auto& [place, flag] : flags) {
     if (last != std::get<1>(place)) absl::StrAppend(&text, "\n", std::get<1>(place), ":\n");

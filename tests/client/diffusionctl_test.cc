@@ -45,8 +45,7 @@ TEST_F(DiffusionctlTest, ExplainsItselfWithExamples) {
 }
 
 TEST_F(DiffusionctlTest, EveryFlagThatACommandNamesExists) {
-  for (const Command& command : {GenerateCommand(), ModelsCommand(), SamplersCommand(),
-                                 ReplayCommand(), HealthCommand(), LoadCommand()}) {
+  for (const Command& command : AllCommands()) {
     for (const std::string& flag : command.flags) {
       EXPECT_NE(absl::FindCommandLineFlag(flag), nullptr) << command.name << " --" << flag;
     }
@@ -74,7 +73,10 @@ INSTANTIATE_TEST_SUITE_P(
         WrongLine{"NothingLikeIt", {"xyzzy"}, "unknown command 'xyzzy'"},
         WrongLine{"UnknownFlag", {"generate", "--stpes=4"}, "did you mean --steps?"},
         WrongLine{"AnothersFlag", {"models", "--steps=4"}, "unknown flag --steps"},
-        WrongLine{"ShortFlag", {"generate", "-n", "4"}, "unknown flag --n"},
+        WrongLine{"ShortFlag", {"generate", "-n", "4"}, "unknown flag --n; did you mean --count?"},
+        WrongLine{"NameOfAnother", {"generate", "--cfg=4"}, "did you mean --guidance_scale?"},
+        WrongLine{"PortAlone", {"models", "--port=50051"}, "did you mean --server?"},
+        WrongLine{"NothingLikeThatFlag", {"models", "--cfg=4"}, "unknown flag --cfg\n"},
         WrongLine{"NotANumber", {"generate", "--steps=many"}, "'many'"},
         WrongLine{"NegativeNumber", {"generate", "--count=-1"}, "'-1'"},
         WrongLine{"NoValue", {"generate", "--steps"}, "--steps needs a value"},
@@ -85,6 +87,8 @@ INSTANTIATE_TEST_SUITE_P(
         WrongLine{"UnknownPriority", {"generate", "--priority=top"}, "high, normal or low"},
         WrongLine{"UnknownFormat", {"generate", "--format=gif"}, "'gif'"},
         WrongLine{"TwoFormats", {"generate", "--format=png", "--out=a.webp"}, "does not go with"},
+        WrongLine{"ManyToStandardOutput", {"generate", "--out=-", "--count=2"}, "one image"},
+        WrongLine{"TextToStandardOutput", {"generate", "--out=-", "--json"}, "nothing else"},
         WrongLine{"ArgumentTooMany", {"generate", "sneaker"}, "'sneaker'"},
         WrongLine{"ArgumentMissing", {"replay"}, "RECEIPT.json"}),
     [](const auto& info) { return info.param.name; });
@@ -99,10 +103,10 @@ TEST_F(DiffusionctlTest, GenerateSavesImagesAndReceipt) {
   const auto receipt = ReadReceipt(Path("tiny-t-shirt-top-7.json"));
   ASSERT_TRUE(receipt.ok()) << receipt.status();
   EXPECT_EQ(receipt->image_sha256_size(), 2);
-  EXPECT_THAT(out(), HasSubstr("100 %"));
+  EXPECT_THAT(err(), HasSubstr("100 %")) << "progress is no result";
+  EXPECT_THAT(out(), Not(HasSubstr("100 %")));
   EXPECT_THAT(out(), HasSubstr("tiny-t-shirt-top-7-0.png"));
-  EXPECT_THAT(out(), Not(HasSubstr("\x1b")));
-  EXPECT_THAT(err(), IsEmpty());
+  EXPECT_THAT(out() + err(), Not(HasSubstr("\x1b")));
 }
 
 TEST_F(DiffusionctlTest, GenerateAsksForWhatTheFlagsSay) {
@@ -166,8 +170,9 @@ TEST_F(DiffusionctlTest, GenerateOnATerminalAsksForTwentyPreviews) {
   ASSERT_EQ(Run({"generate", "--out=" + directory_.string()}), kExitOk) << err();
   EXPECT_EQ(server_->last_request()->preview().every_steps(), 2u);  // Of 40 by default.
   EXPECT_EQ(server_->last_request()->preview().kind(), v1::PREVIEW_KIND_BOTH);
-  EXPECT_THAT(out(), StartsWith("\x1b[?25l"));
-  EXPECT_THAT(out(), HasSubstr(kRestoreTerminal));
+  EXPECT_THAT(err(), StartsWith("\x1b[?25l"));
+  EXPECT_THAT(err(), HasSubstr(kRestoreTerminal));
+  EXPECT_THAT(out(), Not(HasSubstr("\x1b")));
 }
 
 TEST_F(DiffusionctlTest, GenerateDrawsSheetAndStrip) {
@@ -187,6 +192,16 @@ TEST_F(DiffusionctlTest, GenerateDrawsSheetAndStrip) {
   EXPECT_EQ(strip->height, 4 * 84 + 5 * 4);
   EXPECT_THAT(Files(), Not(testing::Contains("tiny-t-shirt-top-7.json")));
   EXPECT_THAT(out(), IsEmpty());
+}
+
+TEST_F(DiffusionctlTest, GenerateWritesAnImageToStandardOutputAndNothingElse) {
+  const auto events = TinyStream(1, 2);
+  Serve({.events = events, .models = {TinyModel()}});
+  ASSERT_EQ(Run({"generate", "--out=-"}), kExitOk) << err();
+  EXPECT_EQ(server_->last_request()->count(), 1u);
+  EXPECT_EQ(out(), events[events.size() - 2].image().data());
+  EXPECT_THAT(err(), HasSubstr("time "));
+  EXPECT_THAT(Files(), IsEmpty());
 }
 
 TEST_F(DiffusionctlTest, GenerateTellsOfDamagedBytesAndKeepsTheRest) {
@@ -248,11 +263,10 @@ TEST_F(DiffusionctlTest, InterruptionCancelsTheCallAndGivesTheTerminalBack) {
   now_ = [now = absl::UnixEpoch()]() mutable { return now += absl::Seconds(1); };
   // As Ctrl-C after the first frame was drawn.
   on_terminal_ = [this] {
-    if (!out().empty()) cancellation_->Cancel();
+    if (!err().empty()) cancellation_->Cancel();
   };
   EXPECT_EQ(Run({"generate", "--out=" + directory_.string()}), kExitInterrupted);
-  EXPECT_THAT(err(), HasSubstr("interrupted"));
-  EXPECT_THAT(out(), testing::EndsWith(kRestoreTerminal));
+  EXPECT_THAT(err(), HasSubstr(absl::StrCat(kRestoreTerminal, "diffusionctl: interrupted")));
   EXPECT_THAT(Files(), IsEmpty());
 }
 
@@ -285,14 +299,21 @@ TEST_F(DiffusionctlTest, SamplersTellsTheOptions) {
   Serve({.models = {TinyModel()}});
   ASSERT_EQ(Run({"samplers", "--model=tiny"}), kExitOk) << err();
   EXPECT_EQ(out(),
-            "SAMPLER         OPTIONS                                  DESCRIPTION\n"
-            "ddpm            variance, timestep_spacing, clip_sample  ancestral sampling\n"
-            "ddim (default)  eta, timestep_spacing, clip_sample       implicit sampling\n"
+            "Samplers of tiny:\n"
+            "  ddpm\n"
+            "      ancestral sampling\n"
+            "      reads variance, timestep_spacing, clip_sample\n"
+            "  ddim (default)\n"
+            "      implicit sampling\n"
+            "      reads eta, timestep_spacing, clip_sample\n"
             "\n"
-            "OPTION            VALUES                       WHAT IT IS\n"
-            "eta               0 .. 1                       how random\n"
-            "timestep_spacing  leading, trailing, linspace  which timesteps\n"
-            "clip_sample       true, false                  clamp x0-hat\n");
+            "Options, as flags of generate:\n"
+            "  eta: 0 .. 1\n"
+            "      how random\n"
+            "  timestep_spacing: leading, trailing, linspace\n"
+            "      which timesteps\n"
+            "  clip_sample: true, false\n"
+            "      clamp x0-hat\n");
 }
 
 TEST_F(DiffusionctlTest, SamplersRecommendsOneThatTheModelHas) {

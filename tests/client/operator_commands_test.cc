@@ -144,6 +144,17 @@ TEST_F(OperatorCommandsTest, SwapAndRollBack) {
   EXPECT_THAT(out_.str(), HasSubstr("serving, held"));
 }
 
+TEST_F(OperatorCommandsTest, PrintTheApiSMessagesForPrograms) {
+  for (const std::vector<std::string>& line :
+       std::vector<std::vector<std::string>>{{"versions", "--json"},
+                                             {"swap", "mine", "1", "--json"},
+                                             {"rollback", "mine", "--json"}}) {
+    EXPECT_EQ(Run(line), kExitOk) << err_.str();
+    EXPECT_THAT(out_.str(), AllOf(testing::StartsWith("{"), HasSubstr("\"held\": 1"),
+                                  HasSubstr("\"state\": \"VERSION_STATE_SERVING\"")));
+  }
+}
+
 TEST_F(OperatorCommandsTest, TellWhyNot) {
   service_.status = grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "is pinned to version 2");
   EXPECT_EQ(Run({"rollback", "mine"}), kExitFailed);

@@ -34,7 +34,7 @@ TEST(SamplingOptionsTest, EachSetsItsField) {
                                               "--langevin_steps=3",
                                               "--langevin_step_size=0.5"};
   OptionValues values;
-  const auto rest = ParseFlags(arguments, {}, SamplingOptionSpecs(), &values);
+  const auto rest = ParseFlags(arguments, {.options = SamplingOptionSpecs()}, &values);
   ASSERT_TRUE(rest.ok()) << rest.status();
   v1::GenerateRequest request;
   SetSampling(values, request.mutable_sampling());

@@ -1,0 +1,50 @@
+#include "client/commands/json_results.h"
+
+#include "absl/flags/flag.h"
+#include "client/message_json.h"
+#include "nlohmann/json.hpp"
+
+ABSL_FLAG(bool, json, false, "print the result as JSON, its messages named as in the API");
+
+namespace diffusiond {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Names of files and what servers say may hold bytes that are no UTF-8.
+std::string Dump(const Json& json) {
+  return json.dump(1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string GenerationJson(const v1::Completed& completed, const WrittenFiles& files) {
+  Json images = Json::array();
+  for (int i = 0; i < completed.receipt().image_sha256_size(); ++i) {
+    Json image = {{"imageIndex", i}};
+    const auto index = static_cast<size_t>(i);
+    const bool saved = index < files.images.size() && !files.images[index].empty();
+    image["path"] = saved ? Json(files.images[index]) : Json(nullptr);
+    image["sha256"] = completed.receipt().image_sha256(i);
+    images.push_back(std::move(image));
+  }
+  return Dump({{"images", std::move(images)},
+               {"files", files.others},
+               {"receipt", Json::parse(MessageJson(completed.receipt()))},
+               {"timings", Json::parse(MessageJson(completed.timings()))}});
+}
+
+std::string ReplayJson(const v1::Receipt& then, const v1::Receipt& now,
+                       const std::vector<std::string>& differences) {
+  bool identical = then.image_sha256_size() == now.image_sha256_size();
+  Json images = Json::array();
+  for (int i = 0; i < then.image_sha256_size(); ++i) {
+    const std::string again = i < now.image_sha256_size() ? now.image_sha256(i) : "";
+    identical = identical && again == then.image_sha256(i);
+    images.push_back({{"imageIndex", i}, {"then", then.image_sha256(i)}, {"now", again}});
+  }
+  return Dump(
+      {{"identical", identical}, {"differences", differences}, {"images", std::move(images)}});
+}
+
+}  // namespace diffusiond
