@@ -14,7 +14,8 @@
 
 namespace diffusiond {
 
-// Hears of one stream in its order; a stream may end after any event, and OnEnd is then the last
+// Hears of one stream in its order, its image_index counted from the first of its images on; a
+// stream may end after any event, and OnEnd is then the last
 // call. Thread-compatible.
 class GenerateDisplay {
  public:

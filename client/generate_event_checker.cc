@@ -76,15 +76,16 @@ absl::Status GenerateEventChecker::CheckAccepted(const v1::Accepted& accepted) {
   }
   request_id_ = accepted.request_id();
   images_.resize(count);
+  first_image_ = accepted.parameters().first_image_index();
   return absl::OkStatus();
 }
 
 absl::Status GenerateEventChecker::CheckOpenImage(absl::string_view event,
                                                   uint32_t image_index) const {
-  if (image_index >= images_.size()) {
+  if (image_index < first_image_ || image_index - first_image_ >= images_.size()) {
     return Violation(event, " for image ", image_index, " of a request for ", images_.size());
   }
-  if (!images_[image_index].sha256.empty()) {
+  if (!images_[image_index - first_image_].sha256.empty()) {
     return Violation(event, " for image ", image_index, " came after its Image");
   }
   return absl::OkStatus();
@@ -92,7 +93,7 @@ absl::Status GenerateEventChecker::CheckOpenImage(absl::string_view event,
 
 absl::Status GenerateEventChecker::CheckProgress(const v1::Progress& progress) {
   RETURN_IF_ERROR(CheckOpenImage("Progress", progress.image_index()));
-  ImageState& image = images_[progress.image_index()];
+  ImageState& image = StateOf(progress.image_index());
   if (progress.steps_done() < 1 || progress.steps_done() > progress.steps_total() ||
       (image.steps_total != 0 && image.steps_total != progress.steps_total())) {
     return Violation("Progress of image ", progress.image_index(), " says step ",
@@ -109,7 +110,7 @@ absl::Status GenerateEventChecker::CheckProgress(const v1::Progress& progress) {
 
 absl::Status GenerateEventChecker::CheckPreview(const v1::Preview& preview) {
   RETURN_IF_ERROR(CheckOpenImage("Preview", preview.image_index()));
-  ImageState& image = images_[preview.image_index()];
+  ImageState& image = StateOf(preview.image_index());
   if (preview.steps_done() < image.preview_steps_done) {
     return Violation("Preview of image ", preview.image_index(), " went back from step ",
                      image.preview_steps_done, " to ", preview.steps_done());
@@ -121,13 +122,14 @@ absl::Status GenerateEventChecker::CheckPreview(const v1::Preview& preview) {
 absl::Status GenerateEventChecker::CheckImage(const v1::Image& image) {
   RETURN_IF_ERROR(CheckOpenImage("Image", image.image_index()));
   RETURN_IF_ERROR(CheckImageDigest(image));
-  images_[image.image_index()].sha256 = image.sha256();
+  StateOf(image.image_index()).sha256 = image.sha256();
   return absl::OkStatus();
 }
 
 absl::Status GenerateEventChecker::CheckCompleted(const v1::Completed& completed) {
   for (size_t i = 0; i < images_.size(); ++i) {
-    if (images_[i].sha256.empty()) return Violation("Completed came before image ", i);
+    if (images_[i].sha256.empty())
+      return Violation("Completed came before image ", first_image_ + i);
   }
   const v1::Receipt& receipt = completed.receipt();
   if (receipt.request_id() != *request_id_) {
@@ -145,10 +147,11 @@ absl::Status CheckGenerateImagesResponse(const v1::GenerateImagesResponse& respo
     return Violation(count, " images came, the receipt says count ",
                      response.receipt().parameters().count());
   }
+  const uint32_t first = response.receipt().parameters().first_image_index();
   for (uint32_t i = 0; i < count; ++i) {
     const v1::Image& image = response.images(static_cast<int>(i));
-    if (image.image_index() != i) {
-      return Violation("image ", i, " says that it is image ", image.image_index());
+    if (image.image_index() != first + i) {
+      return Violation("image ", first + i, " says that it is image ", image.image_index());
     }
     RETURN_IF_ERROR(CheckImageDigest(image));
   }

@@ -43,7 +43,11 @@ class GenerateEventChecker {
   // The image must be one of the request's and not be finished.
   absl::Status CheckOpenImage(absl::string_view event, uint32_t image_index) const;
 
+  // Of one of the request's images.
+  ImageState& StateOf(uint32_t image_index) { return images_[image_index - first_image_]; }
+
   std::optional<std::string> request_id_;  // Set by Accepted.
+  uint32_t first_image_ = 0;
   bool completed_ = false;
   std::vector<ImageState> images_;
 };

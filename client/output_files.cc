@@ -60,7 +60,7 @@ bool NamesImageFile(const std::string& out, v1::ImageFormat* format) {
 }
 
 OutputFiles::OutputFiles(const std::string& out, const v1::ResolvedParameters& parameters)
-    : count_(parameters.count()) {
+    : count_(parameters.count()), last_index_(parameters.first_image_index() + count_ - 1) {
   v1::ImageFormat format;
   named_by_user_ = NamesImageFile(out, &format);
   if (named_by_user_) {
@@ -83,7 +83,7 @@ OutputFiles::OutputFiles(const std::string& out, const v1::ResolvedParameters& p
 std::string OutputFiles::ImagePath(uint32_t index) const {
   if (named_by_user_ && count_ == 1) return stem_ + extension_;
   std::string number = absl::StrCat(index);
-  const size_t digits = absl::StrCat(count_ - 1).size();
+  const size_t digits = absl::StrCat(last_index_).size();
   number.insert(0, digits - std::min(digits, number.size()), '0');
   return absl::StrCat(stem_, "-", number, extension_);
 }

@@ -27,6 +27,7 @@ class OutputFiles {
   std::string stem_;  // Directory and name without index and extension.
   std::string extension_;
   uint32_t count_;
+  uint32_t last_index_;
   bool named_by_user_ = false;
 };
 

@@ -55,6 +55,7 @@ v1::GenerateRequest RequestFromReceipt(const v1::Receipt& receipt) {
   v1::GenerateRequest request;
   request.set_model(parameters.model());
   request.set_count(parameters.count());
+  request.set_first_image_index(parameters.first_image_index());
   request.set_seed(parameters.seed());
   if (parameters.has_class_id()) request.set_class_id(parameters.class_id());
   *request.mutable_sampling() = parameters.sampling();
@@ -102,8 +103,9 @@ std::vector<std::string> DifferingImages(const v1::Receipt& then, const v1::Rece
   const int count = std::max(then.image_sha256_size(), now.image_sha256_size());
   for (int i = 0; i < count; ++i) {
     if (hash(then, i) == hash(now, i)) continue;
-    lines.push_back(
-        absl::StrCat("image ", i, ": ", hash(then, i), " then, ", hash(now, i), " now"));
+    lines.push_back(absl::StrCat("image ",
+                                 then.parameters().first_image_index() + static_cast<uint32_t>(i),
+                                 ": ", hash(then, i), " then, ", hash(now, i), " now"));
   }
   return lines;
 }

@@ -26,6 +26,8 @@ ABSL_FLAG(std::string, model_digest, "",
 ABSL_FLAG(std::string, class, "", "=NAME|ID: what to draw, for a model with classes");
 ABSL_FLAG(std::optional<uint32_t>, count, std::nullopt,
           "=N: images to draw; 4, or 1 if --out is a file");
+ABSL_FLAG(uint32_t, first_image_index, 0,
+          "=I: the first of the images, as the seed counts them; with --count=1 image I alone");
 ABSL_FLAG(std::optional<uint64_t>, seed, std::nullopt,
           "=N: the same seed draws the same images; drawn at random if not given");
 ABSL_FLAG(std::string, format, "",
@@ -92,6 +94,7 @@ absl::StatusOr<v1::GenerateRequest> RequestByFlags(const OptionValues& options) 
   if (out == kStandardOutput && (request.count() != 1 || absl::GetFlag(FLAGS_json))) {
     return absl::InvalidArgumentError("--out=- writes one image, and nothing else: no --json");
   }
+  request.set_first_image_index(absl::GetFlag(FLAGS_first_image_index));
   if (const auto seed = absl::GetFlag(FLAGS_seed); seed.has_value()) request.set_seed(*seed);
   uint32_t class_id = 0;
   if (const std::string name = absl::GetFlag(FLAGS_class); absl::SimpleAtoi(name, &class_id)) {
@@ -183,6 +186,7 @@ int Run(const std::vector<std::string>&, CommandContext& command_context) {
   // Beside standard output there is no place.
   outputs.write_receipt =
       outputs.receipt.empty() ? outputs.out != kStandardOutput : outputs.receipt != "none";
+  if (model.ok()) outputs.max_count = model->limits().max_count();
   outputs.quiet = quiet;
   outputs.json = absl::GetFlag(FLAGS_json);
   const absl::StatusOr<v1::Completed> completed =
@@ -193,10 +197,15 @@ int Run(const std::vector<std::string>&, CommandContext& command_context) {
 }  // namespace
 
 Command GenerateCommand() {
-  std::vector<std::string> flags = {
-      "model",   "model_digest", "class",   "count",   "seed",          "format",           "out",
-      "receipt", "sheet",        "strip",   "preview", "preview_every", "preview_max_side", "width",
-      "quiet",   "json",         "priority"};
+  std::vector<std::string> flags = {"model",         "model_digest",
+                                    "class",         "count",
+                                    "seed",          "first_image_index",
+                                    "format",        "out",
+                                    "receipt",       "sheet",
+                                    "strip",         "preview",
+                                    "preview_every", "preview_max_side",
+                                    "width",         "quiet",
+                                    "json",          "priority"};
   for (const auto* more : {&kStartingFileFlags, &kMorphFlags}) {
     flags.insert(flags.end(), more->begin(), more->end());
   }

@@ -9,6 +9,7 @@
 #include "client/commands/connection.h"
 #include "client/commands/json_results.h"
 #include "client/film_strip.h"
+#include "client/generate_in_parts.h"
 #include "client/output_files.h"
 #include "client/picture_codec.h"
 #include "client/progress_meter.h"
@@ -53,10 +54,14 @@ class GenerationRun {
   GenerateCallbacks Callbacks() {
     GenerateCallbacks callbacks;
     callbacks.on_accepted = [this](const v1::Accepted& accepted) { OnAccepted(accepted); };
-    callbacks.on_progress = [this](const v1::Progress& progress) {
+    callbacks.on_progress = [this](v1::Progress progress) {
+      progress.set_image_index(progress.image_index() - first_image_index_);
       if (status_.ok()) display_.OnProgress(progress);
     };
-    callbacks.on_preview = [this](const v1::Preview& preview) { OnPreview(preview); };
+    callbacks.on_preview = [this](v1::Preview preview) {
+      preview.set_image_index(preview.image_index() - first_image_index_);
+      OnPreview(preview);
+    };
     callbacks.on_image = [this](const v1::Image& image) { OnImage(image); };
     return callbacks;
   }
@@ -91,10 +96,11 @@ class GenerationRun {
     if (images_saved_ == 1) {
       PrintLine("image", first_image_);
     } else if (images_saved_ > 1) {
-      PrintLine("images", images_saved_ == pictures_.size()
-                              ? absl::StrCat(files_->ImagePath(0), " .. ", last_image_)
-                              : absl::StrCat(images_saved_, " of ", pictures_.size(), ", such as ",
-                                             first_image_));
+      PrintLine(
+          "images",
+          images_saved_ == pictures_.size()
+              ? absl::StrCat(files_->ImagePath(first_image_index_), " .. ", last_image_)
+              : absl::StrCat(images_saved_, " of ", pictures_.size(), ", such as ", first_image_));
     }
     for (const auto& [what, path] : written_) PrintLine(what, path);
   }
@@ -107,6 +113,7 @@ class GenerationRun {
 
  private:
   void OnAccepted(const v1::Accepted& accepted) {
+    first_image_index_ = accepted.parameters().first_image_index();
     pictures_.resize(accepted.parameters().count());
     saved_.resize(accepted.parameters().count());
     reels_.resize(std::min(accepted.parameters().count(), kMaxReels));
@@ -118,7 +125,8 @@ class GenerationRun {
     if (!status_.ok()) return;
     absl::StatusOr<Image> picture = DecodePicture(preview);
     if (!picture.ok()) {
-      return Fail(absl::DataLossError(absl::StrCat("preview of image ", preview.image_index(), ": ",
+      return Fail(absl::DataLossError(absl::StrCat("preview of image ",
+                                                   first_image_index_ + preview.image_index(), ": ",
                                                    picture.status().message())));
     }
     display_.OnPreview(preview, *picture);
@@ -130,8 +138,9 @@ class GenerationRun {
         *std::move(picture);
   }
 
-  void OnImage(const v1::Image& image) {
+  void OnImage(v1::Image image) {
     if (!status_.ok()) return;
+    const uint32_t place = image.image_index() - first_image_index_;
     absl::StatusOr<Image> picture = DecodePicture(image);
     if (!picture.ok()) {
       return Fail(absl::DataLossError(
@@ -143,12 +152,14 @@ class GenerationRun {
       const std::string path = files_->ImagePath(image.image_index());
       absl::Status saved = SaveFile(path, image.data());
       if (!saved.ok()) return Fail(std::move(saved));
-      saved_[image.image_index()] = path;
+      saved_[place] = path;
       if (images_saved_++ == 0) first_image_ = path;
-      last_image_ = files_->ImagePath(static_cast<uint32_t>(pictures_.size()) - 1);
+      last_image_ =
+          files_->ImagePath(first_image_index_ + static_cast<uint32_t>(pictures_.size()) - 1);
     }
+    image.set_image_index(place);
     display_.OnImage(image, *picture);
-    pictures_[image.image_index()] = *std::move(picture);
+    pictures_[place] = *std::move(picture);
   }
 
   void Fail(absl::Status status) {
@@ -168,7 +179,9 @@ class GenerationRun {
   CommandContext& context_;
   absl::Status status_;
   std::optional<OutputFiles> files_;  // From Accepted on.
-  std::vector<Image> pictures_;       // By image_index.
+  uint32_t first_image_index_ = 0;
+  // By place: image_index less the first.
+  std::vector<Image> pictures_;
   std::vector<FilmReel> reels_;
   std::vector<std::string> saved_;  // Paths; empty: not.
   size_t images_saved_ = 0;
@@ -185,8 +198,8 @@ absl::StatusOr<v1::Completed> RunGeneration(const DiffusionClient& client,
                                             CommandContext& context) {
   const std::unique_ptr<GenerateDisplay> display = MakeDisplay(request, outputs.quiet, context);
   GenerationRun run(outputs, *display, context);
-  absl::StatusOr<v1::Completed> completed =
-      client.Generate(request, run.Callbacks(), CallOptionsByFlags(context));
+  absl::StatusOr<v1::Completed> completed = GenerateInParts(
+      client, request, outputs.max_count, run.Callbacks(), CallOptionsByFlags(context));
   if (!run.status().ok()) completed = run.status();
   display->OnEnd(completed.ok());
   if (completed.ok()) {

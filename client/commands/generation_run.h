@@ -2,6 +2,7 @@
 #ifndef DIFFUSIOND_CLIENT_COMMANDS_GENERATION_RUN_H_
 #define DIFFUSIOND_CLIENT_COMMANDS_GENERATION_RUN_H_
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,8 +23,9 @@ struct GenerationOutputs {
   std::string strip;
   std::string receipt;  // File; empty: beside the images.
   bool write_receipt = true;
-  bool quiet = false;  // Show no progress and no file names.
-  bool json = false;   // GenerationJson in place of file names.
+  uint32_t max_count = 0;  // More images than that are drawn by several requests; 0: by one.
+  bool quiet = false;      // Show no progress and no file names.
+  bool json = false;       // GenerationJson in place of file names.
 };
 
 // Runs `request` and prints what was written. Files are whole or absent, also after an error;

@@ -21,7 +21,7 @@ std::string Dump(const Json& json) {
 std::string GenerationJson(const v1::Completed& completed, const WrittenFiles& files) {
   Json images = Json::array();
   for (int i = 0; i < completed.receipt().image_sha256_size(); ++i) {
-    Json image = {{"imageIndex", i}};
+    Json image = {{"imageIndex", completed.receipt().parameters().first_image_index() + i}};
     const auto index = static_cast<size_t>(i);
     const bool saved = index < files.images.size() && !files.images[index].empty();
     image["path"] = saved ? Json(files.images[index]) : Json(nullptr);
@@ -41,7 +41,9 @@ std::string ReplayJson(const v1::Receipt& then, const v1::Receipt& now,
   for (int i = 0; i < then.image_sha256_size(); ++i) {
     const std::string again = i < now.image_sha256_size() ? now.image_sha256(i) : "";
     identical = identical && again == then.image_sha256(i);
-    images.push_back({{"imageIndex", i}, {"then", then.image_sha256(i)}, {"now", again}});
+    images.push_back({{"imageIndex", then.parameters().first_image_index() + i},
+                      {"then", then.image_sha256(i)},
+                      {"now", again}});
   }
   return Dump(
       {{"identical", identical}, {"differences", differences}, {"images", std::move(images)}});

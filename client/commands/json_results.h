@@ -15,7 +15,7 @@ namespace diffusiond {
 
 // What a generation left on disk.
 struct WrittenFiles {
-  std::vector<std::string> images;            // By image_index; empty: not saved.
+  std::vector<std::string> images;  // By place, from first_image_index on; empty: not saved.
   std::map<std::string, std::string> others;  // By what they are: receipt, sheet, strip.
 };
 

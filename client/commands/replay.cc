@@ -59,6 +59,7 @@ int Run(const std::vector<std::string>& arguments, CommandContext& context) {
   if (!start.ok()) return ReportError(start, context);
   GenerationOutputs outputs;
   outputs.write_receipt = false;
+  outputs.max_count = model->limits().max_count();
   outputs.quiet = absl::GetFlag(FLAGS_quiet) || json;
   if (const std::string out = absl::GetFlag(FLAGS_out); !out.empty()) outputs.out = out;
   const absl::StatusOr<v1::Completed> completed =

@@ -33,6 +33,7 @@ class Resolver {
   absl::StatusOr<GenerationRequest> Resolve(uint64_t seed_if_absent) {
     result_.seed = request_.has_seed() ? request_.seed() : seed_if_absent;
     ResolveCount();
+    ResolveFirstImage();
     ResolveClass();
     const bool asks_for_class = request_.class_case() != v1::GenerateRequest::CLASS_NOT_SET;
     result_.guidance = ReadGuidance(request_.sampling(), asks_for_class, model(),
@@ -60,6 +61,23 @@ class Resolver {
       return;
     }
     result_.count = static_cast<int>(request_.count());
+  }
+
+  void ResolveFirstImage() {
+    // Of as many images as 32 bits can count.
+    const uint32_t last =
+        std::numeric_limits<uint32_t>::max() - static_cast<uint32_t>(result_.count - 1);
+    if (request_.first_image_index() > last) {
+      violations_.Add("first_image_index",
+                      absl::StrCat(request_.first_image_index(), " is not in 0 .. ", last,
+                                   " for count ", result_.count));
+    }
+    if (request_.first_image_index() > 0 && request_.has_morph_seed()) {
+      violations_.Add("first_image_index",
+                      "is set, but an image of a morph depends on how many there are: draw all, "
+                      "or unset morph_seed");
+    }
+    result_.first_image_index = request_.first_image_index();
   }
 
   void ResolveClass() {
@@ -244,7 +262,9 @@ absl::StatusOr<GenerationSpec> MakeGenerationSpec(GenerationRequest& request, co
     trajectory.plan = *plan;
     trajectory.seed = request.seed;
     // The images of a morph differ in where they start, and in nothing else.
-    trajectory.image_index = request.start.morph_seed.has_value() ? 0 : static_cast<uint32_t>(i);
+    trajectory.image_index = request.start.morph_seed.has_value()
+                                 ? 0
+                                 : request.first_image_index + static_cast<uint32_t>(i);
     trajectory.start = StartOf(request.start, i, request.count);
     trajectory.class_id = request.class_id;
     trajectory.guidance = request.guidance;

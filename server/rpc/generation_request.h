@@ -37,6 +37,7 @@ struct PreviewRequest {
 struct GenerationRequest {
   std::shared_ptr<const ServedModel> model;
   int count = 1;
+  uint32_t first_image_index = 0;  // Of the longer request that this is a part of.
   uint64_t seed = 0;
   std::optional<int> class_id;
   Guidance guidance = {};

@@ -110,6 +110,7 @@ v1::ResolvedParameters ToProto(const GenerationRequest& request) {
   v1::ResolvedParameters parameters;
   parameters.set_model(request.model->name);
   parameters.set_count(static_cast<uint32_t>(request.count));
+  parameters.set_first_image_index(request.first_image_index);
   parameters.set_seed(request.seed);
   if (request.class_id.has_value()) {
     parameters.set_class_id(static_cast<uint32_t>(*request.class_id));

@@ -26,17 +26,17 @@ v1::Receipt MakeReceipt(const std::string& request_id, const ServedModel& model)
   return receipt;
 }
 
-v1::Progress MakeProgress(const StreamEvent::Progress& event) {
+v1::Progress MakeProgress(const StreamEvent::Progress& event, uint32_t first_image) {
   v1::Progress progress;
-  progress.set_image_index(static_cast<uint32_t>(event.image_index));
+  progress.set_image_index(first_image + static_cast<uint32_t>(event.image_index));
   progress.set_steps_done(static_cast<uint32_t>(event.steps_done));
   progress.set_steps_total(static_cast<uint32_t>(event.steps_total));
   return progress;
 }
 
-v1::Preview MakePreview(StreamEvent::Preview event, v1::ImageFormat format) {
+v1::Preview MakePreview(StreamEvent::Preview event, uint32_t first_image, v1::ImageFormat format) {
   v1::Preview preview;
-  preview.set_image_index(static_cast<uint32_t>(event.image_index));
+  preview.set_image_index(first_image + static_cast<uint32_t>(event.image_index));
   preview.set_steps_done(static_cast<uint32_t>(event.steps_done));
   preview.set_timestep(static_cast<float>(event.timestep));
   preview.set_kind(ToProto(event.kind));
@@ -60,9 +60,9 @@ v1::GenerateEvent StreamMessages::Of(StreamEvent event) const {
   if (std::holds_alternative<StreamEvent::Accepted>(event.what)) {
     *message.mutable_accepted() = accepted_;
   } else if (const auto* progress = std::get_if<StreamEvent::Progress>(&event.what)) {
-    *message.mutable_progress() = MakeProgress(*progress);
+    *message.mutable_progress() = MakeProgress(*progress, first_image());
   } else if (auto* preview = std::get_if<StreamEvent::Preview>(&event.what)) {
-    *message.mutable_preview() = MakePreview(std::move(*preview), preview_format_);
+    *message.mutable_preview() = MakePreview(std::move(*preview), first_image(), preview_format_);
   } else if (auto* image = std::get_if<StreamEvent::FinalImage>(&event.what)) {
     *message.mutable_image() = Of(std::move(*image));
   } else {
@@ -73,7 +73,7 @@ v1::GenerateEvent StreamMessages::Of(StreamEvent event) const {
 
 v1::Image StreamMessages::Of(StreamEvent::FinalImage event) const {
   v1::Image image;
-  image.set_image_index(static_cast<uint32_t>(event.image_index));
+  image.set_image_index(first_image() + static_cast<uint32_t>(event.image_index));
   image.set_format(image_format_);
   image.set_width(static_cast<uint32_t>(event.frame.width));
   image.set_height(static_cast<uint32_t>(event.frame.height));

@@ -2,6 +2,7 @@
 #ifndef DIFFUSIOND_SERVER_RPC_STREAM_MESSAGES_H_
 #define DIFFUSIOND_SERVER_RPC_STREAM_MESSAGES_H_
 
+#include <cstdint>
 #include <string>
 
 #include "diffusiond/v1/diffusion.pb.h"
@@ -21,6 +22,9 @@ class StreamMessages {
   v1::Completed Of(const StreamEvent::Completed& event) const;
 
  private:
+  // What the engine calls image 0.
+  uint32_t first_image() const { return accepted_.parameters().first_image_index(); }
+
   v1::Accepted accepted_;
   v1::Receipt receipt_;  // But for the parameters, which are accepted_'s, and the images.
   v1::ImageFormat image_format_;

@@ -16,8 +16,11 @@ namespace {
 // Writes events one by one, then ends with the status, or waits for the client to cancel.
 class PlayedStream : public grpc::ServerWriteReactor<v1::GenerateEvent> {
  public:
-  PlayedStream(const FakeAnswers& answers, std::function<void()> on_cancel)
-      : answers_(answers), on_cancel_(std::move(on_cancel)) {}
+  PlayedStream(const FakeAnswers& answers, const v1::GenerateRequest& request,
+               std::function<void()> on_cancel)
+      : answers_(answers),
+        events_(answers.events_for ? answers.events_for(request) : answers.events),
+        on_cancel_(std::move(on_cancel)) {}
 
   void Play() { WriteNext(); }
 
@@ -44,8 +47,8 @@ class PlayedStream : public grpc::ServerWriteReactor<v1::GenerateEvent> {
 
  private:
   void WriteNext() {
-    if (next_ < answers_.events.size()) {
-      StartWrite(&answers_.events[next_++]);
+    if (next_ < events_.size()) {
+      StartWrite(&events_[next_++]);
       return;
     }
     if (!answers_.wait_for_cancel) {
@@ -61,6 +64,7 @@ class PlayedStream : public grpc::ServerWriteReactor<v1::GenerateEvent> {
   }
 
   const FakeAnswers& answers_;
+  const std::vector<v1::GenerateEvent> events_;
   const std::function<void()> on_cancel_;
   size_t next_ = 0;
   absl::Mutex mutex_;
@@ -84,7 +88,7 @@ class FakeDiffusionServer::Service : public v1::DiffusionService::CallbackServic
     Remember(*request);
     if (answers_.on_generate) answers_.on_generate();
     for (const auto& [key, value] : answers_.trailers) context->AddTrailingMetadata(key, value);
-    auto* stream = new PlayedStream(answers_, [this] {
+    auto* stream = new PlayedStream(answers_, *request, [this] {
       absl::MutexLock lock(&mutex_);
       saw_cancel_ = true;
     });
@@ -277,13 +281,14 @@ v1::Model TinyModel() {
   return model;
 }
 
-std::vector<v1::GenerateEvent> TinyStream(uint32_t count, uint32_t steps) {
+std::vector<v1::GenerateEvent> TinyStream(uint32_t count, uint32_t steps, uint32_t first) {
   std::vector<v1::GenerateEvent> events;
   v1::Receipt receipt;
   receipt.set_request_id("request-1");
   v1::ResolvedParameters& parameters = *receipt.mutable_parameters();
   parameters.set_model("tiny");
   parameters.set_count(count);
+  parameters.set_first_image_index(first);
   parameters.set_seed(7);
   parameters.set_class_id(1);
   parameters.set_class_name("T-shirt/top");
@@ -304,7 +309,7 @@ std::vector<v1::GenerateEvent> TinyStream(uint32_t count, uint32_t steps) {
   accepted.set_height(4);
   accepted.set_channels(1);
   for (uint32_t step = 1; step <= steps; ++step) {
-    for (uint32_t i = 0; i < count; ++i) {
+    for (uint32_t i = first; i < first + count; ++i) {
       v1::Progress& progress = *events.emplace_back().mutable_progress();
       progress.set_image_index(i);
       progress.set_steps_done(step);
@@ -322,7 +327,7 @@ std::vector<v1::GenerateEvent> TinyStream(uint32_t count, uint32_t steps) {
       }
     }
   }
-  for (uint32_t i = 0; i < count; ++i) {
+  for (uint32_t i = first; i < first + count; ++i) {
     v1::Image& image = *events.emplace_back().mutable_image();
     image.set_image_index(i);
     image.set_format(v1::IMAGE_FORMAT_PNG);

@@ -21,6 +21,8 @@ namespace diffusiond {
 // What the server answers, whatever it is asked. To be set before the call.
 struct FakeAnswers {
   std::vector<v1::GenerateEvent> events = {};
+  // In place of `events`, by what is asked for; empty: none.
+  std::function<std::vector<v1::GenerateEvent>(const v1::GenerateRequest&)> events_for = nullptr;
   grpc::Status status = grpc::Status::OK;  // Ends Generate and GenerateImages.
   bool wait_for_cancel = false;            // After the events: until the client cancels.
   // Generate: nothing is answered until so many calls are there at once.
@@ -70,8 +72,8 @@ class FakeDiffusionServer {
 v1::Model TinyModel();
 
 // A stream as the API documents it: `count` grey PNG images of 4x4 pixels in `steps` steps, with
-// previews of both kinds after every step.
-std::vector<v1::GenerateEvent> TinyStream(uint32_t count, uint32_t steps);
+// previews of both kinds after every step. Images from `first` on.
+std::vector<v1::GenerateEvent> TinyStream(uint32_t count, uint32_t steps, uint32_t first = 0);
 
 }  // namespace diffusiond
 

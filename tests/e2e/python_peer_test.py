@@ -146,6 +146,17 @@ class PythonPeerTest(unittest.TestCase):
         for other in crowd:
             other.result()
 
+    def test_one_image_of_a_batch_is_drawn_again_alone(self):
+        whole = self.stub.GenerateImages(request(count=4), timeout=60)
+        alone = self.stub.GenerateImages(request(count=1, first_image_index=2), timeout=60)
+        [image] = alone.images
+        self.assertEqual(image.image_index, 2)
+        self.assertEqual(image.data, whole.images[2].data)
+        self.assertEqual(alone.receipt.parameters.first_image_index, 2)
+
+    def test_go_finds_its_package(self):
+        self.assertEqual(pb.DESCRIPTOR.GetOptions().go_package, "diffusiond/v1;diffusiondv1")
+
     def test_a_receipts_parameters_draw_the_same_images_again(self):
         first = self.stub.GenerateImages(
             pb.GenerateRequest(class_id=1, sampling={"steps": 4}), timeout=60)

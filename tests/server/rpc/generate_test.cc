@@ -133,6 +133,35 @@ TEST(Generate, AReceiptReplaysToTheSameBytes) {
   for (size_t i = 0; i < 2; ++i) EXPECT_EQ(first[i].data(), second[i].data());
 }
 
+TEST(Generate, ImagesOfALongerRequestCanBeDrawnByThemselves) {
+  TestServer server;
+  const auto whole = ImagesOf(server.Generate(Sneakers(5, 11)));
+  v1::GenerateRequest request = Sneakers(2, 11);
+  request.set_first_image_index(3);
+  request.mutable_preview()->set_every_steps(1);
+  const auto events = server.Generate(request);
+  const auto part = ImagesOf(events);
+  ASSERT_EQ(part.size(), 2u);
+  std::set<uint32_t> indices;
+  for (const v1::GenerateEvent& event : events) {
+    if (event.has_progress()) indices.insert(event.progress().image_index());
+    if (event.has_preview()) indices.insert(event.preview().image_index());
+  }
+  EXPECT_THAT(indices, ElementsAre(3, 4));
+  const v1::Receipt& receipt = events.back().completed().receipt();
+  EXPECT_EQ(receipt.parameters().first_image_index(), 3u);
+  for (const v1::Image& image : part) {
+    ASSERT_LT(image.image_index(), whole.size());
+    EXPECT_EQ(image.data(), whole[image.image_index()].data());
+    EXPECT_EQ(receipt.image_sha256(static_cast<int>(image.image_index()) - 3), image.sha256());
+  }
+  request.clear_preview();
+  v1::GenerateImagesResponse response;
+  ASSERT_TRUE(server.GenerateImages(request, &response).ok());
+  EXPECT_EQ(response.images(1).image_index(), 4u);
+  EXPECT_EQ(response.images(1).data(), whole[4].data());
+}
+
 TEST(Generate, SeedsAreDrawnWhenAbsentAndDiffer) {
   TestServer server;
   const auto seed = [&] { return server.Generate({}).front().accepted().parameters().seed(); };

@@ -79,6 +79,16 @@ TEST_P(GenerationRequestFault, NamesFieldValueAndRange) {
 using R = v1::GenerateRequest;
 
 INSTANTIATE_TEST_SUITE_P(
+    FirstImage, GenerationRequestFault,
+    ::testing::Values(
+        Fault{"BeyondTheLast", [](R& r) { r.set_count(3), r.set_first_image_index(4294967294u); },
+              "first_image_index", "4294967294 is not in 0 .. 4294967293"},
+        Fault{"OfAMorph",
+              [](R& r) { r.set_count(2), r.set_morph_seed(3), r.set_first_image_index(1); },
+              "first_image_index", "unset morph_seed"}),
+    [](const auto& info) { return info.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
     Count, GenerationRequestFault,
     ::testing::Values(Fault{"Zero", [](R& r) { r.set_count(0); }, "count", "0 is not in 1 .. 8"},
                       Fault{"PastTheLimit", [](R& r) { r.set_count(9); }, "count",
