@@ -16,6 +16,7 @@ Examples:
   diffusionctl generate --class=sneaker --seed=7       always the same four sneakers
   diffusionctl generate --count=16 --sheet=sheet.png   and all of them on one sheet
   diffusionctl generate --strip=strip.png              and how they came out of the noise
+  diffusionctl grid --x=steps:5,10,20 --y=sampler:ddim,unipc   what a choice changes
   diffusionctl replay fashion-mnist-7.json             are these still the same bytes?
 
 diffusionctl help COMMAND tells a command's flags. All talk to --server=127.0.0.1:50051,
@@ -74,9 +75,9 @@ bool AsksForHelp(absl::string_view argument) {
 }  // namespace
 
 std::vector<Command> AllCommands() {
-  return {GenerateCommand(), ModelsCommand(),    SamplersCommand(), ReplayCommand(),
-          HealthCommand(),   LoadCommand(),      VersionsCommand(), SwapCommand(),
-          RollbackCommand(), CompletionCommand()};
+  return {GenerateCommand(), GridCommand(),     ModelsCommand(),    SamplersCommand(),
+          ReplayCommand(),   HealthCommand(),   LoadCommand(),      VersionsCommand(),
+          SwapCommand(),     RollbackCommand(), CompletionCommand()};
 }
 
 int RunDiffusionctl(std::span<const std::string> arguments, CommandContext& context) {

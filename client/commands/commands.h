@@ -11,6 +11,7 @@
 namespace diffusiond {
 
 Command GenerateCommand();
+Command GridCommand();
 Command ModelsCommand();
 Command SamplersCommand();
 Command ReplayCommand();

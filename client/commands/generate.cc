@@ -5,54 +5,36 @@
 #include <utility>
 #include <vector>
 
+#include "absl/flags/declare.h"
 #include "absl/flags/flag.h"
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
 #include "client/commands/generation_run.h"
 #include "client/commands/json_results.h"
+#include "client/commands/request_flags.h"
 #include "client/commands/starting_flags.h"
-#include "client/output_files.h"
-#include "client/picture_codec.h"
 #include "client/sampling_options.h"
-#include "model/status/status_macros.h"
 
-ABSL_FLAG(std::string, model, "", "=NAME: the server's default model if not given");
-ABSL_FLAG(std::string, model_digest, "",
-          "=SHA256: this version of the model and no other; models NAME shows it");
-ABSL_FLAG(std::string, class, "", "=NAME|ID: what to draw, for a model with classes");
-ABSL_FLAG(std::optional<uint32_t>, count, std::nullopt,
-          "=N: images to draw; 4, or 1 if --out is a file");
-ABSL_FLAG(uint32_t, first_image_index, 0,
-          "=I: the first of the images, as the seed counts them; with --count=1 image I alone");
-ABSL_FLAG(std::optional<uint64_t>, seed, std::nullopt,
-          "=N: the same seed draws the same images; drawn at random if not given");
-ABSL_FLAG(std::string, format, "",
-          "=png|webp|jpeg|raw: of the files; by --out's extension, or png");
+ABSL_DECLARE_FLAG(std::string, out);
+
 ABSL_FLAG(std::optional<uint32_t>, preview_every, std::nullopt,
           "=N: a preview every N steps; 0: none; about twenty in all if not given");
 ABSL_FLAG(std::string, preview, "both",
           "=x_t|x0|both: the noisy image, the guess at the final one");
 ABSL_FLAG(std::optional<uint32_t>, preview_max_side, std::nullopt,
           "=PIXELS: larger previews are reduced; 0: none is");
-ABSL_FLAG(std::string, out, "",
-          "=DIR|FILE: where the images go (generate: here if not given, - is standard output)");
 ABSL_FLAG(std::string, sheet, "", "=FILE.png: all images on one sheet");
 ABSL_FLAG(std::string, strip, "", "=FILE.png: how the first images came out of the noise");
 ABSL_FLAG(std::string, receipt, "",
           "=FILE.json: what diffusionctl replay takes; beside the images; none: not written");
 ABSL_FLAG(std::optional<uint32_t>, width, std::nullopt,
           "=COLUMNS: of the terminal, if it cannot tell");
-ABSL_FLAG(std::string, priority, "normal", "=high|normal|low: the server's class of work");
 ABSL_FLAG(bool, quiet, false, "print no progress and no file names");
 
 namespace diffusiond {
 namespace {
 
-constexpr uint32_t kDefaultCount = 4;
 constexpr uint32_t kLivePreviews = 20;
 constexpr uint32_t kStripPreviews = 10;
 constexpr uint32_t kLivePreviewSide = 128;  // Pixels; a terminal shows no more.
@@ -63,69 +45,6 @@ absl::StatusOr<v1::PreviewKind> ParsePreviewKind(const std::string& name) {
   if (name == "both") return v1::PREVIEW_KIND_BOTH;
   return absl::InvalidArgumentError(
       absl::StrCat("--preview: '", name, "', expected x_t, x0 or both"));
-}
-
-absl::StatusOr<v1::ImageFormat> FormatByFlags() {
-  const std::string name = absl::GetFlag(FLAGS_format);
-  v1::ImageFormat by_file = v1::IMAGE_FORMAT_PNG;
-  const bool is_file = NamesImageFile(absl::GetFlag(FLAGS_out), &by_file);
-  if (name.empty()) return by_file;
-  absl::StatusOr<v1::ImageFormat> format = ParseFormat(name);
-  if (!format.ok())
-    return absl::InvalidArgumentError("--format: " + std::string(format.status().message()));
-  if (is_file && *format != by_file) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--format=", name, " does not go with --out=", absl::GetFlag(FLAGS_out)));
-  }
-  return format;
-}
-
-// All but the previews. INVALID_ARGUMENT names the flag.
-absl::StatusOr<v1::GenerateRequest> RequestByFlags(const OptionValues& options) {
-  v1::GenerateRequest request;
-  ASSIGN_OR_RETURN(const v1::ImageFormat format, FormatByFlags());
-  request.set_format(format);
-  request.set_model(absl::GetFlag(FLAGS_model));
-  request.set_model_digest(absl::GetFlag(FLAGS_model_digest));
-  v1::ImageFormat unused;
-  const std::string out = absl::GetFlag(FLAGS_out);
-  const bool one_file = out == kStandardOutput || NamesImageFile(out, &unused);
-  request.set_count(absl::GetFlag(FLAGS_count).value_or(one_file ? 1 : kDefaultCount));
-  if (out == kStandardOutput && (request.count() != 1 || absl::GetFlag(FLAGS_json))) {
-    return absl::InvalidArgumentError("--out=- writes one image, and nothing else: no --json");
-  }
-  request.set_first_image_index(absl::GetFlag(FLAGS_first_image_index));
-  if (const auto seed = absl::GetFlag(FLAGS_seed); seed.has_value()) request.set_seed(*seed);
-  uint32_t class_id = 0;
-  if (const std::string name = absl::GetFlag(FLAGS_class); absl::SimpleAtoi(name, &class_id)) {
-    request.set_class_id(class_id);
-  } else if (!name.empty()) {
-    request.set_class_name(name);
-  }
-  SetSampling(options, request.mutable_sampling());
-  SetMorphByFlag(request);
-  RETURN_IF_ERROR(SetStartingFilesByFlags(request));
-  v1::Priority priority;
-  const std::string name = absl::GetFlag(FLAGS_priority);
-  if (!v1::Priority_Parse(absl::StrCat("PRIORITY_", absl::AsciiStrToUpper(name)), &priority)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--priority: '", name, "', expected high, normal or low"));
-  }
-  request.set_priority(priority);
-  return request;
-}
-
-// A class may be typed as in file names, without quoting: "ankle_boot" or "ankle-boot" for "Ankle
-// boot". What is no class that way either is left for the server to refuse.
-void SpellClassAsTheModel(const v1::Model& model, v1::GenerateRequest& request) {
-  const auto plain = [](const std::string& name) {
-    return ForFileName(absl::StrReplaceAll(name, {{"_", "-"}}));
-  };
-  for (const v1::ModelClass& entry : model.classes()) {
-    if (plain(entry.name()) != plain(request.class_name())) continue;
-    request.set_class_name(entry.name());
-    return;
-  }
 }
 
 // Asks for as many previews as the terminal or the strip is worth. Steps that the flags leave open
