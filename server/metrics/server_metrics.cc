@@ -25,7 +25,6 @@ auto& NewHistogram(Registry* registry, const std::string& name, const std::strin
   return Register(prometheus::BuildHistogram(), registry, name, help);
 }
 
-// From a fast GPU's step to a long request in a full queue.
 const Histogram::BucketBoundaries& Seconds() {
   static const auto* const bounds = new Histogram::BucketBoundaries{
       0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300};
@@ -224,7 +223,7 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
     refusals_.Add({{"reason", reason}});
   }
   for (const char* method : {"Generate", "GenerateImages", "ListModels", "GetModel"}) {
-    for (const char* code : {"OK", "INTERNAL"}) requests_.Add({{"method", method}, {"code", code}});
+    requests_.Add({{"method", method}, {"code", "INTERNAL"}});
   }
   for (const char* limit : {"max_connections", "max_connections_per_address", "descriptors"}) {
     connections_refused_.Add({{"limit", limit}});
