@@ -33,13 +33,42 @@ void Resize(const ImageDataset& data, int64_t count, TrainingBatch* batch) {
   batch->indices.resize(static_cast<size_t>(count));
 }
 
-void CopyImage(const ImageDataset& data, int64_t index, bool flip, std::span<float> out) {
-  const uint8_t* pixels = data.pixels.data() + static_cast<size_t>(index) * out.size();
-  const size_t width = static_cast<size_t>(data.width);
-  for (size_t i = 0; i < out.size(); ++i) {
-    const size_t column = i % width;
-    const size_t source = flip ? i - column + (width - 1 - column) : i;
-    out[i] = static_cast<float>(pixels[source]) / 127.5f - 1;
+// Planes of bytes, of which a window is read.
+struct Window {
+  const uint8_t* pixels = nullptr;  // At its upper left.
+  size_t row = 0;                   // Bytes from a row to the next,
+  size_t plane = 0;                 // and from a plane.
+};
+
+Window Whole(const ImageDataset& data, int64_t index) {
+  return {data.image(index).data(), static_cast<size_t>(data.width),
+          static_cast<size_t>(data.width) * static_cast<size_t>(data.height)};
+}
+
+// One of all windows of the data's size, each as probable, by 16 bits of `draw` a direction.
+Window Drawn(const ImageDataset& data, int64_t index, uint32_t draw) {
+  if (data.uncropped.empty()) return Whole(data, index);
+  const UncroppedImage& image = data.uncropped[static_cast<size_t>(index)];
+  const auto width = static_cast<size_t>(image.width);
+  const size_t tops = static_cast<size_t>(image.height - data.height) + 1;
+  const size_t lefts = width - static_cast<size_t>(data.width) + 1;
+  const size_t top = (draw >> 16) * tops >> 16;
+  const size_t left = (draw & 0xffff) * lefts >> 16;
+  return {image.pixels.data() + top * width + left, width,
+          width * static_cast<size_t>(image.height)};
+}
+
+void CopyImage(const ImageDataset& data, const Window& window, bool flip, std::span<float> out) {
+  const auto width = static_cast<size_t>(data.width);
+  size_t at = 0;
+  for (int channel = 0; channel < data.channels; ++channel) {
+    for (int y = 0; y < data.height; ++y) {
+      const uint8_t* row = window.pixels + static_cast<size_t>(channel) * window.plane +
+                           static_cast<size_t>(y) * window.row;
+      for (size_t x = 0; x < width; ++x) {
+        out[at++] = static_cast<float>(row[flip ? width - 1 - x : x]) / 127.5f - 1;
+      }
+    }
   }
 }
 
@@ -75,7 +104,8 @@ void BatchSource::FillRows(int64_t step, int64_t begin, int64_t count, TrainingB
     const bool dropped = draw[2] * kUnit < options_.label_dropout;
     const int64_t label = data_->labels.empty() ? 0 : data_->labels[static_cast<size_t>(index)];
     batch->labels[at] = dropped ? options_.null_label : label;
-    CopyImage(*data_, index, flip, std::span(batch->images).subspan(at * n, n));
+    CopyImage(*data_, Drawn(*data_, index, draw[3]), flip,
+              std::span(batch->images).subspan(at * n, n));
     FillRowNoise(options_.seed, static_cast<uint32_t>(i), static_cast<uint32_t>(step),
                  std::span(batch->noise).subspan(at * n, n), kNoiseStream);
   }
@@ -100,7 +130,7 @@ void FillHeldOutBatch(const ImageDataset& data, int64_t begin, int64_t count,
     batch->levels[at] = std::fmod((static_cast<double>(index) + 0.5) * kGoldenRatio, 1.0);
     batch->timesteps[at] = TimestepAt(batch->levels[at], num_train_timesteps);
     batch->labels[at] = data.labels.empty() ? 0 : data.labels[static_cast<size_t>(index)];
-    CopyImage(data, index, false, std::span(batch->images).subspan(at * n, n));
+    CopyImage(data, Whole(data, index), false, std::span(batch->images).subspan(at * n, n));
     FillRowNoise(seed, static_cast<uint32_t>(index), 0, std::span(batch->noise).subspan(at * n, n),
                  kHeldOutNoiseStream);
   }

@@ -37,9 +37,9 @@ struct BatchOptions {
 };
 
 // Image i of step s is the (s * B + i)-th of an endless shuffled stream over the data; its noise,
-// level, flip and label dropout come from Philox at (seed, s, i); a level may be stratified over
-// the batch. Drawing by importance needs what is known at step s alone, so DrawByImportance comes
-// after. Thread-compatible.
+// level, flip, window and label dropout come from Philox at (seed, s, i); a level may be stratified
+// over the batch. Drawing by importance needs what is known at step s alone, so DrawByImportance
+// comes after. Thread-compatible.
 class BatchSource {
  public:
   // `data` must outlive this.
@@ -59,7 +59,8 @@ class BatchSource {
 void DrawByImportance(std::span<const float> history, TrainingBatch* batch);
 
 // A fixed batch to measure progress on: images begin .. begin + count - 1 of `data`, timesteps
-// stratified over 0 .. T - 1, the same noise for a seed every time. No flips, no label dropout.
+// stratified over 0 .. T - 1, the same noise for a seed every time. No flips, the middles of
+// uncropped images, no label dropout.
 void FillHeldOutBatch(const ImageDataset& data, int64_t begin, int64_t count,
                       int64_t num_train_timesteps, uint64_t seed, TrainingBatch* batch);
 

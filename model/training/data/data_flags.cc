@@ -20,6 +20,15 @@ ABSL_FLAG(int64_t, max_images, 0, "use at most this many images, evenly spread; 
 ABSL_FLAG(double, max_data_gib, 8,
           "most memory, in GiB, that a split's images may take: all are held in memory, a byte a "
           "pixel and channel; what would take more is refused");
+ABSL_FLAG(int, resolution, 0,
+          "resize a folder's images so that the smaller side has so many pixels; 0: as they are, "
+          "all of one size");
+ABSL_FLAG(bool, center_crop, false,
+          "with --resolution: of an image that is not square, the middle");
+ABSL_FLAG(
+    bool, random_crop, false,
+    "with --resolution: the same to measure on, and for training another part of it each time, "
+    "by the seed and the step");
 ABSL_FLAG(double, max_skipped_share, 0.05,
           "share of a folder's images, 0 .. 1, that may be left out, as not readable or not in its "
           "table of labels: they are named; more is refused");
@@ -44,6 +53,20 @@ absl::Status CheckFlags() {
     return absl::InvalidArgumentError(
         absl::StrCat("--max_skipped_share is ", skipped, "; it must be 0 .. 1"));
   }
+  const int resolution = absl::GetFlag(FLAGS_resolution);
+  if (resolution < 0 || resolution > kMaxImageSide) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--resolution is ", resolution, "; it must be 0 .. ", kMaxImageSide));
+  }
+  const bool center = absl::GetFlag(FLAGS_center_crop);
+  const bool random = absl::GetFlag(FLAGS_random_crop);
+  if (center && random) {
+    return absl::InvalidArgumentError("--center_crop and --random_crop exclude each other");
+  }
+  if (resolution == 0 && (center || random)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(center ? "--center_crop" : "--random_crop", " needs --resolution"));
+  }
   const double most = absl::GetFlag(FLAGS_max_data_gib);
   if (!(most > 0 && most <= kManyGib)) {
     return absl::InvalidArgumentError(
@@ -63,6 +86,9 @@ absl::StatusOr<ImageDataset> Open(DatasetSplit split, const std::vector<std::str
   if (spec.class_names.empty()) spec.class_names = class_names;
   spec.max_images = absl::GetFlag(FLAGS_max_images);
   spec.max_bytes = static_cast<int64_t>(absl::GetFlag(FLAGS_max_data_gib) * (1 << 30));
+  spec.resolution = absl::GetFlag(FLAGS_resolution);
+  if (absl::GetFlag(FLAGS_center_crop)) spec.crop = Crop::kCenter;
+  if (absl::GetFlag(FLAGS_random_crop)) spec.crop = Crop::kRandom;
   spec.max_left_out = absl::GetFlag(FLAGS_max_skipped_share);
   absl::StatusOr<ImageDataset> data = OpenDataset(spec);
   if (absl::IsFailedPrecondition(data.status())) {

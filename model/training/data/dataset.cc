@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "model/files/sha256.h"
@@ -29,6 +30,10 @@ std::string DigestOf(const ImageDataset& dataset) {
     }
   }
   sha.Update(std::as_bytes(std::span(label_bytes)));
+  for (const UncroppedImage& image : dataset.uncropped) {
+    sha.Update(absl::StrCat(image.height, " ", image.width, "\n"));
+    sha.Update(std::as_bytes(std::span(image.pixels)));
+  }
   return sha.FinishHex();
 }
 
@@ -60,6 +65,7 @@ ImageDataset Select(const ImageDataset& dataset, std::span<const int64_t> indice
     const std::span<const uint8_t> image = dataset.image(index);
     selected.pixels.insert(selected.pixels.end(), image.begin(), image.end());
     if (!dataset.labels.empty()) selected.labels.push_back(dataset.labels[index]);
+    if (!dataset.uncropped.empty()) selected.uncropped.push_back(dataset.uncropped[index]);
   }
   selected.digest = DigestOf(selected);
   return selected;
@@ -73,9 +79,13 @@ void KeepOnly(std::span<const int64_t> indices, ImageDataset* dataset) {
     if (indices[i] == to) continue;
     std::copy_n(pixels + indices[i] * bytes, bytes, pixels + to * bytes);
     if (!dataset->labels.empty()) dataset->labels[i] = dataset->labels[indices[i]];
+    if (!dataset->uncropped.empty()) {
+      dataset->uncropped[i] = std::move(dataset->uncropped[indices[i]]);
+    }
   }
   dataset->pixels.resize(indices.size() * static_cast<size_t>(bytes));
   if (!dataset->labels.empty()) dataset->labels.resize(indices.size());
+  if (!dataset->uncropped.empty()) dataset->uncropped.resize(indices.size());
   dataset->digest = DigestOf(*dataset);
 }
 

@@ -17,6 +17,13 @@ namespace diffusiond {
 // are 0.15 GB.
 inline constexpr int64_t kMaxDatasetBytes = int64_t{8} << 30;
 
+// An image of which a window of the data set's size is to be drawn anew each time.
+struct UncroppedImage {
+  int height = 0;
+  int width = 0;
+  std::vector<uint8_t> pixels;  // [C, height, width].
+};
+
 // Plain data; reading from several threads is safe. Readers never give one without images.
 struct ImageDataset {
   int channels = 0;                      // 1 (grey) or 3 (RGB).
@@ -25,8 +32,9 @@ struct ImageDataset {
   std::vector<uint8_t> pixels;           // [N, C, H, W].
   std::vector<int32_t> labels;           // [N], each in [0, class_names.size()). Empty: unlabelled.
   std::vector<std::string> class_names;  // Empty if unlabelled.
-  std::string digest;                    // DigestOf(*this).
-  std::vector<std::string> warnings = {};  // For people: what was left out of it, a line each.
+  std::vector<UncroppedImage> uncropped = {};  // [N], whose middles are `pixels`; or empty.
+  std::string digest;                          // DigestOf(*this).
+  std::vector<std::string> warnings = {};      // For people: what was left out of it, a line each.
 
   int64_t image_bytes() const { return int64_t{channels} * height * width; }
   int64_t size() const;
@@ -34,8 +42,9 @@ struct ImageDataset {
   std::span<const uint8_t> image(int64_t index) const;
 };
 
-// SHA-256, in lower-case hexadecimal, over the text "N C H W\n" (decimal), the pixels, and the
-// labels as little-endian int32. Class names do not count: they do not change what is learned.
+// SHA-256, in lower-case hexadecimal, over the text "N C H W\n" (decimal), the pixels, the labels
+// as little-endian int32, and what is uncropped. Class names do not count: they do not change what
+// is learned.
 std::string DigestOf(const ImageDataset& dataset);
 
 // Image `index` for an encoder or a contact sheet.

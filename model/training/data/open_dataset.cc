@@ -15,7 +15,6 @@
 #include "model/training/data/image_folder.h"
 #include "model/training/data/label_table.h"
 #include "model/training/data/labels.h"
-#include "model/training/data/read_images.h"
 
 namespace diffusiond {
 namespace {
@@ -160,7 +159,9 @@ absl::StatusOr<ImageDataset> ReadListed(const DatasetSpec& spec, Listed listed) 
   images.files.resize(chosen.size());
   if (!images.labels.empty()) images.labels.resize(chosen.size());
   ASSIGN_OR_RETURN(ImageDataset dataset, ReadImages(images, {.max_bytes = spec.max_bytes,
-                                                             .max_left_out = spec.max_left_out}));
+                                                             .max_left_out = spec.max_left_out,
+                                                             .resolution = spec.resolution,
+                                                             .crop = spec.crop}));
   dataset.warnings.insert(dataset.warnings.begin(), listed.warnings.begin(), listed.warnings.end());
   return dataset;
 }
@@ -274,6 +275,13 @@ absl::StatusOr<ImageDataset> OpenAny(const DatasetSpec& spec) {
 absl::StatusOr<ImageDataset> OpenDataset(const DatasetSpec& spec) {
   absl::StatusOr<ImageDataset> dataset = OpenAny(spec);
   if (!dataset.ok()) return dataset;
+  if (spec.resolution > 0 && dataset->height != spec.resolution &&
+      dataset->width != spec.resolution) {
+    return InFile(spec.path, absl::InvalidArgumentError(
+                                 absl::StrCat("a resolution was given, but images of idx and "
+                                              "CIFAR-10 data stay ",
+                                              dataset->width, " x ", dataset->height)));
+  }
   if (spec.max_images > 0 && spec.max_images < dataset->size()) {
     KeepOnly(EvenlySpread(dataset->size(), spec.max_images), &*dataset);
     return dataset;

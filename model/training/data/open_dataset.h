@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "model/training/data/dataset.h"
+#include "model/training/data/read_images.h"
 
 namespace diffusiond {
 
@@ -24,7 +25,10 @@ struct DatasetSpec {
   std::vector<std::string> class_names;
   int64_t max_images = 0;  // Keep at most so many, EvenlySpread. 0 or less: all.
   int64_t max_bytes = kMaxDatasetBytes;
-  double max_left_out = 0.05;  // For images in files: see ReadOptions.
+  // For images in files: see ReadOptions.
+  double max_left_out = 0.05;
+  int resolution = 0;
+  Crop crop = Crop::kNone;
 };
 
 // Reads all of it into memory, recognising its kind by what is there, in this order:

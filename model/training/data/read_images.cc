@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -11,32 +12,39 @@
 #include "model/files/file_status.h"
 #include "model/files/mapped_file.h"
 #include "model/imaging/decode.h"
+#include "model/imaging/resample.h"
 #include "model/status/status_macros.h"
 #include "model/training/data/file_text.h"
 
 namespace diffusiond {
 namespace {
 
-// Grey and colour in one data set: every grey image becomes RGB.
-void ExpandToRgb(ImageDataset* dataset) {
+// [N, 1, H, W] to [N, 3, H, W], a plane of so many bytes.
+std::vector<uint8_t> Tripled(const std::vector<uint8_t>& grey, size_t plane) {
   std::vector<uint8_t> rgb;
-  rgb.reserve(dataset->pixels.capacity() * 3);
-  const size_t plane = dataset->image_bytes();
-  for (size_t start = 0; start < dataset->pixels.size(); start += plane) {
+  rgb.reserve(grey.capacity() * 3);
+  for (auto start = grey.begin(); start != grey.end(); start += static_cast<ptrdiff_t>(plane)) {
     for (int channel = 0; channel < 3; ++channel) {
-      rgb.insert(rgb.end(), dataset->pixels.begin() + start,
-                 dataset->pixels.begin() + start + plane);
+      rgb.insert(rgb.end(), start, start + static_cast<ptrdiff_t>(plane));
     }
   }
-  dataset->pixels = std::move(rgb);
+  return rgb;
+}
+
+// Grey and colour in one data set: every grey image becomes RGB.
+void ExpandToRgb(ImageDataset* dataset) {
+  dataset->pixels = Tripled(dataset->pixels, static_cast<size_t>(dataset->image_bytes()));
+  for (UncroppedImage& image : dataset->uncropped) {
+    image.pixels = Tripled(image.pixels, image.pixels.size());
+  }
   dataset->channels = 3;
 }
 
-void AppendPlanes(const Image& image, ImageDataset* dataset) {
+void AppendPlanes(const Image& image, int channels, std::vector<uint8_t>* planes) {
   const size_t plane = size_t(image.width) * image.height;
-  for (int channel = 0; channel < dataset->channels; ++channel) {
+  for (int channel = 0; channel < channels; ++channel) {
     const uint8_t* from = image.pixels.data() + (image.channels == 1 ? 0 : channel);
-    for (size_t i = 0; i < plane; ++i) dataset->pixels.push_back(from[i * image.channels]);
+    for (size_t i = 0; i < plane; ++i) planes->push_back(from[i * image.channels]);
   }
 }
 
@@ -58,12 +66,19 @@ class Reading {
       left_out_.push_back({std::move(name), std::string(image.status().message())});
       return absl::OkStatus();
     }
+    if (options_.resolution > 0) *image = ResampleSmallerSide(*image, options_.resolution);
+    std::optional<Image> uncropped;
+    if (options_.crop == Crop::kRandom) uncropped = *image;
+    if (options_.crop != Crop::kNone) {
+      *image = CenterCrop(*image, options_.resolution, options_.resolution);
+    }
     SizeSeen& seen = sizes_[{image->width, image->height}];
     if (++seen.count <= static_cast<int64_t>(kMostNamed)) seen.names.push_back(std::move(name));
     if (sizes_.size() > 1) return absl::OkStatus();
     if (absl::Status status = Append(*image); !status.ok()) return InFile(path, status);
     if (!list_.labels.empty()) dataset_.labels.push_back(list_.labels[index]);
-    return absl::OkStatus();
+    if (!uncropped.has_value()) return absl::OkStatus();
+    return InFile(path, Keep(*uncropped));
   }
 
   absl::StatusOr<ImageDataset> Finish() && {
@@ -97,8 +112,22 @@ class Reading {
     }
     if (first) dataset_.pixels.reserve(static_cast<size_t>(count * dataset_.image_bytes()));
     if (turns_rgb) ExpandToRgb(&dataset_);
-    AppendPlanes(image, &dataset_);
+    AppendPlanes(image, dataset_.channels, &dataset_.pixels);
     return absl::OkStatus();
+  }
+
+  // For windows; its channels may have to be tripled later.
+  absl::Status Keep(const Image& image) {
+    UncroppedImage kept{.height = image.height, .width = image.width, .pixels = {}};
+    AppendPlanes(image, dataset_.channels, &kept.pixels);
+    uncropped_area_ += int64_t{image.height} * image.width;
+    dataset_.uncropped.push_back(std::move(kept));
+    const int64_t bytes = uncropped_area_ * dataset_.channels +
+                          static_cast<int64_t>(list_.files.size()) * dataset_.image_bytes();
+    if (bytes <= options_.max_bytes) return absl::OkStatus();
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the data set and what is around its windows take more than the limit of ",
+                     options_.max_bytes, " bytes of memory"));
   }
 
   // The size that most have comes first, without names; of the others each file is a wrong one.
@@ -122,6 +151,9 @@ class Reading {
         absl::StrCat("images are of ", sizes.size(), " sizes; ", sizes.front().second.count,
                      " are ", size_of(sizes.front()), ", not so ", NamesOf(others));
     if (more > 0) absl::StrAppend(&text, " and ", more, " more");
+    absl::StrAppend(&text, options_.resolution > 0
+                               ? "; --center_crop or --random_crop makes them square"
+                               : "; --resolution=SIDE --center_crop brings them to one");
     if (!left_out_.empty()) absl::StrAppend(&text, "; not readable: ", NamesOf(left_out_));
     return absl::InvalidArgumentError(text);
   }
@@ -130,6 +162,7 @@ class Reading {
   const ReadOptions options_;
   ImageDataset dataset_;
   std::vector<LeftOut> left_out_;
+  int64_t uncropped_area_ = 0;                     // In pixels.
   std::map<std::pair<int, int>, SizeSeen> sizes_;  // By width and height.
 };
 

@@ -61,6 +61,46 @@ TEST(BatchSourceTest, EveryImageOnceAnEpochWithItsOwnLabel) {
   EXPECT_EQ(seen.size(), 30u);
 }
 
+// Pixels say which channel, row and column of the uncropped image they are.
+ImageDataset UncroppedImages() {
+  ImageDataset data;
+  data.channels = 3;
+  data.height = 1;
+  data.width = 2;
+  UncroppedImage image{.height = 2, .width = 5, .pixels = {}};
+  for (int i = 0; i < 30; ++i) {
+    image.pixels.push_back(static_cast<uint8_t>(i / 10 * 80 + i / 5 % 2 * 10 + i % 5));
+  }
+  data.uncropped = {image, image, image};
+  for (int i = 0; i < 3; ++i) data.pixels.insert(data.pixels.end(), {1, 2, 81, 82, 161, 162});
+  return data;
+}
+
+TEST(BatchSourceTest, WindowsOfUncroppedImagesAreDrawnAnewAndByTheStep) {
+  const ImageDataset data = UncroppedImages();
+  BatchSource source(&data, Options()), again(&data, Options());
+  TrainingBatch batch, same;
+  std::set<long> seen;
+  for (int64_t step = 0; step < 30; ++step) {
+    source.Fill(step, &batch);
+    for (size_t i = 0; i < 10; ++i) {
+      const auto byte = [&](size_t at) {
+        return std::lround((batch.images[6 * i + at] + 1) * 127.5);
+      };
+      const long first = byte(0);
+      seen.insert(first);
+      for (size_t at = 1; at < 6; ++at) {
+        EXPECT_EQ(byte(at), first + static_cast<long>(at / 2 * 80 + at % 2));
+      }
+    }
+  }
+  EXPECT_EQ(seen, (std::set<long>{0, 1, 2, 3, 10, 11, 12, 13})) << "each window there is";
+  again.Fill(29, &same);
+  EXPECT_EQ(same.images, batch.images);
+  FillHeldOutBatch(data, 0, 3, 100, 5, &batch);
+  EXPECT_EQ(std::lround((batch.images[0] + 1) * 127.5), 1) << "the middle";
+}
+
 TEST(BatchSourceTest, FlipsAndLabelDropoutComeAtTheirRates) {
   const ImageDataset data = TwoPixelImages(100);
   BatchOptions options = Options();

@@ -88,6 +88,42 @@ TEST_F(ReadImagesTest, TwentyAreNamedAndTheRestCounted) {
   EXPECT_THAT(sizes, HasSubstr("and 2 more"));
 }
 
+TEST_F(ReadImagesTest, ResolutionAndCropBringPhotosToOneSize) {
+  Write("a.png", FlatPng(47, 33, {7}));
+  Write("b.png", FlatPng(16, 20, {1, 2, 3}));
+  Write("c.png", FlatPng(5, 5, {9}));
+  ExpectRefused(Read(), absl::StatusCode::kInvalidArgument, {"--resolution=SIDE --center_crop"});
+  ExpectRefused(Read({.resolution = 8}), absl::StatusCode::kInvalidArgument,
+                {"11 x 8", "8 x 10", "--center_crop or --random_crop"});
+  const auto dataset = Read({.resolution = 8, .crop = Crop::kCenter});
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_EQ(dataset->size(), 3);
+  EXPECT_EQ(dataset->width, 8);
+  EXPECT_EQ(dataset->height, 8);
+  EXPECT_EQ(dataset->image(0)[0], 7);
+  EXPECT_EQ(dataset->image(1)[64], 2);
+  EXPECT_EQ(dataset->image(2)[191], 9);
+  EXPECT_THAT(dataset->uncropped, IsEmpty());
+}
+
+TEST_F(ReadImagesTest, RandomCropKeepsTheRest) {
+  Write("a.png", FlatPng(8, 4, {7}));
+  Write("b.png", FlatPng(4, 6, {1, 2, 3}));
+  const auto dataset = Read({.resolution = 4, .crop = Crop::kRandom});
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  const auto center = Read({.resolution = 4, .crop = Crop::kCenter});
+  EXPECT_EQ(dataset->pixels, center->pixels);
+  ASSERT_EQ(dataset->uncropped.size(), 2u);
+  EXPECT_EQ(dataset->uncropped[0].width, 8);
+  EXPECT_EQ(dataset->uncropped[0].pixels, std::vector<uint8_t>(3 * 8 * 4, 7)) << "grey made colour";
+  EXPECT_EQ(dataset->uncropped[1].height, 6);
+  EXPECT_NE(DigestOf(*dataset), DigestOf(*center));
+  constexpr int64_t kBytes = 3 * (2 * 4 * 4 + 8 * 4 + 4 * 6);
+  EXPECT_TRUE(Read({.max_bytes = kBytes, .resolution = 4, .crop = Crop::kRandom}).ok());
+  ExpectRefused(Read({.max_bytes = kBytes - 1, .resolution = 4, .crop = Crop::kRandom}),
+                absl::StatusCode::kResourceExhausted, {"b.png", "around its windows"});
+}
+
 TEST_F(ReadImagesTest, MemoryLimitIsCheckedAtTheFirstImage) {
   Write("a.png", FlatPng(10, 10, {1, 2, 3}));
   Write("b.png", "broken, but never reached");
