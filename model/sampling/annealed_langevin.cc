@@ -86,6 +86,7 @@ const Sampler& AnnealedLangevinSampler() {
                   "sample_max_value"},
       .solver_types = {},
       .langevin_steps = 10,
+      .least_steps = 60,
       .runs_edm = true,
       .compile = CompileAnnealedLangevin};
   return sampler;

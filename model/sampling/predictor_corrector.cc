@@ -66,6 +66,7 @@ const Sampler& PredictorCorrectorSampler() {
                   "clip_sample", "thresholding", "dynamic_thresholding_ratio", "sample_max_value"},
       .solver_types = {},
       .langevin_steps = 1,
+      .least_steps = 60,
       .compile = CompilePredictorCorrector};
   return sampler;
 }

@@ -60,6 +60,7 @@ const Sampler& ReverseSdeSampler() {
       .options = {"timestep_spacing", "arithmetic", "clip_sample", "thresholding",
                   "dynamic_thresholding_ratio", "sample_max_value"},
       .solver_types = {},
+      .least_steps = 100,
       .compile = CompileReverseSde};
   return sampler;
 }

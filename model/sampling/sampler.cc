@@ -226,6 +226,14 @@ SamplingOptions ForSampler(const std::string& sampler, SamplingOptions options) 
   return options;
 }
 
+int64_t DefaultSteps(const Sampler& sampler, const SamplingOptions& defaults,
+                     int64_t num_train_timesteps) {
+  if (sampler.name == defaults.sampler || sampler.least_steps <= defaults.steps) {
+    return defaults.steps;
+  }
+  return std::min(num_train_timesteps, sampler.least_steps);
+}
+
 const Sampler* FindSampler(absl::string_view name) {
   for (const Sampler& sampler : Samplers()) {
     if (sampler.name == name) return &sampler;

@@ -59,13 +59,20 @@ struct Sampler {
   // Words of SolverType that it knows, its default first; empty: reads none.
   std::vector<absl::string_view> solver_types;
   int64_t langevin_steps = 0;  // What it takes unless told; 0: reads none.
-  bool runs_edm = false;       // Whether it takes a model without betas.
+  // Steps from which it draws well; with fewer its images are noisy. 0: as few as any.
+  int64_t least_steps = 0;
+  bool runs_edm = false;  // Whether it takes a model without betas.
   absl::StatusOr<SamplingPlan> (*compile)(const ModelSchedule&, const SamplingOptions&);
 };
 
 // `options` for the sampler of that name: what only another knows as solver_type becomes its first,
 // and langevin_steps of 0 its own.
 SamplingOptions ForSampler(const std::string& sampler, SamplingOptions options);
+
+// What it takes of steps unless told. `defaults`: the model's, whose steps are made for its own
+// sampler and are raised to what another needs.
+int64_t DefaultSteps(const Sampler& sampler, const SamplingOptions& defaults,
+                     int64_t num_train_timesteps);
 
 // Null if there is none of that name.
 const Sampler* FindSampler(absl::string_view name);

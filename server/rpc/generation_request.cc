@@ -148,7 +148,11 @@ class Resolver {
       result_.sampling.sampler = request_.sampling().sampler();
     }
     sampler_ = FindSampler(result_.sampling.sampler);
-    if (sampler_ != nullptr && CanRun(*sampler_, model().scheduler)) return;
+    if (sampler_ != nullptr && CanRun(*sampler_, model().scheduler)) {
+      result_.sampling.steps = DefaultSteps(*sampler_, model().defaults.sampling,
+                                            model().scheduler.num_train_timesteps);
+      return;
+    }
     std::vector<std::string> names;
     for (const Sampler& sampler : Samplers()) {
       if (CanRun(sampler, model().scheduler)) names.push_back(sampler.name);

@@ -162,6 +162,8 @@ v1::Model ToProto(const ServedModel& model, const RequestLimits& limits) {
     info->set_name(sampler.name);
     info->set_description(sampler.description);
     for (const std::string& option : sampler.options) info->add_options(option);
+    info->set_default_steps(static_cast<uint32_t>(
+        DefaultSteps(sampler, model.defaults.sampling, model.scheduler.num_train_timesteps)));
   }
   for (const OptionSpec& option : kSamplingOptions) *message.add_options() = ToProto(option);
   for (const OptionSpec& option : kGuidanceOptions) *message.add_options() = ToProto(option);

@@ -85,6 +85,26 @@ TEST(GenerationRequest, UnsetFieldsTakeTheModelsDefaults) {
   EXPECT_EQ(parsed->encoding, ImageEncoding::kPng);
 }
 
+// The model's 5 steps are made for its own sampler.
+TEST(GenerationRequest, ASamplerThatNeedsMoreStepsTakesThemUnlessTold) {
+  ServedModel model = TestModel();
+  model.scheduler.num_train_timesteps = 1000;
+  const auto steps = [&model](const std::string& sampler, std::optional<uint32_t> asked) {
+    v1::GenerateRequest request;
+    request.mutable_sampling()->set_sampler(sampler);
+    if (asked.has_value()) request.mutable_sampling()->set_steps(*asked);
+    const auto parsed = Parse(request, model);
+    EXPECT_TRUE(parsed.ok()) << parsed.status();
+    return parsed.ok() ? parsed->sampling.steps : -1;
+  };
+  EXPECT_EQ(steps("ddim", std::nullopt), 5);
+  EXPECT_EQ(steps("unipc", std::nullopt), 5);
+  EXPECT_EQ(steps("reverse_sde", std::nullopt), 100);
+  EXPECT_EQ(steps("reverse_sde", 7), 7);
+  model.scheduler.num_train_timesteps = 80;
+  EXPECT_EQ(steps("reverse_sde", std::nullopt), 80) << "there are no more";
+}
+
 TEST(GenerationRequest, SetFieldsAreTaken) {
   v1::GenerateRequest request;
   request.set_model("clothes");

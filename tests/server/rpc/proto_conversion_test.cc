@@ -57,6 +57,8 @@ TEST(ModelMessage, OfEdmHasTheSamplersThatNeedNoBetas) {
   for (const v1::SamplerInfo& sampler : message.samplers()) names.push_back(sampler.name());
   EXPECT_THAT(names, ElementsAre("annealed_langevin", "euler", "euler_ancestral", "heun", "lms"));
   EXPECT_EQ(message.beta_schedule(), "edm");
+  EXPECT_EQ(message.samplers(0).default_steps(), 60u) << "annealed_langevin needs more";
+  EXPECT_EQ(message.samplers(1).default_steps(), message.defaults().steps());
 }
 
 }  // namespace
