@@ -25,6 +25,7 @@ ELSEWHERE = (
     ("build/dev/bin/engine_test", "a test itself"),
     ("export PATH=", "the programs are in the path here"),
     ("docker", "needs a container engine"),
+    ("pip", "python_client_test.py runs it"),
     ("kubectl", "needs a cluster"),
     ("torchrun", "needs PyTorch"),
     ("grpcurl", "needs grpcurl, which Debian lacks"),

@@ -1,0 +1,1 @@
+"""Stubs of the API, made from proto/ when the package is built."""
