@@ -89,6 +89,28 @@ Image OverWhite(int width, int height, int channels, std::span<const uint8_t> wi
   return image;
 }
 
+Image ToGrey(const Image& image) {
+  if (image.channels != 3) return image;
+  Image grey{.width = image.width, .height = image.height, .channels = 1, .pixels = {}};
+  grey.pixels.reserve(image.pixels.size() / 3);
+  for (size_t i = 0; i + 2 < image.pixels.size(); i += 3) {
+    const uint8_t* rgb = image.pixels.data() + i;
+    // In parts of 65536, which these are in sum.
+    const uint32_t luma = rgb[0] * 19595u + rgb[1] * 38470u + rgb[2] * 7471u;
+    grey.pixels.push_back(static_cast<uint8_t>((luma + 32768u) >> 16));
+  }
+  return grey;
+}
+
+bool HasNoColour(const Image& image) {
+  if (image.channels != 3) return true;
+  for (size_t i = 0; i + 2 < image.pixels.size(); i += 3) {
+    const uint8_t* rgb = image.pixels.data() + i;
+    if (rgb[0] != rgb[1] || rgb[0] != rgb[2]) return false;
+  }
+  return true;
+}
+
 absl::Status CheckDecodedSize(const char* format, int64_t width, int64_t height,
                               const DecodeLimits& limits) {
   if (width < 1 || height < 1 || width > limits.max_side || height > limits.max_side) {

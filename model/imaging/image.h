@@ -49,6 +49,13 @@ absl::Status CheckImage(const Image& image);
 // `with_alpha` holds width * height * (channels + 1) bytes.
 Image OverWhite(int width, int height, int channels, std::span<const uint8_t> with_alpha);
 
+// The luma of ITU-R BT.601 (0.299 R + 0.587 G + 0.114 B), rounded, as Pillow's "L"; of R = G = B
+// just that. A grey image comes back as it is.
+Image ToGrey(const Image& image);
+
+// Whether R = G = B everywhere.
+bool HasNoColour(const Image& image);
+
 // What a decoder may be made to allocate by a file's header.
 struct DecodeLimits {
   int max_side = kMaxImageSide;  // In pixels, at least 1.

@@ -39,9 +39,11 @@ std::optional<Image> ReadPicture(const char* field, const std::string& bytes,
   return *std::move(image);
 }
 
-// Grey is spread over the model's channels; other channels must be as many.
-StartingPoint::Values ToValues(const char* field, const Image& image, const ServedModel& model,
+// Grey is spread over the model's channels; other channels must be as many. WebP has no grey, so a
+// grey model's own pictures come back as RGB without colour.
+StartingPoint::Values ToValues(const char* field, Image image, const ServedModel& model,
                                FieldViolations* violations) {
+  if (model.channels == 1 && HasNoColour(image)) image = ToGrey(image);
   if (image.channels != 1 && image.channels != model.channels) {
     violations->Add(field, absl::StrCat("has ", image.channels, " channels; the model draws ",
                                         model.channels, ", and takes grey"));
@@ -55,17 +57,13 @@ StartingPoint::Values ToValues(const char* field, const Image& image, const Serv
   return values;
 }
 
-// White is drawn, black stays, grey is mixed.
-StartingPoint::Values ToKeep(const Image& mask, const ServedModel& model,
-                             FieldViolations* violations) {
-  if (mask.channels != 1) {
-    violations->Add("mask", absl::StrCat("has ", mask.channels, " channels, expected grey"));
-    return nullptr;
-  }
+// White is drawn, black stays, grey is mixed; of colours their lightness counts.
+StartingPoint::Values ToKeep(const Image& mask, const ServedModel& model) {
+  const std::vector<uint8_t> drawn = ToGrey(mask).pixels;
   auto keep = std::make_shared<std::vector<float>>();
   keep->reserve(Elements(model));
   for (int c = 0; c < model.channels; ++c) {
-    for (const uint8_t value : mask.pixels) keep->push_back(1 - static_cast<float>(value) / 255);
+    for (const uint8_t value : drawn) keep->push_back(1 - static_cast<float>(value) / 255);
   }
   return keep;
 }
@@ -106,8 +104,8 @@ RequestedStart ReadStart(const v1::GenerateRequest& request, const ServedModel& 
   }
   if (const std::string& bytes = request.init_image(); !bytes.empty()) {
     start.image_sha256 = Sha256Hex(bytes);
-    if (const auto image = ReadPicture("init_image", bytes, model, violations)) {
-      start.image = ToValues("init_image", *image, model, violations);
+    if (auto image = ReadPicture("init_image", bytes, model, violations)) {
+      start.image = ToValues("init_image", *std::move(image), model, violations);
     }
   }
   if (const std::string& bytes = request.mask(); !bytes.empty()) {
@@ -116,7 +114,7 @@ RequestedStart ReadStart(const v1::GenerateRequest& request, const ServedModel& 
       violations->Add("mask", "is set, but there is no init_image whose rest it could keep");
     }
     if (const auto mask = ReadPicture("mask", bytes, model, violations)) {
-      start.keep = ToKeep(*mask, model, violations);
+      start.keep = ToKeep(*mask, model);
     }
   }
   if (const std::string& bytes = request.init_noise(); !bytes.empty()) {

@@ -77,6 +77,17 @@ TEST(ToImageTest, FrameThatDoesNotFillItsShapeIsEmpty) {
   }
 }
 
+TEST(ToGreyTest, WeighsColoursAsPillowDoes) {
+  const Image image{.width = 5,
+                    .height = 1,
+                    .channels = 3,
+                    .pixels = {255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9, 255, 255, 255}};
+  EXPECT_THAT(ToGrey(image).pixels, ::testing::ElementsAre(76, 150, 29, 9, 255));
+  EXPECT_FALSE(HasNoColour(image));
+  EXPECT_TRUE(HasNoColour({.width = 1, .height = 1, .channels = 3, .pixels = {9, 9, 9}}));
+  EXPECT_TRUE(HasNoColour(ToGrey(image)));
+}
+
 TEST(ToFrameTest, ToImageUndoesItForEveryByte) {
   Image image{.width = 256, .height = 1, .channels = 1, .pixels = {}};
   for (int i = 0; i < 256; ++i) image.pixels.push_back(static_cast<uint8_t>(i));

@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "model/files/sha256.h"
 #include "model/imaging/png.h"
+#include "model/imaging/webp.h"
 #include "tests/model/imaging/codec_fixtures.h"
 #include "tests/model/imaging/png_chunks.h"
 #include "tests/server/rpc/test_server.h"
@@ -109,6 +110,34 @@ TEST(StartFields, PicturesAreTakenAsTheyWereHeld) {
   EXPECT_THAT(*start.keep, ElementsAre(0, 1, 0, 1, 0.8f, 1));
 }
 
+// WebP has no grey; what others draw masks with has none either.
+TEST(StartFields, GreyMayComeAsRgb) {
+  v1::GenerateRequest request;
+  request.set_init_image(
+      EncodeWebpLossless({.width = 2, .height = 2, .channels = 1, .pixels = kPixels}).value());
+  request.set_mask(Png(2, 2, {255, 255, 255, 0, 0, 0, 51, 51, 51, 255, 0, 0}, 3));
+  ServedModel model;
+  model.width = 2;
+  model.height = 2;
+  model.channels = 1;
+  FieldViolations violations;
+  const RequestedStart start = ReadStart(request, model, 1, &violations);
+  ASSERT_TRUE(violations.ToStatus().ok()) << violations.ToStatus();
+  EXPECT_THAT(*start.image, ElementsAre(-1, 51 / 127.5f - 1, 204 / 127.5f - 1, 1));
+  EXPECT_THAT(*start.keep, ElementsAre(0, 1, 0.8f, 1 - 76 / 255.0f));
+  for (const char* mask : {kPalettePng, kRgbaPng}) {
+    request.set_mask(FromHex(mask));
+    const Image decoded = DecodePng(request.mask()).value();
+    model.width = decoded.width;
+    model.height = decoded.height;
+    request.clear_init_image();
+    request.set_init_image(EncodePng(ToGrey(decoded)).value());
+    FieldViolations none;
+    EXPECT_NE(ReadStart(request, model, 1, &none).keep, nullptr);
+    EXPECT_TRUE(none.empty()) << none.ToStatus();
+  }
+}
+
 TEST(StartFields, NoiseCanBeGiven) {
   TestServer server;
   v1::GenerateRequest request = RawRequest();
@@ -182,18 +211,15 @@ INSTANTIATE_TEST_SUITE_P(
                    "init_image", "is 2 x 1 pixels; the model draws 2 x 2"},
         StartFault{"Huge", [](R& r) { r.set_init_image(Png(64, 1, std::vector<uint8_t>(64))); },
                    "init_image", "64"},
-        StartFault{"Colour", [](R& r) { r.set_init_image(Png(2, 2, std::vector<uint8_t>(12), 3)); },
+        StartFault{"Colour",
+                   [](R& r) {
+                     r.set_init_image(Png(2, 2, {0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0}, 3));
+                   },
                    "init_image", "has 3 channels; the model draws 1"},
         StartFault{"StrengthAlone", [](R& r) { r.mutable_sampling()->set_strength(0.5f); },
                    "sampling.strength", "0.5 has no effect without init_image"},
         StartFault{"MaskAlone", [](R& r) { r.set_mask(Png(2, 2, kPixels)); }, "mask",
                    "there is no init_image"},
-        StartFault{"MaskInColour",
-                   [](R& r) {
-                     r.set_init_image(Png(2, 2, kPixels));
-                     r.set_mask(Png(2, 2, std::vector<uint8_t>(12), 3));
-                   },
-                   "mask", "has 3 channels, expected grey"},
         StartFault{"NoiseOfOtherSize",
                    [](R& r) {
                      r.set_init_noise(Raw({1, 2, 3}));
