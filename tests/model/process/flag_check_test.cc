@@ -171,7 +171,9 @@ TEST(FlagHelpTest, ShowsOurFlagsUnderTheirSourcesHeading) {
             "  --test_name=...\n"
             "        of what\n"
             "  --[no]test_verbose\n"
-            "        say more (default false)\n");
+            "        say more (default false)\n"
+            "  --test_wait=...\n"
+            "        how long (default 1s)\n");
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ class DiffusionTrainRuns : public testing::Test {
                                         "--flip",
                                         "--steps=24",
                                         "--batch_size=8",
-                                        "--warmup_steps=4",
+                                        "--warmup_steps=2",
                                         "--learning_rate=1e-3",
                                         "--log_every=1",
                                         "--eval_every=6",
