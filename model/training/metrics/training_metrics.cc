@@ -49,9 +49,8 @@ class TrainingMetrics : public ProgressSink {
       levels_.push_back(&levels.Add({{"level", absl::StrCat(level)}}));
     }
     // Zero would be a measurement, and a good one of a loss.
-    for (prometheus::Gauge* unmeasured :
-         {&images_per_second_, &waiting_share_, &loss_, &ema_loss_, &gradient_norm_,
-          &learning_rate_, &saved_step_}) {
+    for (prometheus::Gauge* unmeasured : {&images_per_second_, &waiting_share_, &loss_, &ema_loss_,
+                                          &gradient_norm_, &learning_rate_, &saved_step_}) {
       unmeasured->Set(std::numeric_limits<double>::quiet_NaN());
     }
     for (prometheus::Gauge* level : levels_) level->Set(std::numeric_limits<double>::quiet_NaN());
