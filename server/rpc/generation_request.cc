@@ -149,8 +149,8 @@ class Resolver {
     }
     sampler_ = FindSampler(result_.sampling.sampler);
     if (sampler_ != nullptr && CanRun(*sampler_, model().scheduler)) {
-      result_.sampling.steps = DefaultSteps(*sampler_, model().defaults.sampling,
-                                            model().scheduler.num_train_timesteps);
+      result_.sampling.steps =
+          DefaultSteps(*sampler_, model().defaults.sampling, model().scheduler.num_train_timesteps);
       return;
     }
     std::vector<std::string> names;

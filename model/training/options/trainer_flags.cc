@@ -23,7 +23,8 @@ ABSL_FLAG(std::vector<std::string>, channels, std::vector<std::string>({"32", "6
           "channels of each level; every level after the first halves the resolution");
 ABSL_FLAG(int64_t, layers_per_block, 1, "residual blocks a level");
 ABSL_FLAG(std::vector<std::string>, attention_at, std::vector<std::string>({"auto"}),
-          "levels that have attention, by the image's height there, as in 16,8; none: no level, nor the middle; "
+          "levels that have attention, by the image's height there, as in 16,8; none: no level, "
+          "nor the middle; "
           "auto: the last level, if it has at most 16 x 16 pixels");
 ABSL_FLAG(int64_t, attention_head_dim, 32, "channels of one attention head");
 ABSL_FLAG(int64_t, norm_num_groups, 8,
