@@ -59,7 +59,7 @@ TEST(EngineBatching, AFinishedImageLeavesAndAWaitingOneEnters) {
   EXPECT_THAT(Seeds(engine.Step()), UnorderedElementsAre(3));
 }
 
-TEST(EngineBatching, GuidanceTakesTwoNetworkRows) {
+TEST(EngineBatching, GuidanceTakesTwoNetworkPasses) {
   SteppedEngine::Options options;
   options.executor.capacity = 4;
   SteppedEngine engine(options);
@@ -87,7 +87,7 @@ TEST(EngineBatching, AClassifierTakesOneNetworkRowMore) {
   for (const SeenTask& task : seen) EXPECT_EQ(task.passes, 3);
 }
 
-TEST(EngineBatching, OneImageOfManyNetworkRowsIsNotSplitAmongIdleWorkers) {
+TEST(EngineBatching, OneImageOfManyNetworkPassesIsNotSplitAmongIdleWorkers) {
   SteppedEngine::Options options;
   options.executor.capacity = 4;
   options.executor.micro_batch = 1;
@@ -100,7 +100,7 @@ TEST(EngineBatching, OneImageOfManyNetworkRowsIsNotSplitAmongIdleWorkers) {
   EXPECT_EQ(engine.StepAll(), 2);  // The other workers never come for any.
 }
 
-TEST(EngineBatching, GuidanceTakesTwoNetworkRowsOnlyWhereItActs) {
+TEST(EngineBatching, GuidanceTakesTwoNetworkPassesOnlyWhereItActs) {
   SteppedEngine::Options options;
   options.executor.capacity = 4;
   SteppedEngine engine(options);

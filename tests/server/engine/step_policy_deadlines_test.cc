@@ -92,7 +92,7 @@ TEST_F(StepPolicyFit, KeepsTheTimeOfWhatWasAdmitted) {
   EXPECT_TRUE(Fits(3, 8, absl::Seconds(20)));
 }
 
-TEST_F(StepPolicyFit, CountsRowsInFlightAndNothingThatIsHopeless) {
+TEST_F(StepPolicyFit, CountsTrajectoriesInFlightAndNothingThatIsInfeasible) {
   Admit(1, 8, absl::Seconds(10));
   Admit(2, 8, absl::Seconds(10));
   policy_.Choose(Room(2));

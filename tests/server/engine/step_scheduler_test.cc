@@ -85,9 +85,9 @@ TEST_F(StepSchedulerAdmission, ADeadlineIsComparedWithWhatWasMeasured) {
   const absl::Status refused = Refused(hurried);
   EXPECT_EQ(RefusalReasonOf(refused), RefusalReason::kDeadline) << refused;
   hurried.deadline = now_ + absl::Milliseconds(400);
-  const absl::Status hopeless = Refused(hurried);
-  EXPECT_EQ(hopeless.code(), absl::StatusCode::kDeadlineExceeded) << "no time to ask again at";
-  EXPECT_THAT(std::string(hopeless.message()),
+  const absl::Status infeasible = Refused(hurried);
+  EXPECT_EQ(infeasible.code(), absl::StatusCode::kDeadlineExceeded) << "no time to ask again at";
+  EXPECT_THAT(std::string(infeasible.message()),
               HasSubstr("which an idle server cannot meet: it takes about 1s"));
   hurried.deadline = now_ + absl::Milliseconds(1500);
   Admit(hurried);
