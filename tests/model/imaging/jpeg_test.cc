@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <string>
 
 #include "tests/model/imaging/codec_fixtures.h"
@@ -74,8 +75,11 @@ TEST(JpegTest, ReadsWhatOthersWrote) {
   EXPECT_LE(LargestDifference(colour->pixels, PixelsFromHex(kProgressiveJpegPixels)), 2);
 }
 
-// 8 x 8 pixels of one colour, as stored.
-std::string CmykJpeg(const std::vector<uint8_t>& samples, J_COLOR_SPACE stored, bool adobe) {
+// 8 x 8 pixels as libjpeg itself writes them, of so many samples each; `choose` sets what our
+// encoder has no choice of.
+std::string JpegOf(std::vector<uint8_t> pixels, J_COLOR_SPACE space,
+                   const std::function<void(jpeg_compress_struct&)>& choose) {
+  constexpr int kSide = 8;
   jpeg_compress_struct codec;
   jpeg_error_mgr errors;
   codec.err = jpeg_std_error(&errors);
@@ -83,24 +87,32 @@ std::string CmykJpeg(const std::vector<uint8_t>& samples, J_COLOR_SPACE stored, 
   unsigned char* bytes = nullptr;
   unsigned long size = 0;  // NOLINT(runtime/int): libjpeg's type.
   jpeg_mem_dest(&codec, &bytes, &size);
-  codec.image_width = 8;
-  codec.image_height = 8;
-  codec.input_components = static_cast<int>(samples.size());
-  codec.in_color_space = JCS_CMYK;
+  codec.image_width = codec.image_height = kSide;
+  codec.input_components = static_cast<int>(pixels.size()) / (kSide * kSide);
+  codec.in_color_space = space;
   jpeg_set_defaults(&codec);
-  jpeg_set_colorspace(&codec, stored);
-  jpeg_set_quality(&codec, 100, TRUE);
-  codec.write_Adobe_marker = adobe ? TRUE : FALSE;
+  choose(codec);
   jpeg_start_compress(&codec, TRUE);
-  std::vector<uint8_t> pixels;
-  for (int x = 0; x < 8; ++x) pixels.insert(pixels.end(), samples.begin(), samples.end());
-  JSAMPROW row = pixels.data();
-  for (int y = 0; y < 8; ++y) jpeg_write_scanlines(&codec, &row, 1);
+  for (size_t y = 0; y < kSide; ++y) {
+    JSAMPROW row = &pixels[y * pixels.size() / kSide];
+    jpeg_write_scanlines(&codec, &row, 1);
+  }
   jpeg_finish_compress(&codec);
   jpeg_destroy_compress(&codec);
   std::string result(reinterpret_cast<const char*>(bytes), size);
   std::free(bytes);
   return result;
+}
+
+// Of one colour, as stored.
+std::string CmykJpeg(const std::vector<uint8_t>& samples, J_COLOR_SPACE stored, bool adobe) {
+  std::vector<uint8_t> pixels;
+  for (int i = 0; i < 64; ++i) pixels.insert(pixels.end(), samples.begin(), samples.end());
+  return JpegOf(std::move(pixels), JCS_CMYK, [&](jpeg_compress_struct& codec) {
+    jpeg_set_colorspace(&codec, stored);
+    jpeg_set_quality(&codec, 100, TRUE);
+    codec.write_Adobe_marker = adobe ? TRUE : FALSE;
+  });
 }
 
 TEST(JpegTest, CmykAndYcckBecomeRgb) {
@@ -160,31 +172,10 @@ std::string JpegOfManyScans() {
     scans.push_back({1, {0}, k, k, 0, 3});
     for (int bit = 3; bit > 0; --bit) scans.push_back({1, {0}, k, k, bit, bit - 1});
   }
-  jpeg_compress_struct codec;
-  jpeg_error_mgr errors;
-  codec.err = jpeg_std_error(&errors);
-  jpeg_create_compress(&codec);
-  unsigned char* bytes = nullptr;
-  unsigned long size = 0;  // NOLINT(runtime/int): libjpeg's type.
-  jpeg_mem_dest(&codec, &bytes, &size);
-  codec.image_width = 8;
-  codec.image_height = 8;
-  codec.input_components = 1;
-  codec.in_color_space = JCS_GRAYSCALE;
-  jpeg_set_defaults(&codec);
-  codec.scan_info = scans.data();
-  codec.num_scans = static_cast<int>(scans.size());
-  jpeg_start_compress(&codec, TRUE);
-  Image image = NoiseImage(8, 8, 1);
-  for (int y = 0; y < 8; ++y) {
-    JSAMPROW row = &image.pixels[y * 8];
-    jpeg_write_scanlines(&codec, &row, 1);
-  }
-  jpeg_finish_compress(&codec);
-  jpeg_destroy_compress(&codec);
-  std::string result(reinterpret_cast<const char*>(bytes), size);
-  std::free(bytes);
-  return result;
+  return JpegOf(NoiseImage(8, 8, 1).pixels, JCS_GRAYSCALE, [&scans](jpeg_compress_struct& codec) {
+    codec.scan_info = scans.data();
+    codec.num_scans = static_cast<int>(scans.size());
+  });
 }
 
 TEST(JpegTest, TooManyScansAreRefused) {
