@@ -60,6 +60,7 @@ v1::GenerateRequest RequestFromReceipt(const v1::Receipt& receipt) {
   if (parameters.has_class_id()) request.set_class_id(parameters.class_id());
   *request.mutable_sampling() = parameters.sampling();
   if (parameters.has_morph_seed()) request.set_morph_seed(parameters.morph_seed());
+  request.set_picture_fit(parameters.picture_fit());
   request.set_format(parameters.format());
   return request;
 }

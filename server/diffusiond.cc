@@ -123,6 +123,7 @@ absl::Status Diffusiond::MakeServer() {
   Server::Options options;
   options.listen_address = flags.listen;
   options.limits.max_count = flags.max_images_per_request;
+  options.limits.max_picture_side = flags.max_picture_side;
   options.transport = TransportLimitsOf(flags);
   options.stall_timeout = flags.stall_timeout;
   options.decoders.threads = flags.decoder_threads;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "model/config/step_memory.h"
+#include "model/imaging/image.h"
 #include "server/device_list.h"
 #include "server/engine/outbox.h"
 #include "server/imaging/decoder_pool.h"
@@ -159,6 +160,7 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
   }
   faults.InRange("max_request_bytes", flags.max_request_bytes, kMinRequestBytes, kMaxRequestBytes);
   faults.InRange("decoder_threads", flags.decoder_threads, 1, DecoderPool::kMaxThreads);
+  faults.InRange("max_picture_side", flags.max_picture_side, 1, kMaxImageSide);
   faults.InRange("max_queued_pictures", flags.max_queued_pictures, 1, kMaxQueuedPreviews);
   faults.InRange("max_waiting_bytes", flags.max_waiting_bytes, kMinMemory, kMaxMemory);
   faults.InRange("encoder_threads", flags.encoder_threads, 1, Outbox::kMaxFrameThreads);

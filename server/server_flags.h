@@ -68,6 +68,9 @@
        "is trusted.") \
   FLAG(int, decoder_threads, 1, \
        "Threads that read init_image and mask, 1 .. 256.") \
+  FLAG(int, max_picture_side, 4096, \
+       "Longest side, in pixels, of an init_image or mask that is to be fitted to a model; " \
+       "its pixels are held while it is read. 1 .. 8192.") \
   FLAG(int, max_queued_pictures, 64, \
        "Requests with pictures or long plans that wait to be read, a quarter of them from " \
        "one address; more are refused. 1 .. 100000.") \

@@ -125,7 +125,7 @@ Command GenerateCommand() {
                                     "preview_every", "preview_max_side",
                                     "width",         "quiet",
                                     "json",          "priority"};
-  for (const auto* more : {&kStartingFileFlags, &kMorphFlags}) {
+  for (const auto* more : {&kStartingFileFlags, &kFitFlags, &kMorphFlags}) {
     flags.insert(flags.end(), more->begin(), more->end());
   }
   return {.name = "generate",
@@ -136,7 +136,8 @@ Command GenerateCommand() {
           .aliases = {{"class_name", "class"},
                       {"class_id", "class"},
                       {"preview_every_steps", "preview_every"},
-                      {"preview_kind", "preview"}},
+                      {"preview_kind", "preview"},
+                      {"picture_fit", "fit"}},
           .options = SamplingOptionSpecs(),
           .run = Run};
 }

@@ -89,7 +89,7 @@ class GenerationRun {
 
   std::string Json(const v1::Completed& completed) const {
     WrittenFiles files{.images = saved_, .others = {written_.begin(), written_.end()}};
-    return GenerationJson(completed, files);
+    return GenerationJson(completed, files, warnings_);
   }
 
   void PrintWritten() const {
@@ -118,6 +118,10 @@ class GenerationRun {
     saved_.resize(accepted.parameters().count());
     reels_.resize(std::min(accepted.parameters().count(), kMaxReels));
     files_.emplace(outputs_.out.value_or(""), accepted.parameters());
+    warnings_.assign(accepted.warnings().begin(), accepted.warnings().end());
+    for (const std::string& warning : warnings_) {
+      if (!outputs_.quiet) *context_.err << "warning: " << Printable(warning) << std::endl;
+    }
     display_.OnAccepted(accepted);
   }
 
@@ -178,7 +182,8 @@ class GenerationRun {
   GenerateDisplay& display_;
   CommandContext& context_;
   absl::Status status_;
-  std::optional<OutputFiles> files_;  // From Accepted on.
+  std::optional<OutputFiles> files_;   // From Accepted on.
+  std::vector<std::string> warnings_;  // The server's.
   uint32_t first_image_index_ = 0;
   // By place: image_index less the first.
   std::vector<Image> pictures_;

@@ -207,7 +207,9 @@ Command GridCommand() {
   std::vector<std::string> flags = {
       "x",     "y",       "out", "model", "model_digest", "class", "seed", "first_image_index",
       "quiet", "priority"};
-  flags.insert(flags.end(), kStartingFileFlags.begin(), kStartingFileFlags.end());
+  for (const auto* more : {&kStartingFileFlags, &kFitFlags}) {
+    flags.insert(flags.end(), more->begin(), more->end());
+  }
   return {.name = "grid",
           .arguments = "",
           .summary = "compare choices: a picture of labelled images, of one seed",
@@ -216,7 +218,7 @@ Command GridCommand() {
               "An axis is class, seed or any of the options below. Written to --out, or\n"
               "grid.png.\n",
           .flags = WithConnectionFlags(std::move(flags)),
-          .aliases = {{"class_name", "class"}, {"class_id", "class"}},
+          .aliases = {{"class_name", "class"}, {"class_id", "class"}, {"picture_fit", "fit"}},
           .options = SamplingOptionSpecs(),
           .run = Run};
 }

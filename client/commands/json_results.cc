@@ -18,7 +18,8 @@ std::string Dump(const Json& json) {
 
 }  // namespace
 
-std::string GenerationJson(const v1::Completed& completed, const WrittenFiles& files) {
+std::string GenerationJson(const v1::Completed& completed, const WrittenFiles& files,
+                           const std::vector<std::string>& warnings) {
   Json images = Json::array();
   for (int i = 0; i < completed.receipt().image_sha256_size(); ++i) {
     Json image = {{"imageIndex", completed.receipt().parameters().first_image_index() + i}};
@@ -30,6 +31,7 @@ std::string GenerationJson(const v1::Completed& completed, const WrittenFiles& f
   }
   return Dump({{"images", std::move(images)},
                {"files", files.others},
+               {"warnings", warnings},
                {"receipt", Json::parse(MessageJson(completed.receipt()))},
                {"timings", Json::parse(MessageJson(completed.timings()))}});
 }

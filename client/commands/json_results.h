@@ -19,9 +19,10 @@ struct WrittenFiles {
   std::map<std::string, std::string> others;  // By what they are: receipt, sheet, strip.
 };
 
-// {"images": [{"imageIndex", "path", "sha256"}], "files": {"receipt": PATH, ...}, "receipt",
-// "timings"}; the last two are the API's messages.
-std::string GenerationJson(const v1::Completed& completed, const WrittenFiles& files);
+// {"images": [{"imageIndex", "path", "sha256"}], "files": {"receipt": PATH, ...}, "warnings":
+// [TEXT], "receipt", "timings"}; the last two are the API's messages.
+std::string GenerationJson(const v1::Completed& completed, const WrittenFiles& files,
+                           const std::vector<std::string>& warnings);
 
 // {"identical", "differences": [TEXT], "images": [{"imageIndex", "then", "now"}]}: the SHA-256 of
 // each image as the receipt has it and as it came now, and what of the server differs.

@@ -83,6 +83,7 @@ absl::StatusOr<v1::GenerateRequest> RequestByFlags(const OptionValues& options) 
   SetSampling(options, request.mutable_sampling());
   SetMorphByFlag(request);
   RETURN_IF_ERROR(SetStartingFilesByFlags(request));
+  RETURN_IF_ERROR(SetFitByFlag(request));
   v1::Priority priority;
   const std::string name = absl::GetFlag(FLAGS_priority);
   if (!v1::Priority_Parse(absl::StrCat("PRIORITY_", absl::AsciiStrToUpper(name)), &priority)) {

@@ -7,12 +7,18 @@
 #include <sstream>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
-ABSL_FLAG(std::string, init_image, "",
-          "=FILE: an image of the model's size to start from; with --strength or --mask");
+ABSL_FLAG(
+    std::string, init_image, "",
+    "=FILE: an image to start from, of the model's size or with --fit; with --strength or --mask");
 ABSL_FLAG(std::string, mask, "",
           "=FILE: grey, white where to draw, black where --init_image stays");
+ABSL_FLAG(
+    std::string, fit, "",
+    "=exact|cover|contain: how --init_image and --mask come to the model's size: they have it, "
+    "what overhangs is cut off, or their edges are repeated");
 ABSL_FLAG(std::string, init_noise, "",
           "=FILE: float32, little-endian, channels x height x width, in place of the seed's noise");
 ABSL_FLAG(std::optional<uint64_t>, morph_seed, std::nullopt,
@@ -37,6 +43,7 @@ absl::Status ReadInto(const char* flag, const std::string& path, std::string* by
 
 const std::vector<std::string> kStartingFileFlags = {"init_image", "mask", "init_noise"};
 const std::vector<std::string> kMorphFlags = {"morph_seed"};
+const std::vector<std::string> kFitFlags = {"fit"};
 
 absl::Status SetStartingFilesByFlags(v1::GenerateRequest& request) {
   absl::Status status =
@@ -45,6 +52,19 @@ absl::Status SetStartingFilesByFlags(v1::GenerateRequest& request) {
   status.Update(
       ReadInto("init_noise", absl::GetFlag(FLAGS_init_noise), request.mutable_init_noise()));
   return status;
+}
+
+absl::Status SetFitByFlag(v1::GenerateRequest& request) {
+  const std::string name = absl::GetFlag(FLAGS_fit);
+  if (name.empty()) return absl::OkStatus();
+  v1::PictureFit fit;
+  if (!v1::PictureFit_Parse(absl::StrCat("PICTURE_FIT_", absl::AsciiStrToUpper(name)), &fit) ||
+      fit == v1::PICTURE_FIT_UNSPECIFIED) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--fit: '", name, "', expected exact, cover or contain"));
+  }
+  request.set_picture_fit(fit);
+  return absl::OkStatus();
 }
 
 void SetMorphByFlag(v1::GenerateRequest& request) {

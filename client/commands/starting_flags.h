@@ -12,12 +12,15 @@ namespace diffusiond {
 
 // Files whose bytes a request carries.
 extern const std::vector<std::string> kStartingFileFlags;
-// A number, which a receipt carries by itself.
+// What a receipt carries by itself.
 extern const std::vector<std::string> kMorphFlags;
+extern const std::vector<std::string> kFitFlags;
 
 // Puts the files' bytes into the request. Errors name the flag and the file.
 absl::Status SetStartingFilesByFlags(v1::GenerateRequest& request);
 void SetMorphByFlag(v1::GenerateRequest& request);
+// INVALID_ARGUMENT: a word that is none of its.
+absl::Status SetFitByFlag(v1::GenerateRequest& request);
 
 }  // namespace diffusiond
 

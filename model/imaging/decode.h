@@ -17,8 +17,8 @@ inline constexpr size_t kPictureFormatBytes = 16;
 // bytes; empty for what is no picture known.
 std::string_view PictureFormat(std::string_view bytes);
 
-// Tells PNG, JPEG and WebP apart by their first bytes and decodes. InvalidArgument, naming the
-// format if it is known, for others and as the format's decoder.
+// Tells PNG, JPEG and WebP apart by their first bytes and decodes. Errors as
+// the format's decoder; InvalidArgument, naming the format if it is known, for others.
 absl::StatusOr<Image> DecodeImage(std::string_view bytes, const DecodeLimits& limits = {});
 
 }  // namespace diffusiond

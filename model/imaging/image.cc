@@ -113,9 +113,14 @@ bool HasNoColour(const Image& image) {
 
 absl::Status CheckDecodedSize(const char* format, int64_t width, int64_t height,
                               const DecodeLimits& limits) {
-  if (width < 1 || height < 1 || width > limits.max_side || height > limits.max_side) {
-    return absl::InvalidArgumentError(absl::StrCat(format, " is ", width, " x ", height,
-                                                   ", expected sides of 1 to ", limits.max_side));
+  if (width < 1 || height < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(format, " is ", width, " x ", height, " pixels: there are none"));
+  }
+  if (width > limits.max_side || height > limits.max_side) {
+    return absl::OutOfRangeError(absl::StrCat(format, " is ", width, " x ", height,
+                                              " pixels, more than ", limits.max_side,
+                                              " to a side"));
   }
   return absl::OkStatus();
 }

@@ -61,7 +61,8 @@ struct DecodeLimits {
   int max_side = kMaxImageSide;  // In pixels, at least 1.
 };
 
-// InvalidArgument, naming `format`, unless both sides are in 1 .. limits.max_side.
+// Errors name `format` and the size. OutOfRange above limits.max_side: the picture may be as good
+// as any; InvalidArgument below 1.
 absl::Status CheckDecodedSize(const char* format, int64_t width, int64_t height,
                               const DecodeLimits& limits);
 

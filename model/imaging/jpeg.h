@@ -17,10 +17,10 @@ absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality);
 
 // Baseline or progressive, grey (stays grey), colour, or CMYK and YCCK, which become RGB by plain
 // arithmetic; turned as EXIF says. Colour profiles are ignored, and so are stray bytes between
-// segments and versions that are not known. InvalidArgument for anything else: not a JPEG, larger
-// than the limits (checked before memory for it is allocated), and whatever else libjpeg would only
-// warn of: truncated data, damaged entropy coding. Damage that still is a valid code stream cannot
-// be seen: JPEG has no checksum.
+// segments and versions that are not known. OutOfRange for one larger than the limits, before
+// memory for it is allocated; InvalidArgument for anything else: not a JPEG, and whatever libjpeg
+// would only warn of: truncated data, damaged entropy coding. Damage that still is a valid code
+// stream cannot be seen: JPEG has no checksum.
 absl::StatusOr<Image> DecodeJpeg(std::string_view bytes, const DecodeLimits& limits = {});
 
 }  // namespace diffusiond

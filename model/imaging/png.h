@@ -19,9 +19,9 @@ absl::StatusOr<std::string> EncodePng(const Image& image);
 // Any PNG of the standard. Grey stays grey, palettes become RGB, 16-bit samples are scaled to 8,
 // alpha and tRNS are laid on white; turned as eXIf says; gamma and colour profiles are ignored.
 // Other ancillary chunks, what follows the last row's pixels and bytes after the end chunk are
-// ignored too, and not inflated. InvalidArgument for anything else: not a PNG, corrupt, truncated
-// (the end chunk must be there), or larger than the limits, which are checked before memory for it
-// is allocated.
+// ignored too, and not inflated. OutOfRange for one larger than the limits, before memory for it is
+// allocated; InvalidArgument for anything else: not a PNG, corrupt, truncated (the end chunk must
+// be there).
 absl::StatusOr<Image> DecodePng(std::string_view bytes, const DecodeLimits& limits = {});
 
 }  // namespace diffusiond

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 namespace diffusiond {
@@ -69,6 +70,12 @@ Image ResampleRowsTransposed(const Image& image, int width) {
   return out;
 }
 
+// length * to / from, rounded, at least 1.
+int Scaled(int64_t length, int64_t to, int64_t from) {
+  const int64_t scaled = (2 * length * to + from) / (2 * from);
+  return static_cast<int>(std::clamp<int64_t>(scaled, 1, std::numeric_limits<int>::max()));
+}
+
 }  // namespace
 
 Image Resample(const Image& image, int width, int height) {
@@ -78,11 +85,8 @@ Image Resample(const Image& image, int width, int height) {
 
 Image ResampleSmallerSide(const Image& image, int side) {
   if (!CheckImage(image).ok()) return image;
-  const int64_t smaller = std::min(image.width, image.height);
-  const auto scaled = [&](int64_t length) {
-    return static_cast<int>((2 * length * side + smaller) / (2 * smaller));
-  };
-  return Resample(image, scaled(image.width), scaled(image.height));
+  const int smaller = std::min(image.width, image.height);
+  return Resample(image, Scaled(image.width, side, smaller), Scaled(image.height, side, smaller));
 }
 
 Image CenterCrop(const Image& image, int width, int height) {
@@ -95,6 +99,35 @@ Image CenterCrop(const Image& image, int width, int height) {
   for (size_t y = 0; y < size_t(height); ++y) {
     const uint8_t* row = image.pixels.data() + ((top + y) * size_t(image.width) + left) * channels;
     out.pixels.insert(out.pixels.end(), row, row + size_t(width) * channels);
+  }
+  return out;
+}
+
+Image Cover(const Image& image, int width, int height) {
+  if (!CheckImage(image).ok()) return image;
+  const int across = Scaled(image.height, width, height);
+  const int along = Scaled(image.width, height, width);
+  return Resample(CenterCrop(image, std::min(image.width, across), std::min(image.height, along)),
+                  width, height);
+}
+
+Image Contain(const Image& image, int width, int height) {
+  if (!CheckImage(image).ok()) return image;
+  const Image inner = Resample(image, std::min(width, Scaled(height, image.width, image.height)),
+                               std::min(height, Scaled(width, image.height, image.width)));
+  if (inner.width == width && inner.height == height) return inner;
+  Image out{.width = width, .height = height, .channels = image.channels, .pixels = {}};
+  const auto channels = static_cast<size_t>(image.channels);
+  const int left = (width - inner.width) / 2, top = (height - inner.height) / 2;
+  out.pixels.reserve(size_t(width) * size_t(height) * channels);
+  for (int y = 0; y < height; ++y) {
+    const auto from_y = static_cast<size_t>(std::clamp(y - top, 0, inner.height - 1));
+    for (int x = 0; x < width; ++x) {
+      const auto from_x = static_cast<size_t>(std::clamp(x - left, 0, inner.width - 1));
+      const uint8_t* pixel =
+          inner.pixels.data() + (from_y * size_t(inner.width) + from_x) * channels;
+      out.pixels.insert(out.pixels.end(), pixel, pixel + channels);
+    }
   }
   return out;
 }

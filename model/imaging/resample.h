@@ -19,6 +19,14 @@ Image ResampleSmallerSide(const Image& image, int side);
 // below.
 Image CenterCrop(const Image& image, int width, int height);
 
+// `image` in `width` x `height` pixels (each in 1 .. kMaxImageSide), its proportions kept to a
+// pixel: what overhangs in the middle is cut off, in equal parts on both sides.
+Image Cover(const Image& image, int width, int height);
+
+// As well, but all of it is there: what is missing above and below, or left and right, is as the
+// nearest pixel of its edge.
+Image Contain(const Image& image, int width, int height);
+
 }  // namespace diffusiond
 
 #endif  // DIFFUSIOND_MODEL_IMAGING_RESAMPLE_H_

@@ -14,10 +14,10 @@ namespace diffusiond {
 // the same bytes with the same libwebp. InvalidArgument as CheckImage.
 absl::StatusOr<std::string> EncodeWebpLossless(const Image& image);
 
-// Lossless or lossy; always RGB; alpha is laid on white; turned as EXIF says. InvalidArgument for
-// anything else: not a WebP, animated, truncated, corrupt, or larger than the limits, which are
-// checked before memory for it is allocated. Damage that still is a valid code stream cannot be
-// seen: WebP has no checksum.
+// Lossless or lossy; always RGB; alpha is laid on white; turned as EXIF says. OutOfRange for one
+// larger than the limits, before memory for it is allocated; InvalidArgument for anything else: not
+// a WebP, animated, truncated, corrupt. Damage that still is a valid code stream cannot be seen:
+// WebP has no checksum.
 absl::StatusOr<Image> DecodeWebp(std::string_view bytes, const DecodeLimits& limits = {});
 
 }  // namespace diffusiond

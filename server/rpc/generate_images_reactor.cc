@@ -150,6 +150,7 @@ v1::GenerateImagesResponse GenerateImagesReactor::TakeResponse() {
     }
   }
   for (auto& [index, image] : images) *response.add_images() = std::move(image);
+  *response.mutable_warnings() = messages_->accepted().warnings();
   return response;
 }
 

@@ -9,6 +9,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "model/sampling/sampling_advice.h"
 #include "model/status/status_macros.h"
 #include "server/models/closest_name.h"
 #include "server/rpc/field_violations.h"
@@ -41,11 +42,15 @@ class Resolver {
     ResolveSampler();
     ReadSampling(request_.sampling(), sampler_, model().scheduler.num_train_timesteps,
                  &result_.sampling, &violations_);
-    result_.start = ReadStart(request_, model(), result_.count, &violations_);
+    result_.start =
+        ReadStart(request_, model(), result_.count, limits_.max_picture_side, &violations_);
     result_.encoding = ResolveFormat("format", request_.format(), /*allow_raw=*/true);
     ResolvePreview();
     ResolvePriority();
     RETURN_IF_ERROR(violations_.ToStatus());
+    const ServedDefaults& defaults = model().defaults;
+    result_.warnings = SamplingAdvice(*sampler_, result_.sampling, result_.guidance,
+                                      defaults.sampling, defaults.guidance_scale);
     ForgetUnreadOptions(*sampler_, &result_.sampling);
     return std::move(result_);
   }

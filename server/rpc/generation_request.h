@@ -24,6 +24,7 @@ namespace diffusiond {
 struct RequestLimits {
   int max_count = 64;  // Images of one request.
   double max_guidance_scale = kMaxGuidanceScale;
+  int max_picture_side = kDefaultMaxPictureSide;  // Of a picture that is fitted, in pixels.
 };
 
 struct PreviewRequest {
@@ -46,6 +47,7 @@ struct GenerationRequest {
   PreviewRequest preview;
   ImageEncoding encoding = ImageEncoding::kPng;
   Priority priority = Priority::kNormal;
+  std::vector<std::string> warnings;    // SamplingAdvice.
   MemoryBudget::Hold memory = nullptr;  // Of what `start` holds.
 };
 

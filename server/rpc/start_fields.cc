@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "model/files/sha256.h"
 #include "model/imaging/decode.h"
+#include "model/imaging/resample.h"
 
 namespace diffusiond {
 namespace {
@@ -21,23 +22,46 @@ size_t Elements(const ServedModel& model) {
          static_cast<size_t>(model.width);
 }
 
-// The picture in `field`, which must have the model's size; nothing after a fault.
-std::optional<Image> ReadPicture(const char* field, const std::string& bytes,
-                                 const ServedModel& model, FieldViolations* violations) {
-  const DecodeLimits limits = {.max_side = std::max(model.width, model.height)};
-  absl::StatusOr<Image> image = DecodeImage(bytes, limits);
-  if (!image.ok()) {
-    violations->Add(field, image.status().message());
+// Reads pictures of one request, noting each fault.
+class PictureReader {
+ public:
+  PictureReader(v1::PictureFit fit, const ServedModel& model, int max_side,
+                FieldViolations* violations)
+      : fit_(fit), model_(model), max_side_(max_side), violations_(violations) {}
+
+  // In the model's size; nothing after a fault.
+  std::optional<Image> Read(const char* field, const std::string& bytes) const {
+    const bool fits = fit_ == v1::PICTURE_FIT_COVER || fit_ == v1::PICTURE_FIT_CONTAIN;
+    const int model_side = std::max(model_.width, model_.height);
+    absl::StatusOr<Image> image =
+        DecodeImage(bytes, {.max_side = fits ? std::max(max_side_, model_side) : model_side});
+    const bool too_large = absl::IsOutOfRange(image.status());
+    if (!image.ok() && (fits || !too_large)) {
+      violations_->Add(field, too_large
+                                  ? absl::StrCat(image.status().message(), ", the server's limit")
+                                  : std::string(image.status().message()));
+      return std::nullopt;
+    }
+    if (fit_ == v1::PICTURE_FIT_COVER) return Cover(*image, model_.width, model_.height);
+    if (fit_ == v1::PICTURE_FIT_CONTAIN) return Contain(*image, model_.width, model_.height);
+    if (image.ok() && image->width == model_.width && image->height == model_.height) {
+      return *std::move(image);
+    }
+    const std::string size =
+        too_large ? std::string(image.status().message())
+                  : absl::StrCat("is ", image->width, " x ", image->height, " pixels");
+    violations_->Add(field,
+                     absl::StrCat(size, "; the model draws ", model_.width, " x ", model_.height,
+                                  ": picture_fit COVER or CONTAIN brings other sizes there"));
     return std::nullopt;
   }
-  if (image->width != model.width || image->height != model.height) {
-    violations->Add(
-        field, absl::StrCat("is ", image->width, " x ", image->height, " pixels; the model draws ",
-                            model.width, " x ", model.height));
-    return std::nullopt;
-  }
-  return *std::move(image);
-}
+
+ private:
+  const v1::PictureFit fit_;
+  const ServedModel& model_;
+  const int max_side_;
+  FieldViolations* const violations_;
+};
 
 // Grey is spread over the model's channels; other channels must be as many. WebP has no grey, so a
 // grey model's own pictures come back as RGB without colour.
@@ -96,15 +120,23 @@ size_t BytesOf(const RequestedStart& start) {
 }
 
 RequestedStart ReadStart(const v1::GenerateRequest& request, const ServedModel& model, int count,
-                         FieldViolations* violations) {
+                         int max_picture_side, FieldViolations* violations) {
   RequestedStart start;
+  if (!v1::PictureFit_IsValid(request.picture_fit())) {
+    violations->Add("picture_fit", absl::StrCat(static_cast<int>(request.picture_fit()),
+                                                " is not a PictureFit: EXACT, COVER or CONTAIN"));
+  } else if (request.picture_fit() != v1::PICTURE_FIT_UNSPECIFIED && request.init_image().empty()) {
+    violations->Add("picture_fit", "has no effect without init_image");
+  }
+  const PictureReader reader(request.picture_fit(), model, max_picture_side, violations);
   if (request.sampling().has_strength() && request.init_image().empty()) {
     violations->Add("sampling.strength", absl::StrCat(request.sampling().strength(),
                                                       " has no effect without init_image"));
   }
   if (const std::string& bytes = request.init_image(); !bytes.empty()) {
     start.image_sha256 = Sha256Hex(bytes);
-    if (auto image = ReadPicture("init_image", bytes, model, violations)) {
+    start.fit = request.picture_fit();
+    if (auto image = reader.Read("init_image", bytes)) {
       start.image = ToValues("init_image", *std::move(image), model, violations);
     }
   }
@@ -113,7 +145,7 @@ RequestedStart ReadStart(const v1::GenerateRequest& request, const ServedModel& 
     if (request.init_image().empty()) {
       violations->Add("mask", "is set, but there is no init_image whose rest it could keep");
     }
-    if (const auto mask = ReadPicture("mask", bytes, model, violations)) {
+    if (const auto mask = reader.Read("mask", bytes)) {
       start.keep = ToKeep(*mask, model);
     }
   }
@@ -138,6 +170,7 @@ void WriteStart(const RequestedStart& start, v1::ResolvedParameters* parameters)
   parameters->set_init_image_sha256(start.image_sha256);
   parameters->set_mask_sha256(start.mask_sha256);
   parameters->set_init_noise_sha256(start.noise_sha256);
+  parameters->set_picture_fit(start.fit);
   if (start.morph_seed.has_value()) parameters->set_morph_seed(*start.morph_seed);
 }
 

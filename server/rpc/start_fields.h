@@ -20,15 +20,19 @@ struct RequestedStart {
   std::optional<uint64_t> morph_seed;
   // Of the bytes that came, lower-case hexadecimal; empty: none came.
   std::string image_sha256, mask_sha256, noise_sha256;
+  v1::PictureFit fit = v1::PICTURE_FIT_UNSPECIFIED;  // Set with an image only.
 };
 
 // Of the values.
 size_t BytesOf(const RequestedStart& start);
 
-// Notes each fault: bytes that are no image of the model's size, a value out of range, one that has
-// no effect.
+// Longest side, in pixels, of a picture that is fitted to a model.
+inline constexpr int kDefaultMaxPictureSide = 4096;
+
+// Notes each fault: bytes that are no image, or one whose size is neither the model's nor, where it
+// is to be fitted, within `max_picture_side`; a value out of range, one that has no effect.
 RequestedStart ReadStart(const v1::GenerateRequest& request, const ServedModel& model, int count,
-                         FieldViolations* violations);
+                         int max_picture_side, FieldViolations* violations);
 
 void WriteStart(const RequestedStart& start, v1::ResolvedParameters* parameters);
 

@@ -14,6 +14,7 @@ v1::Accepted MakeAccepted(const std::string& request_id, const GenerationRequest
   accepted.set_width(static_cast<uint32_t>(request.model->width));
   accepted.set_height(static_cast<uint32_t>(request.model->height));
   accepted.set_channels(static_cast<uint32_t>(request.model->channels));
+  for (const std::string& warning : request.warnings) accepted.add_warnings(warning);
   return accepted;
 }
 

@@ -20,6 +20,7 @@ class StreamMessages {
   v1::GenerateEvent Of(StreamEvent event) const;
   v1::Image Of(StreamEvent::FinalImage event) const;
   v1::Completed Of(const StreamEvent::Completed& event) const;
+  const v1::Accepted& accepted() const { return accepted_; }
 
  private:
   // What the engine calls image 0.

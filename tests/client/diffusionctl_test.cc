@@ -77,6 +77,7 @@ INSTANTIATE_TEST_SUITE_P(
         WrongLine{"NameOfAnother", {"generate", "--cfg=4"}, "did you mean --guidance_scale?"},
         WrongLine{"PortAlone", {"models", "--port=50051"}, "did you mean --server?"},
         WrongLine{"NothingLikeThatFlag", {"models", "--cfg=4"}, "unknown flag --cfg\n"},
+        WrongLine{"NoFit", {"generate", "--fit=stretch"}, "'stretch', expected exact, cover or"},
         WrongLine{"NotANumber", {"generate", "--steps=many"}, "'many'"},
         WrongLine{"NegativeNumber", {"generate", "--count=-1"}, "'-1'"},
         WrongLine{"NoValue", {"generate", "--steps"}, "--steps needs a value"},
@@ -138,6 +139,19 @@ TEST_F(DiffusionctlTest, GenerateAsksForWhatTheFlagsSay) {
   EXPECT_EQ(request.format(), v1::IMAGE_FORMAT_WEBP);
   EXPECT_EQ(request.priority(), v1::PRIORITY_HIGH);
   EXPECT_EQ(server_->calls().back().tenant, "studio");
+}
+
+TEST_F(DiffusionctlTest, GenerateTellsWhatTheServerWarnsOf) {
+  auto events = TinyStream(1, 1);
+  events[0].mutable_accepted()->add_warnings("few steps \x1b");
+  Serve({.events = events, .models = {TinyModel()}});
+  const std::string out_flag = "--out=" + Path("a.png");
+  EXPECT_EQ(Run({"generate", "--fit=cover", out_flag}), kExitOk) << err();
+  EXPECT_THAT(err(), HasSubstr("warning: few steps \\x1b\n"));
+  EXPECT_EQ(server_->last_request()->picture_fit(), v1::PICTURE_FIT_COVER);
+  EXPECT_EQ(Run({"generate", "--quiet", "--picture_fit=contain", out_flag}), kExitOk) << err();
+  EXPECT_THAT(err(), IsEmpty());
+  EXPECT_EQ(server_->last_request()->picture_fit(), v1::PICTURE_FIT_CONTAIN);
 }
 
 TEST_F(DiffusionctlTest, GenerateLeavesTheRestToTheServer) {

@@ -51,7 +51,8 @@ TEST_F(JsonResultsTest, HealthSaysTheStatusAlsoOfAServerThatDoesNotServe) {
 }
 
 TEST_F(JsonResultsTest, GenerateSaysFilesReceiptAndTimings) {
-  const auto events = TinyStream(2, 1);
+  auto events = TinyStream(2, 1);
+  events[0].mutable_accepted()->add_warnings("few steps");
   Serve({.events = events, .models = {TinyModel()}});
   ASSERT_EQ(
       Run({"generate", "--json", "--out=" + directory_.string(), "--sheet=" + Path("sheet.png")}),
@@ -66,6 +67,7 @@ TEST_F(JsonResultsTest, GenerateSaysFilesReceiptAndTimings) {
             Json({{"receipt", Path("tiny-t-shirt-top-7.json")}, {"sheet", Path("sheet.png")}}));
   EXPECT_EQ(result["receipt"]["parameters"]["sampling"]["sampler"], "ddim");
   EXPECT_EQ(result["timings"]["compute"], "3s");
+  EXPECT_EQ(result["warnings"], Json({"few steps"}));
   const auto receipt = ReceiptFromJson(result["receipt"].dump());
   ASSERT_TRUE(receipt.ok()) << receipt.status();
   EXPECT_THAT(err(), HasSubstr("100 %"));

@@ -99,6 +99,12 @@ TEST(CheckStartTest, WantsTheBytesThatTheReceiptNames) {
   EXPECT_TRUE(CheckStart(receipt, request).ok());
 }
 
+TEST(RequestFromReceiptTest, FitsPicturesAsTheyWere) {
+  v1::Receipt receipt = TinyReceipt();
+  receipt.mutable_parameters()->set_picture_fit(v1::PICTURE_FIT_CONTAIN);
+  EXPECT_EQ(RequestFromReceipt(receipt).picture_fit(), v1::PICTURE_FIT_CONTAIN);
+}
+
 TEST(RequestFromReceiptTest, LimitsGuidanceAsItWas) {
   v1::Receipt receipt = TinyReceipt();
   EXPECT_FALSE(RequestFromReceipt(receipt).sampling().has_guidance_sigma_max());

@@ -138,6 +138,8 @@ INSTANTIATE_TEST_SUITE_P(
                   "--refusals_logged_per_second", "is -1, allowed: 0 .. 10000"},
         WrongFlag{"DecoderThreads", [](F& f) { f.decoder_threads = 0; }, "--decoder_threads",
                   "is 0, allowed: 1 .. 256"},
+        WrongFlag{"PictureSide", [](F& f) { f.max_picture_side = 8193; }, "--max_picture_side",
+                  "is 8193, allowed: 1 .. 8192"},
         WrongFlag{"QueuedPictures", [](F& f) { f.max_queued_pictures = 0; },
                   "--max_queued_pictures", "is 0, allowed: 1 .. 100000"},
         WrongFlag{"WaitingBytes", [](F& f) { f.max_waiting_bytes = 0; }, "--max_waiting_bytes",

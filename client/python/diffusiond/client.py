@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import warnings
 from typing import Any, Iterator, Optional
 
 import grpc
@@ -19,6 +20,8 @@ KINDS = {"x_t": pb.PREVIEW_KIND_X_T, "x0_hat": pb.PREVIEW_KIND_X0_HAT,
          "both": pb.PREVIEW_KIND_BOTH}
 FORMATS = {"png": pb.IMAGE_FORMAT_PNG, "webp": pb.IMAGE_FORMAT_WEBP,
            "jpeg": pb.IMAGE_FORMAT_JPEG, "raw": pb.IMAGE_FORMAT_RAW_FLOAT32}
+FITS = {"exact": pb.PICTURE_FIT_EXACT, "cover": pb.PICTURE_FIT_COVER,
+        "contain": pb.PICTURE_FIT_CONTAIN}
 PRIORITIES = {"high": pb.PRIORITY_HIGH, "normal": pb.PRIORITY_NORMAL, "low": pb.PRIORITY_LOW}
 
 
@@ -79,6 +82,8 @@ class Generation:
             what = event.WhichOneof("event")
             if what == "accepted":
                 self.accepted = event.accepted
+                for warning in event.accepted.warnings:
+                    warnings.warn(warning, stacklevel=2)
             elif what == "preview":
                 preview = event.preview
                 yield Preview(preview.image_index, preview.width, preview.height, preview.data,
@@ -173,17 +178,19 @@ class Client:
     def generate(self, model: str = "", *,  # pylint: disable=too-many-arguments
                  preview_every: int = 0, preview_kind: str = "x0_hat", preview_max_side: int = 0,
                  format: str = "png",  # pylint: disable=redefined-builtin
-                 priority: str = "normal", timeout: Optional[float] = None,
-                 **fields: Any) -> Generation:
+                 fit: Optional[str] = None, priority: str = "normal",
+                 timeout: Optional[float] = None, **fields: Any) -> Generation:
         """Starts to draw and returns at once.
 
         `fields` are those of GenerateRequest (count, seed, class_name, class_id, init_image, mask,
         first_image_index, ...) and of its SamplingOptions (sampler, steps, eta, guidance_scale,
         ...), by their names; what is not given is the model's default. `timeout` in seconds.
-        TypeError: a name that is neither's.
+        TypeError: a name that is neither's. What the server warns of is a UserWarning.
         """
         request = pb.GenerateRequest(model=model, format=FORMATS[format],
                                      priority=PRIORITIES[priority])
+        if fit is not None:
+            request.picture_fit = FITS[fit]
         for name, value in fields.items():
             sampling = name in SamplingOptions.DESCRIPTOR.fields_by_name
             if not sampling and name not in pb.GenerateRequest.DESCRIPTOR.fields_by_name:
@@ -209,6 +216,7 @@ class Client:
         request = pb.GenerateRequest(
             model=then.model, model_digest=receipt.model_digest, count=then.count, seed=then.seed,
             first_image_index=then.first_image_index, sampling=then.sampling, format=then.format,
+            picture_fit=then.picture_fit,
             **start)
         if then.HasField("class_id"):
             request.class_id = then.class_id

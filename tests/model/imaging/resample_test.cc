@@ -67,5 +67,32 @@ TEST(ResampleTest, CropTakesTheMiddle) {
   EXPECT_THAT(CenterCrop(Grey(3, 1, {7, 8, 9}), 2, 1).pixels, ElementsAre(7, 8));
 }
 
+TEST(ResampleTest, CoverCutsOffWhatOverhangs) {
+  EXPECT_THAT(Cover(Grey(4, 2, {0, 1, 2, 3, 4, 5, 6, 7}), 2, 2).pixels, ElementsAre(1, 2, 5, 6));
+  EXPECT_THAT(Cover(Grey(1, 3, {7, 8, 9}), 1, 1).pixels, ElementsAre(8));
+  EXPECT_THAT(Cover(Grey(2, 4, {10, 20, 30, 40, 50, 60, 70, 80}), 2, 1).pixels,
+              ElementsAre(30, 40));
+}
+
+TEST(ResampleTest, ContainRepeatsTheEdges) {
+  EXPECT_THAT(Contain(Grey(2, 1, {3, 9}), 2, 3).pixels, ElementsAre(3, 9, 3, 9, 3, 9));
+  EXPECT_THAT(Contain(Grey(1, 2, {3, 9}), 4, 2).pixels, ElementsAre(3, 3, 3, 3, 9, 9, 9, 9));
+}
+
+// No side vanishes, however thin the picture, and none grows past what is asked for.
+TEST(ResampleTest, FittedPicturesHaveTheSizeAskedFor) {
+  const std::pair<int, int> sizes[] = {{1, 1}, {1, 4096}, {4096, 1}, {31, 17}, {28, 28}, {3, 200}};
+  for (const auto& [width, height] : sizes) {
+    for (const auto& [to_width, to_height] : sizes) {
+      for (const auto& fit : {Cover, Contain}) {
+        const Image fitted = fit(NoiseImage(width, height, 3), to_width, to_height);
+        EXPECT_EQ(fitted.width, to_width) << width << " x " << height;
+        EXPECT_EQ(fitted.height, to_height) << width << " x " << height;
+        EXPECT_TRUE(CheckImage(fitted).ok()) << CheckImage(fitted);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace diffusiond

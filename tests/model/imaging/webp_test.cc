@@ -76,7 +76,7 @@ TEST(WebpTest, SizeIsCheckedAgainstTheLimit) {
   const std::string bytes = *EncodeWebpLossless(NoiseImage(65, 2, 3));
   EXPECT_TRUE(DecodeWebp(bytes, {.max_side = 65}).ok());
   const auto refused = DecodeWebp(bytes, {.max_side = 64});
-  EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kOutOfRange);
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("65 x 2"));
 }
 

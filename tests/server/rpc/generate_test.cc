@@ -65,6 +65,18 @@ TEST(Generate, EventsComeInTheDocumentedOrder) {
   EXPECT_THAT(steps_done, ElementsAre(std::pair(0u, 5u), std::pair(1u, 5u), std::pair(2u, 5u)));
 }
 
+TEST(Generate, WarnsOfWhatIsFarFromGoodImages) {
+  TestServer server;
+  v1::GenerateRequest request;
+  EXPECT_THAT(server.Generate(request).front().accepted().warnings(), ElementsAre());
+  request.mutable_sampling()->set_steps(1);
+  EXPECT_THAT(server.Generate(request).front().accepted().warnings(),
+              ElementsAre(HasSubstr("sampling.steps is 1; ddim")));
+  v1::GenerateImagesResponse response;
+  ASSERT_TRUE(server.GenerateImages(request, &response).ok());
+  EXPECT_THAT(response.warnings(), ElementsAre(HasSubstr("sampling.steps is 1; ddim")));
+}
+
 TEST(Generate, AcceptedSaysWhatWasLeftOpenAndTheReceiptRepeatsIt) {
   TestServer server;
   v1::GenerateRequest request;

@@ -98,7 +98,7 @@ TEST(PictureTurns, MoreThanMayWaitAreRefusedWithATime) {
   EXPECT_TRUE((ends[0].ok() ? ends[0] : ends[1]).ok());
   EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_THAT(refused.error_message(), HasSubstr("--max_queued_pictures"));
-  EXPECT_GT(RetryInfoOf(refused).retry_delay().nanos(), 0);
+  EXPECT_GT(RetryInfoOf(refused).retry_delay().seconds(), 0);
 }
 
 TEST(PictureTurns, OneThatIsCancelledEndsAtOnce) {

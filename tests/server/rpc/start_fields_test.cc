@@ -104,7 +104,7 @@ TEST(StartFields, PicturesAreTakenAsTheyWereHeld) {
   request.set_init_image(png);
   request.set_mask(png);
   FieldViolations violations;
-  const RequestedStart start = ReadStart(request, model, 1, &violations);
+  const RequestedStart start = ReadStart(request, model, 1, kDefaultMaxPictureSide, &violations);
   ASSERT_TRUE(violations.ToStatus().ok()) << violations.ToStatus();
   EXPECT_THAT(*start.image, ElementsAre(1, -1, 1, -1, 51 / 127.5f - 1, -1));
   EXPECT_THAT(*start.keep, ElementsAre(0, 1, 0, 1, 0.8f, 1));
@@ -121,7 +121,7 @@ TEST(StartFields, GreyMayComeAsRgb) {
   model.height = 2;
   model.channels = 1;
   FieldViolations violations;
-  const RequestedStart start = ReadStart(request, model, 1, &violations);
+  const RequestedStart start = ReadStart(request, model, 1, kDefaultMaxPictureSide, &violations);
   ASSERT_TRUE(violations.ToStatus().ok()) << violations.ToStatus();
   EXPECT_THAT(*start.image, ElementsAre(-1, 51 / 127.5f - 1, 204 / 127.5f - 1, 1));
   EXPECT_THAT(*start.keep, ElementsAre(0, 1, 0.8f, 1 - 76 / 255.0f));
@@ -133,9 +133,39 @@ TEST(StartFields, GreyMayComeAsRgb) {
     request.clear_init_image();
     request.set_init_image(EncodePng(ToGrey(decoded)).value());
     FieldViolations none;
-    EXPECT_NE(ReadStart(request, model, 1, &none).keep, nullptr);
+    EXPECT_NE(ReadStart(request, model, 1, kDefaultMaxPictureSide, &none).keep, nullptr);
     EXPECT_TRUE(none.empty()) << none.ToStatus();
   }
+}
+
+TEST(StartFields, PicturesOfAnySizeAreFitted) {
+  ServedModel model;
+  model.width = 2;
+  model.height = 2;
+  model.channels = 1;
+  v1::GenerateRequest request;
+  request.set_init_image(Png(4, 2, {0, 51, 204, 255, 0, 51, 204, 255}));
+  request.set_mask(Png(2, 4, {0, 0, 255, 255, 0, 0, 255, 255}));
+  request.set_picture_fit(v1::PICTURE_FIT_COVER);
+  FieldViolations violations;
+  RequestedStart start = ReadStart(request, model, 1, kDefaultMaxPictureSide, &violations);
+  ASSERT_TRUE(violations.ToStatus().ok()) << violations.ToStatus();
+  EXPECT_THAT(*start.image,
+              ElementsAre(51 / 127.5f - 1, 204 / 127.5f - 1, 51 / 127.5f - 1, 204 / 127.5f - 1));
+  EXPECT_THAT(*start.keep, ElementsAre(0, 0, 1, 1));
+  v1::ResolvedParameters parameters;
+  WriteStart(start, &parameters);
+  EXPECT_EQ(parameters.picture_fit(), v1::PICTURE_FIT_COVER);
+  EXPECT_EQ(parameters.init_image_sha256(), Sha256Hex(request.init_image()));
+
+  request.set_picture_fit(v1::PICTURE_FIT_CONTAIN);
+  start = ReadStart(request, model, 1, kDefaultMaxPictureSide, &violations);
+  ASSERT_TRUE(violations.ToStatus().ok()) << violations.ToStatus();
+  // Both rows are the picture's one; both columns are the mask's.
+  ASSERT_EQ(start.image->size(), 4u);
+  EXPECT_EQ((*start.image)[0], (*start.image)[2]);
+  EXPECT_LT((*start.image)[0], (*start.image)[1]);
+  EXPECT_EQ((*start.keep)[0], (*start.keep)[1]);
 }
 
 TEST(StartFields, NoiseCanBeGiven) {
@@ -189,7 +219,8 @@ TEST_P(StartFaultTable, IsNamed) {
   GetParam().set(request);
   FieldViolations violations;
   const ServedModel model = TestModel();
-  ReadStart(request, model, static_cast<int>(std::max(1u, request.count())), &violations);
+  ReadStart(request, model, static_cast<int>(std::max(1u, request.count())),
+            /*max_picture_side=*/50, &violations);
   const std::string message(violations.ToStatus().message());
   EXPECT_THAT(message, AllOf(HasSubstr(GetParam().field), HasSubstr(GetParam().text)));
 }
@@ -209,8 +240,26 @@ INSTANTIATE_TEST_SUITE_P(
                      r.set_init_image(Png(2, 1, {1, 2}));
                    },
                    "init_image", "is 2 x 1 pixels; the model draws 2 x 2"},
-        StartFault{"Huge", [](R& r) { r.set_init_image(Png(64, 1, std::vector<uint8_t>(64))); },
-                   "init_image", "64"},
+        StartFault{
+            "Large", [](R& r) { r.set_init_image(Png(64, 1, std::vector<uint8_t>(64))); },
+            "init_image",
+            "PNG is 64 x 1 pixels, more than 2 to a side; the model draws 2 x 2: picture_fit "
+            "COVER or CONTAIN"},
+        StartFault{"TooLargeToBeFitted",
+                   [](R& r) {
+                     r.set_init_image(Png(64, 1, std::vector<uint8_t>(64)));
+                     r.set_picture_fit(v1::PICTURE_FIT_COVER);
+                   },
+                   "init_image",
+                   "PNG is 64 x 1 pixels, more than 50 to a side, the server's limit"},
+        StartFault{"FitOfNothing", [](R& r) { r.set_picture_fit(v1::PICTURE_FIT_CONTAIN); },
+                   "picture_fit", "has no effect without init_image"},
+        StartFault{"NoFit",
+                   [](R& r) {
+                     r.set_init_image(Png(2, 2, kPixels));
+                     r.set_picture_fit(static_cast<v1::PictureFit>(9));
+                   },
+                   "picture_fit", "9 is not a PictureFit: EXACT, COVER or CONTAIN"},
         StartFault{"Colour",
                    [](R& r) {
                      r.set_init_image(Png(2, 2, {0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0}, 3));
