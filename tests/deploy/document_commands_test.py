@@ -75,7 +75,7 @@ def write_inputs(folder):
     """What the documents' commands read: names as they stand there."""
     write_pictures(f"{folder}/images", [f"{kind}/{i}" for kind in ("cats", "dogs") for i in range(64)],
                    side=8, channels=3)
-    write_pictures(folder, ("boot", "shirt", "mask"), side=28, channels=1)
+    write_pictures(folder, ("mask",), side=50, channels=1)  # A person's own.
     emoji = [str(i) for i in range(64)]
     write_pictures(f"{folder}/noto-emoji/32", emoji, side=32, channels=3)
     write(f"{folder}/noto-emoji/labels.csv", "".join(
