@@ -76,7 +76,8 @@ absl::Status Diffusiond::LoadModels() {
   if (catalog_.empty()) LogThatNothingIsServed();
   const std::string& chosen = options_.flags.default_model;
   if (!chosen.empty() && catalog_.default_model() != chosen) {
-    options_.log_line(absl::StrCat("default_model=", chosen,
+    options_.log_line(LogLevel::kWarning,
+                      absl::StrCat("default_model=", chosen,
                                    " state=missing: requests that name no model get "
                                    "UNAVAILABLE until it is loaded"));
   }
@@ -85,12 +86,14 @@ absl::Status Diffusiond::LoadModels() {
 
 void Diffusiond::LogThatNothingIsServed() {
   const absl::Duration interval = options_.flags.model_poll_interval;
-  options_.log_line(absl::StrCat(
-      "models=0 state=not_serving: nothing in ", options_.flags.model_repository,
-      " can be served yet; ",
-      interval > absl::ZeroDuration()
-          ? absl::StrCat("looking again every ", absl::FormatDuration(interval))
-          : "not looking again before `diffusionctl swap NAME` (--model_poll_interval is 0)"));
+  options_.log_line(
+      LogLevel::kWarning,
+      absl::StrCat(
+          "models=0 state=not_serving: nothing in ", options_.flags.model_repository,
+          " can be served yet; ",
+          interval > absl::ZeroDuration()
+              ? absl::StrCat("looking again every ", absl::FormatDuration(interval))
+              : "not looking again before `diffusionctl swap NAME` (--model_poll_interval is 0)"));
 }
 
 bool Diffusiond::Drain() { return server_->Drain(absl::Now() + options_.flags.drain_timeout); }
@@ -132,7 +135,8 @@ absl::Status Diffusiond::MakeServer() {
   options.max_waiting_bytes = static_cast<size_t>(flags.max_waiting_bytes);
   options.log_line = options_.log_line;
   if (options.transport.connections.total < flags.max_connections) {
-    options_.log_line(absl::StrCat("--max_connections is ", flags.max_connections,
+    options_.log_line(LogLevel::kWarning,
+                      absl::StrCat("--max_connections is ", flags.max_connections,
                                    ", but descriptors (ulimit -n) allow ",
                                    options.transport.connections.total, " connections"));
   }
@@ -215,15 +219,15 @@ void Diffusiond::OnWorkerUp(const std::string& worker) {
   metrics_.WorkerUp(worker, true);
   if (seen_up_[worker]) {
     metrics_.WorkerRestarted(worker);
-    options_.log_line(absl::StrCat("worker=", worker, " state=up again"));
+    options_.log_line(LogLevel::kInfo, absl::StrCat("worker=", worker, " state=up again"));
   }
   seen_up_[worker] = true;
 }
 
 void Diffusiond::OnWorkerDown(const std::string& worker, const absl::Status& reason) {
   metrics_.WorkerUp(worker, false);
-  options_.log_line(
-      absl::StrCat("worker=", worker, " state=down error=\"", reason.message(), "\""));
+  options_.log_line(LogLevel::kError, absl::StrCat("worker=", worker, " state=down error=\"",
+                                                   reason.message(), "\""));
 }
 
 void Diffusiond::OnWorkersRunning(int running) { server_->SetWorkersRunning(running > 0); }

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "model/process/log_line.h"
 #include "prometheus/registry.h"
 #include "server/counted_rpc.h"
 #include "server/engine/engine.h"
@@ -35,7 +36,7 @@ class Diffusiond : private WorkerObserver {
     ParsedFlags parsed;  // which gave this.
     // Which row is stepped next, for each model. Null: StepPolicy, by the flags.
     std::function<std::unique_ptr<SchedulingPolicy>()> make_policy = nullptr;
-    std::function<void(const std::string&)> log_line;
+    LogLine log_line;
   };
 
   explicit Diffusiond(Options options);

@@ -16,9 +16,11 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "grpc/support/log.h"
 #include "model/process/flag_check.h"
+#include "model/process/log_line.h"
 #include "model/process/printable_text.h"
 #include "model/process/standard_streams.h"
 #include "server/diffusiond.h"
@@ -37,8 +39,12 @@ namespace {
 constexpr int kExitStartFailed = 1;
 constexpr int kExitWrongFlags = 2;
 
-// Lines may hold what stands in anybody's files and requests.
-void Log(const std::string& line) { std::fprintf(stderr, "%s\n", Printable(line).c_str()); }
+void Log(LogLevel level, const std::string& line) {
+  std::fprintf(stderr, "%s\n", FormatLogLine(absl::Now(), level, line).c_str());
+}
+
+// To the person at the command line.
+void Tell(const std::string& line) { std::fprintf(stderr, "%s\n", Printable(line).c_str()); }
 
 ServerFlags FlagsFromCommandLine() {
   ServerFlags flags;
@@ -52,7 +58,7 @@ int Run(const ServerFlags& flags, ShutdownSignal& shutdown) {
   ParsedFlags parsed;
   const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   const std::vector<std::string> faults = CheckFlags(flags, cores, &parsed);
-  for (const std::string& fault : faults) Log(absl::StrCat("diffusiond: ", fault));
+  for (const std::string& fault : faults) Tell(absl::StrCat("diffusiond: ", fault));
   if (!faults.empty()) return kExitWrongFlags;
 
   Diffusiond diffusiond(
@@ -60,20 +66,23 @@ int Run(const ServerFlags& flags, ShutdownSignal& shutdown) {
   // What keeps it from starting is told in one line, ours, which names the flag.
   gpr_set_log_function([](gpr_log_func_args*) {});
   if (absl::Status status = diffusiond.Start(); !status.ok()) {
-    Log(absl::StrCat("diffusiond: ", status.message()));
+    Log(LogLevel::kError, absl::StrCat("diffusiond: ", status.message()));
     return kExitStartFailed;
   }
   const GrpcLog grpc_log(diffusiond.RefusalLogOptions());
   // Whoever waits for this line may send a signal at once.
   shutdown.Expect();
-  std::printf("diffusiond listening grpc=%s metrics=%s admin=%s\n",
-              diffusiond.grpc_address().c_str(), diffusiond.metrics_address().c_str(),
-              diffusiond.admin_address().c_str());
+  const std::string listening = absl::StrCat(
+      "diffusiond listening grpc=", diffusiond.grpc_address(),
+      " metrics=", diffusiond.metrics_address(), " admin=", diffusiond.admin_address());
+  std::printf("%s\n", FormatLogLine(absl::Now(), LogLevel::kInfo, listening).c_str());
   std::fflush(stdout);
   const int number = shutdown.Await();
-  Log(absl::StrCat("draining signal=", number,
-                   " timeout=", absl::FormatDuration(flags.drain_timeout)));
-  Log(diffusiond.Drain() ? "drained" : "drain timeout passed, requests were cut off");
+  Log(LogLevel::kInfo, absl::StrCat("draining signal=", number,
+                                    " timeout=", absl::FormatDuration(flags.drain_timeout)));
+  const bool drained = diffusiond.Drain();
+  Log(drained ? LogLevel::kInfo : LogLevel::kWarning,
+      drained ? "drained" : "drain timeout passed, requests were cut off");
   // A thread that hangs in a device's library would be torn down under it.
   if (diffusiond.hung_threads() > 0) std::_Exit(0);
   return 0;
@@ -93,8 +102,8 @@ int main(int argc, char** argv) {
       "serves diffusion models over gRPC.\n  diffusiond --model_repository=DIR [flags]");
   const std::vector<char*> arguments = diffusiond::ParseCommandLineOrExit("diffusiond", argc, argv);
   if (arguments.size() > 1) {
-    diffusiond::Log(absl::StrCat("diffusiond: unexpected argument \"", arguments[1],
-                                 "\"; flags begin with --"));
+    diffusiond::Tell(absl::StrCat("diffusiond: unexpected argument \"", arguments[1],
+                                  "\"; flags begin with --"));
     return diffusiond::kExitWrongFlags;
   }
   return diffusiond::Run(diffusiond::FlagsFromCommandLine(), shutdown);

@@ -26,7 +26,7 @@ void WriteLine(gpr_log_func_args* entry) {
   if (entry->severity == GPR_LOG_SEVERITY_ERROR) {
     g_log->WriteRefusal("gRPC", line);
   } else {
-    g_log->Write(line);
+    g_log->Write(LogLevel::kInfo, line);
   }
 }
 

@@ -105,7 +105,7 @@ class ModelAdminService final : public v1::ModelAdmin::Service {
     if (absl::IsInvalidArgument(status) || absl::IsNotFound(status)) {
       log_->WriteRefusal(code, line);
     } else {
-      log_->Write(line);
+      log_->Write(status.ok() ? LogLevel::kInfo : LogLevel::kError, line);
     }
     return ToGrpcStatus(status);
   }

@@ -6,18 +6,18 @@ namespace diffusiond {
 
 CallLog::~CallLog() {
   absl::MutexLock lock(&mu_);
-  if (!left_out_.empty()) options_.log_line(Counts());
+  if (!left_out_.empty()) options_.log_line(LogLevel::kWarning, Counts());
 }
 
-void CallLog::Write(const std::string& line) {
+void CallLog::Write(LogLevel level, const std::string& line) {
   if (!options_.log_line) return;
   std::optional<std::string> counts;
   {
     absl::MutexLock lock(&mu_);
     counts = NextSecond(options_.now());
   }
-  if (counts.has_value()) options_.log_line(*counts);
-  options_.log_line(line);
+  if (counts.has_value()) options_.log_line(LogLevel::kWarning, *counts);
+  options_.log_line(level, line);
 }
 
 void CallLog::WriteRefusal(const std::string& code, const std::string& line) {
@@ -31,8 +31,8 @@ void CallLog::WriteRefusal(const std::string& code, const std::string& line) {
     if (write) ++written_;
     if (!write) ++left_out_[code];
   }
-  if (counts.has_value()) options_.log_line(*counts);
-  if (write) options_.log_line(line);
+  if (counts.has_value()) options_.log_line(LogLevel::kWarning, *counts);
+  if (write) options_.log_line(LogLevel::kWarning, line);
   if (!write && options_.on_left_out) options_.on_left_out(code);
 }
 

@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "model/process/log_line.h"
 
 namespace diffusiond {
 
@@ -26,7 +27,7 @@ class CallLog {
     int refusals_per_second = 10;  // 0: none, only the counts.
     std::function<absl::Time()> now = absl::Now;
     // One line, without its end. Unset: nothing is written or counted.
-    std::function<void(const std::string&)> log_line = nullptr;
+    LogLine log_line = nullptr;
     // For each line that is left out; must not block. May be unset.
     std::function<void(const std::string& code)> on_left_out = nullptr;
   };
@@ -37,9 +38,9 @@ class CallLog {
   ~CallLog();
 
   // A line that is always written.
-  void Write(const std::string& line);
+  void Write(LogLevel level, const std::string& line);
 
-  // A line of something refused, "INVALID_ARGUMENT".
+  // A line of something refused, "INVALID_ARGUMENT": a warning, for nothing is wrong here.
   void WriteRefusal(const std::string& code, const std::string& line);
 
  private:

@@ -17,6 +17,21 @@ std::string LogValue(absl::string_view value) {
   return absl::StrCat("\"", absl::Utf8SafeCHexEscape(value), "\"");
 }
 
+// What the server is to blame for is an error.
+LogLevel LevelOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+    case absl::StatusCode::kCancelled:
+      return LogLevel::kInfo;
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kDataLoss:
+      return LogLevel::kError;
+    default:
+      return LogLevel::kWarning;
+  }
+}
+
 }  // namespace
 
 CallScope::CallScope(std::shared_ptr<const ServiceContext> context, std::string method,
@@ -53,11 +68,10 @@ void CallScope::End(const absl::Status& status) {
   context_->metrics->OnRequestFinished(method_, code, duration);
   if (!status.ok()) Note("error", status.message());
   const std::string line =
-      absl::StrCat("time=", absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", start_, absl::UTCTimeZone()),
-                   " method=", method_, " request_id=", request_id_, " code=", code,
+      absl::StrCat("method=", method_, " request_id=", request_id_, " code=", code,
                    absl::StrFormat(" seconds=%.3f", absl::ToDoubleSeconds(duration)), line_);
   if (status.ok() || accepted_) {
-    context_->log->Write(line);
+    context_->log->Write(LevelOf(status), line);
   } else {
     context_->log->WriteRefusal(code, line);
   }

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/server.h"
+#include "model/process/log_line.h"
 #include "server/engine/engine.h"
 #include "server/models/model_catalog.h"
 #include "server/rpc/call_log.h"
@@ -48,7 +49,7 @@ class Server {
     GenerationRun::Encode encode = EncodeFrame;
     std::function<uint64_t()> random = RandomNumber;
     std::function<absl::Time()> now = absl::Now;
-    std::function<void(const std::string&)> log_line;  // Unset: nothing is logged.
+    LogLine log_line;  // Unset: nothing is logged.
     // Lines a second of calls that were refused, as CallLog has it; those left out are counted.
     int refusals_logged_per_second = 10;
   };

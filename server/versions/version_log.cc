@@ -25,10 +25,11 @@ const char* WhatGoesOn(bool serving) { return serving ? "; serving on" : "; not 
 void VersionLog::Described(const ModelVersion& version) {
   const std::string named = absl::StrCat("model=", version.name(), " version=", version.number());
   for (const std::string& warning : version.served.warnings) {
-    options_.log_line(absl::StrCat(named, " warning=\"", warning, "\""));
+    options_.log_line(LogLevel::kWarning, absl::StrCat(named, " warning=\"", warning, "\""));
   }
   for (const UnavailableSampler& sampler : version.served.unavailable_samplers) {
-    options_.log_line(absl::StrCat(named, " sampler=", sampler.name, " state=unavailable reason=\"",
+    options_.log_line(LogLevel::kInfo,
+                      absl::StrCat(named, " sampler=", sampler.name, " state=unavailable reason=\"",
                                    sampler.reason, "\""));
   }
 }
@@ -42,6 +43,7 @@ void VersionLog::Loaded(const VersionLoader::Loaded& loaded, absl::Duration took
   }
   metrics_->ModelLoadTook(version.name(), took);
   options_.log_line(
+      LogLevel::kInfo,
       absl::StrCat("loaded ", Named(version.name(), version.number()), " digest=", version.digest(),
                    " parameters=", version.served.num_parameters, " device=\"",
                    version.served.numerics.device_kind, "\" micro_batch=", version.micro_batch(),
@@ -52,11 +54,13 @@ void VersionLog::Loaded(const VersionLoader::Loaded& loaded, absl::Duration took
 void VersionLog::Serving(const ModelVersion& version, const ModelVersion* before, int loaded) {
   metrics_->ModelServed(version.name(), version.number(), before != nullptr);
   metrics_->VersionsLoaded(version.name(), loaded);
-  options_.log_line(absl::StrCat(
-      "serving ", Named(version.name(), version.number()), " digest=", version.digest(),
-      before == nullptr
-          ? std::string()
-          : absl::StrCat(" before=", before->number(), " digest_before=", before->digest())));
+  options_.log_line(
+      LogLevel::kInfo,
+      absl::StrCat(
+          "serving ", Named(version.name(), version.number()), " digest=", version.digest(),
+          before == nullptr
+              ? std::string()
+              : absl::StrCat(" before=", before->number(), " digest_before=", before->digest())));
 }
 
 void VersionLog::Unloaded(const ServedModel& version, int loaded) {
@@ -66,41 +70,45 @@ void VersionLog::Unloaded(const ServedModel& version, int loaded) {
   }
   metrics_->KeyForgotten(version.engine_key());
   metrics_->VersionsLoaded(version.name, loaded);
-  options_.log_line(
-      absl::StrCat("unloaded ", Named(version.name, version.version), " digest=", version.digest));
+  options_.log_line(LogLevel::kInfo, absl::StrCat("unloaded ", Named(version.name, version.version),
+                                                  " digest=", version.digest));
 }
 
 void VersionLog::Refused(const std::string& name, int number, const VersionRefusal& refusal) {
   metrics_->ModelRefused(name);
-  options_.log_line(absl::StrCat(
-      "refused ", Named(name, number), " error=\"", refusal.reason.message(), "\"; tried again ",
-      refusal.retry == absl::InfiniteFuture() ? "when its files change" : "from time to time"));
+  options_.log_line(LogLevel::kError,
+                    absl::StrCat("refused ", Named(name, number), " error=\"",
+                                 refusal.reason.message(), "\"; tried again ",
+                                 refusal.retry == absl::InfiniteFuture() ? "when its files change"
+                                                                         : "from time to time"));
 }
 
 void VersionLog::Problem(const std::string& name, const VersionProblem& problem, bool serving) {
-  options_.log_line(absl::StrCat(Named(name, problem.number),
-                                 problem.waits ? " waits=\"" : " error=\"", problem.text, "\"",
-                                 problem.waits ? "" : WhatGoesOn(serving)));
+  options_.log_line(
+      problem.waits ? LogLevel::kWarning : LogLevel::kError,
+      absl::StrCat(Named(name, problem.number), problem.waits ? " waits=\"" : " error=\"",
+                   problem.text, "\"", problem.waits ? "" : WhatGoesOn(serving)));
 }
 
 void VersionLog::DirectoryRefused(const std::string& name, const absl::Status& reason,
                                   bool serving) {
   metrics_->ModelRefused(name);
-  options_.log_line(absl::StrCat("refused model=", name, " error=\"", reason.message(), "\"",
-                                 WhatGoesOn(serving)));
+  options_.log_line(LogLevel::kError, absl::StrCat("refused model=", name, " error=\"",
+                                                   reason.message(), "\"", WhatGoesOn(serving)));
 }
 
 void VersionLog::DirectoryGone(const std::string& problem, bool serving) {
-  options_.log_line(absl::StrCat(problem, WhatGoesOn(serving)));
+  options_.log_line(LogLevel::kError, absl::StrCat(problem, WhatGoesOn(serving)));
 }
 
 void VersionLog::RepositoryProblem(const std::string& problem, bool serving) {
-  options_.log_line(
-      absl::StrCat("repository error=\"", problem, "\"", serving ? "; serving on" : ""));
+  options_.log_line(LogLevel::kWarning, absl::StrCat("repository error=\"", problem, "\"",
+                                                     serving ? "; serving on" : ""));
 }
 
 void VersionLog::PassedOver(const std::string& name, const std::string& text) {
-  options_.log_line(absl::StrCat("model=", name, " passed_over=\"", text, "\""));
+  options_.log_line(LogLevel::kWarning,
+                    absl::StrCat("model=", name, " passed_over=\"", text, "\""));
 }
 
 void VersionLog::Unserved(const std::string& name) { metrics_->ModelUnserved(name); }

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "model/process/log_line.h"
 #include "server/metrics/server_metrics.h"
 #include "server/versions/model_version.h"
 #include "server/versions/version_loader.h"
@@ -21,7 +22,7 @@ class VersionLog {
  public:
   struct Options {
     std::vector<std::string> devices;  // Names.
-    std::function<void(const std::string&)> log_line;
+    LogLine log_line;
   };
 
   // `metrics` is not owned and outlives this.

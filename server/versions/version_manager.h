@@ -16,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "model/process/log_line.h"
 #include "server/engine/engine.h"
 #include "server/metrics/server_metrics.h"
 #include "server/models/model_admin.h"
@@ -41,7 +42,7 @@ class VersionManager : public ModelAdmin {
     int keep_versions = 1;  // Loaded of one name, the serving one included.
     std::function<absl::Time()> now = absl::Now;
     std::function<void()> on_catalog_changed;
-    std::function<void(const std::string&)> log_line;
+    LogLine log_line;
   };
   // Not owned; they outlive this. `supervisor` has its executors from `loaded`.
   struct Parts {

@@ -19,7 +19,7 @@ BIN = os.environ["DIFFUSIOND_BIN_DIR"]
 SOURCE = os.environ["DIFFUSIOND_SOURCE_DIR"]
 # A random 300,000-parameter U-Net for 28x28 grey pictures with 11 classes.
 TINY_MODEL = os.path.join(SOURCE, "tests/golden/unet/mnist_cond_scaleshift")
-LISTENING = re.compile(r"^diffusiond listening grpc=(\S+) metrics=(\S+) admin=(\S+)", re.MULTILINE)
+LISTENING = re.compile(r"^\S+ INFO diffusiond listening grpc=(\S+) metrics=(\S+) admin=(\S+)", re.MULTILINE)
 START_SECONDS = 120  # Generous: a sanitizer's build on a busy machine.
 
 

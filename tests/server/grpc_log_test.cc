@@ -25,7 +25,7 @@ class GrpcLogTest : public ::testing::Test {
       : log_(std::make_unique<GrpcLog>(CallLog::Options{
             .refusals_per_second = 2,
             .now = clock_.AsFunction(),
-            .log_line = [this](const std::string& line) { lines_.push_back(line); }})) {
+            .log_line = [this](LogLevel, const std::string& line) { lines_.push_back(line); }})) {
     gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);  // gRPC's own choice, once it is in use.
   }
 

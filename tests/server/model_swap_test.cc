@@ -59,7 +59,7 @@ class Served {
     options.flags.micro_batch = 2;
     options.flags.model_poll_interval = poll_interval;
     EXPECT_THAT(CheckFlags(options.flags, 2, &options.parsed), ::testing::IsEmpty());
-    options.log_line = [this](const std::string& line) {
+    options.log_line = [this](LogLevel, const std::string& line) {
       absl::MutexLock lock(&mu_);
       log_.push_back(line);
     };

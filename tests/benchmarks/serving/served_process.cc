@@ -57,7 +57,7 @@ int ServeUntilTerminated(const std::string& mode, const std::string& model_repos
   Diffusiond server({.flags = flags,
                      .parsed = std::move(parsed),
                      .make_policy = PolicyOf(mode),
-                     .log_line = [](const std::string&) {}});
+                     .log_line = [](LogLevel, const std::string&) {}});
   if (absl::Status status = server.Start(); !status.ok()) {
     std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
     return 1;

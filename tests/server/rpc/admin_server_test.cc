@@ -64,12 +64,12 @@ class AdminServerTest : public ::testing::Test {
     admin_.model.versions.back().refusal = "is NaN";
     admin_.model.held = 2;
     admin_.model.problem = "'old' is no version";
-    server_ =
-        AdminServer::Start("", &admin_,
-                           {.refusals_per_second = 2,
-                            .now = clock_.AsFunction(),
-                            .log_line = [this](const std::string& line) { log_.push_back(line); }})
-            .value();
+    server_ = AdminServer::Start(
+                  "", &admin_,
+                  {.refusals_per_second = 2,
+                   .now = clock_.AsFunction(),
+                   .log_line = [this](LogLevel, const std::string& line) { log_.push_back(line); }})
+                  .value();
     stub_ = v1::ModelAdmin::NewStub(server_->InProcessChannel());
   }
 

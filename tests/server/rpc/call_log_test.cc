@@ -23,11 +23,11 @@ using ::testing::SizeIs;
 class CallLogTest : public ::testing::Test {
  protected:
   std::unique_ptr<CallLog> MakeLog(int refusals_per_second) {
-    return std::make_unique<CallLog>(
-        CallLog::Options{.refusals_per_second = refusals_per_second,
-                         .now = clock_.AsFunction(),
-                         .log_line = [this](const std::string& line) { lines_.push_back(line); },
-                         .on_left_out = [this](const std::string& code) { counted_ += code; }});
+    return std::make_unique<CallLog>(CallLog::Options{
+        .refusals_per_second = refusals_per_second,
+        .now = clock_.AsFunction(),
+        .log_line = [this](LogLevel, const std::string& line) { lines_.push_back(line); },
+        .on_left_out = [this](const std::string& code) { counted_ += code; }});
   }
 
   FakeClock clock_;
@@ -56,10 +56,10 @@ TEST_F(CallLogTest, AlwaysWritesWhatWasNotRefused) {
   const auto log = MakeLog(1);
   log->WriteRefusal("NO", "a");
   log->WriteRefusal("NO", "b");
-  for (int i = 0; i < 100; ++i) log->Write("work");
+  for (int i = 0; i < 100; ++i) log->Write(LogLevel::kInfo, "work");
   EXPECT_THAT(lines_, SizeIs(101));
   clock_.Advance(absl::Seconds(1));
-  log->Write("more");
+  log->Write(LogLevel::kInfo, "more");
   ASSERT_THAT(lines_, SizeIs(103));
   EXPECT_THAT(lines_[101], HasSubstr("left_out=1 "));
 }
@@ -102,7 +102,7 @@ TEST(CallLogThreadsTest, CountsEveryLineOnce) {
   CallLog log({.refusals_per_second = 10,
                .now = clock.AsFunction(),
                .log_line =
-                   [&](const std::string&) {
+                   [&](LogLevel, const std::string&) {
                      absl::MutexLock lock(&mu);
                      ++written;
                    },

@@ -194,7 +194,7 @@ TestServer::TestServer(Options options) : options_(std::move(options)) {
   engine_ = *Engine::Create(options_.engine);
   for (const ServedModel& model : options_.models) catalog_.Put(model);
   Server::Options server = options_.server;
-  server.log_line = [this](const std::string& line) {
+  server.log_line = [this](LogLevel, const std::string& line) {
     absl::MutexLock lock(&log_mu_);
     log_.push_back(line);
   };

@@ -148,7 +148,7 @@ absl::Status VersionStage::Start(int keep_versions) {
     absl::MutexLock lock(&watch->mu);
     return watch->now;
   };
-  options.log_line = [watch = watch_](const std::string& line) {
+  options.log_line = [watch = watch_](LogLevel, const std::string& line) {
     absl::MutexLock lock(&watch->mu);
     watch->log.push_back(line);
   };
