@@ -1,6 +1,8 @@
 #include "model/training/data/data_flags.h"
 
 #include <cstdint>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/flags/flag.h"
@@ -29,6 +31,10 @@ ABSL_FLAG(
     bool, random_crop, false,
     "with --resolution: the same to measure on, and for training another part of it each time, "
     "by the seed and the step");
+ABSL_FLAG(
+    std::string, image_cache, "",
+    "with --resolution: a directory where resized images are kept, outside --data, so that the "
+    "next start need not decode photos again; empty: none");
 ABSL_FLAG(double, max_skipped_share, 0.05,
           "share of a folder's images, 0 .. 1, that may be left out, as not readable or not in its "
           "table of labels: they are named; more is refused");
@@ -40,6 +46,25 @@ namespace diffusiond {
 namespace {
 
 constexpr double kManyGib = 65536;
+
+// Whether `path` is `folder` or in it.
+bool LiesIn(const std::filesystem::path& path, const std::filesystem::path& folder) {
+  std::error_code error;
+  const auto whole = [&error](const std::filesystem::path& name) {
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(name), error);
+  };
+  const std::filesystem::path below = whole(path).lexically_relative(whole(folder));
+  return !error && !below.empty() && *below.begin() != "..";
+}
+
+absl::Status CheckImageCache(int resolution) {
+  const std::string cache = absl::GetFlag(FLAGS_image_cache);
+  if (cache.empty()) return absl::OkStatus();
+  if (resolution == 0) return absl::InvalidArgumentError("--image_cache needs --resolution");
+  if (!LiesIn(cache, absl::GetFlag(FLAGS_data))) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--image_cache=", cache, " lies in --data, where its images would be trained on"));
+}
 
 absl::Status CheckFlags() {
   if (absl::GetFlag(FLAGS_data).empty()) return absl::InvalidArgumentError("--data is required");
@@ -67,6 +92,7 @@ absl::Status CheckFlags() {
     return absl::InvalidArgumentError(
         absl::StrCat(center ? "--center_crop" : "--random_crop", " needs --resolution"));
   }
+  RETURN_IF_ERROR(CheckImageCache(resolution));
   const double most = absl::GetFlag(FLAGS_max_data_gib);
   if (!(most > 0 && most <= kManyGib)) {
     return absl::InvalidArgumentError(
@@ -89,6 +115,7 @@ absl::StatusOr<ImageDataset> Open(DatasetSplit split, const std::vector<std::str
   spec.resolution = absl::GetFlag(FLAGS_resolution);
   if (absl::GetFlag(FLAGS_center_crop)) spec.crop = Crop::kCenter;
   if (absl::GetFlag(FLAGS_random_crop)) spec.crop = Crop::kRandom;
+  spec.cache = absl::GetFlag(FLAGS_image_cache);
   spec.max_left_out = absl::GetFlag(FLAGS_max_skipped_share);
   absl::StatusOr<ImageDataset> data = OpenDataset(spec);
   if (absl::IsFailedPrecondition(data.status())) {

@@ -161,7 +161,8 @@ absl::StatusOr<ImageDataset> ReadListed(const DatasetSpec& spec, Listed listed) 
   ASSIGN_OR_RETURN(ImageDataset dataset, ReadImages(images, {.max_bytes = spec.max_bytes,
                                                              .max_left_out = spec.max_left_out,
                                                              .resolution = spec.resolution,
-                                                             .crop = spec.crop}));
+                                                             .crop = spec.crop,
+                                                             .cache = spec.cache}));
   dataset.warnings.insert(dataset.warnings.begin(), listed.warnings.begin(), listed.warnings.end());
   return dataset;
 }

@@ -29,6 +29,7 @@ struct DatasetSpec {
   double max_left_out = 0.05;
   int resolution = 0;
   Crop crop = Crop::kNone;
+  std::filesystem::path cache = {};
 };
 
 // Reads all of it into memory, recognising its kind by what is there, in this order:

@@ -15,6 +15,7 @@
 #include "model/imaging/resample.h"
 #include "model/status/status_macros.h"
 #include "model/training/data/file_text.h"
+#include "model/training/data/image_cache.h"
 
 namespace diffusiond {
 namespace {
@@ -51,7 +52,8 @@ void AppendPlanes(const Image& image, int channels, std::vector<uint8_t>* planes
 // Reads one image after another.
 class Reading {
  public:
-  Reading(const ImageList& list, const ReadOptions& options) : list_(list), options_(options) {
+  Reading(const ImageList& list, const ReadOptions& options)
+      : list_(list), options_(options), cache_(options.cache, options.resolution) {
     left_out_ = list.left_out;
     dataset_.class_names = list.class_names;
   }
@@ -60,13 +62,17 @@ class Reading {
   absl::Status Add(size_t index) {
     const std::filesystem::path& path = list_.files[index];
     std::string name = path.lexically_relative(list_.folder).string();
-    ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
-    absl::StatusOr<Image> image = DecodeImage(TextOf(file));
-    if (!image.ok()) {
-      left_out_.push_back({std::move(name), std::string(image.status().message())});
-      return absl::OkStatus();
+    std::optional<Image> kept = caches() ? cache_.Find(path) : std::nullopt;
+    if (!kept.has_value()) {
+      ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
+      absl::StatusOr<Image> decoded = DecodeImage(TextOf(file));
+      if (!decoded.ok()) {
+        left_out_.push_back({std::move(name), std::string(decoded.status().message())});
+        return absl::OkStatus();
+      }
+      kept = Resized(path, *std::move(decoded));
     }
-    if (options_.resolution > 0) *image = ResampleSmallerSide(*image, options_.resolution);
+    Image* const image = &*kept;
     std::optional<Image> uncropped;
     if (options_.crop == Crop::kRandom) uncropped = *image;
     if (options_.crop != Crop::kNone) {
@@ -96,6 +102,19 @@ class Reading {
     int64_t count = 0;
     std::vector<std::string> names;
   };
+
+  bool caches() const { return !options_.cache.empty() && options_.resolution > 0; }
+
+  Image Resized(const std::filesystem::path& path, Image image) {
+    if (options_.resolution == 0) return image;
+    image = ResampleSmallerSide(image, options_.resolution);
+    if (!caches() || !cache_works_) return image;
+    if (absl::Status status = cache_.Keep(path, image); !status.ok()) {
+      cache_works_ = false;
+      dataset_.warnings.push_back(absl::StrCat("resized images are not kept: ", status.message()));
+    }
+    return image;
+  }
 
   absl::Status Append(const Image& image) {
     const bool first = dataset_.pixels.empty();
@@ -160,6 +179,8 @@ class Reading {
 
   const ImageList& list_;
   const ReadOptions options_;
+  const ImageCache cache_;
+  bool cache_works_ = true;
   ImageDataset dataset_;
   std::vector<LeftOut> left_out_;
   int64_t uncropped_area_ = 0;                     // In pixels.

@@ -3,6 +3,7 @@
 #define DIFFUSIOND_MODEL_TRAINING_DATA_READ_IMAGES_H_
 
 #include <cstdint>
+#include <filesystem>
 
 #include "absl/status/statusor.h"
 #include "model/training/data/dataset.h"
@@ -23,12 +24,14 @@ struct ReadOptions {
   double max_left_out = 0;
   int resolution = 0;  // Of the smaller side, which ResampleSmallerSide brings to it; 0: as it is.
   Crop crop = Crop::kNone;  // Needs a resolution.
+  // Where an ImageCache keeps what was resized; empty: nowhere. Needs a resolution.
+  std::filesystem::path cache = {};
 };
 
 // Decodes them all, by what their bytes say, whatever their names end with. Grey images among RGB
 // ones become RGB; all must have one size, as they are or once
 // they are resized and cropped. What cannot be decoded is left out, and `warnings` says
-// so. class_names is `list`'s; digest is left empty.
+// so, or that the cache cannot be written to. class_names is `list`'s; digest is left empty.
 //
 // Errors name up to kMostNamed of all the files that are wrong, not the first: FailedPrecondition
 // if more is left out than may be, by this or already by `list`; InvalidArgument for images of

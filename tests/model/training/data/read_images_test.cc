@@ -138,5 +138,47 @@ TEST_F(ReadImagesTest, MemoryLimitCountsGreyTurnedColour) {
   ExpectRefused(Read({.max_bytes = 599}), absl::StatusCode::kResourceExhausted, {"b.png"});
 }
 
+TEST_F(ReadImagesTest, ResizedImagesAreKeptForTheNextTime) {
+  const std::filesystem::path cache = root().string() + "-cache";
+  std::filesystem::remove_all(cache);
+  Write("a.png", FlatPng(4, 2, {7}));
+  Write("b.png", FlatPng(2, 4, {1, 2, 3}));
+  const ReadOptions options = {.resolution = 2, .crop = Crop::kCenter, .cache = cache};
+  const auto files = [&cache] {
+    return std::distance(std::filesystem::directory_iterator(cache), {});
+  };
+  const auto first = Read(options);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(first->pixels, Read({.resolution = 2, .crop = Crop::kCenter})->pixels);
+  EXPECT_EQ(files(), 2);
+  // What is read again is what was kept: it is made to tell.
+  for (const auto& entry : std::filesystem::directory_iterator(cache)) {
+    std::ofstream(entry.path(), std::ios::binary) << FlatPng(2, 2, {99});
+  }
+  EXPECT_THAT(Read(options)->pixels, testing::Each(99));
+  EXPECT_EQ(Read({.resolution = 1, .crop = Crop::kCenter, .cache = cache})->height, 1);
+  EXPECT_EQ(files(), 4) << "another resolution is kept beside it";
+  // An original that has changed is read anew.
+  Write("a.png", FlatPng(6, 6, {50}));
+  EXPECT_THAT(std::vector<uint8_t>(Read(options)->pixels).front(), 50);
+  // So is one whose place is damaged.
+  for (const auto& entry : std::filesystem::directory_iterator(cache)) {
+    std::ofstream(entry.path(), std::ios::binary) << "damaged";
+  }
+  EXPECT_THAT(Read(options)->pixels, ElementsAre(50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 1,
+                                                 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3));
+  std::filesystem::remove_all(cache);
+}
+
+TEST_F(ReadImagesTest, ACacheThatCannotBeWrittenIsWarnedOfOnce) {
+  Write("a.png", FlatPng(4, 4, {7}));
+  Write("b.png", FlatPng(4, 4, {8}));
+  const auto dataset =
+      Read({.resolution = 2, .crop = Crop::kCenter, .cache = root() / "a.png" / "below"});
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_EQ(dataset->size(), 2);
+  EXPECT_THAT(dataset->warnings, ElementsAre(HasSubstr("resized images are not kept: ")));
+}
+
 }  // namespace
 }  // namespace diffusiond
