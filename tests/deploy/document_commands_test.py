@@ -24,6 +24,8 @@ ELSEWHERE = (
     ("cmake", "tests/run.sh runs it"),
     ("build/dev/bin/engine_test", "a test itself"),
     ("export PATH=", "the programs are in the path here"),
+    ("cpack", "install_test.py runs it"),
+    ("apt", "changes the machine"),
     ("docker", "needs a container engine"),
     ("pip", "python_client_test.py runs it"),
     ("kubectl", "needs a cluster"),
