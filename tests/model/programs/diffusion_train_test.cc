@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "model/checkpoint/diffusers_directory.h"
+#include "model/imaging/png.h"
 #include "model/sampling/sampler.h"
 #include "tests/model/programs/diffusion_train_runs.h"
 #include "tests/testing/child_process.h"
@@ -59,6 +60,25 @@ TEST_F(DiffusionTrainTest, KilledAndResumedRunEndsWithTheSameWeights) {
 TEST_F(DiffusionTrainTest, WhatTimestepsAreDrawnByIsResumedToo) {
   ExpectSameWeightsAfterAKill(
       {"--timestep_sampling=importance", "--num_train_timesteps=3", "--loss_weight=bound"});
+}
+
+// The later runs read what the first one kept of the photos.
+TEST_F(DiffusionTrainTest, RandomCropsOfPhotosAreResumedToo) {
+  for (int i = 0; i < 24; ++i) {
+    const int width = 12 + i % 7, height = 9 + i % 5;
+    Image photo{.width = width, .height = height, .channels = 3, .pixels = {}};
+    for (int p = 0; p < width * height * 3; ++p) {
+      photo.pixels.push_back(static_cast<uint8_t>(p * (i + 3) % 251));
+    }
+    const fs::path folder = directory_ / "photos" / (i % 2 == 0 ? "cats" : "dogs");
+    fs::create_directories(folder);
+    std::ofstream(folder / (std::to_string(i) + ".png"), std::ios::binary)
+        << EncodePng(photo).value();
+  }
+  const fs::path cache = directory_ / "resized";
+  ExpectSameWeightsAfterAKill({"--data=" + (directory_ / "photos").string(), "--resolution=8",
+                               "--random_crop", "--image_cache=" + cache.string()});
+  EXPECT_EQ(std::distance(fs::directory_iterator(cache), {}), 24);
 }
 
 TEST_F(DiffusionTrainTest, ALearnedScheduleIsResumedAndServed) {
