@@ -81,9 +81,27 @@ class PythonClientTest(unittest.TestCase):
         [opened] = pillow.Image.open.call_args.args
         self.assertEqual(opened.read(), image.data)
 
+    def test_the_document_s_example_runs(self):
+        with open(os.path.join(SOURCE, "client/python/README.md"), encoding="utf-8") as file:
+            [example] = re.findall(r"```python\n(.*?)```", file.read(), re.DOTALL)
+        def shipped(repository):
+            os.symlink(os.path.join(SOURCE, "model/checkpoints"), repository)
+        with Diffusiond("--default_model=fashion-mnist", fill=shipped) as server, \
+                tempfile.TemporaryDirectory() as folder:
+            self.assertEqual(example.count("127.0.0.1:50051"), 1)
+            subprocess.run([sys.executable, "-c",
+                            example.replace("127.0.0.1:50051", server.address)],
+                           cwd=folder, env={**os.environ, "PYTHONPATH": self.site}, check=True,
+                           timeout=120)
+            self.assertEqual(sorted(os.listdir(folder)), ["bag-0.png", "bag-1.png"])
+
     def test_models_are_described(self):
         [model] = self.client.models(timeout=60)
         self.assertEqual(model, self.client.model(timeout=60))
+
+    def test_warnings_of_the_server_are_python_s(self):
+        with self.assertWarnsRegex(UserWarning, "steps is 1; ddim leaves noise"):
+            self.client.generate(**{**STEPS, "steps": 1}, timeout=60).images
 
     def test_mistakes_are_named(self):
         with self.assertRaisesRegex(TypeError, "'stpes'"):
