@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "model/imaging/decode.h"
+#include "model/imaging/resample.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace diffusiond;
@@ -15,6 +16,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                      image->height > kLimits.max_side)) {
     std::abort();
   }
-  if (!image.ok() && !absl::IsInvalidArgument(image.status())) std::abort();
+  if (image.ok()) {
+    for (const Image& fitted :
+         {Cover(*image, 5, 3), Contain(*image, 3, 5), Resample(*image, 9, 1)}) {
+      if (!CheckImage(fitted).ok()) std::abort();
+    }
+  }
+  if (!image.ok() && !absl::IsInvalidArgument(image.status()) &&
+      !absl::IsOutOfRange(image.status())) {
+    std::abort();
+  }
   return 0;
 }

@@ -1,19 +1,22 @@
 // A fuzz target without a fuzzer: runs it on files and on damaged copies of them, the same ones
 // every time.
-//   TARGET FILE...
+//   TARGET COPIES FILE...
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <random>
 #include <vector>
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+// Of targets whose inputs have a form; null for others.
+extern "C" __attribute__((weak)) size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size,
+                                                                size_t max_size, unsigned seed);
 
 namespace {
 
-constexpr int kDamagedCopies = 2000;
 // Headers and pickles are near the start and the end of their files.
 constexpr size_t kRegionBytes = 4096;
 
@@ -43,11 +46,25 @@ void Damage(Bytes* bytes, std::mt19937* random) {
   }
 }
 
+// One input of many changes, each tried.
+void Mutate(const Bytes& whole, std::mt19937* random) {
+  constexpr size_t kMaxBytes = 1 << 16;
+  constexpr int kChanges = 8;
+  Bytes changed = whole;
+  for (int change = 0; change < kChanges; ++change) {
+    const size_t size = changed.size();
+    changed.resize(kMaxBytes);
+    changed.resize(LLVMFuzzerCustomMutator(changed.data(), size, kMaxBytes, (*random)()));
+    LLVMFuzzerTestOneInput(changed.data(), changed.size());
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  const int copies = argc > 1 ? std::atoi(argv[1]) : 0;
   std::mt19937 random(1);
-  for (int i = 1; i < argc; ++i) {
+  for (int i = 2; i < argc; ++i) {
     std::ifstream file(argv[i], std::ios::binary);
     const Bytes whole((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     if (whole.empty()) {
@@ -55,12 +72,16 @@ int main(int argc, char** argv) {
       return 1;
     }
     LLVMFuzzerTestOneInput(whole.data(), whole.size());
-    for (int copy = 0; copy < kDamagedCopies; ++copy) {
+    for (int copy = 0; copy < copies; ++copy) {
+      if (LLVMFuzzerCustomMutator != nullptr) {
+        Mutate(whole, &random);
+        continue;
+      }
       Bytes damaged = whole;
       Damage(&damaged, &random);
       LLVMFuzzerTestOneInput(damaged.data(), damaged.size());
     }
   }
-  std::printf("%d files and %d damaged copies of each: passed\n", argc - 1, kDamagedCopies);
-  return argc > 1 ? 0 : 1;
+  std::printf("%d files and %d damaged copies of each: passed\n", argc - 2, copies);
+  return argc > 2 && copies > 0 ? 0 : 1;
 }
