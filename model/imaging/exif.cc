@@ -1,29 +1,18 @@
 #include "model/imaging/exif.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
+
+#include "model/imaging/chunks.h"
 
 namespace diffusiond {
 namespace {
 
 constexpr int kAsStored = 1;
 constexpr std::string_view kExifHeader("Exif\0\0", 6);
-
-enum class ByteOrder { kLittle, kBig };
-
-// Integer of `size` bytes at the front of `bytes`, which has them.
-uint32_t Number(std::string_view bytes, size_t size, ByteOrder order) {
-  uint32_t value = 0;
-  for (size_t i = 0; i < size; ++i) {
-    const size_t at = order == ByteOrder::kBig ? i : size - 1 - i;
-    value = value << 8 | static_cast<uint8_t>(bytes[at]);
-  }
-  return value;
-}
 
 // From `at` on; nothing past the end.
 std::string_view From(std::string_view bytes, size_t at) {
@@ -77,33 +66,19 @@ int JpegOrientation(std::string_view bytes) {
   return kAsStored;
 }
 
-// Chunks: length, type, content, CRC-32 of type and content.
 int PngOrientation(std::string_view bytes) {
-  constexpr size_t kSignature = 8, kAround = 12;
-  std::string_view rest = From(bytes, kSignature);
-  while (rest.size() >= kAround) {
-    const size_t length = Number(rest, 4, ByteOrder::kBig);
-    if (length > rest.size() - kAround) break;
-    const std::string_view checked = rest.substr(4, 4 + length);
-    if (checked.starts_with("eXIf")) {
-      const uLong checksum = crc32(0, reinterpret_cast<const Bytef*>(checked.data()),
-                                   static_cast<uInt>(checked.size()));
-      const bool whole = checksum == Number(rest.substr(8 + length), 4, ByteOrder::kBig);
-      return whole ? OrientationOf(checked.substr(4)) : kAsStored;
-    }
-    rest.remove_prefix(kAround + length);
+  std::string_view rest = From(bytes, kPngSignatureBytes);
+  while (const std::optional<Chunk> chunk = TakePngChunk(&rest)) {
+    if (chunk->type != "eXIf") continue;
+    return IsIntact(*chunk) ? OrientationOf(chunk->content) : kAsStored;
   }
   return kAsStored;
 }
 
-// RIFF: chunks of type, length and content, which an odd length pads with a byte.
 int WebpOrientation(std::string_view bytes) {
-  constexpr size_t kFileHeader = 12, kChunkHeader = 8;
-  std::string_view rest = From(bytes, kFileHeader);
-  while (rest.size() >= kChunkHeader) {
-    const size_t length = Number(rest.substr(4), 4, ByteOrder::kLittle);
-    if (rest.starts_with("EXIF")) return OrientationOf(rest.substr(kChunkHeader, length));
-    rest = From(rest, kChunkHeader + length + length % 2);
+  std::string_view rest = From(bytes, kRiffHeaderBytes);
+  while (const std::optional<Chunk> chunk = TakeRiffChunk(&rest)) {
+    if (chunk->type == "EXIF") return OrientationOf(chunk->content);
   }
   return kAsStored;
 }
