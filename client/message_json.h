@@ -12,6 +12,9 @@ namespace diffusiond {
 // all fields, indented, with a newline at the end.
 std::string MessageJson(const google::protobuf::Message& message);
 
+// The same on one line, without its end.
+std::string MessageJsonLine(const google::protobuf::Message& message);
+
 }  // namespace diffusiond
 
 #endif  // DIFFUSIOND_CLIENT_MESSAGE_JSON_H_

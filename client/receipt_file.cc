@@ -1,10 +1,6 @@
 #include "client/receipt_file.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "client/message_json.h"
@@ -35,19 +31,6 @@ absl::StatusOr<v1::Receipt> ReceiptFromJson(const std::string& json) {
                                                    receipt.image_sha256_size(), " hashes"));
   }
   return receipt;
-}
-
-absl::StatusOr<v1::Receipt> ReadReceipt(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) {
-    return absl::NotFoundError(
-        absl::StrCat("cannot read ", path, ": ", errno != 0 ? strerror(errno) : "it is empty"));
-  }
-  absl::StatusOr<v1::Receipt> receipt = ReceiptFromJson(text.str());
-  if (receipt.ok()) return receipt;
-  return absl::Status(receipt.status().code(),
-                      absl::StrCat(path, ": ", receipt.status().message()));
 }
 
 v1::GenerateRequest RequestFromReceipt(const v1::Receipt& receipt) {

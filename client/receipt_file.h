@@ -1,4 +1,4 @@
-// Receipts as files, as requests, and compared with each other.
+// Receipts as JSON, as requests, and compared with each other.
 #ifndef DIFFUSIOND_CLIENT_RECEIPT_FILE_H_
 #define DIFFUSIOND_CLIENT_RECEIPT_FILE_H_
 
@@ -17,9 +17,6 @@ std::string ReceiptToJson(const v1::Receipt& receipt);
 // INVALID_ARGUMENT: not the JSON of a Receipt, or one that replays nothing: no model, no digest, or
 // not as many image hashes as images.
 absl::StatusOr<v1::Receipt> ReceiptFromJson(const std::string& json);
-
-// Errors name the file. NOT_FOUND: no such file.
-absl::StatusOr<v1::Receipt> ReadReceipt(const std::string& path);
 
 // The request that draws the receipt's images again: every parameter is set that the sampler reads,
 // so that no default of the server's matters.

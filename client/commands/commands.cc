@@ -17,7 +17,7 @@ Examples:
   diffusionctl generate --count=16 --sheet=sheet.png   and all of them on one sheet
   diffusionctl generate --strip=strip.png              and how they came out of the noise
   diffusionctl grid --x=steps:5,10,20 --y=sampler:ddim,unipc   what a choice changes
-  diffusionctl replay fashion-mnist-7.json             are these still the same bytes?
+  diffusionctl replay fashion-mnist-7-0.png            is this still the same image?
 
 diffusionctl help COMMAND tells a command's flags. All talk to --server=127.0.0.1:50051,
 those for operators to --admin=127.0.0.1:50052.

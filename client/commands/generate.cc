@@ -27,7 +27,10 @@ ABSL_FLAG(std::optional<uint32_t>, preview_max_side, std::nullopt,
 ABSL_FLAG(std::string, sheet, "", "=FILE.png: all images on one sheet");
 ABSL_FLAG(std::string, strip, "", "=FILE.png: how the first images came out of the noise");
 ABSL_FLAG(std::string, receipt, "",
-          "=FILE.json: what diffusionctl replay takes; beside the images; none: not written");
+          "=FILE.json: what diffusionctl replay takes too; beside the images; none: no such file");
+ABSL_FLAG(
+    bool, embed_receipt, true,
+    "PNG and WebP files carry their receipt, which replay IMAGE reads; --noembed_receipt: none");
 ABSL_FLAG(std::optional<uint32_t>, width, std::nullopt,
           "=COLUMNS: of the terminal, if it cannot tell");
 ABSL_FLAG(bool, quiet, false, "print no progress and no file names");
@@ -102,6 +105,7 @@ int Run(const std::vector<std::string>&, CommandContext& command_context) {
   outputs.sheet = absl::GetFlag(FLAGS_sheet);
   outputs.strip = absl::GetFlag(FLAGS_strip);
   outputs.receipt = absl::GetFlag(FLAGS_receipt);
+  outputs.embed_receipt = absl::GetFlag(FLAGS_embed_receipt);
   // Beside standard output there is no place.
   outputs.write_receipt =
       outputs.receipt.empty() ? outputs.out != kStandardOutput : outputs.receipt != "none";
@@ -116,15 +120,13 @@ int Run(const std::vector<std::string>&, CommandContext& command_context) {
 }  // namespace
 
 Command GenerateCommand() {
-  std::vector<std::string> flags = {"model",         "model_digest",
-                                    "class",         "count",
-                                    "seed",          "first_image_index",
-                                    "format",        "out",
-                                    "receipt",       "sheet",
-                                    "strip",         "preview",
-                                    "preview_every", "preview_max_side",
-                                    "width",         "quiet",
-                                    "json",          "priority"};
+  std::vector<std::string> flags = {"model",         "model_digest",  "class",
+                                    "count",         "seed",          "first_image_index",
+                                    "format",        "out",           "receipt",
+                                    "embed_receipt", "sheet",         "strip",
+                                    "preview",       "preview_every", "preview_max_side",
+                                    "width",         "quiet",         "json",
+                                    "priority"};
   for (const auto* more : {&kStartingFileFlags, &kFitFlags, &kMorphFlags}) {
     flags.insert(flags.end(), more->begin(), more->end());
   }

@@ -12,6 +12,7 @@
 #include "client/generate_in_parts.h"
 #include "client/output_files.h"
 #include "client/picture_codec.h"
+#include "client/picture_receipt.h"
 #include "client/progress_meter.h"
 #include "client/receipt_file.h"
 #include "model/imaging/png.h"
@@ -70,6 +71,7 @@ class GenerationRun {
   const absl::Status& status() const { return status_; }
 
   absl::Status SaveTheRest(const v1::Receipt& receipt) {
+    RETURN_IF_ERROR(SaveWithReceipts(receipt));
     if (outputs_.write_receipt) {
       const std::string path = !outputs_.receipt.empty() ? outputs_.receipt : files_->ReceiptPath();
       RETURN_IF_ERROR(SaveFile(path, ReceiptToJson(receipt)));
@@ -85,6 +87,12 @@ class GenerationRun {
       written_.emplace_back("strip", outputs_.strip);
     }
     return absl::OkStatus();
+  }
+
+  // The image that waits for its receipt, as it is: none comes.
+  void GiveUpReceipts() {
+    if (outputs_.out != kStandardOutput) return;
+    for (const std::string& bytes : waiting_) *context_.out << bytes;
   }
 
   std::string Json(const v1::Completed& completed) const {
@@ -116,6 +124,10 @@ class GenerationRun {
     first_image_index_ = accepted.parameters().first_image_index();
     pictures_.resize(accepted.parameters().count());
     saved_.resize(accepted.parameters().count());
+    if (outputs_.embed_receipt && outputs_.out.has_value() &&
+        CarriesReceipt(accepted.parameters().format())) {
+      waiting_.resize(accepted.parameters().count());
+    }
     reels_.resize(std::min(accepted.parameters().count(), kMaxReels));
     files_.emplace(outputs_.out.value_or(""), accepted.parameters());
     warnings_.assign(accepted.warnings().begin(), accepted.warnings().end());
@@ -151,7 +163,7 @@ class GenerationRun {
           absl::StrCat("image ", image.image_index(), ": ", picture.status().message())));
     }
     if (outputs_.out == kStandardOutput) {
-      *context_.out << image.data();
+      if (waiting_.empty()) *context_.out << image.data();
     } else if (outputs_.out.has_value()) {
       const std::string path = files_->ImagePath(image.image_index());
       absl::Status saved = SaveFile(path, image.data());
@@ -163,7 +175,25 @@ class GenerationRun {
     }
     image.set_image_index(place);
     display_.OnImage(image, *picture);
+    if (outputs_.on_picture) outputs_.on_picture(*picture);
+    if (!waiting_.empty()) waiting_[place] = std::move(*image.mutable_data());
     pictures_[place] = *std::move(picture);
+  }
+
+  // Replaces the images that were saved as they came.
+  absl::Status SaveWithReceipts(const v1::Receipt& receipt) {
+    for (size_t place = 0; place < waiting_.size(); ++place) {
+      ASSIGN_OR_RETURN(
+          const std::string bytes,
+          WithReceipt(waiting_[place], ReceiptOfImage(receipt, static_cast<int>(place))));
+      if (outputs_.out == kStandardOutput) {
+        *context_.out << bytes;
+      } else {
+        RETURN_IF_ERROR(SaveFile(saved_[place], bytes));
+      }
+    }
+    waiting_.clear();
+    return absl::OkStatus();
   }
 
   void Fail(absl::Status status) {
@@ -188,7 +218,8 @@ class GenerationRun {
   // By place: image_index less the first.
   std::vector<Image> pictures_;
   std::vector<FilmReel> reels_;
-  std::vector<std::string> saved_;  // Paths; empty: not.
+  std::vector<std::string> saved_;    // Paths; empty: not.
+  std::vector<std::string> waiting_;  // Bytes of images that are to carry receipts.
   size_t images_saved_ = 0;
   std::string first_image_;
   std::string last_image_;
@@ -207,6 +238,7 @@ absl::StatusOr<v1::Completed> RunGeneration(const DiffusionClient& client,
       client, request, outputs.max_count, run.Callbacks(), CallOptionsByFlags(context));
   if (!run.status().ok()) completed = run.status();
   display->OnEnd(completed.ok());
+  if (!completed.ok()) run.GiveUpReceipts();
   if (completed.ok()) {
     absl::Status saved = run.SaveTheRest(completed->receipt());
     if (!saved.ok()) completed = saved;

@@ -3,6 +3,7 @@
 #define DIFFUSIOND_CLIENT_COMMANDS_GENERATION_RUN_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "client/commands/command_line.h"
 #include "client/diffusion_client.h"
 #include "client/generate_display.h"
+#include "model/imaging/image.h"
 
 namespace diffusiond {
 
@@ -23,14 +25,17 @@ struct GenerationOutputs {
   std::string strip;
   std::string receipt;  // File; empty: beside the images.
   bool write_receipt = true;
-  uint32_t max_count = 0;  // More images than that are drawn by several requests; 0: by one.
-  bool quiet = false;      // Show no progress and no file names.
-  bool json = false;       // GenerationJson in place of file names.
+  bool embed_receipt = true;  // Into each PNG and WebP that is saved: picture_receipt.h.
+  uint32_t max_count = 0;     // More images than that are drawn by several requests; 0: by one.
+  bool quiet = false;         // Show no progress and no file names.
+  bool json = false;          // GenerationJson in place of file names.
+  std::function<void(const Image& picture)> on_picture = nullptr;  // Each image as it comes.
 };
 
 // Runs `request` and prints what was written. Files are whole or absent, also after an error;
-// images that came before an error are kept. Errors: as Generate, or of the first file that could
-// not be written or picture that could not be decoded, which also ends the call.
+// images that came before an error are kept, without receipts, which come last. Errors: as
+// Generate, or of the first file that could not be written or picture that could not be decoded,
+// which also ends the call.
 absl::StatusOr<v1::Completed> RunGeneration(const DiffusionClient& client,
                                             const v1::GenerateRequest& request,
                                             const GenerationOutputs& outputs,

@@ -37,7 +37,8 @@ std::string GenerationJson(const v1::Completed& completed, const WrittenFiles& f
 }
 
 std::string ReplayJson(const v1::Receipt& then, const v1::Receipt& now,
-                       const std::vector<std::string>& differences) {
+                       const std::vector<std::string>& differences,
+                       const std::optional<PictureInHand>& picture) {
   bool identical = then.image_sha256_size() == now.image_sha256_size();
   Json images = Json::array();
   for (int i = 0; i < then.image_sha256_size(); ++i) {
@@ -47,8 +48,13 @@ std::string ReplayJson(const v1::Receipt& then, const v1::Receipt& now,
                       {"then", then.image_sha256(i)},
                       {"now", again}});
   }
-  return Dump(
-      {{"identical", identical}, {"differences", differences}, {"images", std::move(images)}});
+  identical = identical && (!picture.has_value() || picture->same_pixels);
+  Json result = {
+      {"identical", identical}, {"differences", differences}, {"images", std::move(images)}};
+  if (picture.has_value()) {
+    result["picture"] = {{"sameBytes", picture->same_bytes}, {"samePixels", picture->same_pixels}};
+  }
+  return Dump(result);
 }
 
 }  // namespace diffusiond

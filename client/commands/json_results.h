@@ -3,6 +3,7 @@
 #define DIFFUSIOND_CLIENT_COMMANDS_JSON_RESULTS_H_
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,14 +21,23 @@ struct WrittenFiles {
 };
 
 // {"images": [{"imageIndex", "path", "sha256"}], "files": {"receipt": PATH, ...}, "warnings":
-// [TEXT], "receipt", "timings"}; the last two are the API's messages.
+// [TEXT], "receipt", "timings"}; the last two are the API's messages. A sha256 is that of the image
+// as the server sent it: of the file without the receipt that it may carry.
 std::string GenerationJson(const v1::Completed& completed, const WrittenFiles& files,
                            const std::vector<std::string>& warnings);
 
+// How the picture that carried a receipt stands to what it says and to what came now.
+struct PictureInHand {
+  bool same_bytes = false;   // As the receipt lists; else it was written again since.
+  bool same_pixels = false;  // As one of the images that came now.
+};
+
 // {"identical", "differences": [TEXT], "images": [{"imageIndex", "then", "now"}]}: the SHA-256 of
-// each image as the receipt has it and as it came now, and what of the server differs.
+// each image as the receipt has it and as it came now, and what of the server differs. Of a receipt
+// in a picture also "picture": {"sameBytes", "samePixels"}.
 std::string ReplayJson(const v1::Receipt& then, const v1::Receipt& now,
-                       const std::vector<std::string>& differences);
+                       const std::vector<std::string>& differences,
+                       const std::optional<PictureInHand>& picture);
 
 }  // namespace diffusiond
 

@@ -12,7 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/commands/commands.h"
-#include "client/receipt_file.h"
+#include "client/picture_receipt.h"
+#include "client/saved_receipt.h"
 #include "gmock/gmock.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -91,7 +92,7 @@ INSTANTIATE_TEST_SUITE_P(
         WrongLine{"ManyToStandardOutput", {"generate", "--out=-", "--count=2"}, "one image"},
         WrongLine{"TextToStandardOutput", {"generate", "--out=-", "--json"}, "nothing else"},
         WrongLine{"ArgumentTooMany", {"generate", "sneaker"}, "'sneaker'"},
-        WrongLine{"ArgumentMissing", {"replay"}, "RECEIPT.json"}),
+        WrongLine{"ArgumentMissing", {"replay"}, "IMAGE|RECEIPT"}),
     [](const auto& info) { return info.param.name; });
 
 TEST_F(DiffusionctlTest, GenerateSavesImagesAndReceipt) {
@@ -100,10 +101,12 @@ TEST_F(DiffusionctlTest, GenerateSavesImagesAndReceipt) {
   ASSERT_EQ(Run({"generate", "--out", directory_.string()}), kExitOk) << err();
   EXPECT_THAT(Files(), ElementsAre("tiny-t-shirt-top-7-0.png", "tiny-t-shirt-top-7-1.png",
                                    "tiny-t-shirt-top-7.json"));
-  EXPECT_EQ(Contents("tiny-t-shirt-top-7-1.png"), events[events.size() - 2].image().data());
-  const auto receipt = ReadReceipt(Path("tiny-t-shirt-top-7.json"));
-  ASSERT_TRUE(receipt.ok()) << receipt.status();
-  EXPECT_EQ(receipt->image_sha256_size(), 2);
+  const auto image = ReadReceipt(Path("tiny-t-shirt-top-7-1.png"));
+  ASSERT_TRUE(image.ok()) << image.status();
+  EXPECT_EQ(image->picture, events[events.size() - 2].image().data());
+  const auto saved = ReadReceipt(Path("tiny-t-shirt-top-7.json"));
+  ASSERT_TRUE(saved.ok()) << saved.status();
+  EXPECT_EQ(saved->receipt.image_sha256_size(), 2);
   EXPECT_THAT(err(), HasSubstr("100 %")) << "progress is no result";
   EXPECT_THAT(out(), Not(HasSubstr("100 %")));
   EXPECT_THAT(out(), HasSubstr("tiny-t-shirt-top-7-0.png"));
@@ -213,6 +216,8 @@ TEST_F(DiffusionctlTest, GenerateWritesAnImageToStandardOutputAndNothingElse) {
   Serve({.events = events, .models = {TinyModel()}});
   ASSERT_EQ(Run({"generate", "--out=-"}), kExitOk) << err();
   EXPECT_EQ(server_->last_request()->count(), 1u);
+  EXPECT_EQ(TakeReceipt(out())->picture, events[events.size() - 2].image().data());
+  ASSERT_EQ(Run({"generate", "--out=-", "--noembed_receipt"}), kExitOk) << err();
   EXPECT_EQ(out(), events[events.size() - 2].image().data());
   EXPECT_THAT(err(), HasSubstr("time "));
   EXPECT_THAT(Files(), IsEmpty());

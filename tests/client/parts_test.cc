@@ -5,6 +5,7 @@
 
 #include "client/generate_in_parts.h"
 #include "client/receipt_file.h"
+#include "client/saved_receipt.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/client/diffusionctl_fixture.h"
@@ -36,9 +37,9 @@ TEST_F(PartsTest, OneImageIsDrawnAgainAloneUnderItsOwnIndex) {
   EXPECT_EQ(server_->last_request()->first_image_index(), 11u);
   EXPECT_THAT(Files(),
               ElementsAre("strip.png", "tiny-t-shirt-top-7-11.png", "tiny-t-shirt-top-7.json"));
-  const auto receipt = ReadReceipt(Path("tiny-t-shirt-top-7.json"));
-  ASSERT_TRUE(receipt.ok()) << receipt.status();
-  EXPECT_EQ(RequestFromReceipt(*receipt).first_image_index(), 11u);
+  const auto saved = ReadReceipt(Path("tiny-t-shirt-top-7.json"));
+  ASSERT_TRUE(saved.ok()) << saved.status();
+  EXPECT_EQ(RequestFromReceipt(saved->receipt).first_image_index(), 11u);
   EXPECT_EQ(Run({"replay", Path("tiny-t-shirt-top-7.json")}), kExitOk) << err();
 }
 
@@ -52,10 +53,10 @@ TEST_F(PartsTest, MoreThanTheServerDrawsAtOnceIsAskedForInParts) {
   EXPECT_FALSE(server_->calls()[0].request.has_seed());
   EXPECT_EQ(server_->calls()[2].request.seed(), 7u) << "the one drawn for the first";
   EXPECT_EQ(server_->calls()[2].request.model_digest(), TinyModel().digest());
-  const auto receipt = ReadReceipt(Path("tiny-t-shirt-top-7.json"));
-  ASSERT_TRUE(receipt.ok()) << receipt.status();
+  const auto saved = ReadReceipt(Path("tiny-t-shirt-top-7.json"));
+  ASSERT_TRUE(saved.ok()) << saved.status();
   v1::Receipt whole = TinyStream(8, 2).back().completed().receipt();
-  EXPECT_EQ(receipt->SerializeAsString(), whole.SerializeAsString()) << "as of one request";
+  EXPECT_EQ(saved->receipt.SerializeAsString(), whole.SerializeAsString()) << "as of one request";
   EXPECT_EQ(Files().size(), 9u);
   EXPECT_THAT(err(), HasSubstr("8 images"));
   EXPECT_THAT(err(), HasSubstr("100 %"));

@@ -49,12 +49,6 @@ TEST(ReceiptFileTest, RefusesWhatReplaysNothing) {
   EXPECT_THAT(std::string(ReceiptFromJson("{\"modl\": 1}").status().message()), HasSubstr("modl"));
 }
 
-TEST(ReceiptFileTest, NamesTheFileThatCannotBeRead) {
-  const absl::Status status = ReadReceipt("/nowhere/receipt.json").status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("/nowhere/receipt.json"));
-}
-
 TEST(RequestFromReceiptTest, LeavesNothingToTheServersDefaults) {
   const v1::GenerateRequest request = RequestFromReceipt(TinyReceipt());
   EXPECT_EQ(request.model(), "tiny");
