@@ -4,10 +4,11 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
-#include "diffusiond/v1/diffusion.pb.h"
+#include "client/picture_labels.h"
 #include "model/imaging/image.h"
 
 namespace diffusiond {
@@ -23,14 +24,19 @@ struct FilmStripOptions {
   int max_frames = 10;  // Beside the finished image; at least 1. More previews: evenly chosen.
   int min_side = 84;    // Pixels; smaller frames are enlarged by a whole factor.
   int gap = 4;          // Pixels between and around frames.
+  // Above all: the caption; above frames: "x_t 5" and "x0 5" after five steps; above images their
+  // index. Absent: no words.
+  std::optional<PictureLabels> labels = std::nullopt;
 };
 
 // A row for each kind of preview that a reel has, x_t above x0-hat, reels below each other; a reel
-// without previews is one row with its image alone at the right. No reels: an empty image.
+// without previews is one row with its image alone at the right. No reels: an empty image. Labels
+// are left out where they would make the picture larger than kMaxImageSide.
 Image ComposeFilmStrip(std::span<const FilmReel> reels, const FilmStripOptions& options);
 
-// `images` in as square a sheet as their number allows, small ones enlarged as above.
-Image ComposeSheet(std::span<const Image> images, int min_side = 84);
+// `images` in as square a sheet as their number allows, small ones enlarged and labelled as above.
+Image ComposeSheet(std::span<const Image> images, const std::optional<PictureLabels>& labels = {},
+                   int min_side = 84);
 
 }  // namespace diffusiond
 

@@ -26,6 +26,8 @@ ABSL_FLAG(std::optional<uint32_t>, preview_max_side, std::nullopt,
           "=PIXELS: larger previews are reduced; 0: none is");
 ABSL_FLAG(std::string, sheet, "", "=FILE.png: all images on one sheet");
 ABSL_FLAG(std::string, strip, "", "=FILE.png: how the first images came out of the noise");
+ABSL_FLAG(bool, labels, true,
+          "class, seed, sampler and steps stand on sheet and strip; --nolabels: pictures alone");
 ABSL_FLAG(std::string, receipt, "",
           "=FILE.json: what diffusionctl replay takes too; beside the images; none: no such file");
 ABSL_FLAG(
@@ -104,6 +106,7 @@ int Run(const std::vector<std::string>&, CommandContext& command_context) {
   outputs.out = absl::GetFlag(FLAGS_out);
   outputs.sheet = absl::GetFlag(FLAGS_sheet);
   outputs.strip = absl::GetFlag(FLAGS_strip);
+  outputs.labels = absl::GetFlag(FLAGS_labels);
   outputs.receipt = absl::GetFlag(FLAGS_receipt);
   outputs.embed_receipt = absl::GetFlag(FLAGS_embed_receipt);
   // Beside standard output there is no place.
@@ -120,13 +123,16 @@ int Run(const std::vector<std::string>&, CommandContext& command_context) {
 }  // namespace
 
 Command GenerateCommand() {
-  std::vector<std::string> flags = {"model",         "model_digest",  "class",
-                                    "count",         "seed",          "first_image_index",
-                                    "format",        "out",           "receipt",
-                                    "embed_receipt", "sheet",         "strip",
-                                    "preview",       "preview_every", "preview_max_side",
-                                    "width",         "quiet",         "json",
-                                    "priority"};
+  std::vector<std::string> flags = {"model",         "model_digest",
+                                    "class",         "count",
+                                    "seed",          "first_image_index",
+                                    "format",        "out",
+                                    "receipt",       "embed_receipt",
+                                    "sheet",         "strip",
+                                    "labels",        "preview",
+                                    "preview_every", "preview_max_side",
+                                    "width",         "quiet",
+                                    "json",          "priority"};
   for (const auto* more : {&kStartingFileFlags, &kFitFlags, &kMorphFlags}) {
     flags.insert(flags.end(), more->begin(), more->end());
   }

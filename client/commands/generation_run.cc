@@ -12,6 +12,7 @@
 #include "client/generate_in_parts.h"
 #include "client/output_files.h"
 #include "client/picture_codec.h"
+#include "client/picture_labels.h"
 #include "client/picture_receipt.h"
 #include "client/progress_meter.h"
 #include "client/receipt_file.h"
@@ -78,12 +79,12 @@ class GenerationRun {
       written_.emplace_back("receipt", path);
     }
     if (!outputs_.sheet.empty()) {
-      RETURN_IF_ERROR(SavePng(outputs_.sheet, ComposeSheet(pictures_)));
+      RETURN_IF_ERROR(SavePng(outputs_.sheet, ComposeSheet(pictures_, labels_)));
       written_.emplace_back("sheet", outputs_.sheet);
     }
     if (!outputs_.strip.empty()) {
       for (size_t i = 0; i < reels_.size(); ++i) reels_[i].image = pictures_[i];
-      RETURN_IF_ERROR(SavePng(outputs_.strip, ComposeFilmStrip(reels_, {})));
+      RETURN_IF_ERROR(SavePng(outputs_.strip, ComposeFilmStrip(reels_, {.labels = labels_})));
       written_.emplace_back("strip", outputs_.strip);
     }
     return absl::OkStatus();
@@ -129,6 +130,7 @@ class GenerationRun {
       waiting_.resize(accepted.parameters().count());
     }
     reels_.resize(std::min(accepted.parameters().count(), kMaxReels));
+    if (outputs_.labels) labels_ = LabelsOf(accepted.parameters());
     files_.emplace(outputs_.out.value_or(""), accepted.parameters());
     warnings_.assign(accepted.warnings().begin(), accepted.warnings().end());
     for (const std::string& warning : warnings_) {
@@ -215,6 +217,7 @@ class GenerationRun {
   std::optional<OutputFiles> files_;   // From Accepted on.
   std::vector<std::string> warnings_;  // The server's.
   uint32_t first_image_index_ = 0;
+  std::optional<PictureLabels> labels_;
   // By place: image_index less the first.
   std::vector<Image> pictures_;
   std::vector<FilmReel> reels_;

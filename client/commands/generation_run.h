@@ -23,6 +23,7 @@ struct GenerationOutputs {
   std::optional<std::string> out;
   std::string sheet;  // PNG file; empty: none. Likewise the following.
   std::string strip;
+  bool labels = true;   // Words on sheet and strip: picture_labels.h.
   std::string receipt;  // File; empty: beside the images.
   bool write_receipt = true;
   bool embed_receipt = true;  // Into each PNG and WebP that is saved: picture_receipt.h.

@@ -195,7 +195,7 @@ TEST_F(DiffusionctlTest, GenerateOnATerminalAsksForTwentyPreviews) {
 TEST_F(DiffusionctlTest, GenerateDrawsSheetAndStrip) {
   Serve({.events = TinyStream(2, 6), .models = {TinyModel()}});
   ASSERT_EQ(Run({"generate", "--out=" + directory_.string(), "--sheet=" + Path("sheet.png"),
-                 "--strip=" + Path("strip.png"), "--receipt=none", "--quiet"}),
+                 "--strip=" + Path("strip.png"), "--receipt=none", "--nolabels", "--quiet"}),
             kExitOk)
       << err();
   EXPECT_EQ(server_->last_request()->preview().every_steps(), 4u);
@@ -209,6 +209,12 @@ TEST_F(DiffusionctlTest, GenerateDrawsSheetAndStrip) {
   EXPECT_EQ(strip->height, 4 * 84 + 5 * 4);
   EXPECT_THAT(Files(), Not(testing::Contains("tiny-t-shirt-top-7.json")));
   EXPECT_THAT(out(), IsEmpty());
+  ASSERT_EQ(Run({"generate", "--out=" + directory_.string(), "--sheet=" + Path("sheet.png"),
+                 "--strip=" + Path("strip.png"), "--quiet"}),
+            kExitOk)
+      << err();
+  EXPECT_GT(DecodePng(Contents("sheet.png"))->height, sheet->height) << "with labels";
+  EXPECT_GT(DecodePng(Contents("strip.png"))->height, strip->height);
 }
 
 TEST_F(DiffusionctlTest, GenerateWritesAnImageToStandardOutputAndNothingElse) {

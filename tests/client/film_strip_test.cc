@@ -1,7 +1,10 @@
 #include "client/film_strip.h"
 
+#include <string>
 #include <vector>
 
+#include "client/bitmap_text.h"
+#include "client/picture_labels.h"
 #include "gtest/gtest.h"
 
 namespace diffusiond {
@@ -58,11 +61,102 @@ TEST(FilmStripTest, EnlargesSmallFrames) {
 
 TEST(SheetTest, IsARowOfAFewAndASquareOfMany) {
   const std::vector<Image> few(4, Pixel(1)), many(16, Pixel(1));
-  const Image row = ComposeSheet(few, 10);
+  const Image row = ComposeSheet(few, {}, 10);
   EXPECT_EQ(row.width, 4 * 10 + 5 * 4);
   EXPECT_EQ(row.height, 10 + 2 * 4);
-  const Image square = ComposeSheet(many, 10);
+  const Image square = ComposeSheet(many, {}, 10);
   EXPECT_EQ(square.width, square.height);
+}
+
+// The part of `image` whose upper left corner is at (x, y).
+std::vector<uint8_t> Part(const Image& image, int x, int y, int width, int height) {
+  std::vector<uint8_t> pixels;
+  for (int row = y; row < y + height; ++row) {
+    const auto begin = image.pixels.begin() + row * image.width + x;
+    pixels.insert(pixels.end(), begin, begin + width);
+  }
+  return pixels;
+}
+
+// `text` as it stands on paper of its own.
+std::vector<uint8_t> Written(const std::string& text, int scale, int width, LabelStyle style) {
+  Image image{width, kLetterHeight * scale, 1, {}};
+  image.pixels.assign(static_cast<size_t>(width) * static_cast<size_t>(image.height), style.paper);
+  DrawText(text, 0, 0, scale, style.ink, &image);
+  return image.pixels;
+}
+
+Image Noise(uint8_t first) {
+  Image image{84, 84, 1, std::vector<uint8_t>(84 * 84)};
+  for (uint8_t& pixel : image.pixels) pixel = first = static_cast<uint8_t>(first * 5 + 3);
+  return image;
+}
+
+PictureLabels TinyLabels() {
+  v1::ResolvedParameters parameters;
+  parameters.set_class_id(1);
+  parameters.set_class_name("dot");
+  parameters.set_seed(7);
+  parameters.mutable_sampling()->set_sampler("ddim");
+  parameters.mutable_sampling()->set_steps(20);
+  parameters.set_first_image_index(9);
+  return LabelsOf(parameters);
+}
+
+TEST(LabelsTest, SheetsSayTheRequestAboveAllAndTheIndexAboveEachImage) {
+  const std::vector<Image> images = {Noise(1), Noise(2)};
+  const Image sheet = ComposeSheet(images, TinyLabels());
+  const int line = 2 * kLetterHeight;
+  ASSERT_EQ(sheet.width, 2 * 84 + 3 * 4);
+  ASSERT_EQ(sheet.height, 4 + 2 * line + 4 + line + 84 + 4);
+  EXPECT_EQ(Part(sheet, 4, 4, 172, line), Written("dot, seed 7", 2, 172, {}));
+  EXPECT_EQ(Part(sheet, 4, 4 + line, 172, line), Written("ddim 20 steps", 2, 172, {}));
+  for (int i = 0; i < 2; ++i) {
+    const int x = 4 + i * 88, y = 8 + 2 * line;
+    EXPECT_EQ(Part(sheet, x, y, 84, line), Written(i == 0 ? "#9" : "#10", 2, 84, {}));
+    EXPECT_EQ(Part(sheet, x, y + line, 84, 84), images[static_cast<size_t>(i)].pixels)
+        << "no pixel of an image changes";
+  }
+}
+
+TEST(LabelsTest, StripsSayTheStepAboveEachPreview) {
+  const FilmReel reel{{{5, Noise(1)}, {10, Noise(2)}}, {{5, Noise(3)}}, Noise(4)};
+  const Image strip = ComposeFilmStrip({{reel}}, {.labels = TinyLabels()});
+  constexpr LabelStyle kFilm = {.paper = 24, .ink = 232};
+  const int line = 2 * kLetterHeight, first = 4 + 2 * line + 4, second = first + line + 88;
+  ASSERT_EQ(strip.height, second + line + 88);
+  const auto label = [&](int column, int y) { return Part(strip, 4 + column * 88, y, 84, line); };
+  EXPECT_EQ(label(0, first), Written("x_t 5", 2, 84, kFilm));
+  EXPECT_EQ(label(1, first), Written("x_t 10", 2, 84, kFilm));
+  EXPECT_EQ(label(2, first), Written("#9", 2, 84, kFilm));
+  EXPECT_EQ(label(1, second), Written("x0 5", 2, 84, kFilm)) << "the frame that stands in";
+  EXPECT_EQ(Part(strip, 92, first + line, 84, 84), reel.x_t.at(10).pixels);
+}
+
+TEST(LabelsTest, NothingOfACaptionIsLost) {
+  const std::string seed = "seed 18446744073709551615";
+  const std::vector<std::string> words = {"dot", seed};
+  const Image one = WithCaption(Noise(1), words, 4, {});
+  const int width = static_cast<int>(seed.size()) * kLetterWidth;
+  ASSERT_EQ(one.width, width + 8) << "wider than the image";
+  EXPECT_EQ(Part(one, 4, 4 + kLetterHeight, width, kLetterHeight), Written(seed, 1, width, {}));
+  EXPECT_EQ(Part(one, 0, one.height - 84, 84, 84), Noise(1).pixels);
+  v1::ResolvedParameters parameters;
+  parameters.set_model(std::string(1 << 20, 'x'));
+  EXPECT_EQ(LabelsOf(parameters).caption[0].size(), 60u) << "but for what no name is";
+}
+
+TEST(LabelsTest, SmallLettersAreTakenBeforeAnyIsCut) {
+  EXPECT_EQ(LabelScale(std::vector<std::string>{"x_t 10", "#0"}, 84), 2);
+  EXPECT_EQ(LabelScale(std::vector<std::string>{"x_t 1000", "#0"}, 84), 1);
+  const Image cut = WithLabel({10, 1, 1, std::vector<uint8_t>(10, 9)}, "#12", 1, {});
+  EXPECT_EQ(Part(cut, 0, 0, 10, kLetterHeight), Written("#", 1, 10, {}));
+}
+
+TEST(LabelsTest, AreLeftOutWhereTheyWouldMakeTheSheetTooLarge) {
+  const std::vector<Image> images(1, {1, kMaxImageSide - 8, 1, std::vector<uint8_t>(8184, 1)});
+  EXPECT_EQ(ComposeSheet(images, TinyLabels()).height, kMaxImageSide);
+  EXPECT_TRUE(ComposeSheet({}, TinyLabels()).pixels.empty());
 }
 
 }  // namespace
