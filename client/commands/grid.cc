@@ -12,6 +12,7 @@
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
 #include "client/commands/generation_run.h"
+#include "client/commands/json_results.h"
 #include "client/commands/request_flags.h"
 #include "client/commands/starting_flags.h"
 #include "client/image_grid.h"
@@ -35,19 +36,15 @@ namespace {
 
 constexpr size_t kMaxCells = 400;
 
-struct Axis {
-  std::string name;                 // Empty: one place without a label.
-  std::vector<std::string> values;  // At least one.
+std::string Label(const GridAxis& axis, size_t i) {
+  return axis.name.empty() ? "" : absl::StrCat(axis.name, "=", axis.values[i]);
+}
 
-  std::string Label(size_t i) const {
-    return name.empty() ? "" : absl::StrCat(name, "=", values[i]);
-  }
-  std::vector<std::string> Labels() const {
-    std::vector<std::string> labels;
-    for (size_t i = 0; i < values.size(); ++i) labels.push_back(Label(i));
-    return labels;
-  }
-};
+std::vector<std::string> Labels(const GridAxis& axis) {
+  std::vector<std::string> labels;
+  for (size_t i = 0; i < axis.values.size(); ++i) labels.push_back(Label(axis, i));
+  return labels;
+}
 
 // Of axis `flag`: puts the value into the request.
 absl::Status Set(const char* flag, const std::string& name, const std::string& value,
@@ -83,10 +80,11 @@ absl::Status Set(const char* flag, const std::string& name, const std::string& v
   return absl::OkStatus();
 }
 
-absl::StatusOr<Axis> ParseAxis(const char* flag, const std::string& text) {
-  if (text.empty()) return Axis{.name = "", .values = {""}};
+absl::StatusOr<GridAxis> ParseAxis(const char* flag, const std::string& text) {
+  if (text.empty()) return GridAxis{.name = "", .values = {""}};
   const std::pair<std::string, std::string> parts = absl::StrSplit(text, absl::MaxSplits(':', 1));
-  Axis axis{.name = parts.first, .values = absl::StrSplit(parts.second, ',', absl::SkipEmpty())};
+  GridAxis axis{.name = parts.first,
+                .values = absl::StrSplit(parts.second, ',', absl::SkipEmpty())};
   if (axis.name.empty() || axis.values.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--", flag, ": '", text, "', expected NAME:V1,V2,... as in steps:5,10,20"));
@@ -98,7 +96,7 @@ absl::StatusOr<Axis> ParseAxis(const char* flag, const std::string& text) {
 
 // What is drawn, and what it is drawn for.
 struct Grid {
-  Axis x, y;
+  GridAxis x, y;
   v1::GenerateRequest request;  // But for what the axes say.
   std::string out;
 };
@@ -125,22 +123,29 @@ absl::StatusOr<Grid> GridByFlags(const OptionValues& options) {
   return grid;
 }
 
+struct DrawnCell {
+  Image image;
+  v1::Receipt receipt;
+};
+
 // One image. A seed that the server draws holds for the images that follow.
-absl::StatusOr<Image> Draw(const DiffusionClient& client, const v1::GenerateRequest& request,
-                           v1::GenerateRequest* following, const CommandContext& context) {
+absl::StatusOr<DrawnCell> Draw(const DiffusionClient& client, const v1::GenerateRequest& request,
+                               v1::GenerateRequest* following, const CommandContext& context) {
   absl::StatusOr<Image> picture = absl::InternalError("no image came");
   GenerateCallbacks callbacks;
   callbacks.on_accepted = [following](const v1::Accepted& accepted) {
     if (!following->has_seed()) following->set_seed(accepted.parameters().seed());
   };
   callbacks.on_image = [&picture](const v1::Image& image) { picture = DecodePicture(image); };
-  RETURN_IF_ERROR(client.Generate(request, callbacks, CallOptionsByFlags(context)).status());
-  return picture;
+  ASSIGN_OR_RETURN(v1::Completed completed,
+                   client.Generate(request, callbacks, CallOptionsByFlags(context)));
+  if (!picture.ok()) return picture.status();
+  return DrawnCell{*std::move(picture), std::move(*completed.mutable_receipt())};
 }
 
-absl::StatusOr<std::vector<Image>> DrawAll(const DiffusionClient& client, Grid grid,
-                                           const v1::Model& model, CommandContext& context) {
-  std::vector<Image> images;
+absl::StatusOr<std::vector<DrawnCell>> DrawAll(const DiffusionClient& client, Grid grid,
+                                               const v1::Model& model, CommandContext& context) {
+  std::vector<DrawnCell> cells;
   const size_t total = grid.x.values.size() * grid.y.values.size();
   for (size_t j = 0; j < grid.y.values.size(); ++j) {
     for (size_t i = 0; i < grid.x.values.size(); ++i) {
@@ -149,20 +154,19 @@ absl::StatusOr<std::vector<Image>> DrawAll(const DiffusionClient& client, Grid g
       RETURN_IF_ERROR(Set("y", grid.y.name, grid.y.values[j], &request));
       SpellClassAsTheModel(model, request);
       const std::string what =
-          absl::StrCat(grid.x.Label(i), grid.y.name.empty() ? "" : ", ", grid.y.Label(j));
+          absl::StrCat(Label(grid.x, i), grid.y.name.empty() ? "" : ", ", Label(grid.y, j));
       if (!absl::GetFlag(FLAGS_quiet)) {
-        *context.err << images.size() + 1 << " of " << total << ": " << Printable(what)
-                     << std::endl;
+        *context.err << cells.size() + 1 << " of " << total << ": " << Printable(what) << std::endl;
       }
-      absl::StatusOr<Image> image = Draw(client, request, &grid.request, context);
-      if (!image.ok()) {
-        return absl::Status(image.status().code(),
-                            absl::StrCat(what, ": ", image.status().message()));
+      absl::StatusOr<DrawnCell> cell = Draw(client, request, &grid.request, context);
+      if (!cell.ok()) {
+        return absl::Status(cell.status().code(),
+                            absl::StrCat(what, ": ", cell.status().message()));
       }
-      images.push_back(*std::move(image));
+      cells.push_back(*std::move(cell));
     }
   }
-  return images;
+  return cells;
 }
 
 // Whatever is wrong with the whole is said before anything is drawn.
@@ -170,21 +174,31 @@ absl::Status CheckSize(const Grid& grid, const v1::Model& model) {
   const auto width = static_cast<int>(model.width()), height = static_cast<int>(model.height());
   const Image blank = {width, height, 1, std::vector<uint8_t>(size_t(width) * height)};
   const std::vector<Image> blanks(grid.x.values.size() * grid.y.values.size(), blank);
-  return CheckImage(ComposeGrid(blanks, grid.x.Labels(), grid.y.Labels()));
+  return CheckImage(ComposeGrid(blanks, Labels(grid.x), Labels(grid.y)));
 }
 
 absl::Status DrawGrid(const DiffusionClient& client, const Grid& grid, CommandContext& context) {
   ASSIGN_OR_RETURN(const v1::Model model,
                    client.GetModel(grid.request.model(), CallOptionsByFlags(context)));
   RETURN_IF_ERROR(CheckSize(grid, model));
-  ASSIGN_OR_RETURN(const std::vector<Image> images, DrawAll(client, grid, model, context));
+  ASSIGN_OR_RETURN(std::vector<DrawnCell> cells, DrawAll(client, grid, model, context));
+  std::vector<Image> images;
+  std::vector<v1::Receipt> receipts;
+  for (DrawnCell& cell : cells) {
+    images.push_back(std::move(cell.image));
+    receipts.push_back(std::move(cell.receipt));
+  }
   ASSIGN_OR_RETURN(const std::string png,
-                   EncodePng(ComposeGrid(images, grid.x.Labels(), grid.y.Labels())));
+                   EncodePng(ComposeGrid(images, Labels(grid.x), Labels(grid.y))));
   if (grid.out == kStandardOutput) {
     *context.out << png;
     return absl::OkStatus();
   }
   RETURN_IF_ERROR(SaveFile(grid.out, png));
+  if (absl::GetFlag(FLAGS_json)) {
+    *context.out << GridJson(grid.x, grid.y, receipts, grid.out);
+    return absl::OkStatus();
+  }
   if (!absl::GetFlag(FLAGS_quiet)) *context.out << "grid     " << Printable(grid.out) << "\n";
   return absl::OkStatus();
 }
@@ -205,8 +219,8 @@ int Run(const std::vector<std::string>&, CommandContext& context) {
 
 Command GridCommand() {
   std::vector<std::string> flags = {
-      "x",     "y",       "out", "model", "model_digest", "class", "seed", "first_image_index",
-      "quiet", "priority"};
+      "x",     "y",    "out",     "model", "model_digest", "class", "seed", "first_image_index",
+      "quiet", "json", "priority"};
   for (const auto* more : {&kStartingFileFlags, &kFitFlags}) {
     flags.insert(flags.end(), more->begin(), more->end());
   }
@@ -216,7 +230,7 @@ Command GridCommand() {
           .details =
               "  diffusionctl grid --x=steps:5,10,20 --y=sampler:ddim,unipc --class=sneaker\n"
               "An axis is class, seed or any of the options below. Written to --out, or\n"
-              "grid.png.\n",
+              "grid.png. With --json: of each image the values and the receipt.\n",
           .flags = WithConnectionFlags(std::move(flags)),
           .aliases = {{"class_name", "class"}, {"class_id", "class"}, {"picture_fit", "fit"}},
           .options = SamplingOptionSpecs(),

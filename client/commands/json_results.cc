@@ -36,6 +36,26 @@ std::string GenerationJson(const v1::Completed& completed, const WrittenFiles& f
                {"timings", Json::parse(MessageJson(completed.timings()))}});
 }
 
+std::string GridJson(const GridAxis& x, const GridAxis& y, std::span<const v1::Receipt> receipts,
+                     const std::string& path) {
+  const auto axis = [](const GridAxis& of) {
+    return of.name.empty() ? Json(nullptr) : Json{{"name", of.name}, {"values", of.values}};
+  };
+  const auto value = [](const GridAxis& of, size_t i) {
+    return of.name.empty() ? Json(nullptr) : Json(of.values[i]);
+  };
+  Json images = Json::array();
+  for (size_t i = 0; i < receipts.size(); ++i) {
+    const v1::Receipt& receipt = receipts[i];
+    images.push_back({{"x", value(x, i % x.values.size())},
+                      {"y", value(y, i / x.values.size())},
+                      {"sha256", receipt.image_sha256_size() > 0 ? receipt.image_sha256(0) : ""},
+                      {"receipt", Json::parse(MessageJson(receipt))}});
+  }
+  return Dump(
+      {{"x", axis(x)}, {"y", axis(y)}, {"images", std::move(images)}, {"files", {{"grid", path}}}});
+}
+
 std::string ReplayJson(const v1::Receipt& then, const v1::Receipt& now,
                        const std::vector<std::string>& differences,
                        const std::optional<PictureInHand>& picture) {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,18 @@ struct PictureInHand {
 std::string ReplayJson(const v1::Receipt& then, const v1::Receipt& now,
                        const std::vector<std::string>& differences,
                        const std::optional<PictureInHand>& picture);
+
+// What goes along a side of a grid.
+struct GridAxis {
+  std::string name;                 // Empty: nothing; one place without a label.
+  std::vector<std::string> values;  // As given; at least one.
+};
+
+// {"x": {"name", "values"}, "y": null if nothing goes that way, "images": [{"x", "y", "sha256",
+// "receipt"}], "files": {"grid": PATH}}: the values that each image was drawn for, row by row as
+// `receipts` are, and what replays it. The grid itself carries no receipt.
+std::string GridJson(const GridAxis& x, const GridAxis& y, std::span<const v1::Receipt> receipts,
+                     const std::string& path);
 
 }  // namespace diffusiond
 

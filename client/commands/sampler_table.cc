@@ -37,9 +37,12 @@ void AppendEntry(const std::string& head, const std::string& says, int columns, 
 std::string SamplerList(const v1::Model& model, int columns) {
   std::string text;
   for (const v1::SamplerInfo& sampler : model.samplers()) {
-    const bool is_default = sampler.name() == model.defaults().sampler();
-    AppendEntry(sampler.name() + (is_default ? " (default)" : ""), sampler.description(), columns,
-                &text);
+    std::string head = sampler.name();
+    if (sampler.name() == model.defaults().sampler()) head += " (default)";
+    // A server of before the field says 0.
+    if (sampler.default_steps() > 0)
+      absl::StrAppend(&head, ": ", sampler.default_steps(), " steps");
+    AppendEntry(head, sampler.description(), columns, &text);
     if (sampler.options().empty()) continue;
     AppendBelow("reads " + absl::StrJoin(sampler.options(), ", "), columns, &text);
   }

@@ -8,8 +8,8 @@
 
 namespace diffusiond {
 
-// Of each its name, and below that its description and the options that it reads, in lines of at
-// most `columns`.
+// Of each its name and how many steps it takes unless told, and below that its description and the
+// options that it reads, in lines of at most `columns`.
 std::string SamplerList(const v1::Model& model, int columns);
 
 // Of those options: the values that each takes, and what it is.

@@ -1,13 +1,16 @@
 #include <algorithm>
+#include <string>
 
 #include "absl/flags/declare.h"
 #include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
 #include "client/commands/json_results.h"
 #include "client/commands/sampler_table.h"
 #include "client/message_json.h"
 #include "model/process/printable_text.h"
+#include "model/process/wrapped_text.h"
 
 ABSL_DECLARE_FLAG(std::string, model);
 
@@ -30,10 +33,15 @@ int Run(const std::vector<std::string>&, CommandContext& context) {
     return kExitOk;
   }
   const int columns = TextColumns(context);
-  *context.out << "Samplers of " << Printable(model->name()) << ":\n"
+  const auto& samplers = model->samplers();
+  const bool says_steps =
+      std::any_of(samplers.begin(), samplers.end(),
+                  [](const v1::SamplerInfo& sampler) { return sampler.default_steps() > 0; });
+  const std::string title = absl::StrCat("Samplers of ", Printable(model->name()),
+                                         says_steps ? ", with the steps of each by default:" : ":");
+  *context.out << WrapText(title, 0, columns) << "\n"
                << SamplerList(*model, columns) << "\nOptions, as flags of generate:\n"
                << OptionList(*model, columns);
-  const auto& samplers = model->samplers();
   if (std::any_of(samplers.begin(), samplers.end(),
                   [](const v1::SamplerInfo& sampler) { return sampler.name() == kRecommended; })) {
     *context.out << kAdvice;

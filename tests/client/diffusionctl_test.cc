@@ -341,6 +341,21 @@ TEST_F(DiffusionctlTest, SamplersTellsTheOptions) {
             "      clamp x0-hat\n");
 }
 
+TEST_F(DiffusionctlTest, SamplersTellsTheStepsOfEachWhereTheServerDoes) {
+  v1::Model model = TinyModel();
+  model.set_name(std::string(40, 'm'));
+  model.mutable_samplers(0)->set_default_steps(1000);
+  model.mutable_samplers(1)->set_default_steps(40);
+  Serve({.models = {model}});
+  terminal_.columns = 80;
+  ASSERT_EQ(Run({"samplers"}), kExitOk) << err();
+  EXPECT_THAT(out(), StartsWith("Samplers of " + model.name() +
+                                ", with the steps of each by\n"
+                                "default:\n"
+                                "  ddpm: 1000 steps\n"));
+  EXPECT_THAT(out(), HasSubstr("\n  ddim (default): 40 steps\n      implicit sampling\n"));
+}
+
 TEST_F(DiffusionctlTest, SamplersRecommendsOneThatTheModelHas) {
   v1::Model model = TinyModel();
   model.add_samplers()->set_name("unipc");

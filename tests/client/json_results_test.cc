@@ -73,6 +73,37 @@ TEST_F(JsonResultsTest, GenerateSaysFilesReceiptAndTimings) {
   EXPECT_THAT(err(), HasSubstr("100 %"));
 }
 
+TEST_F(JsonResultsTest, GridSaysTheValuesAndTheReceiptOfEachImage) {
+  Serve({.events_for =
+             [](const v1::GenerateRequest& request) {
+               return TinyStream(1, request.sampling().steps());
+             },
+         .models = {TinyModel()}});
+  ASSERT_EQ(Run({"grid", "--x=steps:2,3", "--y=sampler:ddim,ddpm", "--json",
+                 "--out=" + Path("grid.png")}),
+            kExitOk)
+      << err();
+  EXPECT_EQ(Result()["x"], Json({{"name", "steps"}, {"values", {"2", "3"}}}));
+  EXPECT_EQ(Result()["y"]["name"], "sampler");
+  EXPECT_EQ(Result()["files"], Json({{"grid", Path("grid.png")}}));
+  ASSERT_EQ(Result()["images"].size(), 4u);
+  const Json image = Result()["images"][1];
+  EXPECT_EQ(image["x"], "3");
+  EXPECT_EQ(image["y"], "ddim");
+  EXPECT_EQ(Result()["images"][2]["y"], "ddpm");
+  const auto receipt = ReceiptFromJson(image["receipt"].dump());
+  ASSERT_TRUE(receipt.ok()) << receipt.status();
+  EXPECT_EQ(receipt->parameters().sampling().steps(), 3u);
+  EXPECT_EQ(receipt->image_sha256(0), image["sha256"]);
+  EXPECT_THAT(err(), HasSubstr("4 of 4")) << "progress is no result";
+
+  ASSERT_EQ(Run({"grid", "--x=seed:1", "--json", "--quiet", "--out=" + Path("row.png")}), kExitOk);
+  EXPECT_EQ(Result()["y"], nullptr);
+  EXPECT_EQ(Result()["images"][0]["y"], nullptr);
+  EXPECT_EQ(Run({"grid", "--x=seed:1", "--json", "--out=-"}), kExitUsage);
+  EXPECT_THAT(out(), IsEmpty());
+}
+
 TEST_F(JsonResultsTest, AFailureIsNoResult) {
   Serve({.status = {grpc::StatusCode::INVALID_ARGUMENT, "wrong"}});
   EXPECT_EQ(Run({"generate", "--json", "--out=" + directory_.string()}), kExitFailed);
