@@ -95,15 +95,15 @@ absl::Status SaveFile(const std::string& path, const std::string& bytes) {
   const fs::path parent = fs::path(path).parent_path();
   if (!parent.empty()) fs::create_directories(parent, error);
   if (error) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("cannot make the directory ", parent.string(), ": ", error.message()));
+    return absl::ErrnoToStatus(error.value(),
+                               absl::StrCat("cannot make the directory ", parent.string()));
   }
   const std::string temporary = absl::StrCat(path, ".", getpid(), ".tmp");
   const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) return FileError("create", temporary);
-  absl::Status status = WriteAll(fd, bytes, temporary);
+  if (fd < 0) return FileError("create", path);
+  absl::Status status = WriteAll(fd, bytes, path);
   // A full disk may show only now.
-  if (close(fd) != 0 && status.ok()) status = FileError("write", temporary);
+  if (close(fd) != 0 && status.ok()) status = FileError("write", path);
   if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0)
     status = FileError("write", path);
   if (!status.ok()) unlink(temporary.c_str());

@@ -1,14 +1,11 @@
 #include "client/saved_receipt.h"
 
-#include <array>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "client/input_file.h"
 #include "client/picture_receipt.h"
 #include "client/receipt_file.h"
 #include "model/imaging/decode.h"
@@ -20,22 +17,6 @@ namespace {
 absl::Status TooLarge(size_t limit) {
   return absl::InvalidArgumentError(
       absl::StrCat("it has more than ", limit >> 20, " MiB, which no receipt and no picture has"));
-}
-
-absl::StatusOr<std::string> ReadBytes(const std::string& path) {
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  std::string bytes;
-  std::array<char, 1 << 16> part;
-  while (file.read(part.data(), part.size()) || file.gcount() > 0) {
-    bytes.append(part.data(), static_cast<size_t>(file.gcount()));
-    if (bytes.size() > kMaxPictureFile) return TooLarge(kMaxPictureFile);
-  }
-  if (bytes.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat("cannot be read: ", errno != 0 ? strerror(errno) : "it is empty"));
-  }
-  return bytes;
 }
 
 absl::StatusOr<SavedReceipt> Parse(const std::string& bytes) {
@@ -54,8 +35,8 @@ absl::StatusOr<SavedReceipt> Parse(const std::string& bytes) {
 }  // namespace
 
 absl::StatusOr<SavedReceipt> ReadReceipt(const std::string& path) {
-  const absl::StatusOr<std::string> bytes = ReadBytes(path);
-  absl::StatusOr<SavedReceipt> saved = bytes.ok() ? Parse(*bytes) : bytes.status();
+  ASSIGN_OR_RETURN(const std::string bytes, ReadInputFile(path, kMaxPictureFile));
+  absl::StatusOr<SavedReceipt> saved = Parse(bytes);
   if (saved.ok()) return saved;
   return absl::Status(saved.status().code(), absl::StrCat(path, ": ", saved.status().message()));
 }

@@ -1,14 +1,11 @@
 #include "client/commands/starting_flags.h"
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <optional>
-#include <sstream>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "client/input_file.h"
 
 ABSL_FLAG(
     std::string, init_image, "",
@@ -29,13 +26,12 @@ namespace {
 
 absl::Status ReadInto(const char* flag, const std::string& path, std::string* bytes) {
   if (path.empty()) return absl::OkStatus();
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) {
-    return absl::NotFoundError(absl::StrCat("--", flag, ": cannot read ", path, ": ",
-                                            errno != 0 ? strerror(errno) : "it is empty"));
+  absl::StatusOr<std::string> read = ReadInputFile(path);
+  if (!read.ok()) {
+    return absl::Status(read.status().code(),
+                        absl::StrCat("--", flag, ": ", read.status().message()));
   }
-  *bytes = text.str();
+  *bytes = *std::move(read);
   return absl::OkStatus();
 }
 

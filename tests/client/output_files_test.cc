@@ -5,6 +5,7 @@
 #include <sstream>
 #include <string>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace diffusiond {
@@ -97,7 +98,12 @@ TEST(SaveFileTest, NamesTheFileThatCannotBeWritten) {
   const std::string directory = TestDirectory();
   ASSERT_TRUE(SaveFile(directory + "/file", "x").ok());
   const absl::Status below_a_file = SaveFile(directory + "/file/image.png", "x");
-  EXPECT_NE(below_a_file.message().find(directory + "/file"), std::string::npos);
+  EXPECT_THAT(std::string(below_a_file.message()),
+              testing::EndsWith(directory + "/file: Not a directory"));
+  EXPECT_NE(below_a_file.code(), absl::StatusCode::kPermissionDenied);
+  const std::string long_name = directory + "/" + std::string(300, 'a');
+  EXPECT_EQ(SaveFile(long_name, "x").message(),
+            "cannot create " + long_name + ": File name too long");
   // A directory stands where the file should: the renaming fails, and cleans up.
   fs::create_directories(directory + "/taken/full");
   EXPECT_FALSE(SaveFile(directory + "/taken", "x").ok());
