@@ -20,27 +20,29 @@ namespace {
 constexpr uint64_t kEntrySeedOffset = 0x9e3779b97f4a7c15;
 
 absl::Status TooMany() {
-  return absl::InvalidArgumentError(
-      absl::StrCat("the plan has more than ", kMaxPlannedRequests, " requests"));
+  return absl::InvalidArgumentError(absl::StrCat("the plan has more than ", kMaxPlannedRequests,
+                                                 " requests: lower --rate or --duration"));
 }
 
 absl::Status CheckEnd(const LoadPlanOptions& options) {
   const bool timed = options.duration != absl::InfiniteDuration();
   if (timed && (options.duration <= absl::ZeroDuration() || options.duration > kMaxPlanTime)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("duration ", absl::FormatDuration(options.duration),
+        absl::StrCat("--duration=", absl::FormatDuration(options.duration),
                      ", expected above 0, at most ", absl::FormatDuration(kMaxPlanTime)));
   }
   if (options.requests.has_value() &&
       (*options.requests < 1 || *options.requests > kMaxPlannedRequests)) {
     return absl::InvalidArgumentError(
-        absl::StrCat(*options.requests, " requests, expected 1 .. ", kMaxPlannedRequests));
+        absl::StrCat("--requests=", *options.requests, ", expected 1 .. ", kMaxPlannedRequests));
   }
   if (timed && options.requests.has_value()) {
-    return absl::InvalidArgumentError("either a duration or a number of requests, not both");
+    return absl::InvalidArgumentError(
+        "--duration and --requests are both given, expected one of them");
   }
   if (options.arrivals.kind != Arrivals::Kind::kTrace && !timed && !options.requests.has_value()) {
-    return absl::InvalidArgumentError("neither a duration nor a number of requests");
+    return absl::InvalidArgumentError(
+        "neither --duration nor --requests is given, expected one of them");
   }
   return absl::OkStatus();
 }
@@ -48,15 +50,16 @@ absl::Status CheckEnd(const LoadPlanOptions& options) {
 absl::Status CheckOptions(const LoadPlanOptions& options) {
   if (options.arrivals.kind == Arrivals::Kind::kTrace) {
     if (options.rate != 0) {
-      return absl::InvalidArgumentError("a trace has its own rate, so none is to be given");
+      return absl::InvalidArgumentError(
+          "--rate is given, but the times of --arrivals=trace:FILE are the trace's own");
     }
   } else if (!(options.rate > 0) || options.rate > kMaxRate) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("rate ", options.rate, ", expected requests/s above 0, at most ", kMaxRate));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--rate=", options.rate, ", expected requests a second, above 0 and at most ", kMaxRate));
   }
   if (options.arrivals.burst < 1 || options.arrivals.burst > kMaxBurst) {
     return absl::InvalidArgumentError(
-        absl::StrCat("burst ", options.arrivals.burst, ", expected 1 .. ", kMaxBurst));
+        absl::StrCat("--arrivals=burst:", options.arrivals.burst, ", expected 1 .. ", kMaxBurst));
   }
   return CheckEnd(options);
 }
@@ -142,7 +145,7 @@ absl::StatusOr<Arrivals> ParseArrivals(absl::string_view text) {
     return Arrivals{.kind = Arrivals::Kind::kTrace, .trace_file = std::string(rest)};
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("arrivals '", text, "', expected poisson, uniform, burst:N with N of 1 .. ",
+      absl::StrCat("--arrivals='", text, "', expected poisson, uniform, burst:N with N of 1 .. ",
                    kMaxBurst, ", or trace:FILE"));
 }
 

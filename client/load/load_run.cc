@@ -28,10 +28,10 @@ absl::Status CheckOptions(const LoadRunOptions& options) {
   const auto in = [](int value, int most) { return value >= 1 && value <= most; };
   if (!in(options.channels, kMaxLoadChannels)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("channels ", options.channels, ", expected 1 .. ", kMaxLoadChannels));
+        absl::StrCat("--channels=", options.channels, ", expected 1 .. ", kMaxLoadChannels));
   }
   if (!in(options.max_in_flight, kMaxLoadInFlight)) {
-    return absl::InvalidArgumentError(absl::StrCat("max_in_flight ", options.max_in_flight,
+    return absl::InvalidArgumentError(absl::StrCat("--max_in_flight=", options.max_in_flight,
                                                    ", expected 1 .. ", kMaxLoadInFlight));
   }
   for (const absl::Duration time :

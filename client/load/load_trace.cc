@@ -1,6 +1,7 @@
 #include "client/load/load_trace.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <fstream>
 #include <random>
@@ -108,6 +109,7 @@ absl::StatusOr<std::vector<PlannedRequest>> ParseLoadTrace(absl::string_view tex
 
 absl::StatusOr<std::vector<PlannedRequest>> ReadLoadTrace(const std::string& file,
                                                           const LoadMix& mix, uint64_t seed) {
+  errno = 0;
   std::ifstream stream(file, std::ios::binary);
   std::string text, chunk(64 << 10, '\0');
   while (stream.is_open() && text.size() <= kMaxTraceBytes) {
@@ -116,7 +118,7 @@ absl::StatusOr<std::vector<PlannedRequest>> ReadLoadTrace(const std::string& fil
     if (!stream) break;
   }
   if (!stream.is_open() || stream.bad()) {
-    return absl::NotFoundError(absl::StrCat("cannot read the trace ", file));
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot read the trace ", file));
   }
   if (text.size() > kMaxTraceBytes) {
     return absl::InvalidArgumentError(

@@ -163,25 +163,25 @@ TEST_F(TraceTest, AMissingFileIsNotFound) {
   const Arrivals arrivals = ParseArrivals("trace:/nowhere/at/all.csv").value();
   const absl::Status status = MakeLoadPlan(TwoKinds(), {.arrivals = arrivals}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("/nowhere/at/all.csv"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("/nowhere/at/all.csv: No such file"));
 }
 
 TEST(LoadPlanTest, OptionsOutOfRangeAreToldOf) {
   const Arrivals trace{.kind = Arrivals::Kind::kTrace, .trace_file = "x"};
   const absl::Duration second = absl::Seconds(1);
   const std::pair<LoadPlanOptions, const char*> faults[] = {
-      {{.rate = 0, .duration = second}, "rate 0, expected"},
-      {{.rate = -1, .duration = second}, "rate -1, expected"},
-      {{.rate = std::numeric_limits<double>::quiet_NaN(), .duration = second}, "rate nan"},
+      {{.rate = 0, .duration = second}, "--rate=0, expected"},
+      {{.rate = -1, .duration = second}, "--rate=-1, expected"},
+      {{.rate = std::numeric_limits<double>::quiet_NaN(), .duration = second}, "--rate=nan"},
       {{.rate = 2 * kMaxRate, .duration = second}, "at most 100000"},
-      {{.rate = 1, .duration = absl::ZeroDuration()}, "duration 0, expected"},
+      {{.rate = 1, .duration = absl::ZeroDuration()}, "--duration=0, expected"},
       {{.rate = 1, .duration = 2 * kMaxPlanTime}, "at most 24h"},
-      {{.rate = 1, .requests = 0}, "0 requests, expected 1 .. 1000000"},
+      {{.rate = 1, .requests = 0}, "--requests=0, expected 1 .. 1000000"},
       {{.rate = 1, .requests = kMaxPlannedRequests + 1}, "expected 1 .. 1000000"},
-      {{.rate = 1, .duration = second, .requests = 1}, "not both"},
-      {{.rate = 1}, "neither a duration nor"},
+      {{.rate = 1, .duration = second, .requests = 1}, "--duration and --requests are both given"},
+      {{.rate = 1}, "neither --duration nor"},
       {{.rate = kMaxRate, .duration = absl::Minutes(1)}, "more than 1000000 requests"},
-      {{.arrivals = trace, .rate = 1}, "a trace has its own rate"},
+      {{.arrivals = trace, .rate = 1}, "--rate is given, but the times"},
   };
   for (const auto& [options, says] : faults) {
     const absl::Status status = MakeLoadPlan(TwoKinds(), options).status();

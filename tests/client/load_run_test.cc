@@ -308,9 +308,9 @@ TEST(LoadRunTest, NoServerIsAnErrorBeforeAnythingIsSent) {
 TEST(LoadRunTest, OptionsOutOfRangeAreToldOf) {
   const std::pair<LoadRunOptions, const char*> faults[] = {
       {{.target = ""}, "address is empty"},
-      {{.target = "x", .channels = 0}, "channels 0, expected 1 .. 64"},
-      {{.target = "x", .channels = 65}, "channels 65, expected 1 .. 64"},
-      {{.target = "x", .max_in_flight = 0}, "max_in_flight 0, expected 1 .. 100000"},
+      {{.target = "x", .channels = 0}, "--channels=0, expected 1 .. 64"},
+      {{.target = "x", .channels = 65}, "--channels=65, expected 1 .. 64"},
+      {{.target = "x", .max_in_flight = 0}, "--max_in_flight=0, expected 1 .. 100000"},
       {{.target = "x", .max_in_flight = 100'001}, "expected 1 .. 100000"},
       {{.target = "x", .drain_timeout = absl::ZeroDuration()}, "expected above 0"},
   };
