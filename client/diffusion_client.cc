@@ -1,7 +1,9 @@
 #include "client/diffusion_client.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -9,6 +11,7 @@
 #include "client/rpc_error.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/create_channel.h"
+#include "model/process/quoted_value.h"
 #include "model/status/status_macros.h"
 #include "proto/metadata_keys.h"
 
@@ -38,12 +41,7 @@ class Call {
     if (status.error_code() == grpc::StatusCode::CANCELLED && asked_to_stop) {
       return absl::CancelledError("cancelled by the caller");
     }
-    if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
-      return absl::DeadlineExceededError(absl::StrCat("not finished within ",
-                                                      absl::FormatDuration(options_.timeout), ": ",
-                                                      status.error_message()));
-    }
-    return StatusFromRpc(status, target_);
+    return StatusFromRpc(status, target_, options_.timeout);
   }
 
  private:
@@ -71,6 +69,14 @@ bool IsLoopback(const std::string& target) {
 }
 
 }  // namespace
+
+absl::Status CheckTenant(const std::string& tenant) {
+  const bool printable = std::all_of(tenant.begin(), tenant.end(), absl::ascii_isprint);
+  if (printable && tenant.size() <= kMaxTenantBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("tenant is ", QuoteValue(tenant),
+                                                 ", expected at most ", kMaxTenantBytes,
+                                                 " printable ASCII characters"));
+}
 
 absl::StatusOr<std::unique_ptr<DiffusionClient>> DiffusionClient::Connect(
     const std::string& target, const ClientOptions& options) {
@@ -106,6 +112,7 @@ DiffusionClient::DiffusionClient(std::shared_ptr<grpc::Channel> channel, std::st
 absl::StatusOr<v1::Completed> DiffusionClient::Generate(const v1::GenerateRequest& request,
                                                         const GenerateCallbacks& callbacks,
                                                         const CallOptions& options) const {
+  RETURN_IF_ERROR(CheckTenant(options.tenant));
   Call call(options, target_);
   const std::unique_ptr<grpc::ClientReader<v1::GenerateEvent>> reader =
       stub_->Generate(call.context(), request);
@@ -134,6 +141,7 @@ absl::StatusOr<v1::Completed> DiffusionClient::Generate(const v1::GenerateReques
 
 absl::StatusOr<v1::GenerateImagesResponse> DiffusionClient::GenerateImages(
     const v1::GenerateRequest& request, const CallOptions& options) const {
+  RETURN_IF_ERROR(CheckTenant(options.tenant));
   Call call(options, target_);
   v1::GenerateImagesResponse response;
   const grpc::Status finished = stub_->GenerateImages(call.context(), request, &response);
@@ -144,6 +152,7 @@ absl::StatusOr<v1::GenerateImagesResponse> DiffusionClient::GenerateImages(
 
 absl::StatusOr<v1::ListModelsResponse> DiffusionClient::ListModels(
     const CallOptions& options) const {
+  RETURN_IF_ERROR(CheckTenant(options.tenant));
   Call call(options, target_);
   v1::ListModelsResponse response;
   const grpc::Status finished = stub_->ListModels(call.context(), {}, &response);
@@ -153,6 +162,7 @@ absl::StatusOr<v1::ListModelsResponse> DiffusionClient::ListModels(
 
 absl::StatusOr<v1::Model> DiffusionClient::GetModel(const std::string& name,
                                                     const CallOptions& options) const {
+  RETURN_IF_ERROR(CheckTenant(options.tenant));
   Call call(options, target_);
   v1::GetModelRequest request;
   request.set_model(name);

@@ -50,9 +50,15 @@ struct CallOptions {
   absl::Duration timeout = absl::InfiniteDuration();
   // Ends the call with CANCELLED when thrown. Not owned; null: the call cannot be cancelled.
   const Cancellation* cancellation = nullptr;
-  // Sent as metadata "diffusiond-tenant", 1 .. 128 bytes; empty: the server goes by the address.
+  // Sent as metadata "diffusiond-tenant", see CheckTenant; empty: the server goes by the address.
   std::string tenant = {};
 };
+
+// The longest CallOptions::tenant.
+inline constexpr size_t kMaxTenantBytes = 128;
+
+// Whether metadata carries it: printable ASCII, or nothing. INVALID_ARGUMENT: "tenant is 'x', ...".
+absl::Status CheckTenant(const std::string& tenant);
 
 // What Generate reports while it runs: on the caller's thread, one at a time, in the stream's
 // order. Each may be empty. The arguments live until the callback returns.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "model/status/status_macros.h"
 
@@ -58,13 +59,24 @@ absl::StatusOr<v1::Completed> GenerateInParts(const DiffusionClient& client,
   part.set_model(all.receipt().parameters().model());
   part.set_model_digest(all.receipt().model_digest());
   heard.on_accepted = nullptr;
+  uint32_t images = max_count;
+  heard.on_image = [&](const v1::Image& image) {
+    ++images;
+    if (callbacks.on_image) callbacks.on_image(image);
+  };
   for (uint32_t done = max_count; done < count; done += part.count()) {
     part.set_first_image_index(request.first_image_index() + done);
     part.set_count(std::min(max_count, count - done));
     CallOptions rest = options;
     rest.timeout = deadline - absl::Now();
-    ASSIGN_OR_RETURN(const v1::Completed completed, client.Generate(part, heard, rest));
-    RETURN_IF_ERROR(Append(completed, &all));
+    const absl::StatusOr<v1::Completed> completed = client.Generate(part, heard, rest);
+    if (absl::IsDeadlineExceeded(completed.status())) {
+      return absl::DeadlineExceededError(absl::StrCat("not finished within ",
+                                                      absl::FormatDuration(options.timeout), ": ",
+                                                      images, " of ", count, " images were drawn"));
+    }
+    RETURN_IF_ERROR(completed.status());
+    RETURN_IF_ERROR(Append(*completed, &all));
   }
   all.mutable_receipt()->mutable_parameters()->set_count(count);
   return all;

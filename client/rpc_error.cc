@@ -1,8 +1,11 @@
 #include "client/rpc_error.h"
 
+#include <map>
+
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "google/rpc/status.pb.h"
 #include "model/process/printable_text.h"
@@ -14,6 +17,13 @@ constexpr absl::string_view kBadRequestUrl = "type.googleapis.com/google.rpc.Bad
 constexpr absl::string_view kRetryInfoUrl = "type.googleapis.com/google.rpc.RetryInfo";
 // gRPC's words for a ping without an answer.
 constexpr absl::string_view kNoPong = "keepalive watchdog timeout";
+// Its words for a call whose time is over, of which the server said nothing.
+constexpr absl::string_view kDeadlinePassed = "Deadline Exceeded";
+// Its words for a message above the receiver's limit: "... than max (5242893 vs. 4194304)".
+constexpr absl::string_view kTooLarge = "Received message larger than max";
+constexpr absl::string_view kWhatIsLarge =
+    ": of a request, init_image, mask and init_noise count, and the limit is the server's "
+    "--max_request_bytes";
 constexpr absl::string_view kUnreachableUrl = "diffusiond.v1/unreachable";
 
 // gRPC says "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Failed to
@@ -44,6 +54,19 @@ bool RepeatsAll(absl::string_view message, const google::rpc::BadRequest& bad_re
   return bad_request.field_violations_size() > 0;
 }
 
+std::string ViolationLine(const std::string& field) {
+  return absl::StrCat("\n  ", Printable(field), ": ");
+}
+
+// With all that `status` has but for its message.
+absl::Status WithMessage(const std::string& message, const absl::Status& status) {
+  absl::Status other(status.code(), message);
+  status.ForEachPayload([&other](absl::string_view url, const absl::Cord& payload) {
+    other.SetPayload(url, payload);
+  });
+  return other;
+}
+
 template <typename Proto>
 std::optional<Proto> PayloadOf(const absl::Status& status, absl::string_view url) {
   const absl::optional<absl::Cord> payload = status.GetPayload(url);
@@ -54,7 +77,8 @@ std::optional<Proto> PayloadOf(const absl::Status& status, absl::string_view url
 
 }  // namespace
 
-absl::Status StatusFromRpc(const grpc::Status& status, const std::string& target) {
+absl::Status StatusFromRpc(const grpc::Status& status, const std::string& target,
+                           absl::Duration timeout) {
   if (status.ok()) return absl::OkStatus();
   const auto code = static_cast<absl::StatusCode>(status.error_code());
   if (IsConnectFailure(status)) {
@@ -70,6 +94,12 @@ absl::Status StatusFromRpc(const grpc::Status& status, const std::string& target
     message = absl::StrCat("the server at ", target, " answers nothing any more, pings neither");
   }
   if (message.empty()) message = absl::StrCat("the server at ", target, " gave no reason");
+  if (absl::IsDeadlineExceeded(absl::Status(code, "")) && timeout != absl::InfiniteDuration()) {
+    const std::string late = absl::StrCat("not finished within ", absl::FormatDuration(timeout));
+    message = message == kDeadlinePassed ? absl::StrCat(late, " by the server at ", target)
+                                         : absl::StrCat(late, ": ", message);
+  }
+  if (absl::StartsWith(message, kTooLarge)) absl::StrAppend(&message, kWhatIsLarge);
   google::rpc::BadRequest bad_request;
   google::rpc::RetryInfo retry_info;
   google::rpc::Status details;
@@ -86,8 +116,7 @@ absl::Status StatusFromRpc(const grpc::Status& status, const std::string& target
   }
   message = Printable(message);
   for (const auto& violation : bad_request.field_violations()) {
-    absl::StrAppend(&message, "\n  ", Printable(violation.field()), ": ",
-                    Printable(violation.description()));
+    absl::StrAppend(&message, ViolationLine(violation.field()), Printable(violation.description()));
   }
   if (retry_info.has_retry_delay()) {
     absl::StrAppend(&message, "\n  try again in ",
@@ -101,6 +130,20 @@ absl::Status StatusFromRpc(const grpc::Status& status, const std::string& target
     result.SetPayload(kRetryInfoUrl, absl::Cord(retry_info.SerializeAsString()));
   }
   return result;
+}
+
+absl::Status WithFieldNames(const absl::Status& status,
+                            const std::function<std::string(const std::string&)>& name) {
+  std::map<std::string, std::string> lines;
+  const google::rpc::BadRequest bad_request = BadRequestOf(status);
+  for (const auto& violation : bad_request.field_violations()) {
+    lines[ViolationLine(violation.field())] = ViolationLine(name(violation.field()));
+  }
+  return WithMessage(absl::StrReplaceAll(status.message(), lines), status);
+}
+
+absl::Status WithPrefix(const std::string& prefix, const absl::Status& status) {
+  return WithMessage(absl::StrCat(prefix, ": ", status.message()), status);
 }
 
 google::rpc::BadRequest BadRequestOf(const absl::Status& status) {

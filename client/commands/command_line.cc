@@ -53,9 +53,25 @@ constexpr std::pair<absl::string_view, absl::string_view> kCalledElsewhere[] = {
 struct Flag {
   bool is_switch = false;
   std::string help;
-  // False: `value` is none that it takes.
-  std::function<bool(const std::string& value)> set;
+  // OK, or why not, behind the flag's name.
+  std::function<absl::Status(const std::string& value)> set;
 };
+
+absl::Status NoValue(absl::string_view value, absl::string_view expected) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", value, "' is not a value it takes: ", expected));
+}
+
+absl::Status SetFlag(absl::CommandLineFlag& flag, const std::string& value) {
+  std::string error;
+  if (flag.ParseFrom(value, &error)) return absl::OkStatus();
+  // What the flag's own parser says stands behind what absl says of every flag.
+  absl::string_view reason = error;
+  const bool told = absl::ConsumePrefix(
+      &reason,
+      absl::StrCat("Illegal value '", value, "' specified for flag '", flag.Name(), "'; "));
+  return NoValue(value, told ? reason : flag.Help());
+}
 
 // Where the command line's flags are looked for.
 struct FlagSource {
@@ -68,13 +84,10 @@ struct FlagSource {
     }
     for (const OptionSpec& option : command.options) {
       if (option.name != name) continue;
-      return Flag{.is_switch = option.kind == OptionKind::kSwitch,
-                  .help = absl::StrCat("=", ValuesOf(option), ": ", option.help),
-                  .set = [this, &option](const std::string& text) {
-                    const std::optional<OptionValue> value = FromText(option, text);
-                    if (value.has_value()) (*values)[std::string(option.name)] = *value;
-                    return value.has_value();
-                  }};
+      return Flag{
+          .is_switch = option.kind == OptionKind::kSwitch,
+          .help = absl::StrCat("=", ValuesOf(option), ": ", option.help),
+          .set = [this, &option](const std::string& text) { return SetOption(option, text); }};
     }
     const auto& flags = command.flags;
     if (std::find(flags.begin(), flags.end(), name) == flags.end()) return std::nullopt;
@@ -82,10 +95,18 @@ struct FlagSource {
     if (flag == nullptr) return std::nullopt;
     return Flag{.is_switch = flag->IsOfType<bool>() || flag->IsOfType<std::optional<bool>>(),
                 .help = flag->Help(),
-                .set = [flag](const std::string& value) {
-                  std::string error;
-                  return flag->ParseFrom(value, &error);
-                }};
+                .set = [flag](const std::string& value) { return SetFlag(*flag, value); }};
+  }
+
+  absl::Status SetOption(const OptionSpec& option, const std::string& text) const {
+    const std::optional<OptionValue> value = FromText(option, text);
+    if (!value.has_value()) {
+      return NoValue(text, absl::StrCat("=", ValuesOf(option), ": ", option.help));
+    }
+    const std::string fault = FaultOf(option, *value);
+    if (!fault.empty()) return absl::InvalidArgumentError(fault);
+    (*values)[std::string(option.name)] = *value;
+    return absl::OkStatus();
   }
 
   absl::Status Unknown(absl::string_view name) const {
@@ -142,9 +163,8 @@ absl::StatusOr<std::vector<std::string>> ParseFlags(std::span<const std::string>
     if (!value.has_value()) {
       return absl::InvalidArgumentError(absl::StrCat("--", name, " needs a value: ", flag->help));
     }
-    if (!flag->set(*value)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--", name, ": '", *value, "' is not a value it takes: ", flag->help));
+    if (const absl::Status set = flag->set(*value); !set.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("--", name, ": ", set.message()));
     }
   }
   return positional;

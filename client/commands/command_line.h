@@ -60,8 +60,8 @@ struct Command {
 // Sets the flags in `arguments`, those that are the command's `options` in *values, and returns
 // what is not a flag. Takes --name=value, --name value,
 // --name and --noname for switches, dashes for underscores, and "--" as the end of flags.
-// INVALID_ARGUMENT, with a hint: a flag that the command has not, or a value that does not parse.
-// Whether an option is in range is the server's to say.
+// INVALID_ARGUMENT, with a hint: a flag that the command has not, or a value that does not parse or
+// is out of its option's range. What goes with what is the server's to say.
 absl::StatusOr<std::vector<std::string>> ParseFlags(std::span<const std::string> arguments,
                                                     const Command& command, OptionValues* values);
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/rpc_error.h"
 #include "model/process/printable_text.h"
+#include "model/status/status_macros.h"
 
 ABSL_FLAG(std::string, server, "127.0.0.1:50051", "=HOST[:PORT]: where the server listens");
 ABSL_FLAG(diffusiond::DurationFlag, deadline, {absl::InfiniteDuration()},
@@ -56,7 +57,14 @@ std::string WithDefaultPort(const std::string& target, absl::string_view port) {
 
 std::string ServerByFlags() { return WithDefaultPort(absl::GetFlag(FLAGS_server), kDefaultPort); }
 
+absl::Status CheckTenantFlag() {
+  const absl::Status checked = CheckTenant(absl::GetFlag(FLAGS_tenant));
+  if (checked.ok()) return checked;
+  return absl::Status(checked.code(), absl::StrCat("--", checked.message()));
+}
+
 absl::StatusOr<std::unique_ptr<DiffusionClient>> ConnectByFlags() {
+  RETURN_IF_ERROR(CheckTenantFlag());
   return DiffusionClient::Connect(ServerByFlags(), {});
 }
 

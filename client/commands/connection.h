@@ -1,4 +1,5 @@
-// What every command that talks to a server shares: --server, --deadline, and how errors are told.
+// What every command that talks to a server shares: --server, --deadline, --tenant, and how errors
+// are told.
 #ifndef DIFFUSIOND_CLIENT_COMMANDS_CONNECTION_H_
 #define DIFFUSIOND_CLIENT_COMMANDS_CONNECTION_H_
 
@@ -39,6 +40,10 @@ std::string WithDefaultPort(const std::string& target, absl::string_view port);
 // The server of --server.
 std::string ServerByFlags();
 
+// INVALID_ARGUMENT: no metadata can carry what --tenant says.
+absl::Status CheckTenantFlag();
+
+// INVALID_ARGUMENT: CheckTenantFlag.
 absl::StatusOr<std::unique_ptr<DiffusionClient>> ConnectByFlags();
 
 // The flag's deadline from now, and the context's cancellation.
@@ -51,6 +56,7 @@ int ReportError(const absl::Status& status, CommandContext& context);
 }  // namespace diffusiond
 
 ABSL_DECLARE_FLAG(std::string, server);
+ABSL_DECLARE_FLAG(std::string, tenant);
 ABSL_DECLARE_FLAG(diffusiond::DurationFlag, deadline);
 
 #endif  // DIFFUSIOND_CLIENT_COMMANDS_CONNECTION_H_

@@ -7,6 +7,7 @@
 
 #include "absl/flags/declare.h"
 #include "absl/flags/flag.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
@@ -52,6 +53,12 @@ absl::StatusOr<v1::PreviewKind> ParsePreviewKind(const std::string& name) {
       absl::StrCat("--preview: '", name, "', expected x_t, x0 or both"));
 }
 
+absl::Status CheckNamesPng(const char* flag, const std::string& path) {
+  if (path.empty() || absl::EndsWithIgnoreCase(path, ".png")) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", flag, "=", path, ": it is a PNG file, expected FILE.png"));
+}
+
 // Asks for as many previews as the terminal or the strip is worth. Steps that the flags leave open
 // are the model's default.
 absl::Status AddPreviews(v1::PreviewKind kind, bool live, const absl::StatusOr<v1::Model>& model,
@@ -86,7 +93,10 @@ int Run(const std::vector<std::string>&, CommandContext& command_context) {
   }
   absl::StatusOr<v1::GenerateRequest> request = RequestByFlags(context.options);
   const absl::StatusOr<v1::PreviewKind> kind = ParsePreviewKind(absl::GetFlag(FLAGS_preview));
-  const absl::Status usage = !request.ok() ? request.status() : kind.status();
+  absl::Status usage = request.status();
+  usage.Update(kind.status());
+  usage.Update(CheckNamesPng("sheet", absl::GetFlag(FLAGS_sheet)));
+  usage.Update(CheckNamesPng("strip", absl::GetFlag(FLAGS_strip)));
   if (!usage.ok()) {
     *context.err << "diffusionctl: " << usage.message() << "\n";
     return kExitUsage;
@@ -117,7 +127,7 @@ int Run(const std::vector<std::string>&, CommandContext& command_context) {
   outputs.json = absl::GetFlag(FLAGS_json);
   const absl::StatusOr<v1::Completed> completed =
       RunGeneration(**client, *request, outputs, context);
-  return completed.ok() ? kExitOk : ReportError(completed.status(), context);
+  return completed.ok() ? kExitOk : ReportError(WithFlagNames(completed.status()), context);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "client/image_grid.h"
 #include "client/output_files.h"
 #include "client/picture_codec.h"
+#include "client/rpc_error.h"
 #include "client/sampling_options.h"
 #include "model/imaging/png.h"
 #include "model/process/nearest_word.h"
@@ -30,6 +32,8 @@ ABSL_FLAG(std::string, y, "",
 
 ABSL_DECLARE_FLAG(std::string, out);
 ABSL_DECLARE_FLAG(bool, quiet);
+ABSL_DECLARE_FLAG(std::string, class);
+ABSL_DECLARE_FLAG(std::optional<uint64_t>, seed);
 
 namespace diffusiond {
 namespace {
@@ -76,6 +80,9 @@ absl::Status Set(const char* flag, const std::string& name, const std::string& v
   }
   const std::optional<OptionValue> parsed = FromText(*option, value);
   if (!parsed.has_value()) return wrong(ValuesOf(*option));
+  if (const std::string fault = FaultOf(*option, *parsed); !fault.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", name, ": ", fault));
+  }
   SetSampling({{name, *parsed}}, request->mutable_sampling());
   return absl::OkStatus();
 }
@@ -101,6 +108,30 @@ struct Grid {
   std::string out;
 };
 
+// What an axis varies is said once: else a label would name what another place of the command line
+// overrules.
+absl::Status CheckAxes(const Axis& x, const Axis& y, const OptionValues& options) {
+  if (x.name == y.name) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--x and --y both vary ", x.name, ", expected two different choices"));
+  }
+  for (const auto& [flag, axis] : {std::pair{"--x", &x}, std::pair{"--y", &y}}) {
+    const bool given = options.contains(axis->name) ||
+                       (axis->name == "class" && !absl::GetFlag(FLAGS_class).empty()) ||
+                       (axis->name == "seed" && absl::GetFlag(FLAGS_seed).has_value());
+    if (given) {
+      return absl::InvalidArgumentError(absl::StrCat("--", axis->name, " is given, and ", flag,
+                                                     " varies it: expected one of them"));
+    }
+  }
+  if (x.values.size() * y.values.size() > kMaxCells) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--x has ", x.values.size(), " values and --y ", y.values.size(), ", which is ",
+        x.values.size() * y.values.size(), " images, expected at most ", kMaxCells));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Grid> GridByFlags(const OptionValues& options) {
   Grid grid;
   if (absl::GetFlag(FLAGS_x).empty()) {
@@ -108,10 +139,7 @@ absl::StatusOr<Grid> GridByFlags(const OptionValues& options) {
   }
   ASSIGN_OR_RETURN(grid.x, ParseAxis("x", absl::GetFlag(FLAGS_x)));
   ASSIGN_OR_RETURN(grid.y, ParseAxis("y", absl::GetFlag(FLAGS_y)));
-  if (grid.x.values.size() * grid.y.values.size() > kMaxCells) {
-    return absl::InvalidArgumentError(absl::StrCat(grid.x.values.size() * grid.y.values.size(),
-                                                   " images are more than ", kMaxCells));
-  }
+  RETURN_IF_ERROR(CheckAxes(grid.x, grid.y, options));
   ASSIGN_OR_RETURN(grid.request, RequestByFlags(options));
   grid.request.set_count(1);
   grid.request.set_format(v1::IMAGE_FORMAT_PNG);
@@ -160,8 +188,7 @@ absl::StatusOr<std::vector<DrawnCell>> DrawAll(const DiffusionClient& client, Gr
       }
       absl::StatusOr<DrawnCell> cell = Draw(client, request, &grid.request, context);
       if (!cell.ok()) {
-        return absl::Status(cell.status().code(),
-                            absl::StrCat(what, ": ", cell.status().message()));
+        return WithPrefix(what, cell.status());
       }
       cells.push_back(*std::move(cell));
     }
@@ -212,7 +239,7 @@ int Run(const std::vector<std::string>&, CommandContext& context) {
   const auto client = ConnectByFlags();
   if (!client.ok()) return ReportError(client.status(), context);
   const absl::Status status = DrawGrid(**client, *grid, context);
-  return status.ok() ? kExitOk : ReportError(status, context);
+  return status.ok() ? kExitOk : ReportError(WithFlagNames(status), context);
 }
 
 }  // namespace

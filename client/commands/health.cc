@@ -33,7 +33,7 @@ absl::Status Check(grpc::health::v1::Health::Stub& stub, const DiffusionClient& 
   call.set_deadline(absl::ToChronoTime(context.now() + timeout));
   const CancellationWatcher watcher(context.cancellation, [&call] { call.TryCancel(); });
   const grpc::Status checked = stub.Check(&call, HealthCheckRequest(), response);
-  if (!checked.ok()) return StatusFromRpc(checked, client.target());
+  if (!checked.ok()) return StatusFromRpc(checked, client.target(), timeout);
   if (response->status() == HealthCheckResponse::SERVING) return absl::OkStatus();
   return absl::UnavailableError(
       absl::StrCat("the server at ", client.target(), " says ",

@@ -53,7 +53,7 @@ constexpr absl::Duration kDefaultDuration = absl::Minutes(1);
 constexpr char kDetails[] =
     R"(Requests are sent at times drawn beforehand, whatever became of the earlier ones, and latencies count
 from those times: a server that stalls is seen to stall. --seed draws the same plan again; --deadline
-is for requests whose entry has none. Nothing of what comes is kept.
+and --tenant are for requests whose entry has none. Nothing of what comes is kept.
 
 The mix has entries with ';' between them; of each, the first word is a name, the others are
   weight          its share, beside the other entries' (1)
@@ -83,7 +83,9 @@ absl::Status CheckLabel() {
 
 absl::StatusOr<LoadPlan> PlanByFlags(uint64_t seed) {
   ASSIGN_OR_RETURN(LoadMix mix, ParseLoadMix(absl::GetFlag(FLAGS_mix)));
+  RETURN_IF_ERROR(CheckTenantFlag());
   for (LoadEntry& entry : mix.entries) {
+    if (entry.tenant.empty()) entry.tenant = absl::GetFlag(FLAGS_tenant);
     if (entry.deadline == absl::InfiniteDuration())
       entry.deadline = absl::GetFlag(FLAGS_deadline).value;
   }

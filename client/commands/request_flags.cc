@@ -1,20 +1,26 @@
 #include "client/commands/request_flags.h"
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <system_error>
+#include <utility>
 
 #include "absl/flags/declare.h"
 #include "absl/flags/flag.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "client/commands/generation_run.h"
 #include "client/commands/json_results.h"
 #include "client/commands/starting_flags.h"
 #include "client/output_files.h"
 #include "client/picture_codec.h"
+#include "client/rpc_error.h"
 #include "model/status/status_macros.h"
 
 ABSL_FLAG(std::string, model, "", "=NAME: the server's default model if not given");
@@ -53,7 +59,39 @@ absl::StatusOr<v1::ImageFormat> FormatByFlags() {
   return format;
 }
 
+// A folder of such a name is hardly what is meant.
+absl::Status CheckOut(const std::string& out) {
+  static constexpr absl::string_view kOthers[] = {".avif", ".bmp", ".gif", ".heic", ".heif",
+                                                  ".jfif", ".jp2", ".jxl", ".pdf",  ".pgm",
+                                                  ".ppm",  ".svg", ".tga", ".tif",  ".tiff"};
+  std::error_code ignored;
+  if (std::filesystem::is_directory(out, ignored)) return absl::OkStatus();
+  for (const absl::string_view other : kOthers) {
+    if (!absl::EndsWithIgnoreCase(out, other)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("--out=", out,
+                     ": expected FILE.png, FILE.webp, FILE.jpeg, FILE.raw, or a "
+                     "folder"));
+  }
+  return absl::OkStatus();
+}
+
+// As the command line spells it.
+std::string FlagOf(const std::string& field) {
+  static constexpr std::pair<absl::string_view, absl::string_view> kOtherNames[] = {
+      {"class_id", "class"},       {"class_name", "class"},
+      {"picture_fit", "fit"},      {"preview.every_steps", "preview_every"},
+      {"preview.kind", "preview"}, {"preview.max_side", "preview_max_side"},
+  };
+  for (const auto& [there, here] : kOtherNames) {
+    if (there == field) return absl::StrCat("--", here);
+  }
+  return absl::StrCat("--", absl::StripPrefix(field, "sampling."));
+}
+
 }  // namespace
+
+absl::Status WithFlagNames(const absl::Status& status) { return WithFieldNames(status, FlagOf); }
 
 void SetClass(const std::string& name, v1::GenerateRequest* request) {
   uint32_t class_id = 0;
@@ -74,9 +112,14 @@ absl::StatusOr<v1::GenerateRequest> RequestByFlags(const OptionValues& options) 
   const std::string out = absl::GetFlag(FLAGS_out);
   const bool one_file = out == kStandardOutput || NamesImageFile(out, &unused);
   request.set_count(absl::GetFlag(FLAGS_count).value_or(one_file ? 1 : kDefaultCount));
-  if (out == kStandardOutput && (request.count() != 1 || absl::GetFlag(FLAGS_json))) {
-    return absl::InvalidArgumentError("--out=- writes one image, and nothing else: no --json");
+  if (out == kStandardOutput && absl::GetFlag(FLAGS_json)) {
+    return absl::InvalidArgumentError("--out=- writes an image and nothing else: no --json");
   }
+  if (out == kStandardOutput && request.count() != 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--out=- writes one image, not --count=", request.count(), ": expected --out=DIR"));
+  }
+  RETURN_IF_ERROR(CheckOut(out));
   request.set_first_image_index(absl::GetFlag(FLAGS_first_image_index));
   if (const auto seed = absl::GetFlag(FLAGS_seed); seed.has_value()) request.set_seed(*seed);
   SetClass(absl::GetFlag(FLAGS_class), &request);

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/sampling_options.h"
 #include "diffusiond/v1/diffusion.pb.h"
@@ -12,6 +13,10 @@ namespace diffusiond {
 
 // All but the previews. INVALID_ARGUMENT names the flag.
 absl::StatusOr<v1::GenerateRequest> RequestByFlags(const OptionValues& options);
+
+// The same status, its wrong fields with the names of their flags: "--steps" for "sampling.steps".
+// For requests that flags made.
+absl::Status WithFlagNames(const absl::Status& status);
 
 // A number is a class' id, all else its name; empty: none.
 void SetClass(const std::string& name, v1::GenerateRequest* request);

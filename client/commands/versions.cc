@@ -51,7 +51,7 @@ absl::StatusOr<Response> Call(grpc::Status (v1::ModelAdmin::Stub::*method)(grpc:
   const CancellationWatcher watcher(context.cancellation, [&call] { call.TryCancel(); });
   Response response;
   const grpc::Status finished = (stub.*method)(&call, request, &response);
-  if (!finished.ok()) return StatusFromRpc(finished, target);
+  if (!finished.ok()) return StatusFromRpc(finished, target, timeout);
   return response;
 }
 

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "client/diffusion_client.h"
 #include "client/sampling_options.h"
 #include "model/status/status_macros.h"
 #include "proto/option_fields.h"
@@ -51,10 +52,6 @@ bool ParseName(absl::string_view text,
     return true;
   }
   return false;
-}
-
-bool IsPrintable(absl::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return absl::ascii_isgraph(c); });
 }
 
 bool SetClass(absl::string_view value, LoadEntry& entry) {
@@ -108,7 +105,7 @@ bool SetPreviewKind(absl::string_view value, LoadEntry& entry) {
 
 bool SetTenant(absl::string_view value, LoadEntry& entry) {
   entry.tenant = std::string(value);
-  return !value.empty() && value.size() <= kMaxTenantBytes && IsPrintable(value);
+  return !value.empty() && CheckTenant(entry.tenant).ok();
 }
 
 bool SetModel(absl::string_view value, LoadEntry& entry) {

@@ -19,7 +19,6 @@ namespace diffusiond {
 inline constexpr size_t kMaxMixEntries = 16;
 inline constexpr size_t kMaxMixBytes = 16 << 10;
 inline constexpr size_t kMaxEntryNameBytes = 40;
-inline constexpr size_t kMaxTenantBytes = 128;
 inline constexpr double kMaxEntryWeight = 1e6;
 // Far above what any model takes: a server's own refusals can be measured too.
 inline constexpr uint32_t kMaxEntrySteps = 100'000;

@@ -169,7 +169,35 @@ TEST(DiffusionClientTest, TheDeadlineEndsTheCall) {
   const absl::Status status =
       ConnectTo(server)->Generate({}, {}, {.timeout = absl::Milliseconds(20)}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("20ms"));
+  EXPECT_EQ(status.message(), "not finished within 20ms by the server at " + server.target());
+}
+
+TEST(DiffusionClientTest, TheServersReasonStandsBehindTheDeadline) {
+  const FakeDiffusionServer server({.status = {grpc::StatusCode::DEADLINE_EXCEEDED, "too many"}});
+  const absl::Status status =
+      ConnectTo(server)->Generate({}, {}, {.timeout = absl::Hours(1)}).status();
+  EXPECT_EQ(status.message(), "not finished within 1h: too many");
+}
+
+TEST(DiffusionClientTest, SaysWhatMakesARequestTooLarge) {
+  const FakeDiffusionServer server({});  // With gRPC's own limit.
+  v1::GenerateRequest request;
+  request.set_init_image(std::string(5 << 20, 'x'));
+  const absl::Status status = ConnectTo(server)->Generate(request, {}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("vs. 4194304"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--max_request_bytes"));
+}
+
+TEST(DiffusionClientTest, RefusesATenantThatMetadataCannotCarry) {
+  const FakeDiffusionServer server({.models = {TinyModel()}});
+  const auto client = ConnectTo(server);
+  const CallOptions options = {.tenant = "h\xc3\xa4ns"};
+  for (const absl::Status& status :
+       {client->Generate({}, {}, options).status(), client->GenerateImages({}, options).status(),
+        client->ListModels(options).status(), client->GetModel("", options).status()}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+  }
 }
 
 TEST(DiffusionClientTest, GenerateImagesChecksImagesAgainstTheReceipt) {

@@ -80,16 +80,24 @@ INSTANTIATE_TEST_SUITE_P(
         WrongLine{"NothingLikeThatFlag", {"models", "--cfg=4"}, "unknown flag --cfg\n"},
         WrongLine{"NoFit", {"generate", "--fit=stretch"}, "'stretch', expected exact, cover or"},
         WrongLine{"NotANumber", {"generate", "--steps=many"}, "'many'"},
+        WrongLine{"OutOfRange", {"generate", "--steps=-1"}, "--steps: -1 is not in 1 .. 100000\n"},
+        WrongLine{"WrapsAround", {"generate", "--steps=4294967298"}, "--steps: 4294967298 is not"},
+        WrongLine{"NoWord", {"generate", "--variance=x"}, "--variance: \"x\" is not one of"},
         WrongLine{"NegativeNumber", {"generate", "--count=-1"}, "'-1'"},
         WrongLine{"NoValue", {"generate", "--steps"}, "--steps needs a value"},
         WrongLine{"NoSwitch", {"generate", "--nosteps"}, "unknown flag --nosteps"},
-        WrongLine{"NoSpan", {"generate", "--deadline=soon"}, "'soon'"},
+        WrongLine{"NoSpan", {"generate", "--deadline=soon"}, "'soon' is not a value"},
         WrongLine{"NegativeSpan", {"generate", "--deadline=-3"}, "'-3'"},
+        WrongLine{
+            "NoTime", {"generate", "--deadline=0"}, "takes: expected a length of time above 0"},
+        WrongLine{"NoPicture", {"generate", "--out=a.GIF"}, "--out=a.GIF: expected FILE.png"},
+        WrongLine{"NoPngSheet", {"generate", "--sheet=a.jpg"}, "--sheet=a.jpg: it is a PNG file"},
+        WrongLine{"NoPngStrip", {"generate", "--strip=a"}, "--strip=a: it is a PNG file"},
         WrongLine{"UnknownPreview", {"generate", "--preview=x1"}, "x_t, x0 or both"},
         WrongLine{"UnknownPriority", {"generate", "--priority=top"}, "high, normal or low"},
         WrongLine{"UnknownFormat", {"generate", "--format=gif"}, "'gif'"},
         WrongLine{"TwoFormats", {"generate", "--format=png", "--out=a.webp"}, "does not go with"},
-        WrongLine{"ManyToStandardOutput", {"generate", "--out=-", "--count=2"}, "one image"},
+        WrongLine{"ManyToStandardOutput", {"generate", "--out=-", "--count=2"}, "not --count=2"},
         WrongLine{"TextToStandardOutput", {"generate", "--out=-", "--json"}, "nothing else"},
         WrongLine{"ArgumentTooMany", {"generate", "sneaker"}, "'sneaker'"},
         WrongLine{"ArgumentMissing", {"replay"}, "IMAGE|RECEIPT"}),
@@ -240,16 +248,21 @@ TEST_F(DiffusionctlTest, GenerateTellsOfDamagedBytesAndKeepsTheRest) {
 
 TEST_F(DiffusionctlTest, GenerateTellsEveryWrongField) {
   google::rpc::BadRequest bad_request;
-  for (const char* field : {"steps", "eta"}) {
+  for (const char* field : {"sampling.steps", "preview.every_steps", "class_name"}) {
     auto* violation = bad_request.add_field_violations();
     violation->set_field(field);
     violation->set_description("is wrong");
   }
   google::rpc::Status details;
   details.add_details()->PackFrom(bad_request);
-  Serve({.status = {grpc::StatusCode::INVALID_ARGUMENT, "2 wrong", details.SerializeAsString()}});
+  Serve({.status = {grpc::StatusCode::INVALID_ARGUMENT, "3 wrong", details.SerializeAsString()},
+         .models = {TinyModel()}});
   EXPECT_EQ(Run({"generate", "--out=" + directory_.string()}), kExitFailed);
-  EXPECT_EQ(err(), "diffusionctl: INVALID_ARGUMENT: 2 wrong\n  steps: is wrong\n  eta: is wrong\n");
+  EXPECT_EQ(err(),
+            "diffusionctl: INVALID_ARGUMENT: 3 wrong\n  --steps: is wrong\n"
+            "  --preview_every: is wrong\n  --class: is wrong\n");
+  EXPECT_EQ(Run({"grid", "--x=steps:1,2", "--out=" + Path("g.png")}), kExitFailed);
+  EXPECT_THAT(err(), HasSubstr("steps=1: 3 wrong\n  --steps: is wrong\n"));
   EXPECT_THAT(Files(), IsEmpty());
 }
 
@@ -293,6 +306,29 @@ TEST_F(DiffusionctlTest, InterruptionCancelsTheCallAndGivesTheTerminalBack) {
   EXPECT_EQ(Run({"generate", "--out=" + directory_.string()}), kExitInterrupted);
   EXPECT_THAT(err(), HasSubstr(absl::StrCat(kRestoreTerminal, "diffusionctl: interrupted")));
   EXPECT_THAT(Files(), IsEmpty());
+}
+
+TEST_F(DiffusionctlTest, ATenantThatMetadataCannotCarryIsToldOf) {
+  Serve({.models = {TinyModel()}});
+  for (const std::string& tenant : {std::string("h\xc3\xa4ns"), std::string(129, 'a')}) {
+    EXPECT_EQ(Run({"models", "--tenant=" + tenant}), kExitFailed);
+    EXPECT_THAT(err(), HasSubstr("INVALID_ARGUMENT: --tenant is \""));
+    EXPECT_THAT(err(), HasSubstr("expected at most 128 printable ASCII characters"));
+  }
+  EXPECT_EQ(Run({"models", "--tenant=two words"}), kExitOk) << err();
+}
+
+TEST_F(DiffusionctlTest, TellsWhatAStartingFileIsThatCannotBeRead) {
+  Serve({});
+  const std::pair<std::string, const char*> kFiles[] = {
+      {"/dev/null", "--init_image: /dev/null is empty\n"},
+      {"/proc/self", "--init_image: cannot read /proc/self: Is a directory\n"},
+      {"/nowhere/a.png", "--init_image: cannot read /nowhere/a.png: No such file or directory\n"}};
+  for (const auto& [path, says] : kFiles) {
+    errno = ENOTTY;  // As many a library leaves it behind.
+    EXPECT_EQ(Run({"generate", "--init_image=" + path}), kExitUsage);
+    EXPECT_THAT(err(), HasSubstr(says));
+  }
 }
 
 TEST_F(DiffusionctlTest, SaysHowToStartAServerWhenThereIsNone) {

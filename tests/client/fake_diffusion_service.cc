@@ -20,6 +20,7 @@ class PlayedStream : public grpc::ServerWriteReactor<v1::GenerateEvent> {
                std::function<void()> on_cancel)
       : answers_(answers),
         events_(answers.events_for ? answers.events_for(request) : answers.events),
+        status_(answers.status_for ? answers.status_for(request) : answers.status),
         on_cancel_(std::move(on_cancel)) {}
 
   void Play() { WriteNext(); }
@@ -52,7 +53,7 @@ class PlayedStream : public grpc::ServerWriteReactor<v1::GenerateEvent> {
       return;
     }
     if (!answers_.wait_for_cancel) {
-      Finish(answers_.status);
+      Finish(status_);
       return;
     }
     {
@@ -65,6 +66,7 @@ class PlayedStream : public grpc::ServerWriteReactor<v1::GenerateEvent> {
 
   const FakeAnswers& answers_;
   const std::vector<v1::GenerateEvent> events_;
+  const grpc::Status status_;
   const std::function<void()> on_cancel_;
   size_t next_ = 0;
   absl::Mutex mutex_;

@@ -24,7 +24,9 @@ struct FakeAnswers {
   // In place of `events`, by what is asked for; empty: none.
   std::function<std::vector<v1::GenerateEvent>(const v1::GenerateRequest&)> events_for = nullptr;
   grpc::Status status = grpc::Status::OK;  // Ends Generate and GenerateImages.
-  bool wait_for_cancel = false;            // After the events: until the client cancels.
+  // In place of `status`, of Generate, by what is asked for; empty: none.
+  std::function<grpc::Status(const v1::GenerateRequest&)> status_for = nullptr;
+  bool wait_for_cancel = false;  // After the events: until the client cancels.
   // Generate: nothing is answered until so many calls are there at once.
   size_t hold_until_calls = 0;
   std::vector<std::pair<std::string, std::string>> trailers = {};  // Of Generate.

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_join.h"
 #include "client/bitmap_text.h"
 #include "client/image_grid.h"
 #include "gmock/gmock.h"
@@ -117,6 +118,14 @@ TEST_F(GridTest, RefusesWhatItCannotVaryBeforeAnythingIsDrawn) {
       {{"grid", "--x=stpes:1,2"}, "did you mean steps?"},
       {{"grid", "--x=steps:1,many"}, "--x: steps is 'many', expected 1..100000"},
       {{"grid", "--x=steps:1", "--y=seed:-1"}, "--y: seed is '-1'"},
+      {{"grid", "--x=steps:2,-1"}, "--x: steps: -1 is not in 1 .. 100000"},
+      {{"grid", "--x=steps:2,3", "--y=steps:2"}, "--x and --y both vary steps"},
+      {{"grid", "--x=steps:2,3", "--steps=20"}, "--steps is given, and --x varies it"},
+      {{"grid", "--x=steps:2", "--y=seed:3,4", "--seed=1"}, "--seed is given, and --y varies it"},
+      {{"grid", "--x=class:a,b", "--class=c"}, "--class is given, and --x varies it"},
+      {{"grid", "--x=steps:" + absl::StrJoin(std::vector<int>(30, 1), ","),
+        "--y=seed:" + absl::StrJoin(std::vector<int>(20, 1), ",")},
+       "--x has 30 values and --y 20, which is 600 images, expected at most 400"},
       {{"grid", "--x=steps:1", "--out=g.webp"}, "a grid is a PNG file"}};
   for (const auto& [line, says] : kWrong) {
     EXPECT_EQ(Run(line), kExitUsage) << says;

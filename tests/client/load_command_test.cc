@@ -98,6 +98,17 @@ TEST_F(LoadCommandTest, SendsReportsAndSaves) {
   EXPECT_EQ(Contents("again.csv"), Contents("t.csv"));
 }
 
+TEST_F(LoadCommandTest, TheTenantFlagIsForEntriesWithoutOne) {
+  Serve({.events = TinyStream(1, 1)});
+  ASSERT_EQ(Run({"--rate=1000", "--requests=20", "--tenant=studio",
+                 "--mix=a steps=1; b steps=2 tenant=guest", "--seed=1"}),
+            kExitOk)
+      << err_.str();
+  for (const FakeCall& call : server_->calls()) {
+    EXPECT_EQ(call.tenant, call.request.sampling().steps() == 2 ? "guest" : "studio");
+  }
+}
+
 TEST_F(LoadCommandTest, TheDeadlineFlagIsForEntriesWithoutOne) {
   Serve({.events = TinyStream(1, 1)});
   const absl::Time before = absl::Now();
@@ -141,17 +152,18 @@ TEST_F(LoadCommandTest, WrongUsageEndsWith2) {
   const std::pair<std::vector<std::string>, const char*> faults[] = {
       {{}, "--rate=R is needed"},
       {{"--rate=fast"}, "'fast'"},
-      {{"--rate=0"}, "rate 0, expected"},
+      {{"--rate=0"}, "--rate=0, expected"},
       {{"--rate=1", "--duration=0"}, "'0'"},
-      {{"--rate=1", "--duration=1h", "--requests=5"}, "not both"},
+      {{"--rate=1", "--duration=1h", "--requests=5"}, "--duration and --requests are both given"},
       {{"--rate=1", "--requests=0"}, "expected 1 .. 1000000"},
       {{"--rate=1", "--mix=a steps=no"}, "mix entry 'a': steps='no'"},
       {{"--rate=1", "--arrivals=burst:0"}, "burst:N"},
-      {{"--rate=1", "--arrivals=trace:/tmp/x"}, "a trace has its own rate"},
-      {{"--rate=1", "--channels=0"}, "channels 0, expected 1 .. 64"},
-      {{"--rate=1", "--max_in_flight=0"}, "max_in_flight 0"},
+      {{"--rate=1", "--arrivals=trace:/tmp/x"}, "--rate is given, but the times"},
+      {{"--rate=1", "--channels=0"}, "--channels=0, expected 1 .. 64"},
+      {{"--rate=1", "--max_in_flight=0"}, "--max_in_flight=0"},
       {{"--rate=1", "--label=a\nb"}, "--label: expected one line"},
       {{"--rate=1", "extra"}, "'extra'"},
+      {{"--rate=1", "--tenant=h\xc3\xa4ns"}, "--tenant is \"h\xc3\xa4ns\", expected at most"},
   };
   for (const auto& [arguments, says] : faults) {
     EXPECT_EQ(Run(arguments), kExitUsage) << says;

@@ -159,6 +159,9 @@ TEST_F(OperatorCommandsTest, TellWhyNot) {
   service_.status = grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "is pinned to version 2");
   EXPECT_EQ(Run({"rollback", "mine"}), kExitFailed);
   EXPECT_THAT(err_.str(), HasSubstr("FAILED_PRECONDITION: is pinned to version 2"));
+  service_.status = grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "Deadline Exceeded");
+  EXPECT_EQ(Run({"rollback", "mine", "--deadline=1h"}), kExitFailed);
+  EXPECT_THAT(err_.str(), HasSubstr("not finished within 1h by the server at 127.0.0.1:"));
   for (const char* version : {"0", "-1", "newest"}) {
     EXPECT_EQ(Run({"swap", "mine", "--", version}), kExitUsage) << version;
   }

@@ -71,6 +71,30 @@ TEST_F(PartsTest, AMorphIsNotDivided) {
   EXPECT_EQ(server_->calls().size(), 1u);
 }
 
+TEST_F(PartsTest, ADeadlineThatPassesInAPartIsThatOfTheWhole) {
+  Serve({.events_for =
+             [](const v1::GenerateRequest& request) {
+               auto events = StreamFor(request);
+               if (request.first_image_index() == 3) {
+                 events.pop_back();
+                 events.pop_back();  // Its last image.
+               }
+               return events;
+             },
+         .status_for =
+             [](const v1::GenerateRequest& request) {
+               return request.first_image_index() == 3
+                          ? grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "Deadline Exceeded")
+                          : grpc::Status::OK;
+             }});
+  const auto client = DiffusionClient::Connect(server_->target(), {}).value();
+  v1::GenerateRequest request;
+  request.set_count(8);
+  const auto completed = GenerateInParts(*client, request, 3, {}, {.timeout = absl::Hours(2)});
+  EXPECT_EQ(completed.status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(completed.status().message(), "not finished within 2h: 5 of 8 images were drawn");
+}
+
 TEST_F(PartsTest, PartsOfDifferentServersAreNoWhole) {
   Serve({.events_for =
              [](const v1::GenerateRequest& request) {

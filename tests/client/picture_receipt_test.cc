@@ -152,11 +152,11 @@ TEST_F(ReadReceiptTest, NamesDamage) {
 TEST_F(ReadReceiptTest, RefusesWhatIsNeither) {
   EXPECT_THAT(Refusal("hello"), HasSubstr("neither a picture nor the JSON of a receipt"));
   EXPECT_THAT(Refusal(" {]"), HasSubstr("not the JSON of a receipt"));
-  EXPECT_THAT(Refusal(""), HasSubstr("it is empty"));
+  EXPECT_THAT(Refusal(""), HasSubstr("is empty"));
   EXPECT_THAT(Refusal("{" + std::string(kMaxReceiptFile, ' ')), HasSubstr("more than 16 MiB"));
   fs::resize_file(Write("x"), kMaxPictureFile + 1);
   const std::string path = (directory_ / "file").string();
-  EXPECT_THAT(std::string(ReadReceipt(path).status().message()), HasSubstr("more than 256 MiB"));
+  EXPECT_THAT(std::string(ReadReceipt(path).status().message()), HasSubstr("has more than 268435456 bytes"));
 }
 
 TEST_F(ReadReceiptTest, NamesTheFileThatCannotBeRead) {
