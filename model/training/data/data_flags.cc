@@ -78,6 +78,10 @@ absl::Status CheckFlags() {
     return absl::InvalidArgumentError(
         absl::StrCat("--max_skipped_share is ", skipped, "; it must be 0 .. 1"));
   }
+  if (const int64_t images = absl::GetFlag(FLAGS_max_images); images < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--max_images is ", images, "; it must be 0 (all) or more"));
+  }
   const int resolution = absl::GetFlag(FLAGS_resolution);
   if (resolution < 0 || resolution > kMaxImageSide) {
     return absl::InvalidArgumentError(
@@ -124,8 +128,8 @@ absl::StatusOr<ImageDataset> Open(DatasetSplit split, const std::vector<std::str
                      "; that is more than --max_skipped_share=", spec.max_left_out, " allows"));
   }
   if (absl::IsResourceExhausted(data.status())) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        data.status().message(), "; --max_data_gib allows more, --max_images takes fewer"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat(data.status().message(), "; --max_data_gib allows more"));
   }
   if (data.ok() && absl::GetFlag(FLAGS_unconditional)) {
     data->labels.clear();
@@ -159,7 +163,16 @@ absl::StatusOr<TrainingData> OpenDataFromFlags() {
   ASSIGN_OR_RETURN(ImageDataset train, Open(DatasetSplit::kTrain, {}));
   absl::StatusOr<ImageDataset> test = Open(DatasetSplit::kTest, train.class_names);
   // Of the same classes, though some may be missing in it.
-  if (test.ok()) return TrainingData{std::move(train), *std::move(test)};
+  if (test.ok()) {
+    std::error_code error;
+    if (std::filesystem::is_regular_file(absl::GetFlag(FLAGS_data), error)) {
+      train.warnings.push_back(
+          absl::StrCat(absl::GetFlag(FLAGS_data),
+                       ": one file is both what is trained on and what is measured on; --held_out "
+                       "keeps none of it"));
+    }
+    return TrainingData{std::move(train), *std::move(test)};
+  }
   if (!absl::IsOutOfRange(test.status())) return test.status();
   HeldOut parts = HoldOutByFlags(std::move(train));
   return TrainingData{std::move(parts.train), std::move(parts.held_out)};

@@ -5,9 +5,15 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "model/files/sha256.h"
 
 namespace diffusiond {
+namespace {
+
+double GiB(double bytes) { return bytes / (1 << 30); }
+
+}  // namespace
 
 int64_t ImageDataset::size() const {
   return image_bytes() == 0 ? 0 : static_cast<int64_t>(pixels.size()) / image_bytes();
@@ -101,8 +107,11 @@ absl::Status CheckDatasetBytes(int64_t count, int channels, int height, int widt
   const int64_t image_bytes = int64_t{channels} * height * width;
   if (count > max_bytes / image_bytes) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("data set of ", count, " images of ", width, " x ", height, " x ", channels,
-                     " takes more than the limit of ", max_bytes, " bytes of memory"));
+        absl::StrFormat("data set of %d images of %d x %d x %d takes %.3g GiB of memory, more than "
+                        "the limit of %.3g GiB",
+                        count, width, height, channels,
+                        GiB(static_cast<double>(image_bytes) * static_cast<double>(count)),
+                        GiB(static_cast<double>(max_bytes))));
   }
   return absl::OkStatus();
 }

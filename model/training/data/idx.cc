@@ -40,8 +40,12 @@ absl::StatusOr<IdxHeader> ParseHeader(std::string_view bytes, uint32_t expected_
         absl::StrCat("idx file has ", bytes.size(), " bytes, its header alone has ", header.bytes));
   }
   if (const uint32_t magic = BigEndian32(bytes, 0); magic != expected_magic) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("idx file's magic is 0x%08x, expected 0x%08x", magic, expected_magic));
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "is no idx file of %s: its magic is 0x%08x, expected 0x%08x%s",
+        expected_magic == kImagesMagic ? "images" : "labels", magic, expected_magic,
+        expected_magic == kImagesMagic ? "; --data takes idx, CIFAR-10's .bin, or a folder of "
+                                         "images, which an archive is to be unpacked to"
+                                       : ""));
   }
   for (size_t i = 0; i < dimensions; ++i) {
     const int64_t size = BigEndian32(bytes, 4 + 4 * i);

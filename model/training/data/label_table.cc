@@ -144,6 +144,7 @@ class Table {
       entry->name = label;
       return absl::OkStatus();
     }
+    if (!numbers_) return AtLine(row.line, "there is no label, expected a class's name");
     if (!absl::SimpleAtoi(label, &entry->label) || entry->label < 0) {
       return AtLine(row.line,
                     absl::StrCat("label is ", Quoted(label), ", expected a number from 0"));

@@ -1,6 +1,7 @@
 #include "model/training/data/labels.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 
@@ -27,10 +28,19 @@ absl::StatusOr<std::vector<std::string>> NameClasses(std::span<const int32_t> la
     return std::vector<std::string>(names.begin(), names.end());
   }
 
-  if (*least >= 1 && int64_t{*largest} - *least < static_cast<int64_t>(labels.size())) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "labels begin at ", *least, " (", *least, " to ", *largest, "), expected from 0: subtract ",
-        *least, " from each, or write the classes' names in place of numbers"));
+  if (*least >= 1) {
+    const bool dense = int64_t{*largest} - *least < static_cast<int64_t>(labels.size()) &&
+                       int64_t{*largest} - *least ==
+                           int64_t(std::set<int32_t>(labels.begin(), labels.end()).size()) - 1;
+    return absl::InvalidArgumentError(
+        dense ? absl::StrCat("labels begin at ", *least, " (", *least, " to ", *largest,
+                             "), expected from 0: subtract ", *least,
+                             " from each, or write the classes' names in place of numbers")
+              : absl::StrCat("labels are ", *least, " to ", *largest,
+                             " with gaps and none is 0, expected 0, 1, 2, ... without gaps: number "
+                             "the classes anew, write their names in place of numbers, or name "
+                             "all of 0 to ",
+                             *largest, " by --class_names"));
   }
 
   // More classes than images cannot all have one, so this bounds what a label can make us allocate.

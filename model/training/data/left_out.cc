@@ -29,6 +29,10 @@ absl::Status CheckLeftOut(std::span<const LeftOut> left_out, int64_t found, doub
   if (count == 0 || (static_cast<double>(count) <= allowed && count < found)) {
     return absl::OkStatus();
   }
+  if (count >= found) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("none of the ", found, " images can be used: ", NamesOf(left_out)));
+  }
   return absl::FailedPreconditionError(Describe(left_out, found));
 }
 

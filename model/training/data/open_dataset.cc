@@ -61,8 +61,9 @@ absl::Status NoSplit(const DatasetSpec& spec, const char* expected) {
 }
 
 absl::Status NeedsNoCsv(const DatasetSpec& spec, const char* kind) {
-  return InFile(spec.path, absl::InvalidArgumentError(absl::StrCat(
-                               "a labels CSV was given, but ", kind, " has labels of its own")));
+  return InFile(spec.path, absl::InvalidArgumentError(
+                               absl::StrCat("--labels_csv=", spec.labels_csv->string(),
+                                            " is given, but ", kind, " has labels of its own")));
 }
 
 // Checks the labels, which came from `source`, and names their classes: as `spec` says, else as
@@ -73,7 +74,7 @@ absl::StatusOr<std::vector<std::string>> NamesFor(const DatasetSpec& spec, const
   if (labels.empty()) {
     if (spec.class_names.empty()) return std::vector<std::string>();
     return InFile(source,
-                  absl::InvalidArgumentError("class names were given, but the data has no labels"));
+                  absl::InvalidArgumentError("--class_names is given, but the data has no labels"));
   }
   absl::StatusOr<std::vector<std::string>> checked =
       NameClasses(labels, spec.class_names.empty() ? names : spec.class_names);
@@ -158,13 +159,41 @@ absl::StatusOr<ImageDataset> ReadListed(const DatasetSpec& spec, Listed listed) 
   }
   images.files.resize(chosen.size());
   if (!images.labels.empty()) images.labels.resize(chosen.size());
-  ASSIGN_OR_RETURN(ImageDataset dataset, ReadImages(images, {.max_bytes = spec.max_bytes,
+  absl::StatusOr<ImageDataset> dataset = ReadImages(images, {.max_bytes = spec.max_bytes,
                                                              .max_left_out = spec.max_left_out,
                                                              .resolution = spec.resolution,
                                                              .crop = spec.crop,
-                                                             .cache = spec.cache}));
-  dataset.warnings.insert(dataset.warnings.begin(), listed.warnings.begin(), listed.warnings.end());
+                                                             .cache = spec.cache});
+  if (absl::IsResourceExhausted(dataset.status())) {
+    // Data of other kinds is judged as a whole, before some of it is taken.
+    return absl::ResourceExhaustedError(
+        absl::StrCat(dataset.status().message(), "; --max_images takes fewer"));
+  }
+  if (!dataset.ok()) return dataset;
+  dataset->warnings.insert(dataset->warnings.begin(), listed.warnings.begin(),
+                           listed.warnings.end());
   return dataset;
+}
+
+// What is likely one level too high: a sub-folder is a class.
+void WarnOfSubFolders(const Path& folder, const FolderListing& listing, Listed* listed) {
+  if (listed->images.class_names.empty()) return;
+  for (const std::string& name : listing.folders) {
+    for (const char* table : kLabelTables) {
+      std::error_code error;
+      const Path path = folder / name / table;
+      if (!std::filesystem::is_regular_file(path, error)) continue;
+      listed->warnings.push_back(
+          absl::StrCat(path.string(), ": is not used: its folder is taken for the class ", name,
+                       "; --data=", (folder / name).string(), " reads it"));
+    }
+  }
+  if (listing.folders.size() == 1) {
+    listed->warnings.push_back(
+        absl::StrCat(folder.string(), ": all images are of one class, ", listing.folders.front(),
+                     ", the only sub-folder; --data=", (folder / listing.folders.front()).string(),
+                     " takes them as images without classes"));
+  }
 }
 
 // By a table of labels, if there is one; else by sub-folders.
@@ -187,6 +216,7 @@ absl::StatusOr<Listed> ListImages(const Path& folder, const std::optional<Path>&
   }
   listed.source = folder;
   ASSIGN_OR_RETURN(listed.images, ListImageFolder(folder));
+  WarnOfSubFolders(folder, listing, &listed);
   return listed;
 }
 
@@ -278,10 +308,10 @@ absl::StatusOr<ImageDataset> OpenDataset(const DatasetSpec& spec) {
   if (!dataset.ok()) return dataset;
   if (spec.resolution > 0 && dataset->height != spec.resolution &&
       dataset->width != spec.resolution) {
-    return InFile(spec.path, absl::InvalidArgumentError(
-                                 absl::StrCat("a resolution was given, but images of idx and "
-                                              "CIFAR-10 data stay ",
-                                              dataset->width, " x ", dataset->height)));
+    return InFile(spec.path, absl::InvalidArgumentError(absl::StrCat(
+                                 "--resolution=", spec.resolution,
+                                 " is given, but images of idx and CIFAR-10 data stay ",
+                                 dataset->width, " x ", dataset->height)));
   }
   if (spec.max_images > 0 && spec.max_images < dataset->size()) {
     KeepOnly(EvenlySpread(dataset->size(), spec.max_images), &*dataset);

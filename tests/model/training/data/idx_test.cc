@@ -60,7 +60,8 @@ TEST_F(IdxTest, WrongImagesAreRefusedWithTheirFileName) {
       {"gzip of far too long", Gzip(good + std::string(10'000'000, 'x')),
        "more than the 24 values"},
       {"gzip of truncated", Gzip(good.substr(0, good.size() - 1)), "holds 23 values"},
-      {"a PNG", FlatPng(2, 2, {1}), "magic is 0x89504e47"},
+      {"a PNG", FlatPng(2, 2, {1}),
+       "is no idx file of images: its magic is 0x89504e47, expected 0x00000803; --data takes idx"},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.what);

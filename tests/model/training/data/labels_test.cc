@@ -43,6 +43,12 @@ TEST(NameClassesTest, LabelsThatBeginAtOneAreSaidToDoSo) {
   const int32_t labels[] = {1, 2, 1, 3};
   ExpectRefused(NameClasses(labels, {}), absl::StatusCode::kInvalidArgument,
                 {"labels begin at 1 (1 to 3), expected from 0: subtract 1"});
+  const int32_t gaps[] = {1, 3, 9, 27};
+  ExpectRefused(NameClasses(gaps, {}), absl::StatusCode::kInvalidArgument,
+                {"labels are 1 to 27 with gaps and none is 0", "number the classes anew",
+                 "0 to 27 by --class_names"});
+  const int32_t many[] = {1, 3, 1, 3, 1, 3};
+  ExpectRefused(NameClasses(many, {}), absl::StatusCode::kInvalidArgument, {"1 to 3 with gaps"});
 }
 
 }  // namespace

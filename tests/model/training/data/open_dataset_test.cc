@@ -176,9 +176,28 @@ TEST_F(OpenDatasetTest, MetadataWithoutLabelsIsSaidToBeOfNoUse) {
   const auto dataset = Open();
   ASSERT_TRUE(dataset.ok()) << dataset.status();
   EXPECT_THAT(dataset->class_names, ElementsAre("sea"));
-  EXPECT_THAT(dataset->warnings, ElementsAre(HasSubstr("metadata.csv: is not used")));
+  EXPECT_THAT(dataset->warnings, ElementsAre(HasSubstr("metadata.csv: is not used"),
+                                             HasSubstr("all images are of one class, sea")));
   Write("labels.csv", "file,name\nsea/a.png,x\n");
   ExpectRefused(Open(), absl::StatusCode::kInvalidArgument, {"labels.csv", "column named label"});
+}
+
+TEST_F(OpenDatasetTest, AFolderAboveTheDataIsWarnedOf) {
+  Write("pets/a.png", FlatPng(1, 1, {1}));
+  Write("pets/labels.csv", "file,label\na.png,0\n");
+  const auto dataset = Open();
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_THAT(dataset->class_names, ElementsAre("pets"));
+  const std::string pets = (root() / "pets").string();
+  EXPECT_THAT(dataset->warnings,
+              ElementsAre(pets +
+                              "/labels.csv: is not used: its folder is taken for the class "
+                              "pets; --data=" +
+                              pets + " reads it",
+                          root().string() +
+                              ": all images are of one class, pets, the only "
+                              "sub-folder; --data=" +
+                              pets + " takes them as images without classes"));
 }
 
 TEST_F(OpenDatasetTest, ATableThatNamesSomeImagesIsWarnedOfOrRefused) {
@@ -231,11 +250,18 @@ TEST_F(OpenDatasetTest, GivenClassNamesReplaceTheDatasOwn) {
 TEST_F(OpenDatasetTest, OptionsThatDoNotFitAreRefused) {
   Write("a.png", FlatPng(1, 1, {1}));
   spec_.class_names = {"x"};
-  ExpectRefused(Open(), absl::StatusCode::kInvalidArgument, {"no labels"});
+  ExpectRefused(Open(), absl::StatusCode::kInvalidArgument,
+                {"--class_names is given, but the data has no labels"});
   spec_ = {};
   Write("data_batch_1.bin", CifarRecord(1, 1, 1, 1));
   spec_.labels_csv = root() / "labels.csv";
-  ExpectRefused(Open(), absl::StatusCode::kInvalidArgument, {"labels CSV"});
+  ExpectRefused(Open(), absl::StatusCode::kInvalidArgument,
+                {"--labels_csv=" + spec_.labels_csv->string() + " is given, but CIFAR"});
+  spec_ = {};
+  spec_.path = root();
+  spec_.resolution = 5;
+  ExpectRefused(Open(), absl::StatusCode::kInvalidArgument,
+                {"--resolution=5 is given, but", "stay 32 x 32"});
 }
 
 TEST_F(OpenDatasetTest, MaxImagesSpreadsOverTheClasses) {
@@ -267,7 +293,8 @@ TEST_F(OpenDatasetTest, MaxImagesHoldsForIdx) {
 TEST_F(OpenDatasetTest, MemoryLimitIsPassedOn) {
   Write("a.png", FlatPng(10, 10, {1}));
   spec_.max_bytes = 99;
-  ExpectRefused(Open(), absl::StatusCode::kResourceExhausted, {"a.png", "99"});
+  ExpectRefused(Open(), absl::StatusCode::kResourceExhausted,
+                {"a.png", "takes 9.31e-08 GiB", "limit of 9.22e-08 GiB; --max_images takes fewer"});
 }
 
 TEST_F(OpenDatasetTest, NothingThereIsSaid) {

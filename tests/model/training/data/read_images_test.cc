@@ -49,7 +49,8 @@ TEST_F(ReadImagesTest, WhatCannotBeReadIsLeftOutAndNamedUpToTheShare) {
 
 TEST_F(ReadImagesTest, WithoutOneThatIsReadThereIsNoData) {
   Write("a.gif", "GIF89a........");
-  ExpectRefused(Read({.max_left_out = 1}), absl::StatusCode::kFailedPrecondition, {"1 of 1"});
+  ExpectRefused(Read({.max_left_out = 1}), absl::StatusCode::kInvalidArgument,
+                {"none of the 1 images can be used: a.gif (picture is GIF"});
 }
 
 TEST_F(ReadImagesTest, ADamagedImageIsNamed) {
