@@ -34,9 +34,20 @@ class Directory {
  public:
   Directory(int fd, const std::filesystem::path& path) : fd_(fd), path_(path) {}
 
-  bool Has(const std::string& name) const {
+  // What is there and cannot be reached, such as a link to nothing, is an error.
+  absl::StatusOr<bool> Has(const std::string& name) const {
     struct stat info;
-    return fstatat(fd_, name.c_str(), &info, 0) == 0;
+    if (fstatat(fd_, name.c_str(), &info, 0) == 0) return true;
+    const int error = errno;
+    if (error != ENOENT && error != ENOTDIR) {
+      return ErrnoInFile(path_ / name, "cannot open", error);
+    }
+    for (std::filesystem::path part = name; !part.empty(); part = part.parent_path()) {
+      if (fstatat(fd_, part.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
+      if (!S_ISLNK(info.st_mode) || fstatat(fd_, part.c_str(), &info, 0) == 0) break;
+      return InFile(path_ / part, absl::NotFoundError("is a link to what is not there"));
+    }
+    return false;
   }
 
   absl::StatusOr<MappedFile> Open(const std::string& name) const {
@@ -67,8 +78,9 @@ struct Layout {
 };
 
 absl::StatusOr<Layout> FindLayout(const Directory& directory) {
-  const bool nested = directory.Has(kNestedUNetConfig);
-  if (!nested && !directory.Has(kFlatUNetConfig)) {
+  ASSIGN_OR_RETURN(const bool nested, directory.Has(kNestedUNetConfig));
+  ASSIGN_OR_RETURN(const bool flat, directory.Has(kFlatUNetConfig));
+  if (!nested && !flat) {
     return InFile(directory.path(), absl::NotFoundError(absl::StrCat(
                                         "not a checkpoint: has neither ", kNestedUNetConfig,
                                         " nor ", kFlatUNetConfig, WhatLiesIn(directory.path()))));
@@ -77,15 +89,18 @@ absl::StatusOr<Layout> FindLayout(const Directory& directory) {
   layout.unet_config = nested ? kNestedUNetConfig : kFlatUNetConfig;
   layout.scheduler_config = nested ? kNestedSchedulerConfig : kSchedulerConfigName;
   layout.unet = nested ? absl::StrCat(kUNetDirectory, "/") : "";
-  layout.has_classifier = nested && directory.Has(kClassifierConfig);
+  ASSIGN_OR_RETURN(const bool classifier, directory.Has(kClassifierConfig));
+  layout.has_classifier = nested && classifier;
   return layout;
 }
 
 // `in`: "", or a directory with a slash.
 absl::StatusOr<NetworkWeights> ReadWeights(const Directory& directory, const std::string& in) {
-  const bool pickled = !directory.Has(in + kSafetensorsName);
+  ASSIGN_OR_RETURN(const bool safe, directory.Has(in + kSafetensorsName));
+  const bool pickled = !safe;
   const std::string name = in + (pickled ? kPickledName : kSafetensorsName);
-  if (pickled && !directory.Has(name)) {
+  ASSIGN_OR_RETURN(const bool found, directory.Has(name));
+  if (!found) {
     return InFile(directory.path(),
                   absl::NotFoundError(absl::StrCat("has no weights: neither ", in, kSafetensorsName,
                                                    " nor ", in, kPickledName,
@@ -111,7 +126,8 @@ absl::StatusOr<CheckpointConfig> ReadConfig(const Directory& directory, const La
                                             std::vector<std::string>* warnings) {
   CheckpointConfig config;
   ModelIndex index;
-  if (!directory.Has(kModelIndexName)) {
+  ASSIGN_OR_RETURN(const bool indexed, directory.Has(kModelIndexName));
+  if (!indexed) {
     return InFile(directory.path(),
                   absl::NotFoundError(absl::StrCat("has no ", kModelIndexName,
                                                    ", which diffusers' save_pretrained of the "
@@ -134,7 +150,8 @@ absl::StatusOr<CheckpointConfig> ReadConfig(const Directory& directory, const La
       },
       &config.scheduler);
   if (!status.ok()) return status;
-  if (directory.Has(kGenerationConfigName)) {
+  ASSIGN_OR_RETURN(const bool has_defaults, directory.Has(kGenerationConfigName));
+  if (has_defaults) {
     status = directory.Parse(
         kGenerationConfigName,
         [warnings](absl::string_view text) { return ParseGenerationDefaults(text, warnings); },

@@ -319,6 +319,21 @@ TEST(DiffusersDirectoryTest, WhatLiesThereInsteadIsNamed) {
          fs::rename(to.string() + "-moved", to / "checkpoint");
        },
        "its folder 'checkpoint' is one: name that"},
+      {[&](const fs::path& to) {
+         fs::remove_all(to / "unet");
+         fs::create_symlink("../blobs/d5a1", to / "unet");
+       },
+       "unet: is a link to what is not there"},
+      {[&](const fs::path& to) {
+         fs::remove(to / weights);
+         fs::create_symlink("../../blobs/77aa", to / weights);
+       },
+       "unet/diffusion_pytorch_model.safetensors: is a link to what is not there"},
+      {[&](const fs::path& to) {
+         fs::remove_all(to / "unet");
+         fs::create_symlink("unet", to / "unet");
+       },
+       "unet/config.json: cannot open: Too many levels of symbolic links"},
       {[&](const fs::path& to) { fs::remove_all(to), write(to / "anything.safetensors", "x"); },
        "it holds 'anything.safetensors'; such a file says nothing of the network: convert it"},
       {[&](const fs::path& to) { fs::remove_all(to), fs::create_directories(to); }, "it is empty"},
