@@ -6,12 +6,16 @@
 #include "absl/strings/str_cat.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/files/file_status.h"
+#include "model/process/printable_text.h"
+#include "model/process/quoted_value.h"
 #include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
 
 constexpr char kFingerprintKey[] = "fingerprint";
+// A fingerprint is some hundred bytes, and what differs may be its end.
+constexpr size_t kMostShown = 1000;
 
 }  // namespace
 
@@ -36,8 +40,11 @@ absl::StatusOr<NumberTables> LoadNumberTables(const std::filesystem::path& path,
     return InFile(path,
                   absl::FailedPreconditionError(absl::StrCat(
                       "it belongs to another measurement: it is of ",
-                      found == file.metadata().end() ? "no fingerprint" : Quoted(found->second),
-                      ", this one is of ", Quoted(fingerprint))));
+                      found == file.metadata().end()
+                          ? "no fingerprint"
+                          : absl::StrCat("'", Printable(Shortened(found->second, kMostShown)), "'"),
+                      ", this one is of '", Printable(fingerprint),
+                      "'; give another --out, or remove the file")));
   }
   NumberTables tables;
   for (const auto& [name, count] : columns) {

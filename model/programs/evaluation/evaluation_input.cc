@@ -58,7 +58,8 @@ absl::StatusOr<std::vector<int64_t>> ChooseLabels(const CheckpointConfig& config
   if (!*by_class) {
     if (classes > 0 && !config.null_class_id.has_value()) {
       return absl::InvalidArgumentError(
-          "the images' classes are not used, but the model has no null class");
+          absl::StrCat("the model has classes and no null class, so it needs each image's: ",
+                       condition == "none" ? "--condition is none" : "--data has no labels"));
     }
     return std::vector<int64_t>(static_cast<size_t>(data.size()), config.null_class_id.value_or(0));
   }

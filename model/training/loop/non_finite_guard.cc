@@ -36,7 +36,12 @@ std::string Describe(const NonFiniteStep& step) {
 
 absl::Status JudgeNonFinite(const NonFiniteStep& step, OnNonFinite policy, int64_t skipped,
                             int64_t limit) {
-  if (policy == OnNonFinite::kStop) return absl::InternalError(Describe(step));
+  if (policy == OnNonFinite::kStop) {
+    return absl::InternalError(
+        absl::StrCat(Describe(step),
+                     "; --resume goes on from the last save, with --on_nan=skip past such steps; "
+                     "a new run may have a lower --learning_rate or --clip_grad_norm"));
+  }
   if (skipped > limit) {
     return absl::InternalError(absl::StrCat(Describe(step), "; ", limit,
                                             " steps were skipped before, which is the limit "

@@ -72,6 +72,12 @@ absl::Status SaveTrainingState(const std::filesystem::path& path, const Training
   return WriteSafetensors(path, views, metadata);
 }
 
+// Of diffusion-train's flags, what RunFingerprint is of.
+constexpr char kKeptOptions[] =
+    "the data, the network, the noise schedule, the objective, --steps, --batch_size, --seed, "
+    "--learning_rate, --warmup_steps, --cosine_decay, --weight_decay, --clip_grad_norm, "
+    "--ema_decay, --label_dropout, --flip and --bf16";
+
 absl::Status LoadTrainingState(const std::filesystem::path& path, const std::string& fingerprint,
                                TrainingState* state) {
   absl::StatusOr<SafetensorsFile> file = SafetensorsFile::Open(path);
@@ -85,9 +91,11 @@ absl::Status LoadTrainingState(const std::filesystem::path& path, const std::str
                                       expected.empty() ? "none" : Shown(expected)));
   }
   if (const std::string found = Entry(metadata, kFingerprintKey); found != fingerprint) {
-    return InFile(path, absl::FailedPreconditionError(absl::StrCat(
-                            "this state belongs to another run (other data or options): it has ",
-                            "the fingerprint ", Shown(found), ", this run ", fingerprint)));
+    return InFile(
+        path, absl::FailedPreconditionError(absl::StrCat(
+                  "this state belongs to another run (other data or options): give ", kKeptOptions,
+                  " as they were, or another --out; it has the fingerprint ", Shown(found),
+                  ", this run ", fingerprint)));
   }
   int64_t step = 0, skipped = 0;
   if (!absl::SimpleAtoi(Entry(metadata, kStepKey), &step) || step < 0 ||

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "tests/model/checkpoint/scratch_directory.h"
 
 namespace diffusiond {
@@ -35,8 +36,13 @@ TEST(ProgressFileTest, WhatDoesNotFitIsNamed) {
     absl::StatusCode code;
     std::string named;
   };
+  const std::string long_one(300, 'm');
   for (const Case& c :
        {Case{"y", {{"a", 2}}, absl::StatusCode::kFailedPrecondition, "is of 'x'"},
+        Case{absl::StrCat(long_one, "y"),
+             {{"a", 2}},
+             absl::StatusCode::kFailedPrecondition,
+             "mmy'; give another --out, or remove the file"},
         Case{"x", {{"b", 2}}, absl::StatusCode::kInvalidArgument, "tensor b missing"},
         Case{"x", {{"a", 3}}, absl::StatusCode::kInvalidArgument, "F64 [2, 2]"}}) {
     const auto status = LoadNumberTables(scratch / "state", c.fingerprint, c.columns).status();
