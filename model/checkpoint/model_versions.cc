@@ -172,6 +172,11 @@ absl::Status PinVersion(const fs::path& model_directory, int version) {
 }
 
 absl::Status UnpinVersion(const fs::path& model_directory) {
+  std::error_code error;
+  if (!fs::is_directory(model_directory, error)) {
+    return InFile(model_directory,
+                  absl::NotFoundError("there is no such model; nothing is unpinned"));
+  }
   const fs::path path = model_directory / kPinnedVersionName;
   if (unlink(path.c_str()) == 0) return SyncDirectory(model_directory);
   return errno == ENOENT ? absl::OkStatus() : ErrnoInFile(path, "cannot remove", errno);

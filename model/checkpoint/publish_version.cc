@@ -197,11 +197,13 @@ std::vector<int> Prune(const fs::path& model_directory, int keep) {
 }  // namespace
 
 absl::Status CheckPublishOptions(const PublishOptions& options) {
-  RETURN_IF_ERROR(CheckModelName(options.name));
+  if (const absl::Status name = CheckModelName(options.name); !name.ok()) {
+    return absl::Status(name.code(), absl::StrCat(name.message(), "; --publish_name says another"));
+  }
   if (options.keep == 0 || (options.keep >= kLeastKept && options.keep <= kMaxModelVersion)) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat("published versions to keep: ", options.keep,
+  return absl::InvalidArgumentError(absl::StrCat("--keep_published_versions is ", options.keep,
                                                  ", expected 0 (all) or ", kLeastKept, " .. ",
                                                  kMaxModelVersion));
 }

@@ -1,8 +1,10 @@
 #include "model/process/flag_check.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <fstream>
 #include <iterator>
@@ -56,17 +58,24 @@ std::optional<Argument> AsFlag(absl::string_view text) {
 }
 
 absl::StatusOr<std::vector<std::string>> LinesOf(const std::string& path) {
+  const auto unreadable = [&path](int error) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--flagfile: cannot read '", path, "': ", std::strerror(error)));
+  };
+  errno = 0;
   std::ifstream file(path);
-  if (!file) {
-    return absl::InvalidArgumentError(absl::StrCat("--flagfile: cannot read '", path, "'"));
-  }
+  if (!file) return unreadable(errno);
+  if (file.peek() == std::ifstream::traits_type::eof() && file.bad()) return unreadable(errno);
   std::vector<std::string> lines;
+  int number = 0;
   for (std::string line; std::getline(file, line);) {
+    ++number;
     const absl::string_view text = absl::StripAsciiWhitespace(line);
     if (text.empty() || text[0] == '#') continue;
     if (text[0] != '-') {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--flagfile: '", path, "' has the line '", text, "', which is no flag"));
+      return absl::InvalidArgumentError(absl::StrCat("--flagfile: '", path, "' has in line ",
+                                                     number, " '", text,
+                                                     "', which is no flag: it begins with --"));
     }
     lines.emplace_back(text);
   }
@@ -190,6 +199,14 @@ class Checker {
 
 absl::StatusOr<AskedOfFlags> CheckFlagArguments(std::span<const std::string> arguments) {
   return Checker(arguments).Check();
+}
+
+absl::Status CheckNoMoreWords(std::span<char* const> words, size_t expected) {
+  if (words.size() <= expected) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("unexpected argument \"", words[expected],
+                   "\"; flags begin with --, and a switch is turned off by --noNAME or "
+                   "--NAME=false"));
 }
 
 std::vector<char*> ParseCommandLineOrExit(const char* program, int argc, char** argv) {

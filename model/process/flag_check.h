@@ -28,6 +28,10 @@ absl::StatusOr<AskedOfFlags> CheckFlagArguments(std::span<const std::string> arg
 // --help (FlagHelp) and --version ("PROGRAM " and BuildVersion) end it with 0.
 std::vector<char*> ParseCommandLineOrExit(const char* program, int argc, char** argv);
 
+// INVALID_ARGUMENT: there is more than the first `expected` of `words`, among which is the
+// program's name. "--flip false" is such a mistake: a switch takes no word behind it.
+absl::Status CheckNoMoreWords(std::span<char* const> words, size_t expected);
+
 }  // namespace diffusiond
 
 #endif  // DIFFUSIOND_MODEL_PROCESS_FLAG_CHECK_H_

@@ -11,6 +11,7 @@
 #include "model/process/flag_check.h"
 #include "model/process/standard_streams.h"
 #include "model/programs/evaluation/commands.h"
+#include "model/status/status_macros.h"
 #include "model/unet/device_option.h"
 
 namespace diffusiond {
@@ -41,6 +42,7 @@ std::string Usage() {
 }
 
 absl::Status RunNamed(const std::vector<char*>& words) {
+  RETURN_IF_ERROR(CheckNoMoreWords(words, 2));
   std::string names;
   for (const EvalCommand& command : EvalCommands()) {
     if (words.size() == 2 && std::string(words[1]) == command.name) return command.run();
@@ -48,9 +50,7 @@ absl::Status RunNamed(const std::vector<char*>& words) {
   }
   return absl::InvalidArgumentError(
       words.size() < 2 ? absl::StrCat("no command; it must be one of ", names)
-      : words.size() > 2
-          ? absl::StrCat("unexpected \"", words[2], "\" after the command ", words[1])
-          : absl::StrCat("command is \"", words[1], "\"; it must be one of ", names));
+                       : absl::StrCat("command is \"", words[1], "\"; it must be one of ", names));
 }
 
 }  // namespace

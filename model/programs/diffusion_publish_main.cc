@@ -32,7 +32,8 @@ ABSL_FLAG(
     int64_t, max_model_memory, 0,
     "bytes that the model's weights and one step of it may take, as of diffusiond; 0: half of "
     "this machine's memory, or of the control group's limit");
-ABSL_FLAG(int, pin, 0, "publish nothing; have servers serve this version, also after a restart");
+ABSL_FLAG(std::optional<int>, pin, std::nullopt,
+          "publish nothing; have servers serve this version, also after a restart");
 ABSL_FLAG(bool, unpin, false, "publish nothing; have servers follow the newest version again");
 ABSL_FLAG(bool, list, false, "publish nothing; list the model's versions");
 
@@ -92,9 +93,13 @@ absl::Status Main(const std::vector<char*>& arguments) {
   if (absl::GetFlag(FLAGS_publish_to).empty()) {
     return absl::InvalidArgumentError("--publish_to is required");
   }
-  const int pin = absl::GetFlag(FLAGS_pin);
+  const int pin = absl::GetFlag(FLAGS_pin).value_or(0);
   const bool unpin = absl::GetFlag(FLAGS_unpin), list = absl::GetFlag(FLAGS_list);
   const size_t checkpoints = arguments.size() - 1;
+  if (absl::GetFlag(FLAGS_pin).has_value() && (pin < 1 || pin > kMaxModelVersion)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--pin is ", pin, ", expected a version: 1 .. ", kMaxModelVersion));
+  }
   if (checkpoints + (pin != 0) + unpin + list != 1) {
     return absl::InvalidArgumentError(
         "give one checkpoint's directory, or one of --pin, --unpin, "
@@ -107,8 +112,12 @@ absl::Status Main(const std::vector<char*>& arguments) {
   if (name.empty()) return absl::InvalidArgumentError("--publish_name is required");
   RETURN_IF_ERROR(CheckModelName(name));
   const fs::path directory = fs::path(absl::GetFlag(FLAGS_publish_to)) / name;
-  if (unpin) return UnpinVersion(directory);
-  return list ? List(directory) : PinVersion(directory, pin);
+  if (list) return List(directory);
+  RETURN_IF_ERROR(unpin ? UnpinVersion(directory) : PinVersion(directory, pin));
+  std::printf(
+      "%s %s\n", name.c_str(),
+      unpin ? "follows the newest version" : absl::StrCat("is pinned to version ", pin).c_str());
+  return absl::OkStatus();
 }
 
 }  // namespace

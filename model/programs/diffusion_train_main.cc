@@ -89,6 +89,10 @@ absl::StatusOr<PublishOptions> PublishOptionsFromFlags(const std::string& comman
       !absl::GetFlag(FLAGS_publish_to).empty() || !absl::GetFlag(FLAGS_publish_name).empty();
   if (!wanted) return options;
   RETURN_IF_ERROR(CheckPublishOptions(options));
+  if (absl::GetFlag(FLAGS_publish_to).empty()) {
+    return absl::InvalidArgumentError(
+        "--publish_name is given, but not --publish_to=DIR: nothing would be published");
+  }
   return options;
 }
 
@@ -207,6 +211,25 @@ void WarnOfData(const TrainingData& data) {
   }
 }
 
+std::string ClassesOf(const ImageDataset& data) {
+  if (data.labels.empty()) return "no classes";
+  const size_t classes = data.class_names.size();
+  return absl::StrCat(classes, classes == 1 ? " class" : " classes");
+}
+
+// Less than none of them is a slip.
+absl::Status CheckCounts() {
+  if (const int threads = absl::GetFlag(FLAGS_threads); threads < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--threads is ", threads, "; it must be 0 (one per core) or more"));
+  }
+  if (const int64_t images = absl::GetFlag(FLAGS_report_images); images < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--report_images is ", images, "; it must be 0 (none) or more"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckOut() {
   if (!absl::GetFlag(FLAGS_out).empty()) return absl::OkStatus();
   return absl::InvalidArgumentError("--out=DIR is required: where the run is written");
@@ -214,6 +237,7 @@ absl::Status CheckOut() {
 
 absl::Status Main(const std::string& command) {
   RETURN_IF_ERROR(CheckOut());
+  RETURN_IF_ERROR(CheckCounts());
   ASSIGN_OR_RETURN(torch::Device device, ParseDevice(absl::GetFlag(FLAGS_device)));
   ASSIGN_OR_RETURN(const PublishOptions publish, PublishOptionsFromFlags(command));
   ASSIGN_OR_RETURN(const WorkerEnvironment environment, ReadWorkerEnvironment(std::getenv));
@@ -239,9 +263,9 @@ absl::Status Main(const std::string& command) {
                    Trainer::Create(options, parts, absl::GetFlag(FLAGS_resume)));
   if (first) {
     std::printf(
-        "%lld training images, %lld held out, %dx%dx%d; %s%s; from step %lld\n",
+        "%lld training images, %lld held out, %dx%dx%d; %s; %s%s; from step %lld\n",
         static_cast<long long>(data.train.size()), static_cast<long long>(data.held_out.size()),
-        data.train.channels, data.train.height, data.train.width,
+        data.train.channels, data.train.height, data.train.width, ClassesOf(data.train).c_str(),
         absl::GetFlag(FLAGS_device).c_str(),
         environment.distributed() ? absl::StrCat(", ", environment.size, " processes").c_str() : "",
         static_cast<long long>(trainer->step()));
@@ -293,11 +317,11 @@ int main(int argc, char** argv) {
       "diffusion-train --data=images/ --out=runs/first "
       "--resume");
   const std::string command = absl::StrJoin(argv, argv + argc, " ");
-  diffusiond::ParseCommandLineOrExit("diffusion-train", argc, argv);
+  absl::Status status = diffusiond::CheckNoMoreWords(
+      diffusiond::ParseCommandLineOrExit("diffusion-train", argc, argv), 1);
   diffusiond::UseFullFloat32();
-  absl::Status status;
   try {
-    status = diffusiond::Main(command);
+    if (status.ok()) status = diffusiond::Main(command);
   } catch (const std::exception& error) {  // LibTorch's: a device that is not there, no memory.
     status = absl::InternalError(error.what());
   }

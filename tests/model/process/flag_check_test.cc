@@ -76,7 +76,9 @@ TEST_F(FlagCheckTest, NamesWhatIsWrong) {
         Case{{"--test_verbose=perhaps"}, "--test_verbose: 'perhaps' is not a value it takes"},
         Case{{"--test_verbose="}, "--test_verbose: '' is not a value it takes"},
         Case{{"--fromenv=test_missing"}, "--fromenv: FLAGS_test_missing is not in the environment"},
-        Case{{"--flagfile=/nowhere"}, "--flagfile: cannot read '/nowhere'"}}) {
+        Case{{"--flagfile=/nowhere"},
+             "--flagfile: cannot read '/nowhere': No such file or directory"},
+        Case{{"--flagfile=/proc/self"}, "--flagfile: cannot read '/proc/self': Is a directory"}}) {
     const absl::Status status = Check(wrong.arguments);
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << wrong.says;
     EXPECT_THAT(std::string(status.message()), HasSubstr(wrong.says));
@@ -96,7 +98,7 @@ TEST_F(FlagCheckTest, FollowsFlagFiles) {
   for (const auto& [text, says] : std::vector<std::pair<std::string, std::string>>{
            {"--test_count=many", "--test_count: 'many'"},
            {"--unheard_of=1", "unknown flag --unheard_of"},
-           {"test_count=3", "has the line 'test_count=3', which is no flag"},
+           {"# One.\n\ntest_count=3", "has in line 3 'test_count=3', which is no flag"},
            {"--flagfile=" + file_, "--flagfile: more than 100 of them"}}) {
     WriteFile(text);
     EXPECT_THAT(std::string(Check({"--flagfile=" + file_}).message()), HasSubstr(says));
@@ -111,6 +113,15 @@ TEST_F(FlagCheckTest, FollowsTheEnvironment) {
   EXPECT_THAT(std::string(Check({"--tryfromenv=test_count"}).message()),
               HasSubstr("--test_count: 'seven'"));
   unsetenv("FLAGS_test_count");
+}
+
+TEST_F(FlagCheckTest, AWordBehindASwitchIsToldOf) {
+  std::vector<std::string> text = {"program", "measure", "false"};
+  const std::vector<char*> words = {text[0].data(), text[1].data(), text[2].data()};
+  EXPECT_EQ(CheckNoMoreWords(words, 3), absl::OkStatus());
+  EXPECT_EQ(CheckNoMoreWords(words, 2).message(),
+            "unexpected argument \"false\"; flags begin with --, and a switch is turned off by "
+            "--noNAME or --NAME=false");
 }
 
 TEST_F(FlagCheckTest, PermitsUndefinedFlagsThatAreNamed) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_split.h"
@@ -158,6 +159,24 @@ TEST_F(DiffusionEvalTest, AModelWithClassesIsMeasuredOnImagesWithout) {
       << statistics.output();
 }
 
+TEST_F(DiffusionEvalTest, AModelThatNeedsClassesSaysWhyItHasNone) {
+  ChildProcess training({DIFFUSION_TRAIN_PATH, "--data=" + (scratch_ / "data").string(),
+                         "--out=" + (scratch_ / "run").string(), "--channels=8", "--steps=1",
+                         "--attention_at=none", "--label_dropout=0", "--num_train_timesteps=10",
+                         "--sampler_steps=2", "--report=false", "--held_out_images=1",
+                         "--batch_size=2"});
+  ASSERT_EQ(training.Wait(), 0) << training.output();
+  const std::string checkpoint = "--checkpoint=" + (scratch_ / "run" / "checkpoint").string();
+  for (const auto& [flag, why] : {std::pair{"--condition=none", "--condition is none"},
+                                  std::pair{"--unconditional", "--data has no labels"}}) {
+    ChildProcess process(Command("bpd", "needs", {checkpoint, flag}));
+    EXPECT_EQ(process.Wait(), 2);
+    EXPECT_NE(process.output().find(std::string("no null class, so it needs each image's: ") + why),
+              std::string::npos)
+        << process.output();
+  }
+}
+
 TEST_F(DiffusionEvalTest, FlagsThatCannotWorkAreNamed) {
   struct Wrong {
     std::string command, flag, expected;
@@ -176,7 +195,7 @@ TEST_F(DiffusionEvalTest, FlagsThatCannotWorkAreNamed) {
   ASSERT_EQ(small.Wait(), 0) << small.output();
   for (const Wrong& wrong :
        {Wrong{"bdp", "", "command is \"bdp\"; it must be one of samples, bpd"},
-        {"bpd", "more", "unexpected \"more\""},
+        {"bpd", "more", "unexpected argument \"more\""},
         {"bpd", "--checkpoint=", "--checkpoint is required"},
         {"bpd", "--out=", "--out is required"},
         {"bpd", "--decoder=huffman", "--decoder is \"huffman\""},

@@ -59,11 +59,15 @@ TEST_F(DiffusionPublishTest, PublishesUnderTheNameOfTheRunAndPins) {
   EXPECT_EQ(Run({Save("runs/mine/checkpoint", 3), to_, "--keep_published_versions=2"}), 0);
   EXPECT_EQ(Run({"--pin=1", to_, "--publish_name=mine"}), 0) << output_;
   EXPECT_EQ(*ReadPinnedVersion(models_ / "mine"), 1);
+  EXPECT_EQ(output_, "mine is pinned to version 1\n");
   EXPECT_EQ(Run({"--list", to_, "--publish_name=mine"}), 0) << output_;
   EXPECT_THAT(output_, HasSubstr("1 digest="));
   EXPECT_THAT(output_, HasSubstr(" pinned\n2 digest="));
   EXPECT_EQ(Run({"--unpin", to_, "--publish_name=mine"}), 0) << output_;
   EXPECT_EQ(*ReadPinnedVersion(models_ / "mine"), std::nullopt);
+  EXPECT_EQ(output_, "mine follows the newest version\n");
+  EXPECT_EQ(Run({"--unpin", to_, "--publish_name=mien"}), 1);
+  EXPECT_THAT(output_, HasSubstr("mien: there is no such model; nothing is unpinned"));
 }
 
 TEST_F(DiffusionPublishTest, TellsWhatIsWrongWithTheCommandLine) {
@@ -78,7 +82,12 @@ TEST_F(DiffusionPublishTest, TellsWhatIsWrongWithTheCommandLine) {
         Wrong{{checkpoint, to_, "--list"}, "give one checkpoint's directory, or one of"},
         Wrong{{to_, "--pin=1"}, "--publish_name is required"},
         Wrong{{to_, "--pin=1", "--publish_name=../x"}, "model name '../x'"},
-        Wrong{{checkpoint, to_, "--keep_published_versions=1"}, "expected 0 (all) or 2"},
+        Wrong{{to_, "--pin=0", "--publish_name=mine"}, "--pin is 0, expected a version: 1 .. 9"},
+        Wrong{{checkpoint, to_, "--publish_name=a b"},
+              "model name 'a b': a model's name is 1 .. 64 letters, digits, '.', '_' or '-', and "
+              "begins with no '.'; --publish_name says another"},
+        Wrong{{checkpoint, to_, "--keep_published_versions=1"},
+              "--keep_published_versions is 1, expected 0 (all) or 2"},
         Wrong{{checkpoint, to_, "--max_model_memory=1000"},
               "--max_model_memory is 1000, allowed: 0 (half of the machine's memory), or"}}) {
     EXPECT_EQ(Run(wrong.arguments), 2) << output_;
