@@ -56,7 +56,9 @@ Diffusiond::~Diffusiond() {
 }
 
 absl::Status Diffusiond::Start() {
-  RETURN_IF_ERROR(CheckDevices(options_.parsed.devices));
+  if (const absl::Status devices = CheckDevices(options_.parsed.devices); !devices.ok()) {
+    return OfFlag("devices", devices);
+  }
   RETURN_IF_ERROR(MakeEngine());
   RETURN_IF_ERROR(MakeServer());
   RETURN_IF_ERROR(StartWorkers());

@@ -101,9 +101,8 @@ int main(int argc, char** argv) {
   absl::SetProgramUsageMessage(
       "serves diffusion models over gRPC.\n  diffusiond --model_repository=DIR [flags]");
   const std::vector<char*> arguments = diffusiond::ParseCommandLineOrExit("diffusiond", argc, argv);
-  if (arguments.size() > 1) {
-    diffusiond::Tell(absl::StrCat("diffusiond: unexpected argument \"", arguments[1],
-                                  "\"; flags begin with --"));
+  if (const absl::Status words = diffusiond::CheckNoMoreWords(arguments, 1); !words.ok()) {
+    diffusiond::Tell(absl::StrCat("diffusiond: ", words.message()));
     return diffusiond::kExitWrongFlags;
   }
   return diffusiond::Run(diffusiond::FlagsFromCommandLine(), shutdown);

@@ -137,7 +137,12 @@ absl::Status CheckEdm(const SchedulerConfig& config) {
   status.Update(CheckRange("sigma_data", config.edm.sigma_data, kLeastSigma, kMaxValue));
   status.Update(CheckRange("rho", config.edm.rho, kLeastRho, kMaxRho));
   status.Update(CheckName("sigma_schedule", config.solver.sigma_schedule, kSigmaSchedules));
-  status.Update(CheckName("prediction_type", config.prediction_type, kPredictions));
+  const absl::Status prediction =
+      CheckName("prediction_type", config.prediction_type, kPredictions);
+  if (!prediction.ok()) {
+    status.Update(absl::Status(prediction.code(),
+                               absl::StrCat(prediction.message(), " (in a model of EDM)")));
+  }
   return status;
 }
 

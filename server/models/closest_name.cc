@@ -12,7 +12,7 @@ namespace {
 
 // A longer name is no typing error of a class name; the bound keeps the search's cost small.
 constexpr size_t kMaxComparedBytes = 64;
-constexpr size_t kMaxListedBytes = 160;
+constexpr size_t kMaxListedBytes = 240;
 
 const std::string* Closest(absl::string_view name, absl::Span<const std::string> known) {
   if (name.size() > kMaxComparedBytes) return nullptr;

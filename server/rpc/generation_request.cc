@@ -9,6 +9,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "model/sampling/sampling_advice.h"
 #include "model/status/status_macros.h"
 #include "server/models/closest_name.h"
@@ -162,7 +163,13 @@ class Resolver {
     for (const Sampler& sampler : Samplers()) {
       if (CanRun(sampler, model().scheduler)) names.push_back(sampler.name);
     }
-    violations_.Add("sampling.sampler", UnknownName(result_.sampling.sampler, names));
+    violations_.Add(
+        "sampling.sampler",
+        sampler_ == nullptr
+            ? UnknownName(result_.sampling.sampler, names)
+            : absl::StrCat(QuoteValue(sampler_->name),
+                           " does not draw from a model of EDM, which has no betas; there are: ",
+                           absl::StrJoin(names, ", ")));
   }
 
   ImageEncoding ResolveFormat(absl::string_view field, v1::ImageFormat format, bool allow_raw) {

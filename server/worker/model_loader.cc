@@ -225,10 +225,13 @@ absl::Status CheckDevices(absl::Span<const DeviceSpec> devices) {
     if (device.kind == DeviceKind::kCuda &&
         (!torch::cuda::is_available() ||
          device.index >= static_cast<int>(torch::cuda::device_count()))) {
+      const int there =
+          torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
       return absl::FailedPreconditionError(absl::StrCat(
-          "device cuda:", device.index, " is not there: ",
-          torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0,
-          " CUDA devices found"));
+          "cuda:", device.index, " is not there: ",
+          there == 0   ? std::string("there is no CUDA device, or this build has no CUDA; cpu is")
+          : there == 1 ? std::string("cuda:0 is, and cpu")
+                       : absl::StrCat("cuda:0 to cuda:", there - 1, " are, and cpu")));
     }
   }
   return absl::OkStatus();

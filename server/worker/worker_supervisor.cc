@@ -188,12 +188,17 @@ void WorkerSupervisor::TakeOutHung(size_t index) {
       absl::StrCat("worker ", name, " hangs: a step took longer than --worker_watchdog, ",
                    absl::FormatDuration(options_.watchdog)));
   if (!worker->Abandon(reason)) return;
+  int hangs = 0;
   {
     absl::MutexLock lock(&mu_);
     slots_[index].worker.reset();
-    ++slots_[index].hangs;
+    hangs = ++slots_[index].hangs;
   }
-  NoteDown(index, reason);
+  NoteDown(index, hangs < options_.max_hangs
+                      ? reason
+                      : absl::InternalError(absl::StrCat(
+                            reason.message(), "; it hung ", hangs, hangs == 1 ? " time" : " times",
+                            " and is not built again: restart the server")));
 }
 
 void WorkerSupervisor::Rebuild(size_t index) {

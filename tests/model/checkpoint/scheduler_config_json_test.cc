@@ -102,7 +102,7 @@ TEST(SchedulerConfigJsonTest, EdmHasSigmasInPlaceOfBetas) {
        {R"({"rho": 1e-300})", "rho is 1e-300, expected 0.1 to 1000"},
        {R"({"sigma_schedule": "beta"})", "sigma_schedule is 'beta', allowed: karras, exponential"},
        {R"({"prediction_type": "sample"})",
-        "prediction_type is 'sample', allowed: epsilon, v_prediction"}});
+        "prediction_type is 'sample', allowed: epsilon, v_prediction (in a model of EDM)"}});
 }
 
 TEST(SchedulerConfigJsonTest, TheVarianceThatTheNetworkGivesSurvivesInFilesOfAnyClass) {

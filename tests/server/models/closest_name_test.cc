@@ -5,6 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model/sampling/sampler.h"
 
 namespace diffusiond {
 namespace {
@@ -20,10 +21,16 @@ TEST(UnknownName, SuggestsOnlyWhatIsNear) {
   EXPECT_THAT(UnknownName("spaceship", names), HasSubstr("there are: Trouser, Ankle boot, Bag"));
 }
 
+TEST(UnknownName, ListsEverySampler) {
+  std::vector<std::string> names;
+  for (const Sampler& sampler : Samplers()) names.push_back(sampler.name);
+  EXPECT_THAT(UnknownName("unpic", names), HasSubstr(", " + names.back()));
+}
+
 TEST(UnknownName, CutsLongLists) {
   const std::vector<std::string> names(1000, "something");
   const std::string text = UnknownName("nothing", names);
-  EXPECT_LT(text.size(), 220u);
+  EXPECT_LT(text.size(), 300u);
   EXPECT_THAT(text, HasSubstr(", ..."));
 }
 

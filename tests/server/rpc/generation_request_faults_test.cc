@@ -217,6 +217,14 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"UnknownSampler", [](R& r) { r.mutable_sampling()->set_sampler("dddim"); },
               "sampling.sampler",
               "did you mean \"ddim\"? there are: annealed_langevin, ddim, ddpm, deis, dpmpp"},
+        Fault{"SamplerThatNeedsBetas", [](R& r) { r.mutable_sampling()->set_sampler("unipc"); },
+              "sampling.sampler",
+              "\"unipc\" does not draw from a model of EDM, which has no betas; there are: ann",
+              [] {
+                ServedModel model = TestModel();
+                model.scheduler = SchedulerDefaults("EDMEulerScheduler");
+                return model;
+              }},
         Fault{"ZeroSteps", [](R& r) { r.mutable_sampling()->set_steps(0); }, "sampling.steps",
               "0 is not in 1 .. 20"},
         Fault{"TooManySteps", [](R& r) { r.mutable_sampling()->set_steps(21); }, "sampling.steps",

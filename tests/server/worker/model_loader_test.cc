@@ -28,6 +28,13 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
+TEST(CheckDevicesTest, SaysWhichDevicesThereAre) {
+  if (torch::cuda::is_available()) GTEST_SKIP() << "of a machine without a GPU";
+  const absl::Status status = CheckDevices({{.kind = DeviceKind::kCuda, .index = 1}});
+  EXPECT_EQ(status.message(),
+            "cuda:1 is not there: there is no CUDA device, or this build has no CUDA; cpu is");
+}
+
 // A shipped golden checkpoint under another scheduler.
 fs::path CheckpointWith(const std::string& network, const SchedulerConfig& scheduler) {
   const fs::path directory =
