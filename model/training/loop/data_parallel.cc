@@ -47,9 +47,9 @@ void Unpack(const torch::Tensor& packed, StepOutcome* batch) {
 
 absl::Status DataParallel::CheckDivides(int64_t batch_size, int64_t accumulate) const {
   if (batch_size % (size() * accumulate) == 0) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("batch_size is ", batch_size, "; it must be a multiple of ", size(),
-                   " processes times ", accumulate, " pieces (accumulate)"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--batch_size is ", batch_size, "; it must be a multiple of ", size() * accumulate, " (",
+      size(), size() == 1 ? " process" : " processes", " x --accumulate=", accumulate, ")"));
 }
 
 absl::Status DataParallel::ShareState(const absl::Status& ready, const std::string& fingerprint,

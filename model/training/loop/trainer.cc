@@ -36,13 +36,13 @@ std::shared_ptr<UNet> NewNetwork(const TrainerOptions& options, torch::Device de
 absl::Status CheckGraph(const TrainerOptions& options, const TrainerParts& parts) {
   if (!options.cuda_graph) return absl::OkStatus();
   const auto refused = [](absl::string_view why) {
-    return absl::InvalidArgumentError(absl::StrCat("cuda_graph is true; ", why));
+    return absl::InvalidArgumentError(absl::StrCat("--cuda_graph is given; ", why));
   };
   if (parts.workers != nullptr) return refused("it must be false with several processes");
   if (options.checkpoint_activations) {
-    return refused("it must be false with checkpoint_activations");
+    return refused("it must be false with --checkpoint_activations");
   }
-  if (options.objective.learn_schedule) return refused("it must be false with a learned schedule");
+  if (options.objective.learn_schedule) return refused("it must be false with --learn_schedule");
   if (parts.loss_hook) return refused("it must be false with a loss hook");
   if (!parts.device.is_cuda()) {
     return refused(absl::StrCat("the device is ", parts.device.str(), ", no GPU"));
@@ -54,7 +54,11 @@ absl::Status CheckGraph(const TrainerOptions& options, const TrainerParts& parts
 // Before hours of training, not at the first sample sheet.
 absl::Status CheckSampling(const TrainerOptions& options) {
   ASSIGN_OR_RETURN(ModelSchedule schedule, MakeModelSchedule(options.model.scheduler));
-  return CompilePlan(schedule, options.sampling).status();
+  const absl::Status plan = CompilePlan(schedule, options.sampling).status();
+  if (plan.ok()) return plan;
+  return absl::Status(
+      plan.code(),
+      absl::StrCat("--sampler, --sampler_steps, --sampler_spacing and --eta: ", plan.message()));
 }
 
 absl::StatusOr<std::unique_ptr<const Objective>> NewObjective(const TrainerOptions& options,

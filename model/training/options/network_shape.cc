@@ -65,7 +65,30 @@ absl::Status InFlags(const absl::Status& status) {
                                              {"norm_num_groups", "--norm_num_groups"},
                                              {"attention_head_dim", "--attention_head_dim"},
                                              {"layers_per_block", "--layers_per_block"},
-                                             {"dropout is", "--dropout is"}}));
+                                             {"dropout is", "--dropout is"},
+                                             {"sample_size is", "the image's side is"}}));
+}
+
+// That the images are what the model draws.
+absl::Status CheckOfModel(const ImageDataset& data, const CheckpointConfig& model) {
+  const auto shape = [](int64_t width, int64_t height, int64_t channels) {
+    return absl::StrCat(width, " x ", height, " x ", channels);
+  };
+  const std::string found = shape(data.width, data.height, data.channels);
+  const std::string expected =
+      shape(model.unet.sample_width, model.unet.sample_height, model.unet.in_channels);
+  if (found != expected) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--data has images of ", found, ", the model of --classifier_for draws ", expected));
+  }
+  const auto classes = static_cast<int64_t>(data.class_names.size());
+  const bool conditional = model.unet.num_class_embeds.has_value();
+  if (conditional && classes != NumClasses(model)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--data has ", classes, " classes, the model of --classifier_for ",
+                     NumClasses(model), ": a classifier tells the model's apart"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -120,6 +143,7 @@ absl::Status DescribeClassifier(const NetworkShape& shape, const ImageDataset& d
   if (data.labels.empty()) {
     return absl::InvalidArgumentError("the images have no labels: there is nothing to classify");
   }
+  RETURN_IF_ERROR(CheckOfModel(data, *model));
   CheckpointConfig described;
   RETURN_IF_ERROR(DescribeModel(shape, data, &described));
   model->classifier = described.unet;

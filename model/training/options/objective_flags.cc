@@ -11,7 +11,7 @@
 // clang-format off
 #define SCHEDULER_FLAGS(FLAG) \
   FLAG(std::string, prediction_type, "epsilon, sample, v_prediction or score") \
-  FLAG(std::string, beta_schedule, "linear, scaled_linear, squaredcos_cap_v2 or sigmoid") \
+  FLAG(std::string, beta_schedule, "linear, scaled_linear, squaredcos_cap_v2, sigmoid, laplace or exp") \
   FLAG(int64_t, num_train_timesteps, "T") \
   FLAG(bool, rescale_betas_zero_snr, \
        "shift the schedule so that nothing of the image is left at the last timestep (Lin et " \

@@ -12,10 +12,9 @@ namespace {
 // What a learned schedule does not go with.
 absl::Status ValidateLearnedSchedule(const ObjectiveOptions& options,
                                      const SchedulerConfig& scheduler) {
-  const auto refuse = [](absl::string_view field, absl::string_view value,
-                         absl::string_view least) {
+  const auto refuse = [](absl::string_view flag, absl::string_view value, absl::string_view least) {
     return absl::InvalidArgumentError(
-        absl::StrCat(field, " is ", value, "; with learn_schedule it must be ", least));
+        absl::StrCat("--", flag, " is ", value, "; with --learn_schedule it must be ", least));
   };
   if (options.weight.name != "vdm") return refuse("loss_weight", options.weight.name, "vdm");
   if (options.timestep_sampling == "importance") {
@@ -30,10 +29,9 @@ absl::Status ValidateLearnedSchedule(const ObjectiveOptions& options,
 
 // What training by EDM's objective does not go with.
 absl::Status ValidateEdm(const ObjectiveOptions& options, const SchedulerConfig& scheduler) {
-  const auto refuse = [](absl::string_view field, absl::string_view value,
-                         absl::string_view least) {
+  const auto refuse = [](absl::string_view flag, absl::string_view value, absl::string_view least) {
     return absl::InvalidArgumentError(
-        absl::StrCat(field, " is ", value, "; for a model of EDM it must be ", least));
+        absl::StrCat("--", flag, " is ", value, "; with --edm it must be ", least));
   };
   if (options.weight.name != "unit") return refuse("loss_weight", options.weight.name, "unit");
   if (options.timestep_sampling == "importance") {
@@ -54,26 +52,27 @@ absl::Status Validate(const ObjectiveOptions& options, const SchedulerConfig& sc
   const std::string& prediction = scheduler.prediction_type;
   if (scheduler.rescale_betas_zero_snr && (prediction == "epsilon" || prediction == "score")) {
     status.Update(absl::InvalidArgumentError(absl::StrCat(
-        "rescale_betas_zero_snr is true; with prediction_type ", prediction,
-        " it must be false, as noise says nothing of an image of which nothing is left")));
+        "--rescale_betas_zero_snr is given; with --prediction_type=", prediction,
+        " it must not be, as noise says nothing of an image of which nothing is left")));
   }
   if (scheduler.variance_type == "learned") {
-    status.Update(absl::InvalidArgumentError(
-        "variance_type is learned, by which diffusers means the variance itself, which no network "
-        "gives well; train learned_range"));
+    status.Update(
+        absl::InvalidArgumentError("--variance_type is learned, by which diffusers means the "
+                                   "variance itself, which no network "
+                                   "gives well; train learned_range"));
   }
   if (!(options.vlb_weight >= 0 && options.vlb_weight <= 1)) {
     status.Update(absl::InvalidArgumentError(
-        absl::StrCat("vlb_weight is ", options.vlb_weight, "; it must be 0 .. 1")));
+        absl::StrCat("--vlb_weight is ", options.vlb_weight, "; it must be 0 .. 1")));
   }
   constexpr double kMost = 20;
   if (!(std::abs(options.edm_mean) <= kMost)) {
     status.Update(absl::InvalidArgumentError(
-        absl::StrCat("edm_mean is ", options.edm_mean, "; it must be -20 .. 20")));
+        absl::StrCat("--edm_mean is ", options.edm_mean, "; it must be -20 .. 20")));
   }
   if (!(options.edm_deviation > 0 && options.edm_deviation <= kMost)) {
     status.Update(absl::InvalidArgumentError(absl::StrCat(
-        "edm_deviation is ", options.edm_deviation, "; it must be above 0, up to 20")));
+        "--edm_deviation is ", options.edm_deviation, "; it must be above 0, up to 20")));
   }
   status.Update(ParseTimestepSampling(options.timestep_sampling).status());
   if (options.learn_schedule) status.Update(ValidateLearnedSchedule(options, scheduler));

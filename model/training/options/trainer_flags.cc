@@ -91,6 +91,9 @@ ABSL_FLAG(double, eta, 1, "of sample sheets, and the served model's default (ddi
 ABSL_DECLARE_FLAG(std::optional<double>, beta_start);
 ABSL_DECLARE_FLAG(std::optional<double>, beta_end);
 ABSL_DECLARE_FLAG(bool, rescale_betas_zero_snr);
+ABSL_DECLARE_FLAG(double, sigma_data);
+ABSL_DECLARE_FLAG(double, sigma_min);
+ABSL_DECLARE_FLAG(double, sigma_max);
 
 namespace diffusiond {
 namespace {
@@ -109,17 +112,63 @@ absl::Status CheckSpacingFlag() {
                    absl::StrJoin(Words<TimestepSpacing>::kAll, ", ")));
 }
 
+// Before hours of training, and by the flag's own name.
+absl::Status CheckSamplerSteps(const SchedulerConfig& scheduler) {
+  const int64_t steps = absl::GetFlag(FLAGS_sampler_steps);
+  const int64_t timesteps = scheduler.num_train_timesteps;
+  if (steps < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--sampler_steps is ", steps, "; it must be 1 or more"));
+  }
+  if (scheduler.is_edm() || timesteps < 1 || steps <= timesteps) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("--sampler_steps is ", steps, "; it must be 1 .. ",
+                                                 timesteps, ", the model's --num_train_timesteps"));
+}
+
+// A flag that would do nothing is a mistake.
+absl::Status CheckObjectiveFlags(const ObjectiveOptions& objective,
+                                 const SchedulerConfig& scheduler) {
+  const ObjectiveOptions plain;
+  const EdmConfig edm;
+  struct Idle {
+    bool changed, heard;
+    const char* flag;
+    const char* needs;
+  };
+  for (const Idle& flag : {
+           Idle{objective.weight.min_snr_gamma != plain.weight.min_snr_gamma,
+                objective.weight.name == "min_snr", "--min_snr_gamma", "--loss_weight=min_snr"},
+           {objective.vlb_weight != plain.vlb_weight, scheduler.learns_variance(), "--vlb_weight",
+            "--variance_type=learned_range"},
+           {objective.edm_mean != plain.edm_mean, scheduler.is_edm(), "--edm_mean", "--edm"},
+           {objective.edm_deviation != plain.edm_deviation, scheduler.is_edm(), "--edm_deviation",
+            "--edm"},
+           {absl::GetFlag(FLAGS_sigma_data) != edm.sigma_data, scheduler.is_edm(), "--sigma_data",
+            "--edm"},
+           {absl::GetFlag(FLAGS_sigma_min) != edm.sigma_min, scheduler.is_edm(), "--sigma_min",
+            "--edm"},
+           {absl::GetFlag(FLAGS_sigma_max) != edm.sigma_max, scheduler.is_edm(), "--sigma_max",
+            "--edm"},
+       }) {
+    if (!flag.changed || flag.heard) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag.flag, " is given; it does nothing without ", flag.needs));
+  }
+  return absl::OkStatus();
+}
+
 // A flag that would do nothing is a mistake.
 absl::Status CheckBetaFlags(const SchedulerConfig& scheduler) {
   const bool edm = scheduler.is_edm();
-  const bool cosine = scheduler.beta_schedule == "squaredcos_cap_v2";
+  const std::string& schedule = scheduler.beta_schedule;
+  const bool fixed = schedule == "squaredcos_cap_v2" || schedule == "laplace" || schedule == "exp";
   for (const auto& [flag, given] :
        {std::pair<const char*, bool>{"--beta_start", absl::GetFlag(FLAGS_beta_start).has_value()},
         {"--beta_end", absl::GetFlag(FLAGS_beta_end).has_value()}}) {
-    if (!given || (!edm && !cosine)) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat(flag, " is given; ",
-                     edm ? "a model of EDM" : "--beta_schedule=squaredcos_cap_v2", " has none"));
+    if (!given || (!edm && !fixed)) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        flag, " is given; ", edm ? "a model of EDM" : absl::StrCat("--beta_schedule=", schedule),
+        " has none"));
   }
   if (edm && absl::GetFlag(FLAGS_rescale_betas_zero_snr)) {
     return absl::InvalidArgumentError(
@@ -153,8 +202,8 @@ absl::Status DescribeModelByFlags(const ImageDataset& data, CheckpointConfig* mo
   absl::Status status = DescribeModel(ShapeFromFlags(), data, model);
   if (!status.ok()) return status;
   model->scheduler = SchedulerFromFlags();
-  status = CheckBetaFlags(model->scheduler);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(CheckBetaFlags(model->scheduler));
+  RETURN_IF_ERROR(CheckObjectiveFlags(ObjectiveFromFlags(), model->scheduler));
   if (!model->scheduler.is_edm()) {
     model->scheduler.timestep_spacing = absl::GetFlag(FLAGS_sampler_spacing);
   }
@@ -188,6 +237,8 @@ absl::StatusOr<TrainerOptions> TrainerOptionsFromFlags(const ImageDataset& data)
   RETURN_IF_ERROR(classifier_for.empty()
                       ? DescribeModelByFlags(data, &options.model)
                       : DescribeClassifierByFlags(classifier_for, data, &options));
+
+  RETURN_IF_ERROR(CheckSamplerSteps(options.model.scheduler));
 
   options.out = absl::GetFlag(FLAGS_out);
 #define DIFFUSIOND_TAKE(type, name, help) options.name = absl::GetFlag(FLAGS_##name);

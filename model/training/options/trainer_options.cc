@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "model/checkpoint/scheduler_config_json.h"
 #include "model/checkpoint/unet_config_json.h"
 #include "model/files/sha256.h"
@@ -13,7 +14,7 @@ namespace diffusiond {
 
 absl::Status Validate(const TrainerOptions& options) {
   struct Range {
-    const char* field;
+    const char* flag;
     double value, least, most;
   };
   constexpr double kManySteps = 1e9;
@@ -39,14 +40,15 @@ absl::Status Validate(const TrainerOptions& options) {
            {"max_skipped_steps", static_cast<double>(options.max_skipped_steps), 0, kManySteps},
        }) {
     if (!(range.value >= range.least && range.value <= range.most)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          range.field, " is ", range.value, "; it must be ", range.least, " .. ", range.most));
+      return absl::InvalidArgumentError(absl::StrFormat("--%s is %.10g; it must be %.10g .. %.10g",
+                                                        range.flag, range.value, range.least,
+                                                        range.most));
     }
   }
   if (options.guidance_scale != 1 && !options.model.classifier && !options.model.null_class_id) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "guidance_scale is ", options.guidance_scale,
-        "; without a null class (of data with labels, and label_dropout above 0) it must be 1"));
+        "--guidance_scale is ", options.guidance_scale,
+        "; without a null class (of data with labels, and --label_dropout above 0) it must be 1"));
   }
   absl::Status status = Validate(options.model);
   status.Update(Validate(options.objective, options.model.scheduler));

@@ -50,9 +50,11 @@ TEST_F(DiffusionTrainOptionsTest, OptionsThatCannotWorkAreNamed) {
         {"--attention_at=5", "--attention_at has 5; the levels' heights are"},
         {"--attention_at=4,auto", "--attention_at has \"auto\""},
         {"--sampler_spacing=", "--sampler_spacing: \"\" is not one of leading"},
-        {"--rescale_betas_zero_snr", "with prediction_type epsilon it must be false"},
+        {"--rescale_betas_zero_snr", "with --prediction_type=epsilon it must not be"},
         {"--beta_end=0.1 --beta_schedule=squaredcos_cap_v2", "--beta_end is given"},
         {"--beta_start=0.1 --edm", "--beta_start is given; a model of EDM has none"},
+        {"--beta_end=0.1 --beta_schedule=laplace", "--beta_end is given; --beta_schedule=laplace"},
+        {"--beta_end=0.1 --beta_schedule=exp", "--beta_end is given; --beta_schedule=exp"},
         {"--beta_end=2", "beta_end is 2, expected 0 to 1"},
         {"--beta_start=0.5 --beta_end=0.1", "beta_start is 0.5"},
         {"--sampler_spacing=even", "--sampler_spacing: \"even\" is not one of leading"},
@@ -60,17 +62,30 @@ TEST_F(DiffusionTrainOptionsTest, OptionsThatCannotWorkAreNamed) {
         {"--prediction_type=noise", "prediction_type"},
         {"--beta_schedule=square", "beta_schedule"},
         {"--loss_weight=p2", "loss_weight"},
-        {"--min_snr_gamma=-1", "min_snr_gamma is -1"},
+        {"--min_snr_gamma=-1 --loss_weight=min_snr", "min_snr_gamma is -1"},
+        {"--min_snr_gamma=4", "--min_snr_gamma is given; it does nothing without --loss_weight="},
+        {"--vlb_weight=0.1", "--vlb_weight is given; it does nothing without --variance_type="},
+        {"--sigma_data=0.4", "--sigma_data is given; it does nothing without --edm"},
+        {"--edm_mean=-1", "--edm_mean is given; it does nothing without --edm"},
         {"--timestep_sampling=sobol", "timestep_sampling"},
         {"--variance_type=wide", "variance_type"},
         {"--variance_type=learned", "learned_range"},
-        {"--vlb_weight=-1", "vlb_weight is -1"},
-        {"--learn_schedule", "loss_weight is unit"},
-        {"--edm_deviation=0", "edm_deviation is 0"},
+        {"--vlb_weight=-1 --variance_type=learned_range", "--vlb_weight is -1"},
+        {"--learn_schedule", "--loss_weight is unit"},
+        {"--edm_deviation=0 --edm", "--edm_deviation is 0"},
         {"--label_dropout=0 --guidance_scale=2", "guidance_scale is 2"},
         {"--unconditional --guidance_scale=2", "guidance_scale is 2"},
-        {"--edm --variance_type=learned_range", "for a model of EDM it must be fixed_small"},
-        {"--steps=0", "steps is "},
+        {"--edm --variance_type=learned_range", "with --edm it must be fixed_small"},
+        {"--edm --prediction_type=sample", "allowed: epsilon, v_prediction (in a model of EDM)"},
+        {"--flip false", "unexpected argument \"false\"; flags begin with --, and a switch is"},
+        {"--sampler_steps=51", "--sampler_steps is 51; it must be 1 .. 50, the model's --num_tr"},
+        {"--sampler_steps=0", "--sampler_steps is 0; it must be 1 or more"},
+        {"--sampler=none", "--sampler, --sampler_steps, --sampler_spacing and --eta: "},
+        {"--max_images=-2", "--max_images is -2; it must be 0 (all) or more"},
+        {"--threads=-3", "--threads is -3; it must be 0 (one per core) or more"},
+        {"--report_images=-5", "--report_images is -5; it must be 0 (none) or more"},
+        {"--publish_name=a", "--publish_name is given, but not --publish_to=DIR"},
+        {"--steps=0", "--steps is 0; it must be 1 .. 1000000000"},
         {"--batch_size=0", "batch_size is "},
         {"--max_data_gib=0", "--max_data_gib is 0; it must be above 0"},
         {"--ema_decay=1.5", "ema_decay is "},
@@ -137,6 +152,15 @@ TEST_F(DiffusionTrainOptionsTest, BetasAreOfTheNumberOfTimestepsUnlessTheyAreGiv
           .rescale_betas_zero_snr);
 }
 
+TEST_F(DiffusionTrainOptionsTest, OneFileIsSaidToBeWhatIsMeasuredOnToo) {
+  const std::string file = (directory_ / "data" / "train-images-idx3-ubyte").string();
+  ChildProcess run(Command("one", {"--data=" + file, "--steps=1"}));
+  ASSERT_EQ(run.Wait(), 0) << run.output();
+  EXPECT_NE(run.output().find("warning: " + file + ": one file is both"), std::string::npos)
+      << run.output();
+  EXPECT_NE(run.output().find("; 2 classes; cpu"), std::string::npos) << run.output();
+}
+
 TEST_F(DiffusionTrainOptionsTest, LeavesLabelsOutWhereItIsTold) {
   ChildProcess plain(Command("plain", {"--unconditional", "--steps=2"}));
   ASSERT_EQ(plain.Wait(), 0) << plain.output();
@@ -150,9 +174,10 @@ TEST_F(DiffusionTrainOptionsTest, MoreDataThanAllowedIsRefusedWithTheFlagsThatHe
   const std::string gib = "--max_data_gib=0.000002";  // 2147 bytes: 33 images of 8 x 8.
   ChildProcess more(Command("out", {gib}));
   EXPECT_NE(more.Wait(), 0);
-  for (const char* part : {"40 images", "limit of 2147 bytes", "--max_data_gib", "--max_images"}) {
+  for (const char* part : {"40 images", "limit of 2e-06 GiB", "--max_data_gib allows more"}) {
     EXPECT_NE(more.output().find(part), std::string::npos) << more.output();
   }
+  EXPECT_EQ(more.output().find("--max_images"), std::string::npos) << "idx is judged as a whole";
 }
 
 TEST_F(DiffusionTrainOptionsTest, ATestSplitThatDoesNotFitIsRefusedNotLeftOut) {
@@ -181,9 +206,18 @@ TEST_F(DiffusionTrainOptionsTest, RefusesAClassifierThatDoesNotFitTheModel) {
   ChildProcess three(
       Command("three", {"--classifier_for=" + (directory_ / "model" / "checkpoint").string()}));
   EXPECT_EQ(three.Wait(), 2);
-  EXPECT_NE(three.output().find("classifier: out_channels is 3; for this model it must be 2"),
+  EXPECT_NE(three.output().find("--data has 3 classes, the model of --classifier_for 2: "),
             std::string::npos)
       << three.output();
+  WriteIdxSplit(directory_ / "data", "train", {.images = 40, .side = 16, .classes = 2});
+  WriteIdxSplit(directory_ / "data", "t10k", {.images = 10, .side = 16, .classes = 2});
+  ChildProcess large(
+      Command("large", {"--classifier_for=" + (directory_ / "model" / "checkpoint").string()}));
+  EXPECT_EQ(large.Wait(), 2);
+  EXPECT_NE(large.output().find(
+                "--data has images of 16 x 16 x 1, the model of --classifier_for draws 8 x 8 x 1"),
+            std::string::npos)
+      << large.output();
   ChildProcess nowhere(Command("nowhere", {"--classifier_for=" + directory_.string()}));
   EXPECT_NE(nowhere.Wait(), 0);
   EXPECT_NE(nowhere.output().find("not a checkpoint"), std::string::npos) << nowhere.output();

@@ -118,20 +118,20 @@ TEST(CudaGraphOptionTest, IsRefusedWithWhatItCannotBe) {
     return std::string(status.message());
   };
   EXPECT_EQ(refusal([](TrainerOptions*, TrainerParts*) {}),
-            "cuda_graph is true; the device is cpu, no GPU");
+            "--cuda_graph is given; the device is cpu, no GPU");
   EXPECT_EQ(refusal([](TrainerOptions* options, TrainerParts*) {
               options->checkpoint_activations = true;
             }),
-            "cuda_graph is true; it must be false with checkpoint_activations");
+            "--cuda_graph is given; it must be false with --checkpoint_activations");
   EXPECT_EQ(refusal([](TrainerOptions* options, TrainerParts*) {
               options->objective.learn_schedule = true;
               options->objective.weight.name = "vdm";
             }),
-            "cuda_graph is true; it must be false with a learned schedule");
+            "--cuda_graph is given; it must be false with --learn_schedule");
   EXPECT_EQ(refusal([](TrainerOptions*, TrainerParts* parts) {
               parts->loss_hook = [](int64_t, const torch::Tensor& losses) { return losses; };
             }),
-            "cuda_graph is true; it must be false with a loss hook");
+            "--cuda_graph is given; it must be false with a loss hook");
 }
 
 // Two ways to run on a GPU that draw the same.

@@ -55,7 +55,8 @@ TEST(DataParallelTest, ABatchIsCutIntoEqualPieces) {
   EXPECT_TRUE(alone.CheckDivides(6, 2).ok());
   const absl::Status odd = alone.CheckDivides(6, 4);
   EXPECT_EQ(odd.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_NE(odd.message().find("multiple of 1 processes times 4 pieces"), odd.message().npos);
+  EXPECT_EQ(odd.message(),
+            "--batch_size is 6; it must be a multiple of 4 (1 process x --accumulate=4)");
 }
 
 // What a process of two finds wrong, as a number; 0: nothing.

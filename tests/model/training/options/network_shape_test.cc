@@ -106,5 +106,12 @@ TEST(NetworkShapeTest, MoreLevelsThanHalvingsAreRefusedNotShifted) {
             absl::StatusCode::kInvalidArgument);
 }
 
+TEST(NetworkShapeTest, AnImageTooLargeIsSaidToBeOne) {
+  CheckpointConfig model;
+  const absl::Status status = DescribeModel(ShapeWith({"none"}), ImagesOf(8192, 8192), &model);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("the image's side is 8192, expected 1 to"));
+}
+
 }  // namespace
 }  // namespace diffusiond
