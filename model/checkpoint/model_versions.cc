@@ -148,7 +148,7 @@ absl::StatusOr<fs::path> FindVersion(const fs::path& model_directory, int versio
 std::string NoVersions(const std::vector<std::string>& names) {
   return absl::StrCat(Listed(names), names.size() == 1 ? " is no version" : " are no versions",
                       ": a version is named by a whole number, 1 .. ", kMaxModelVersion,
-                      ", in digits alone");
+                      ", in digits alone (diffusion-publish makes one of a run's checkpoint/)");
 }
 
 absl::StatusOr<std::optional<int>> ReadPinnedVersion(const fs::path& model_directory) {

@@ -57,6 +57,15 @@ std::string DescribeFlag(const absl::CommandLineFlag& flag, int columns) {
                       std::string(kHelpIndent, ' '), WrapText(help, kHelpIndent, columns), "\n");
 }
 
+// Itself, or in single quotes where a shell would see something else in it.
+std::string ForShell(const std::string& value) {
+  const auto plain = [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("_-./,:+@%=", c);
+  };
+  if (!value.empty() && std::all_of(value.begin(), value.end(), plain)) return value;
+  return absl::StrCat("'", absl::StrReplaceAll(value, {{"'", "'\\''"}}), "'");
+}
+
 }  // namespace
 
 int HelpColumns() {
@@ -88,6 +97,21 @@ std::string FlagHelp(int columns) {
     text += DescribeFlag(*flag, columns);
   }
   return text;
+}
+
+std::string CommandByFlags(const std::string& program) {
+  std::map<std::string, std::string> changed;
+  for (const auto& [name, flag] : absl::GetAllFlags()) {
+    if (StemOfOwnSource(flag->Filename()).empty() || flag->IsRetired()) continue;
+    const std::string value = flag->CurrentValue();
+    if (value != flag->DefaultValue()) changed[std::string(name)] = value;
+  }
+  std::string command = program;
+  for (const auto& [name, value] : changed) {
+    absl::StrAppend(&command, " --", name, value == "true" ? "" : "=",
+                    value == "true" ? "" : ForShell(value));
+  }
+  return command;
 }
 
 }  // namespace diffusiond

@@ -14,6 +14,11 @@ int HelpColumns();
 // order.
 std::string FlagHelp(int columns);
 
+// The command line that stands for the flags' values, wherever they came from (--flagfile, an
+// environment): `program` and each flag of the project's that has not its default, in the
+// alphabet's order, quoted for a shell.
+std::string CommandByFlags(const std::string& program);
+
 }  // namespace diffusiond
 
 #endif  // DIFFUSIOND_MODEL_PROCESS_FLAG_HELP_H_

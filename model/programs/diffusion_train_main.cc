@@ -13,7 +13,6 @@
 #include "absl/flags/usage.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "model/checkpoint/diffusers_directory.h"
@@ -290,8 +289,9 @@ absl::Status Main(const std::string& command) {
   }
   if (!status.ok() || !first) return status;
   const bool done = trainer->step() == options.steps;
-  std::printf("%s at step %lld: %s\n", done ? "done" : "stopped",
-              static_cast<long long>(trainer->step()), (options.out / "checkpoint").c_str());
+  std::printf("%s at step %lld: %s%s\n", done ? "done" : "stopped",
+              static_cast<long long>(trainer->step()), (options.out / "checkpoint").c_str(),
+              done ? "" : "; the same command with --resume goes on");
   std::printf("waited for data %.2f%% of the steps' time; peak memory %s\n",
               100 * trainer->waiting_share(), PeakMemory(device).c_str());
   if (!done) return status;
@@ -316,12 +316,11 @@ int main(int argc, char** argv) {
       "  torchrun --redirects=1 --tee=1 --log_dir=logs --no_python --nproc_per_node=2 "
       "diffusion-train --data=images/ --out=runs/first "
       "--resume");
-  const std::string command = absl::StrJoin(argv, argv + argc, " ");
   absl::Status status = diffusiond::CheckNoMoreWords(
       diffusiond::ParseCommandLineOrExit("diffusion-train", argc, argv), 1);
   diffusiond::UseFullFloat32();
   try {
-    if (status.ok()) status = diffusiond::Main(command);
+    if (status.ok()) status = diffusiond::Main(diffusiond::CommandByFlags("diffusion-train"));
   } catch (const std::exception& error) {  // LibTorch's: a device that is not there, no memory.
     status = absl::InternalError(error.what());
   }

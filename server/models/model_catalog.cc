@@ -89,8 +89,8 @@ absl::StatusOr<const ModelCatalog::Entry*> ModelCatalog::FindEntry(const std::st
                        ", is not loaded; try later, or name one of: ", Names()));
     }
     if (models_.size() == 1) return &models_.begin()->second;
-    return absl::InvalidArgumentError(
-        absl::StrCat("is empty while several are loaded, none of them as the default: ", Names()));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "is empty while several are loaded, none of them by --default_model; name one: ", Names()));
   }
   const auto found = models_.find(name);
   if (found == models_.end()) {

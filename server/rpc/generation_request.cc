@@ -52,6 +52,7 @@ class Resolver {
     const ServedDefaults& defaults = model().defaults;
     result_.warnings = SamplingAdvice(*sampler_, result_.sampling, result_.guidance,
                                       defaults.sampling, defaults.guidance_scale);
+    WarnOfStartWithoutEffect();
     ForgetUnreadOptions(*sampler_, &result_.sampling);
     return std::move(result_);
   }
@@ -170,6 +171,15 @@ class Resolver {
             : absl::StrCat(QuoteValue(sampler_->name),
                            " does not draw from a model of EDM, which has no betas; there are: ",
                            absl::StrJoin(names, ", ")));
+  }
+
+  void WarnOfStartWithoutEffect() {
+    if (result_.start.image == nullptr || result_.start.keep != nullptr) return;
+    if (result_.sampling.strength < 1) return;
+    result_.warnings.push_back(
+        "init_image has next to no effect: sampling.strength is 1, so that all of it becomes "
+        "noise; "
+        "0.3 .. 0.9 keeps of it, and so does a mask");
   }
 
   ImageEncoding ResolveFormat(absl::string_view field, v1::ImageFormat format, bool allow_raw) {

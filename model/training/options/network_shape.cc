@@ -54,7 +54,10 @@ absl::Status CheckLevels(size_t levels, const ImageDataset& data) {
   return absl::InvalidArgumentError(
       absl::StrCat("--channels has ", levels,
                    " levels, each of which after the first halves the image: images of ",
-                   data.width, " x ", data.height, " allow at most ", halvings + 1));
+                   data.width, " x ", data.height, " allow at most ", halvings + 1,
+                   data.width == data.height
+                       ? ""
+                       : "; --resolution with --center_crop or --random_crop makes them square"));
 }
 
 // The network's configuration is made of flags: those are what its fields are called here.

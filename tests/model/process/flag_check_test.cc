@@ -187,5 +187,15 @@ TEST(FlagHelpTest, ShowsOurFlagsUnderTheirSourcesHeading) {
             "        how long (default 1s)\n");
 }
 
+TEST(CommandByFlagsTest, HasWhatIsNotItsDefaultQuotedForAShell) {
+  const absl::FlagSaver saver;
+  EXPECT_EQ(CommandByFlags("program"), "program");
+  absl::SetFlag(&FLAGS_test_verbose, true);
+  absl::SetFlag(&FLAGS_test_name, "Ankle boot's");
+  absl::SetFlag(&FLAGS_test_count, 4);
+  EXPECT_EQ(CommandByFlags("program"),
+            "program --test_count=4 --test_name='Ankle boot'\\''s' --test_verbose");
+}
+
 }  // namespace
 }  // namespace diffusiond

@@ -75,6 +75,19 @@ TEST(StartFields, StrengthRunsTheLastStepsFromTheImage) {
   EXPECT_NE(ImagesOf(server.Generate(request))[0].data(), ImagesOf(events)[0].data());
 }
 
+TEST(StartFields, AnImageOfWhichNothingIsKeptIsWarnedOf) {
+  TestServer server;
+  v1::GenerateRequest request = RawRequest();
+  request.set_init_image(Png(2, 2, kPixels));
+  const auto warnings = [&] { return server.Generate(request).front().accepted().warnings(); };
+  EXPECT_THAT(warnings(), ElementsAre(HasSubstr("sampling.strength is 1")));
+  request.set_mask(Png(2, 2, {0, 255, 0, 255}));
+  EXPECT_THAT(warnings(), ElementsAre());
+  request.clear_mask();
+  request.mutable_sampling()->set_strength(0.5);
+  EXPECT_THAT(warnings(), ElementsAre());
+}
+
 TEST(StartFields, WhatTheMaskKeepsIsTheImage) {
   TestServer server;
   v1::GenerateRequest request = RawRequest();
