@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/flags/reflection.h"
 #include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -192,9 +193,9 @@ TEST(CommandByFlagsTest, HasWhatIsNotItsDefaultQuotedForAShell) {
   EXPECT_EQ(CommandByFlags("program"), "program");
   absl::SetFlag(&FLAGS_test_verbose, true);
   absl::SetFlag(&FLAGS_test_name, "Ankle boot's");
-  absl::SetFlag(&FLAGS_test_count, 4);
+  absl::SetFlag(&FLAGS_test_count, 5);
   EXPECT_EQ(CommandByFlags("program"),
-            "program --test_count=4 --test_name='Ankle boot'\\''s' --test_verbose");
+            "program --test_count=5 --test_name='Ankle boot'\\''s' --test_verbose");
 }
 
 }  // namespace
