@@ -6,28 +6,27 @@ namespace diffusiond {
 
 void EventQueue::Push(StreamEvent::Progress progress) {
   if (images_out_.count(progress.image_index) > 0) return;
-  Place({progress.image_index, PreviewContent::kNone}, progress);
+  const Slot slot = {progress.image_index, PreviewContent::kNone};
+  const auto older = slots_.find(slot);
+  if (older == slots_.end()) return Append(progress, slot);
+  older->second->event.what = progress;
 }
 
 bool EventQueue::Push(StreamEvent::Preview preview) {
   if (images_out_.count(preview.image_index) > 0) return true;
   const Slot slot = {preview.image_index, preview.kind};
-  return Place(slot, std::move(preview));
+  // At the end and not in the older one's place: of the same step another kind may wait behind
+  // that, which would then seem to go back.
+  const auto older = slots_.find(slot);
+  const bool is_lost = older != slots_.end();
+  if (is_lost) events_.erase(older->second);
+  Append(std::move(preview), slot);
+  return is_lost;
 }
 
 void EventQueue::Push(StreamEvent::FinalImage image) {
   images_out_.insert(image.image_index);
   Append(std::move(image), std::nullopt);
-}
-
-bool EventQueue::Place(Slot slot, StreamEvent::What what) {
-  const auto waiting = slots_.find(slot);
-  if (waiting != slots_.end()) {
-    waiting->second->event.what = std::move(what);
-    return true;
-  }
-  Append(std::move(what), slot);
-  return false;
 }
 
 void EventQueue::Append(StreamEvent::What what, std::optional<Slot> slot) {

@@ -76,6 +76,16 @@ TEST(EventQueue, PreviewsOfOtherImagesAndOtherKindsAreNotReplaced) {
   EXPECT_THAT(PopAll(queue), ElementsAre("xt 0 at 1", "x0 0 at 1", "xt 1 at 1"));
 }
 
+// Found by engine_simulation: a client of both kinds that reads slowly saw the x0_hat of step 1
+// after the x_t of step 2, and took the server for broken.
+TEST(EventQueue, PreviewsOfAnImageAreInOrderOfTheirStepsWhateverTheirKinds) {
+  EventQueue queue;
+  queue.Push(PreviewOf(0, 1, PreviewContent::kXt));
+  queue.Push(PreviewOf(0, 1, PreviewContent::kX0Hat));
+  EXPECT_TRUE(queue.Push(PreviewOf(0, 2, PreviewContent::kXt)));
+  EXPECT_THAT(PopAll(queue), ElementsAre("x0 0 at 1", "xt 0 at 2"));
+}
+
 TEST(EventQueue, OnlyTheNewestProgressOfAnImageWaits) {
   EventQueue queue;
   for (int step = 1; step <= 9; ++step) {
