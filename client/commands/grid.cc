@@ -110,7 +110,7 @@ struct Grid {
 
 // What an axis varies is said once: else a label would name what another place of the command line
 // overrules.
-absl::Status CheckAxes(const Axis& x, const Axis& y, const OptionValues& options) {
+absl::Status CheckAxes(const GridAxis& x, const GridAxis& y, const OptionValues& options) {
   if (x.name == y.name) {
     return absl::InvalidArgumentError(
         absl::StrCat("--x and --y both vary ", x.name, ", expected two different choices"));

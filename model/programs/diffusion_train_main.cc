@@ -22,6 +22,7 @@
 #include "model/evaluation/training_report.h"
 #include "model/files/durable_write.h"
 #include "model/process/flag_check.h"
+#include "model/process/flag_help.h"
 #include "model/process/standard_streams.h"
 #include "model/programs/train_image_classifier.h"
 #include "model/status/status_macros.h"

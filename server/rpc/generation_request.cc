@@ -176,10 +176,9 @@ class Resolver {
   void WarnOfStartWithoutEffect() {
     if (result_.start.image == nullptr || result_.start.keep != nullptr) return;
     if (result_.sampling.strength < 1) return;
-    result_.warnings.push_back(
-        "init_image has next to no effect: sampling.strength is 1, so that all of it becomes "
-        "noise; "
-        "0.3 .. 0.9 keeps of it, and so does a mask");
+    result_.warnings.push_back(absl::StrCat(
+        "init_image has next to no effect: sampling.strength is ", result_.sampling.strength,
+        ", so that all of it becomes noise; 0.3 .. 0.9 keeps of it, and so does a mask"));
   }
 
   ImageEncoding ResolveFormat(absl::string_view field, v1::ImageFormat format, bool allow_raw) {

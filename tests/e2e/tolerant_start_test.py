@@ -156,7 +156,7 @@ class ExitOnModelErrorTest(unittest.TestCase):
     def test_a_device_that_is_not_there_ends_it_without_the_flag_too(self):
         with self.assertRaises(AssertionError) as caught, Diffusiond("--devices=cuda:63"):
             pass
-        self.assertRegex(str(caught.exception), "diffusiond: device cuda:63 is not there")
+        self.assertRegex(str(caught.exception), "diffusiond: --devices: cuda:63 is not there")
 
 
 if __name__ == "__main__":
