@@ -1,0 +1,101 @@
+// The server without gRPC, wired as server/diffusiond.cc does, over simulated devices.
+#ifndef DIFFUSIOND_TESTS_SIMULATION_MACHINE_H_
+#define DIFFUSIOND_TESTS_SIMULATION_MACHINE_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/engine/engine.h"
+#include "server/worker/executor_source.h"
+#include "server/worker/worker_supervisor.h"
+#include "tests/simulation/client.h"
+#include "tests/simulation/fibers.h"
+#include "tests/simulation/promises.h"
+#include "tests/simulation/simulated_device.h"
+#include "tests/simulation/versions.h"
+#include "tests/simulation/world.h"
+
+namespace diffusiond {
+
+// What the engine counts.
+struct CountedMetrics : EngineMetrics {
+  void OnQueueDepth(int waiting_now, int resident_now, int limit_now) override {
+    waiting = waiting_now;
+    resident = resident_now;
+    limit = limit_now;
+  }
+  void OnGenerationFinished(const GenerationEnd&) override { ++ends; }
+  void OnFirstStep(const FirstStep&) override { ++first_steps; }
+  void OnPreemptions(int count) override { preemptions += count; }
+  void OnMigrations(int count) override { migrations += count; }
+  void OnDeviceFailure(const std::string&) override { ++failures; }
+
+  int waiting = 0, resident = 0, limit = 0;
+  int ends = 0, first_steps = 0, preemptions = 0, migrations = 0, failures = 0;
+};
+
+class Machine : public ExecutorSource, public WorkerObserver {
+ public:
+  Machine(const World& world, Fibers* fibers, Promises* promises);
+  // Everything has ended.
+  ~Machine() override;
+
+  // Starts it.
+  void Start();
+  Engine& engine() { return *engine_; }
+  const CountedMetrics& metrics() const { return metrics_; }
+  const SimulatedDevices& devices() const { return devices_; }
+
+  // What is served of a model.
+  ServedVersion Serving(int model) const { return versions_.Serving(model); }
+
+  // Whether some worker works or will again.
+  bool HasFuture();
+  bool HungForGood() {
+    return supervisor_ != nullptr && supervisor_->hung_threads() >= world_.max_hangs;
+  }
+
+  // As Diffusiond does when it is told to end. After Stop all threads have ended but for those that
+  // hang, and every request is refused; Destroy is for when nobody asks any more.
+  bool Drain(absl::Duration patience);
+  void Stop();
+  void Destroy() { engine_.reset(); }
+
+  // ExecutorSource:
+  absl::StatusOr<StepExecutors> MakeExecutors(const DeviceSpec& device) override;
+  // WorkerObserver:
+  void OnWorkerUp(const std::string& worker) override;
+  void OnWorkerDown(const std::string& worker, const absl::Status& reason) override;
+
+ private:
+  std::unique_ptr<Engine> MakeEngine();
+  // A worker that speaks to the engine itself.
+  void WorkAlone(int device);
+  void StartAlone(int device);
+  enum class Stays { kYes, kNo, kGivenUp };
+  // One step of it. kNo: it has left, and comes back as another.
+  Stays StepAlone(int device, WorkerId id, StepExecutors& executors, StepBatch batch);
+
+  struct Built {
+    absl::Time down = absl::InfinitePast();
+    int hangs = 0;
+  };
+
+  const World& world_;
+  Fibers* const fibers_;
+  Promises* const promises_;
+  CountedMetrics metrics_;
+  SimulatedDevices devices_;
+  Versions versions_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<WorkerSupervisor> supervisor_;
+  std::map<std::string, int> indices_;  // Of supervised devices, by name.
+  std::map<int, Built> built_;
+  std::vector<int> lone_workers_;  // Fibers.
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_TESTS_SIMULATION_MACHINE_H_

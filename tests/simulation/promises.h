@@ -1,0 +1,162 @@
+// What the engine promises, and the accounts by which each promise is checked.
+#ifndef DIFFUSIOND_TESTS_SIMULATION_PROMISES_H_
+#define DIFFUSIOND_TESTS_SIMULATION_PROMISES_H_
+
+#include <cstdint>
+#include <cstdio>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "server/engine/generation.h"
+#include "server/engine/step_executor.h"
+#include "tests/simulation/fibers.h"
+#include "tests/simulation/order.h"
+#include "tests/simulation/shares.h"
+#include "tests/simulation/world.h"
+
+namespace diffusiond {
+
+// Registers that say of what they are.
+struct SimulatedRegisters : TrajectoryRegisters {
+  explicit SimulatedRegisters(int* alive) : alive(alive) { ++*alive; }
+  ~SimulatedRegisters() override { --*alive; }
+
+  int* const alive;
+  uint64_t seed = 0;
+  int image = 0;
+  int row = 0;  // That comes next.
+  uint64_t value = 0;
+};
+
+// Told of everything that goes into the engine and comes out of it. The first promise that is
+// broken ends the simulation.
+class Promises {
+ public:
+  // `log`: where everything is written as it happens; null: nowhere.
+  Promises(const World& world, Fibers* fibers, std::FILE* log);
+
+  // Empty: all was kept.
+  const std::string& broken() const { return broken_; }
+  // Ends the simulation unless `kept`.
+  void Check(bool kept, const char* promise, const std::string& what);
+  template <typename... Words>
+  void Log(const Words&... words) {
+    if (log_ != nullptr) Write(absl::StrCat(words...));
+  }
+  // A state that some world should reach.
+  void Sometimes(const char* state) { reached_.insert(state); }
+  const std::set<std::string>& reached() const { return reached_; }
+
+  // Holds on to what listeners may still speak to.
+  void Keep(std::shared_ptr<void> thing) { kept_.push_back(std::move(thing)); }
+
+  // What is asked.
+  Order& Ask(const World::Request& request, std::string model, int version);
+  void Admitted(Order& order, GenerationId id);
+  void Refused(Order& order, const absl::Status& status);
+  void Cancel(Order& order) { order.cancelling = true; }  // Begins.
+  void Cancelled(Order& order);
+  void EndAll();  // From now on the engine may end anything.
+
+  // What workers do. A device is idle from Up to Down while it is not at a step.
+  void Up(int device);
+  void Down(int device);
+  struct Step {
+    int device = 0;
+    int64_t number = 0;
+    absl::Time began;
+  };
+  Step StepBegins(int device, const std::string& model, int capacity,
+                  absl::Span<const StepTask> tasks);
+  // `advanced`: the step as a whole was OK.
+  void StepEnds(const Step& step, absl::Span<const StepTask> tasks, bool advanced);
+  bool AnyWorker() const;
+
+  // Of a model another version is served from now on.
+  void Swapped(const std::string& before, const std::string& now);
+
+  // What listeners hear; the frames' calls have a beginning and an end.
+  void Progress(Order& order, int image, int steps_done, int steps_total);
+  void PreviewBegins(Order& order, int image, int steps_done, PreviewContent kind,
+                     const Frame& frame);
+  void ImageBegins(Order& order, int image, const Frame& frame);
+  void FrameEnds(Order& order, int image);
+  void PreviewsDropped(Order& order, int count);
+  void Finished(Order& order, const absl::Status& status);
+
+  // What is true whenever nobody can go on before time does.
+  void Quiet();
+  // What is true when all is over; the promise that is broken, or "".
+  std::string Over(int registers_alive, int executors_alive) const;
+
+  const std::deque<Order>& orders() const { return orders_; }
+  bool Troubled(const Order& order) const {
+    return order.Troubled(fibers_->Now(), world_.watchdog);
+  }
+  // Whether it certainly has not ended.
+  bool Lives(const Order& order) const {
+    return order.admitted && !order.told.has_value() && !Troubled(order) && !order.AllDrawn();
+  }
+  bool all_told() const { return open_ == 0; }
+  int long_spans() const { return shares_.long_spans(); }
+  int64_t steps() const { return steps_; }
+  int ends() const { return ends_; }
+
+ private:
+  struct Device {
+    bool up = false;
+    int64_t step = 0;  // That its worker is at; 0: none. One that was given up may be at another.
+  };
+
+  Order& Of(const StepTask& task) { return orders_[task.spec->seed]; }
+  std::string Name(const Order& order, int image = -1) const;
+  void CheckTask(const StepTask& task, const std::string& model);
+  void CheckResidents(const std::string& model);
+  void CheckPlaces(const Order& newest);
+  void CheckFull(const Order& refused);
+  void CheckWaitingPreviews();
+  void NoteLoss();
+  void CheckEnd(const Order& order, const absl::Status& status);
+  void CheckTold(const Order& order, bool idle);
+  void CheckNobodyIdles();
+  bool AnyIdle() const;
+  void Trace(uint64_t a, uint64_t b, uint64_t c);
+  void Write(const std::string& line);
+
+  const World& world_;
+  Fibers* const fibers_;
+  std::FILE* const log_;
+  const absl::Time began_;
+  std::string broken_;
+  std::set<std::string> reached_;
+  std::deque<Order> orders_;
+  int ends_ = 0;         // That were told.
+  int open_ = 0;         // Admitted, and not told of their end.
+  int frame_calls_ = 0;  // That have not returned.
+  bool ending_ = false;
+  absl::Time ending_since_ = absl::InfiniteFuture();
+  int previews_waiting_ = 0;  // When time moved on last; -1: nobody knows.
+  std::vector<Device> devices_;
+  Shares shares_;
+  const bool is_punctual_;
+  int64_t steps_ = 0;
+  int64_t steps_ended_ = 0;
+  absl::Time last_loss_ = absl::InfinitePast();
+  std::vector<std::shared_ptr<void>> kept_;
+};
+
+// What a frame of these registers shows, and back.
+Frame FrameOf(uint64_t value);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_TESTS_SIMULATION_PROMISES_H_

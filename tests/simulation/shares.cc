@@ -1,0 +1,101 @@
+#include "tests/simulation/shares.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+
+namespace diffusiond {
+namespace {
+
+constexpr int kLong = 10;  // Batches.
+
+}  // namespace
+
+Shares::Shares(const World& world) : world_(world) {
+  holds_ = world.faults.empty() && world.max_resident >= 4 * world.max_trajectories;
+  for (const World::Request& request : world.requests) {
+    holds_ = holds_ && request.guided == 1 && request.deadline == absl::InfiniteDuration();
+  }
+}
+
+int Shares::ClassOf(const Order& order, absl::Time now) const {
+  const int64_t up = (now - order.submitted) / world_.ageing;
+  return static_cast<int>(std::max<int64_t>(0, static_cast<int64_t>(order.asked->priority) - up));
+}
+
+void Shares::Count(const Order& order, int waits, int takes, absl::Time now) {
+  const int level = ClassOf(order, now);
+  const int address = order.asked->address, tenant = order.asked->tenant;
+  const auto weight = world_.weights.find(tenant);
+  tenants_[{level, address}][tenant].weight = weight == world_.weights.end() ? 1 : weight->second;
+  const int side = level == 0 ? 0 : 1;
+  sides_[side].weight = side == 0 ? world_.high_share : 1 - world_.high_share;
+  for (Member* const member : {&tenants_[{level, address}][tenant], &addresses_[level][address],
+                               &classes_[level], &sides_[side]}) {
+    member->waits += waits;
+    member->takes += takes;
+  }
+}
+
+std::string Shares::CheckPairs(const std::string& what, int capacity, const Members& members) {
+  for (auto a = members.begin(); a != members.end(); ++a) {
+    for (auto b = std::next(a); b != members.end(); ++b) {
+      const std::tuple key(what, a->first, b->first);
+      if (a->second.waits < deep_ || b->second.waits < deep_) {
+        spans_.erase(key);
+        continue;
+      }
+      Span& span = spans_[key];
+      span.first += a->second.takes / a->second.weight;
+      span.second += b->second.takes / b->second.weight;
+      if (++span.batches == kLong) ++long_spans_;
+      const double most = capacity / a->second.weight + capacity / b->second.weight;
+      if (std::abs(span.first - span.second) <= most) continue;
+      return absl::StrCat(what, ": ", a->first, " and ", b->first, " waited for ", span.batches,
+                          " batches and had ", span.first, " and ", span.second, " by weight");
+    }
+  }
+  return "";
+}
+
+std::string Shares::Take(const std::string& model, int capacity, absl::Span<const StepTask> tasks,
+                         const std::deque<Order>& orders, absl::Time now) {
+  if (!holds_) return "";
+  deep_ = capacity * (world_.devices + world_.lone_workers);
+  addresses_.clear();
+  tenants_.clear();
+  classes_.clear();
+  sides_.clear();
+  for (const Order& order : orders) {
+    if (order.model != model || !order.admitted || order.Troubled(now, world_.watchdog)) continue;
+    int waits = 0;
+    for (const OrderedImage& image : order.images) {
+      // Who came back at this moment was perhaps not there to be chosen.
+      const bool is_there = image.at_it.empty() && !order.Drawn(image) && image.waits_since < now;
+      waits += is_there ? 1 : 0;
+    }
+    if (waits > 0) Count(order, waits, 0, now);
+  }
+  for (const StepTask& task : tasks) Count(orders[task.spec->seed], 0, 1, now);
+  if (classes_[1].waits >= deep_ && classes_[2].takes > 0) {
+    return "a class above goes first: LOW was served while NORMAL waited";
+  }
+  std::string broken;
+  for (const auto& [key, members] : tenants_) {
+    if (!broken.empty()) return broken;
+    broken = CheckPairs(absl::StrCat("shares of tenants, class ", key.first, " address ",
+                                     key.second, " of ", model),
+                        capacity, members);
+  }
+  // An address weighs as much as its heaviest tenant, which comes and goes.
+  for (const auto& [level, members] : addresses_) {
+    if (!broken.empty() || !world_.weights.empty()) return broken;
+    broken = CheckPairs(absl::StrCat("shares of addresses, class ", level, " of ", model), capacity,
+                        members);
+  }
+  if (!broken.empty() || world_.high_share >= 1) return broken;
+  return CheckPairs(absl::StrCat("shares of HIGH and the others of ", model), capacity, sides_);
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,61 @@
+// Who is served how much: the scheduling rule's promises, held against what workers took.
+#ifndef DIFFUSIOND_TESTS_SIMULATION_SHARES_H_
+#define DIFFUSIOND_TESTS_SIMULATION_SHARES_H_
+
+#include <deque>
+#include <map>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "server/engine/step_executor.h"
+#include "tests/simulation/order.h"
+#include "tests/simulation/world.h"
+
+namespace diffusiond {
+
+// Holds only in worlds in which nothing but the rule decides who is next: every row is one network
+// pass, whoever waits may begin, nothing fails, and no deadline competes. There, while two that
+// share wait with more than all workers could take, what they had had differs by no more than one
+// batch, by their weights (Goyal, Vin and Cheng 1996, theorem 1); and no lower class is served.
+class Shares {
+ public:
+  explicit Shares(const World& world);
+
+  // A worker has taken these. What is broken by that; "": nothing.
+  std::string Take(const std::string& model, int capacity, absl::Span<const StepTask> tasks,
+                   const std::deque<Order>& orders, absl::Time now);
+  // Spans over which two waited side by side for at least ten batches.
+  int long_spans() const { return long_spans_; }
+
+ private:
+  // One of those that share something: waits, and has had.
+  struct Member {
+    int waits = 0, takes = 0;
+    double weight = 1;
+  };
+  using Members = std::map<int, Member>;
+  struct Span {
+    double first = 0, second = 0;  // Passes since both wait, by weight.
+    int batches = 0;
+  };
+
+  int ClassOf(const Order& order, absl::Time now) const;
+  std::string CheckPairs(const std::string& what, int capacity, const Members& members);
+  void Count(const Order& order, int waits, int takes, absl::Time now);
+
+  const World& world_;
+  bool holds_ = true;
+  int deep_ = 0;  // Of the batch that is looked at: who waits with so much cannot be exhausted.
+  std::map<int, Members> addresses_;                // By class.
+  std::map<std::pair<int, int>, Members> tenants_;  // By class and address.
+  Members classes_, sides_;
+  std::map<std::tuple<std::string, int, int>, Span> spans_;
+  int long_spans_ = 0;
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_TESTS_SIMULATION_SHARES_H_
