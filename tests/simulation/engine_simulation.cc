@@ -3,6 +3,8 @@
 //   engine_simulation SEED|STORY                    lives through it, and tells of it
 //   engine_simulation --shrink SEED|STORY           tells the shortest story that breaks the
 //   promise engine_simulation --seeds=N [--first_seed=K]    lives through many, and counts
+#include <unistd.h>
+
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -38,7 +40,10 @@ namespace {
 
 uint64_t current_seed = 0;
 
-// A world that crashes is told by its seed.
+// Of real time, for one world, which takes a few milliseconds.
+constexpr unsigned kLongestSeconds = 20;
+
+// A world that crashes, or never ends, is told by its seed.
 void OnCrash(int signal) {
   char text[80];
   const int size = std::snprintf(text, sizeof(text), "seed %llu: signal %d\n",
@@ -75,6 +80,7 @@ int TellShortest(const World& world) {
 
 Outcome Live(uint64_t seed) {
   current_seed = seed;
+  alarm(kLongestSeconds);
   const World world = DrawWorld(seed);
   Outcome outcome = Simulate(world);
   if (outcome.broken.empty() && absl::GetFlag(FLAGS_twice) &&
@@ -107,7 +113,7 @@ int LiveMany(uint64_t first, int64_t count) {
 }
 
 int Run(const std::vector<char*>& arguments) {
-  for (const int signal : {SIGSEGV, SIGABRT, SIGFPE, SIGBUS}) std::signal(signal, OnCrash);
+  for (const int signal : {SIGSEGV, SIGABRT, SIGFPE, SIGBUS, SIGALRM}) std::signal(signal, OnCrash);
   const int64_t count = absl::GetFlag(FLAGS_seeds);
   if (count > 0) {
     int64_t first = absl::GetFlag(FLAGS_first_seed);

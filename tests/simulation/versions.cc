@@ -234,8 +234,8 @@ void Versions::Serve(int model, const std::vector<VersionAction>& actions) {
 void Versions::UnloadUnused() {
   for (const auto& [model, key] : std::exchange(inbox_->unused, {})) {
     Model& state = models_[static_cast<size_t>(model)];
-    std::erase_if(state.loaded, [&](const LoadedVersion& it) { return it.key == key; });
-    std::erase_if(sources_, [&](const Source& it) { return it.key == key; });
+    std::erase_if(state.loaded, [&key = key](const LoadedVersion& it) { return it.key == key; });
+    std::erase_if(sources_, [&key = key](const Source& it) { return it.key == key; });
     promises_->Log(key, " is unloaded");
     if (supervisor_ != nullptr) supervisor_->RemoveModel(key);
     if (state.waits) (void)Follow(model);

@@ -190,6 +190,9 @@ TEST(FlagHelpTest, ShowsOurFlagsUnderTheirSourcesHeading) {
 
 TEST(CommandByFlagsTest, HasWhatIsNotItsDefaultQuotedForAShell) {
   const absl::FlagSaver saver;
+  absl::SetFlag(&FLAGS_test_verbose, false);
+  absl::SetFlag(&FLAGS_test_name, "");
+  absl::SetFlag(&FLAGS_test_count, 4);
   EXPECT_EQ(CommandByFlags("program"), "program");
   absl::SetFlag(&FLAGS_test_verbose, true);
   absl::SetFlag(&FLAGS_test_name, "Ankle boot's");
