@@ -45,9 +45,9 @@ struct GenerationTimings {
 // For one image: OnProgress at each step, OnPreview after its step's OnProgress (x_t before
 // x0_hat), OnImage after the last OnProgress; one OnProgress, and one OnPreview or OnImage, at a
 // time and in order. Where the listener is slower than the image is drawn, a newer progress or
-// preview takes the place of one that waits. OnProgress beside an earlier step's OnPreview, and
-// calls for different images, may come at the same time. OnFinished is the last call, after all
-// others have returned, and comes exactly once.
+// preview takes the place of one that waits, also before the x_t of its step. OnProgress beside an
+// earlier step's OnPreview, and calls for different images, may come at the same time. OnFinished
+// is the last call, after all others have returned, and comes exactly once.
 class GenerationListener {
  public:
   virtual ~GenerationListener() = default;

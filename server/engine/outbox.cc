@@ -69,17 +69,12 @@ void Outbox::Place(Generation& generation, EngineEvent::What what) {
 }
 
 void Outbox::PlacePreview(Generation& generation, Lane& lane, EngineEvent::Preview preview) {
-  const auto older = std::find_if(lane.frames.begin(), lane.frames.end(),
-                                  [&preview](const EngineEvent::What& waiting) {
-                                    const auto* other = std::get_if<EngineEvent::Preview>(&waiting);
-                                    return other != nullptr && other->kind == preview.kind;
-                                  });
-  if (older != lane.frames.end()) {
-    // An older picture of the same thing is worth nothing any more. The newer one goes to the end:
-    // of its step another kind may wait that comes first.
-    dropped_.push_back(std::move(std::get<EngineEvent::Preview>(*older).frame));
-    lane.frames.erase(older);
-    lane.frames.push_back(std::move(preview));
+  for (EngineEvent::What& waiting : lane.frames) {
+    auto* older = std::get_if<EngineEvent::Preview>(&waiting);
+    if (older == nullptr || older->kind != preview.kind) continue;
+    // An older picture of the same thing is worth nothing any more.
+    std::swap(*older, preview);
+    dropped_.push_back(std::move(preview.frame));
     ++generation.previews_dropped;
     return Notice(generation);
   }

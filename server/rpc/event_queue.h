@@ -12,11 +12,10 @@
 
 namespace diffusiond {
 
-// First in, first out, with two exceptions: for each image at most one Progress and one Preview of
-// each kind wait; a newer Progress takes the place of the older, a newer Preview goes to the end,
-// so that previews are in order of their steps whatever their kinds. Accepted, FinalImage and
-// Completed are never replaced. So what waits is bounded by the number of images, however slow the
-// reader is. Thread-compatible.
+// First in, first out, but of an image's previews that of the earlier step comes first. For each
+// image at most one Progress and one Preview of each kind wait; a newer one takes the place of the
+// older. Accepted, FinalImage and Completed are never replaced. So what waits is bounded by the
+// number of images, however slow the reader is. Thread-compatible.
 class EventQueue {
  public:
   void Push(StreamEvent::Accepted accepted) { Append(accepted, std::nullopt); }
@@ -40,6 +39,8 @@ class EventQueue {
     std::optional<Slot> slot;
   };
 
+  // Where a replaceable event goes: over the one that waits, or at the end. True: over.
+  bool Place(Slot slot, StreamEvent::What what);
   void Append(StreamEvent::What what, std::optional<Slot> slot);
 
   std::list<Waiting> events_;

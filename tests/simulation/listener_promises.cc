@@ -47,7 +47,8 @@ void Promises::PreviewBegins(Order& order, int index, int steps_done, PreviewCon
   Trace(21, order.seed * 64 + static_cast<uint64_t>(index), static_cast<uint64_t>(steps_done));
   Check(!order.told.has_value(), "nothing after the end", what);
   Check(!image.told && !image.in_frame, "frames in order", what);
-  Check(image.told_preview < std::pair(steps_done, kind), "previews in order", what);
+  Check(image.told_preview.first <= steps_done && image.told_preview != std::pair(steps_done, kind),
+        "previews in order", what);
   Check(steps_done <= image.told_steps, "no frame before its progress", what);
   const int row = steps_done * order.asked->rows_a_step;
   Check(

@@ -123,16 +123,7 @@ MUTATIONS = (
     Mutation("a preview beside the image", ENGINE + "step_settlement.cc",
              "return every > 0 && !trajectory.on_last_row() &&", "return every > 0 &&"),
     Mutation("an older preview stays", ENGINE + "outbox.cc",
-             "    dropped_.push_back(std::move(std::get<EngineEvent::Preview>(*older).frame));\n"
-             "    lane.frames.erase(older);\n"
-             "    lane.frames.push_back(std::move(preview));\n",
-             "    dropped_.push_back(std::move(preview.frame));\n"),
-    Mutation("a newer preview goes before its x_t", ENGINE + "outbox.cc",
-             "    dropped_.push_back(std::move(std::get<EngineEvent::Preview>(*older).frame));\n"
-             "    lane.frames.erase(older);\n"
-             "    lane.frames.push_back(std::move(preview));\n",
-             "    std::swap(std::get<EngineEvent::Preview>(*older), preview);\n"
-             "    dropped_.push_back(std::move(preview.frame));\n"),
+             "    std::swap(*older, preview);\n", ""),
     Mutation("one preview more may wait", ENGINE + "outbox.cc",
              "if (waiting_previews_ >= options_.max_waiting_previews)",
              "if (waiting_previews_ > options_.max_waiting_previews)"),
@@ -145,12 +136,11 @@ MUTATIONS = (
     Mutation("an end drops images that are done", ENGINE + "outbox.cc",
              "            return preview != nullptr;\n", "            return true;\n"),
     Mutation("lost previews are not counted", ENGINE + "outbox.cc",
-             "    lane.frames.push_back(std::move(preview));\n    ++generation.previews_dropped;\n",
-             "    lane.frames.push_back(std::move(preview));\n"),
+             "    std::swap(*older, preview);\n    dropped_.push_back(std::move(preview.frame));\n"
+             "    ++generation.previews_dropped;\n",
+             "    std::swap(*older, preview);\n    dropped_.push_back(std::move(preview.frame));\n"),
     Mutation("a newer preview goes to the client out of turn", "server/rpc/event_queue.cc",
-             "  if (is_lost) events_.erase(older->second);\n  Append(std::move(preview), slot);\n",
-             "  if (is_lost) older->second->event.what = std::move(preview);\n"
-             "  else Append(std::move(preview), slot);\n"),
+             "      next = waiting->second;\n", ""),
     Mutation("the client is told of the end before its images", "server/rpc/generation_run.cc",
              "      events_.Push(StreamEvent::FinalImage{image_index, *std::move(encoded)});\n", ""),
     # Versions.

@@ -140,19 +140,6 @@ TEST_F(OutboxTest, ANewerPreviewReplacesTheOneOfItsKindThatWaits) {
   Post({Finished()});
 }
 
-// Found by engine_simulation.
-TEST_F(OutboxTest, OfEachStepXtComesBeforeX0HatAlsoWhereNewerPreviewsReplaceOlderOnes) {
-  Start(1, /*frame_threads=*/1);
-  Post({Preview(0, 1, PreviewContent::kXt), Preview(0, 1)});
-  gate_.AwaitHeld(1);  // The encoder is at the x_t, the x0_hat waits.
-  Post({Preview(0, 2, PreviewContent::kXt), Preview(0, 2)});
-  gate_.Open();
-  outbox_->AwaitQuiet();
-  EXPECT_THAT(listener_->log(),
-              ElementsAre("preview 0 1 x_t", "preview 0 2 x_t", "preview 0 2 x0_hat"));
-  Post({Finished()});
-}
-
 TEST_F(OutboxTest, ANewerProgressReplacesTheOneThatWaits) {
   Start(1);
   gate_.Hold("progress 0 1");
