@@ -156,7 +156,8 @@ TEST_F(ReadReceiptTest, RefusesWhatIsNeither) {
   EXPECT_THAT(Refusal("{" + std::string(kMaxReceiptFile, ' ')), HasSubstr("more than 16 MiB"));
   fs::resize_file(Write("x"), kMaxPictureFile + 1);
   const std::string path = (directory_ / "file").string();
-  EXPECT_THAT(std::string(ReadReceipt(path).status().message()), HasSubstr("has more than 268435456 bytes"));
+  EXPECT_THAT(std::string(ReadReceipt(path).status().message()),
+              HasSubstr("has more than 268435456 bytes"));
 }
 
 TEST_F(ReadReceiptTest, NamesTheFileThatCannotBeRead) {
