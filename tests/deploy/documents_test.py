@@ -2,6 +2,7 @@
 files and links that it names must exist. document_commands_test.py runs the commands."""
 
 import functools
+import itertools
 import os
 import re
 import subprocess
@@ -50,7 +51,8 @@ def all_flags():
                            capture_output=True, timeout=60, check=True)
     for command in re.findall(r"^  (\w+) ", reply.stdout, re.MULTILINE):
         found |= known_flags(f"diffusionctl {command}")
-    for base, _, names in os.walk(os.path.join(SOURCE, "tests", "benchmarks")):
+    tools = [os.path.join(SOURCE, "tests", folder) for folder in ("benchmarks", "simulation")]
+    for base, _, names in itertools.chain.from_iterable(map(os.walk, tools)):
         for name in names:
             path = os.path.relpath(os.path.join(base, name), SOURCE)
             if name.endswith((".py", ".sh")):
