@@ -44,6 +44,11 @@ bool IsNobody(int fault) {
          fault == EHOSTUNREACH;
 }
 
+bool SomebodyWaits(int listening) {
+  pollfd watched = {.fd = listening, .events = POLLIN, .revents = 0};
+  return poll(&watched, 1, 0) > 0;
+}
+
 // The other end hears of it at once, and no state is kept.
 void Reset(int descriptor) {
   const linger at_once = {.l_onoff = 1, .l_linger = 0};
@@ -121,6 +126,9 @@ bool Listener::AcceptAll(int listening) {
     }
     if (IsNobody(errno)) return true;
     if (!IsOutOfDescriptors(errno) || reserve_ < 0) return false;
+    // Before it looks whether anybody waits, the kernel wants a descriptor. The reserve is not given
+    // up for nobody: another thread might take it.
+    if (!SomebodyWaits(listening)) return true;
     TurnAwayOne(listening);
     if (reserve_ < 0) return false;
   }
