@@ -6,6 +6,7 @@
 #include <optional>
 #include <ostream>
 #include <span>
+#include <string>
 
 #include "absl/strings/string_view.h"
 
@@ -83,6 +84,24 @@ constexpr std::optional<Choice> FromWord(absl::string_view word) {
   }
   return std::nullopt;
 }
+
+// For flags of a choice: ABSL_FLAG(Choice, ...).
+template <typename Choice>
+requires requires { Words<Choice>::kAll; }
+bool AbslParseFlag(absl::string_view text, Choice* choice, std::string* error) {
+  const std::optional<Choice> found = FromWord<Choice>(text);
+  if (found.has_value()) {
+    *choice = *found;
+    return true;
+  }
+  *error = "expected one of:";
+  for (const absl::string_view word : Words<Choice>::kAll) *error += " " + std::string(word);
+  return false;
+}
+
+template <typename Choice>
+requires requires { Words<Choice>::kAll; }
+std::string AbslUnparseFlag(Choice choice) { return std::string(WordOf(choice)); }
 
 template <typename Choice>
 requires requires { Words<Choice>::kAll; }

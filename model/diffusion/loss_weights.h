@@ -25,18 +25,26 @@
 #ifndef DIFFUSIOND_MODEL_DIFFUSION_LOSS_WEIGHTS_H_
 #define DIFFUSIOND_MODEL_DIFFUSION_LOSS_WEIGHTS_H_
 
-#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "model/config/choices.h"
 #include "model/diffusion/noise_schedule.h"
 #include "model/diffusion/variational_bound.h"
 
 namespace diffusiond {
 
+enum class LossWeight { kUnit, kSimple, kBound, kVdm, kMinSnr };
+
+template <>
+struct Words<LossWeight> {
+  static constexpr absl::string_view kAll[] = {"unit", "simple", "bound", "vdm", "min_snr"};
+};
+
 struct LossWeighting {
-  std::string name = "unit";  // "unit", "simple", "bound", "vdm" or "min_snr".
-  double min_snr_gamma = 5;   // Above 0.
+  LossWeight kind = LossWeight::kUnit;
+  double min_snr_gamma = 5;  // Above 0.
 
   friend bool operator==(const LossWeighting&, const LossWeighting&) = default;
 };

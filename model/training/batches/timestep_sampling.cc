@@ -5,17 +5,7 @@
 #include <limits>
 #include <numeric>
 
-#include "absl/strings/str_cat.h"
-
 namespace diffusiond {
-
-absl::StatusOr<TimestepSampling> ParseTimestepSampling(const std::string& name) {
-  if (name == "uniform") return TimestepSampling::kUniform;
-  if (name == "stratified") return TimestepSampling::kStratified;
-  if (name == "importance") return TimestepSampling::kImportance;
-  return absl::InvalidArgumentError(absl::StrCat(
-      "timestep_sampling is \"", name, "\"; it must be uniform, stratified or importance"));
-}
 
 std::vector<float> EmptyLossHistory(int64_t num_train_timesteps) {
   return std::vector<float>(static_cast<size_t>(num_train_timesteps) * kLossHistory,

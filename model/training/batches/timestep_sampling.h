@@ -11,16 +11,19 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "model/config/choices.h"
 
 namespace diffusiond {
 
 enum class TimestepSampling { kUniform, kStratified, kImportance };
 
-absl::StatusOr<TimestepSampling> ParseTimestepSampling(const std::string& name);
+template <>
+struct Words<TimestepSampling> {
+  static constexpr absl::string_view kAll[] = {"uniform", "stratified", "importance"};
+};
 
 // The last losses of each timestep: [T, kLossHistory] in rows, oldest first, NaN where there is
 // none yet. Part of the training state: with the seed and the step it says what is drawn.

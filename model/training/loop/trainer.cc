@@ -90,7 +90,7 @@ Trainer::Trainer(TrainerOptions options, TrainerParts parts,
   state_.first_moment = torch::zeros_like(state_.parameters);
   state_.second_moment = torch::zeros_like(state_.parameters);
   gradient_ = FlattenGradients(trained_.get());
-  if (options_.objective.timestep_sampling == "importance") {
+  if (options_.objective.timestep_sampling == TimestepSampling::kImportance) {
     state_.extra[kLossHistoryName] =
         torch::tensor(EmptyLossHistory(options_.model.scheduler.num_train_timesteps));
   }

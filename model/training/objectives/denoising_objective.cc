@@ -103,7 +103,7 @@ absl::StatusOr<std::unique_ptr<const Objective>> MakeDenoisingObjective(
       DenoisingObjective::Choices{.prediction = prediction,
                                   .weights = std::move(weights),
                                   .learns_variance = scheduler.learns_variance(),
-                                  .whole_bound = options.weight.name == "bound",
+                                  .whole_bound = options.weight.kind == LossWeight::kBound,
                                   .vlb_weight = options.vlb_weight},
       device);
 }

@@ -39,7 +39,7 @@ ABSL_FLAG(std::optional<double>, beta_end, std::nullopt,
   FLAG(bool, learn_schedule, \
        "learn the noise schedule along with the network, from the end points of " \
        "--beta_schedule on (variational diffusion models); with --loss_weight=vdm") \
-  FLAG(std::string, timestep_sampling, \
+  FLAG(diffusiond::TimestepSampling, timestep_sampling, \
        "uniform, stratified (evenly over each batch) or importance (by the losses so far; " \
        "for --loss_weight=bound)") \
   FLAG(double, edm_mean, "with --edm: of log sigma in training (P_mean)") \
@@ -51,7 +51,7 @@ OBJECTIVE_FLAGS(DIFFUSIOND_DEFINE)
 #undef DIFFUSIOND_DEFINE
 
 ABSL_FLAG(
-    std::string, loss_weight, "unit",
+    diffusiond::LossWeight, loss_weight, diffusiond::LossWeight::kUnit,
     "how much each noise level counts: unit (1 on the error of what is predicted), simple (1 "
     "on epsilon's), bound (the variational bound), vdm (SNR(t-1) - SNR(t) on x_0's) or min_snr "
     "(min(SNR, --min_snr_gamma) on x_0's)");
@@ -94,7 +94,7 @@ SchedulerConfig SchedulerFromFlags() {
 
 ObjectiveOptions ObjectiveFromFlags() {
   ObjectiveOptions options;
-  options.weight.name = absl::GetFlag(FLAGS_loss_weight);
+  options.weight.kind = absl::GetFlag(FLAGS_loss_weight);
   options.weight.min_snr_gamma = absl::GetFlag(FLAGS_min_snr_gamma);
 #define DIFFUSIOND_TAKE(type, name, help) options.name = absl::GetFlag(FLAGS_##name);
   OBJECTIVE_FLAGS(DIFFUSIOND_TAKE)

@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "model/training/batches/timestep_sampling.h"
 
 namespace diffusiond {
 namespace {
@@ -16,8 +15,9 @@ absl::Status ValidateLearnedSchedule(const ObjectiveOptions& options,
     return absl::InvalidArgumentError(
         absl::StrCat("--", flag, " is ", value, "; with --learn_schedule it must be ", least));
   };
-  if (options.weight.name != "vdm") return refuse("loss_weight", options.weight.name, "vdm");
-  if (options.timestep_sampling == "importance") {
+  if (options.weight.kind != LossWeight::kVdm)
+    return refuse("loss_weight", WordOf(options.weight.kind), "vdm");
+  if (options.timestep_sampling == TimestepSampling::kImportance) {
     return refuse("timestep_sampling", "importance", "uniform or stratified");
   }
   if (scheduler.learns_variance()) {
@@ -33,8 +33,9 @@ absl::Status ValidateEdm(const ObjectiveOptions& options, const SchedulerConfig&
     return absl::InvalidArgumentError(
         absl::StrCat("--", flag, " is ", value, "; with --edm it must be ", least));
   };
-  if (options.weight.name != "unit") return refuse("loss_weight", options.weight.name, "unit");
-  if (options.timestep_sampling == "importance") {
+  if (options.weight.kind != LossWeight::kUnit)
+    return refuse("loss_weight", WordOf(options.weight.kind), "unit");
+  if (options.timestep_sampling == TimestepSampling::kImportance) {
     return refuse("timestep_sampling", "importance", "uniform or stratified");
   }
   if (options.learn_schedule) return refuse("learn_schedule", "true", "false");
@@ -74,15 +75,15 @@ absl::Status Validate(const ObjectiveOptions& options, const SchedulerConfig& sc
     status.Update(absl::InvalidArgumentError(absl::StrCat(
         "--edm_deviation is ", options.edm_deviation, "; it must be above 0, up to 20")));
   }
-  status.Update(ParseTimestepSampling(options.timestep_sampling).status());
   if (options.learn_schedule) status.Update(ValidateLearnedSchedule(options, scheduler));
   return status;
 }
 
 std::string Describe(const ObjectiveOptions& options) {
   if (options == ObjectiveOptions()) return "";
-  return absl::StrCat(" weight ", options.weight.name, " gamma ", options.weight.min_snr_gamma,
-                      " timesteps ", options.timestep_sampling, " vlb ", options.vlb_weight,
+  return absl::StrCat(" weight ", WordOf(options.weight.kind), " gamma ",
+                      options.weight.min_snr_gamma, " timesteps ",
+                      WordOf(options.timestep_sampling), " vlb ", options.vlb_weight,
                       " learn_schedule ", options.learn_schedule, " edm ", options.edm_mean, " ",
                       options.edm_deviation);
 }

@@ -7,12 +7,13 @@
 #include "absl/status/status.h"
 #include "model/config/scheduler_config.h"
 #include "model/diffusion/loss_weights.h"
+#include "model/training/batches/timestep_sampling.h"
 
 namespace diffusiond {
 
 struct ObjectiveOptions {
   LossWeighting weight;
-  std::string timestep_sampling = "uniform";  // See timestep_sampling.h.
+  TimestepSampling timestep_sampling = TimestepSampling::kUniform;
   double vlb_weight = 0.001;    // lambda of a learned variance, see denoising_objective.h; 0 .. 1.
   bool learn_schedule = false;  // See schedule_objective.h.
   // Of log sigma in training, with a scheduler of EDM: P_mean and P_std (Karras et al. 2022).

@@ -137,7 +137,8 @@ absl::Status CheckObjectiveFlags(const ObjectiveOptions& objective,
   };
   for (const Idle& flag : {
            Idle{objective.weight.min_snr_gamma != plain.weight.min_snr_gamma,
-                objective.weight.name == "min_snr", "--min_snr_gamma", "--loss_weight=min_snr"},
+                objective.weight.kind == LossWeight::kMinSnr, "--min_snr_gamma",
+                "--loss_weight=min_snr"},
            {objective.vlb_weight != plain.vlb_weight, scheduler.learns_variance(), "--vlb_weight",
             "--variance_type=learned_range"},
            {objective.edm_mean != plain.edm_mean, scheduler.is_edm(), "--edm_mean", "--edm"},

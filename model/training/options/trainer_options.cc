@@ -73,8 +73,7 @@ BatchOptions MakeBatchOptions(const TrainerOptions& options) {
   BatchOptions batch;
   batch.batch_size = options.batch_size;
   batch.num_train_timesteps = options.model.scheduler.num_train_timesteps;
-  batch.timestep_sampling =
-      ParseTimestepSampling(options.objective.timestep_sampling).value_or(batch.timestep_sampling);
+  batch.timestep_sampling = options.objective.timestep_sampling;
   batch.seed = options.seed;
   batch.flip = options.flip;
   if (options.model.null_class_id.has_value() && !options.model.classifier) {

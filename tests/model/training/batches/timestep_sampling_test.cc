@@ -1,6 +1,7 @@
 #include "model/training/batches/timestep_sampling.h"
 
 #include <gtest/gtest.h>
+#include <string>
 
 #include <cmath>
 #include <numeric>
@@ -56,9 +57,14 @@ TEST(ImportanceTest, LevelsAtTheEdgesStayInRange) {
   EXPECT_EQ(drawn.timesteps, (std::vector<int64_t>{0, 2}));
 }
 
-TEST(ParseTimestepSamplingTest, UnknownNamesAreNamed) {
-  EXPECT_EQ(*ParseTimestepSampling("stratified"), TimestepSampling::kStratified);
-  EXPECT_NE(ParseTimestepSampling("sobol").status().message().find("\"sobol\""), std::string::npos);
+TEST(TimestepSamplingTest, AFlagTakesItsWordsAlone) {
+  TimestepSampling sampling = TimestepSampling::kUniform;
+  std::string error;
+  EXPECT_TRUE(AbslParseFlag("stratified", &sampling, &error));
+  EXPECT_EQ(sampling, TimestepSampling::kStratified);
+  EXPECT_EQ(AbslUnparseFlag(sampling), "stratified");
+  EXPECT_FALSE(AbslParseFlag("sobol", &sampling, &error));
+  EXPECT_EQ(error, "expected one of: uniform stratified importance");
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ TEST_F(CudaTrainingTest, EveryWayTrainsAsTheCpuDoes) {
                        start),
             0.02);
   const auto importance = [](TrainerOptions* options) {
-    options->objective.timestep_sampling = "importance";
+    options->objective.timestep_sampling = TimestepSampling::kImportance;
     options->model.scheduler.num_train_timesteps = 2;  // So that it is soon no longer uniform.
   };
   EXPECT_LT(Difference(Train("importance_cpu", torch::kCPU, importance),
@@ -125,7 +125,7 @@ TEST(CudaGraphOptionTest, IsRefusedWithWhatItCannotBe) {
             "--cuda_graph is given; it must be false with --checkpoint_activations");
   EXPECT_EQ(refusal([](TrainerOptions* options, TrainerParts*) {
               options->objective.learn_schedule = true;
-              options->objective.weight.name = "vdm";
+              options->objective.weight.kind = LossWeight::kVdm;
             }),
             "--cuda_graph is given; it must be false with --learn_schedule");
   EXPECT_EQ(refusal([](TrainerOptions*, TrainerParts* parts) {

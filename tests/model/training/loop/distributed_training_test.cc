@@ -152,10 +152,10 @@ TEST_F(DistributedTrainingTest, TwoProcessesWithHalfBatchesGiveOneProcessesWeigh
 
 TEST_F(DistributedTrainingTest, WhatAnObjectiveLearnsBesidesIsShared) {
   ObjectiveOptions schedule, importance;
-  schedule.weight.name = "vdm";
+  schedule.weight.kind = LossWeight::kVdm;
   schedule.learn_schedule = true;
-  importance.weight.name = "bound";
-  importance.timestep_sampling = "importance";
+  importance.weight.kind = LossWeight::kBound;
+  importance.timestep_sampling = TimestepSampling::kImportance;
   for (const auto& [name, objective] :
        {std::pair<std::string, ObjectiveOptions>{"schedule", schedule},
         {"importance", importance}}) {

@@ -96,8 +96,10 @@ TEST(EdmObjectiveTest, WhatItDoesNotGoWithIsNamed) {
     const char* expected;
   };
   for (const Case& c :
-       {Case{[](ObjectiveOptions* o) { o->weight.name = "min_snr"; }, "loss_weight is min_snr"},
-        {[](ObjectiveOptions* o) { o->timestep_sampling = "importance"; }, "timestep_sampling"},
+       {Case{[](ObjectiveOptions* o) { o->weight.kind = LossWeight::kMinSnr; },
+             "loss_weight is min_snr"},
+        {[](ObjectiveOptions* o) { o->timestep_sampling = TimestepSampling::kImportance; },
+         "timestep_sampling"},
         {[](ObjectiveOptions* o) { o->learn_schedule = true; }, "learn_schedule is true"},
         {[](ObjectiveOptions* o) { o->edm_deviation = 0; }, "edm_deviation is 0"},
         {[](ObjectiveOptions* o) { o->edm_mean = 100; }, "edm_mean is 100"}}) {

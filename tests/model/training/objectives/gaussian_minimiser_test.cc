@@ -25,7 +25,7 @@ SchedulerConfig Config(const std::string& prediction) {
 
 std::unique_ptr<const Objective> Make(const SchedulerConfig& config, const std::string& weight) {
   ObjectiveOptions options;
-  options.weight.name = weight;
+  options.weight.kind = FromWord<LossWeight>(weight).value();
   options.vlb_weight = 1;
   auto objective = MakeObjective(config, options, torch::kCPU);
   EXPECT_TRUE(objective.ok()) << objective.status();

@@ -20,7 +20,7 @@ SchedulerConfig Predicting(const std::string& prediction) {
 std::unique_ptr<const Objective> Make(const SchedulerConfig& config,
                                       const std::string& weight = "unit") {
   ObjectiveOptions options;
-  options.weight.name = weight;
+  options.weight.kind = FromWord<LossWeight>(weight).value();
   auto objective = MakeObjective(config, options, torch::kCPU);
   EXPECT_TRUE(objective.ok()) << objective.status();
   return *std::move(objective);

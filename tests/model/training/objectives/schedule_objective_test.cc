@@ -30,7 +30,7 @@ SchedulerConfig Config() {
 
 std::unique_ptr<const Objective> Make(const SchedulerConfig& config) {
   ObjectiveOptions options;
-  options.weight.name = "vdm";
+  options.weight.kind = LossWeight::kVdm;
   options.learn_schedule = true;
   auto objective = MakeObjective(config, options, torch::kCPU);
   EXPECT_TRUE(objective.ok()) << objective.status();
@@ -228,11 +228,11 @@ TEST(ScheduleObjectiveTest, WhatItDoesNotGoWithIsNamed) {
   ObjectiveOptions options;
   options.learn_schedule = true;
   EXPECT_NE(Validate(options, Config()).message().find("loss_weight is unit"), std::string::npos);
-  options.weight.name = "vdm";
+  options.weight.kind = LossWeight::kVdm;
   EXPECT_TRUE(Validate(options, Config()).ok());
-  options.timestep_sampling = "importance";
+  options.timestep_sampling = TimestepSampling::kImportance;
   EXPECT_NE(Validate(options, Config()).message().find("timestep_sampling"), std::string::npos);
-  options.timestep_sampling = "stratified";
+  options.timestep_sampling = TimestepSampling::kStratified;
   SchedulerConfig config = Config();
   config.variance_type = "learned_range";
   EXPECT_NE(Validate(options, config).message().find("variance_type"), std::string::npos);
