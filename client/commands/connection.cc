@@ -58,7 +58,7 @@ std::string WithDefaultPort(const std::string& target, absl::string_view port) {
 std::string ServerByFlags() { return WithDefaultPort(absl::GetFlag(FLAGS_server), kDefaultPort); }
 
 absl::Status CheckTenantFlag() {
-  const absl::Status checked = CheckTenant(absl::GetFlag(FLAGS_tenant));
+  absl::Status checked = CheckTenant(absl::GetFlag(FLAGS_tenant));
   if (checked.ok()) return checked;
   return absl::Status(checked.code(), absl::StrCat("--", checked.message()));
 }

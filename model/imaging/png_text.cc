@@ -8,12 +8,10 @@
 namespace diffusiond {
 namespace {
 
-using std::string_view_literals::operator""sv;
-
 constexpr std::string_view kSignature = "\x89PNG\r\n\x1a\n";
 static_assert(kSignature.size() == kPngSignatureBytes);
 // Behind the keyword: its end, no compression, of method 0, no language, no translated keyword.
-constexpr std::string_view kPlain = "\0\0\0\0\0"sv;
+constexpr std::string_view kPlain("\0\0\0\0\0", 5);
 
 absl::Status Damaged(absl::string_view how) {
   return absl::InvalidArgumentError(absl::StrCat("PNG is damaged: ", how));

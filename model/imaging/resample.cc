@@ -113,8 +113,8 @@ Image Cover(const Image& image, int width, int height) {
 
 Image Contain(const Image& image, int width, int height) {
   if (!CheckImage(image).ok()) return image;
-  const Image inner = Resample(image, std::min(width, Scaled(height, image.width, image.height)),
-                               std::min(height, Scaled(width, image.height, image.width)));
+  Image inner = Resample(image, std::min(width, Scaled(height, image.width, image.height)),
+                         std::min(height, Scaled(width, image.height, image.width)));
   if (inner.width == width && inner.height == height) return inner;
   Image out{.width = width, .height = height, .channels = image.channels, .pixels = {}};
   const auto channels = static_cast<size_t>(image.channels);
