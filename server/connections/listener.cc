@@ -126,8 +126,8 @@ bool Listener::AcceptAll(int listening) {
     }
     if (IsNobody(errno)) return true;
     if (!IsOutOfDescriptors(errno) || reserve_ < 0) return false;
-    // Before it looks whether anybody waits, the kernel wants a descriptor. The reserve is not given
-    // up for nobody: another thread might take it.
+    // Before it looks whether anybody waits, the kernel wants a descriptor. The reserve is not
+    // given up for nobody: another thread might take it.
     if (!SomebodyWaits(listening)) return true;
     TurnAwayOne(listening);
     if (reserve_ < 0) return false;
