@@ -95,7 +95,9 @@ bool AbslParseFlag(absl::string_view text, Choice* choice, std::string* error) {
     return true;
   }
   *error = "expected one of:";
-  for (const absl::string_view word : Words<Choice>::kAll) *error += " " + std::string(word);
+  for (const absl::string_view word : Words<Choice>::kAll) {
+    error->append(1, ' ').append(word.data(), word.size());
+  }
   return false;
 }
 
