@@ -50,9 +50,9 @@ class PictureReader {
     const std::string size =
         too_large ? std::string(image.status().message())
                   : absl::StrCat("is ", image->width, " x ", image->height, " pixels");
-    violations_->Add(field,
-                     absl::StrCat(size, "; the model draws ", model_.width, " x ", model_.height,
-                                  ": picture_fit COVER or CONTAIN brings other sizes there"));
+    violations_->Add(
+        field, absl::StrCat(size, "; the model draws ", model_.width, " x ", model_.height,
+                            ": picture_fit COVER or CONTAIN (--fit) brings other sizes there"));
     return std::nullopt;
   }
 
