@@ -32,7 +32,8 @@ namespace diffusiond {
 
 // How a client reaches its server.
 struct ClientOptions {
-  std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;  // Null: plaintext, no TLS.
+  // MakeTlsCredentials (client/secure_channel.h), or of your own making. Null: plaintext, no TLS.
+  std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;
   // The largest answer taken; a GenerateImages answer holds all its images.
   int max_message_bytes = 256 << 20;
   // Clients of one target in one process share a connection unless they ask for their own.

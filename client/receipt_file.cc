@@ -76,6 +76,7 @@ std::vector<std::string> DifferingNumerics(const v1::Numerics& then, const v1::N
   compare("libtorch_version", then.libtorch_version(), now.libtorch_version());
   compare("device_kind", then.device_kind(), now.device_kind());
   compare("micro_batch", then.micro_batch(), now.micro_batch());
+  compare("network_numerics", then.network_numerics(), now.network_numerics());
   return lines;
 }
 

@@ -64,10 +64,11 @@ build diffusiond diffusionctl
 
 address="127.0.0.1:$(free_port 50051)"
 metrics="127.0.0.1:$(free_port 9464)"
-say "Server on $address (log: $out/server.log)"
+http="127.0.0.1:$(free_port 8080)"
+say "Server on $address, HTTP on http://$http (log: $out/server.log)"
 # In a session of its own: Ctrl-C while the rest is built does not reach it.
 setsid nohup "$bin/diffusiond" --model_repository=model/checkpoints --default_model=fashion-mnist \
-  --listen="$address" --metrics_listen="$metrics" >"$out/server.log" 2>&1 &
+  --listen="$address" --metrics_listen="$metrics" --http_listen="$http" >"$out/server.log" 2>&1 &
 server=$!
 stop_server() {
   kill -TERM "$server" 2>/dev/null || true
@@ -94,9 +95,10 @@ if [ -n "$keep" ]; then
   echo "The server goes on at $address (metrics: http://$metrics/metrics); end it: kill $server"
 else
   stop_server
-  echo "Start the server for the first two of these: deploy/quickstart.sh --keep"
+  echo "Start the server for the first three of these: deploy/quickstart.sh --keep"
 fi
 cat <<END
+In a browser:    http://$http/
 Another class:   $bin/diffusionctl generate --server=$address --class=ankle_boot
 With grpcurl:    grpcurl -plaintext -d '{"class_name": "bag"}' $address diffusiond.v1.DiffusionService/GenerateImages
 Train your own:  $bin/diffusion-train --data=IMAGES/ --out=runs/mine   (a sub-folder of PNG or JPEG a class)

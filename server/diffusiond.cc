@@ -1,13 +1,18 @@
 #include "server/diffusiond.h"
 
+#include <unistd.h>
+
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "model/cpu_network/kernels.h"
 #include "model/status/status_macros.h"
 #include "server/connections/descriptor_limit.h"
 #include "server/engine/step_policy.h"
+#include "server/http/http_tls.h"
 #include "server/rpc/version.h"
+#include "server/tracing/http_post.h"
 #include "server/worker/model_loader.h"
 
 namespace diffusiond {
@@ -23,6 +28,8 @@ TransportLimits TransportLimitsOf(const ServerFlags& flags) {
   TransportLimits limits;
   limits.connections.total = MakeRoomForConnections(flags.max_connections);
   limits.connections.per_address = flags.max_connections_per_address;
+  limits.connection_rate = {.total = flags.max_connections_per_second,
+                            .per_address = flags.max_connections_per_second_per_address};
   limits.calls_per_connection = flags.max_calls_per_connection;
   limits.bytes = static_cast<size_t>(flags.max_transport_bytes);
   limits.request_bytes = flags.max_request_bytes;
@@ -36,6 +43,19 @@ absl::Status OfFlag(const char* flag, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat("--", flag, ": ", status.message()));
 }
 
+// For answers over HTTP that are written but not yet sent when the server goes.
+constexpr absl::Duration kHttpFlushGrace = absl::Seconds(1);
+
+// In which a collector has to answer.
+constexpr absl::Duration kCollectorTimeout = absl::Seconds(10);
+
+// In Kubernetes a host's name is the pod's.
+std::string InstanceId() {
+  char host[256] = "";
+  gethostname(host, sizeof(host) - 1);
+  return absl::StrCat(host, ":", getpid());
+}
+
 }  // namespace
 
 Diffusiond::Diffusiond(Options options)
@@ -43,6 +63,8 @@ Diffusiond::Diffusiond(Options options)
       registry_(std::make_shared<prometheus::Registry>()),
       metrics_(registry_.get(), kServerVersion),
       counted_rpc_(&metrics_),
+      access_metrics_(registry_.get()),
+      telemetry_(registry_.get()),
       catalog_(options_.flags.default_model) {}
 
 Diffusiond::~Diffusiond() {
@@ -52,6 +74,7 @@ Diffusiond::~Diffusiond() {
   if (engine_ != nullptr) engine_->Shutdown();
   supervisor_.reset();
   idle_trim_.reset();
+  http_front_.reset();
   server_.reset();
 }
 
@@ -59,17 +82,21 @@ absl::Status Diffusiond::Start() {
   if (const absl::Status devices = CheckDevices(options_.parsed.devices); !devices.ok()) {
     return OfFlag("devices", devices);
   }
+  RETURN_IF_ERROR(MakeTelemetry());
+  RETURN_IF_ERROR(MakeAccess());
   RETURN_IF_ERROR(MakeEngine());
   RETURN_IF_ERROR(MakeServer());
   RETURN_IF_ERROR(StartWorkers());
   MakeVersions();
   RETURN_IF_ERROR(LoadModels());
   RETURN_IF_ERROR(StartServing());
+  RETURN_IF_ERROR(StartHttp());
   versions_->Start();
   return StartAdmin();
 }
 
 absl::Status Diffusiond::LoadModels() {
+  if (options_.parsed.devices[0].kind == DeviceKind::kCpu) LogKernels();
   const absl::Status models = versions_->LoadAll();  // Has logged what is wrong.
   if (!models.ok() && options_.flags.exit_on_model_error) {
     return absl::Status(models.code(),
@@ -78,27 +105,98 @@ absl::Status Diffusiond::LoadModels() {
   if (catalog_.empty()) LogThatNothingIsServed();
   const std::string& chosen = options_.flags.default_model;
   if (!chosen.empty() && catalog_.default_model() != chosen) {
-    options_.log_line(LogLevel::kWarning,
-                      absl::StrCat("default_model=", chosen,
-                                   " state=missing: requests that name no model get "
-                                   "UNAVAILABLE until it is loaded"));
+    options_.log(LogRecord(LogLevel::kWarning, "models")
+                     .Add("default_model", chosen)
+                     .Add("state",
+                          "missing: requests that name no model get UNAVAILABLE until it "
+                          "is loaded"));
   }
   return absl::OkStatus();
 }
 
-void Diffusiond::LogThatNothingIsServed() {
-  const absl::Duration interval = options_.flags.model_poll_interval;
-  options_.log_line(
-      LogLevel::kWarning,
-      absl::StrCat(
-          "models=0 state=not_serving: nothing in ", options_.flags.model_repository,
-          " can be served yet; ",
-          interval > absl::ZeroDuration()
-              ? absl::StrCat("looking again every ", absl::FormatDuration(interval))
-              : "not looking again before `diffusionctl swap NAME` (--model_poll_interval is 0)"));
+void Diffusiond::LogKernels() {
+  const std::string kernels = KernelTargets().front();
+  const bool emulated = kernels == "baseline";
+  LogRecord record(emulated ? LogLevel::kWarning : LogLevel::kInfo, "network");
+  record.Add("kernels", kernels);
+  if (emulated) {
+    record.Add("warning",
+               "this processor has no fused multiply-add; emulated, the same images "
+               "take many times as long");
+  }
+  options_.log(record);
 }
 
-bool Diffusiond::Drain() { return server_->Drain(absl::Now() + options_.flags.drain_timeout); }
+void Diffusiond::LogThatNothingIsServed() {
+  const absl::Duration interval = options_.flags.model_poll_interval;
+  options_.log(
+      LogRecord(LogLevel::kWarning, "models")
+          .Add("models", 0)
+          .Add("state", "not_serving")
+          .Add("why",
+               absl::StrCat("nothing in ", options_.flags.model_repository, " can be served yet"))
+          .Add("then",
+               interval > absl::ZeroDuration()
+                   ? absl::StrCat("looking again every ", absl::FormatDuration(interval))
+                   : "not looking again before `diffusionctl swap NAME` (--model_poll_interval "
+                     "is 0)"));
+}
+
+bool Diffusiond::Drain() {
+  // Calls over HTTP are among those that it waits for, or refuses.
+  const bool drained = server_->Drain(absl::Now() + options_.flags.drain_timeout);
+  if (http_front_ != nullptr) http_front_->Drain(kHttpFlushGrace);
+  return drained;
+}
+
+absl::Status Diffusiond::MakeTelemetry() {
+  const ServerFlags& flags = options_.flags;
+  if (!flags.access_log.empty()) {
+    AccessLog::Options options;
+    options.path = flags.access_log;
+    options.max_queued = flags.max_queued_log_lines;
+    options.on_lost = [this](const std::string& why, int lines) {
+      telemetry_.LinesLost(why, lines);
+    };
+    options.log = options_.log;
+    absl::StatusOr<std::unique_ptr<AccessLog>> log = AccessLog::Open(std::move(options));
+    if (!log.ok()) return OfFlag("access_log", log.status());
+    access_log_ = *std::move(log);
+  }
+  if (!flags.otlp_endpoint.empty()) {
+    SpanExporter::Options options;
+    options.post = [url = flags.otlp_endpoint](const std::string& body,
+                                               const std::function<bool()>& give_up) {
+      return PostJson(url, body, kCollectorTimeout, give_up);
+    };
+    options.resource = {.service_version = kServerVersion, .instance_id = InstanceId()};
+    options.max_queued = static_cast<size_t>(flags.max_queued_spans);
+    options.on_spans = [this](const std::string& outcome, size_t spans) {
+      telemetry_.Spans(outcome, spans);
+    };
+    options.log = options_.log;
+    span_exporter_ = std::make_unique<SpanExporter>(std::move(options));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Diffusiond::MakeAccess() {
+  AccessControl::Options options = options_.parsed.access;
+  options.log = options_.log;
+  options.metrics = &access_metrics_;
+  ASSIGN_OR_RETURN(access_, AccessControl::Load(std::move(options)));
+  if (access_->has_list()) return absl::OkStatus();
+  const bool required = access_->client_certificates() == ClientCertificates::kRequire;
+  options_.log(LogRecord(LogLevel::kInfo, "access")
+                   .Add("may_draw", required ? "certificates" : "everybody")
+                   .Add("which_is",
+                        required ? std::string("who has one by --tls_client_ca, as the tenant of "
+                                               "its name (no --access_file)")
+                                 : absl::StrCat("whoever reaches ", options_.flags.listen,
+                                                ", in the name of any tenant (no "
+                                                "--access_file)")));
+  return absl::OkStatus();
+}
 
 absl::Status Diffusiond::MakeEngine() {
   const ServerFlags& flags = options_.flags;
@@ -116,6 +214,9 @@ absl::Status Diffusiond::MakeEngine() {
     policy.ageing = flags.priority_ageing;
     policy.high_share = flags.high_priority_share;
     policy.tenant_weights = options_.parsed.tenant_weights;
+    policy.weight_of = [access = access_.get()](const std::string& tenant) {
+      return access->WeightOf(tenant);
+    };
     engine_options.make_policy = [policy] { return std::make_unique<StepPolicy>(policy); };
   }
   ASSIGN_OR_RETURN(engine_, Engine::Create(engine_options));
@@ -131,18 +232,29 @@ absl::Status Diffusiond::MakeServer() {
   options.limits.max_picture_side = flags.max_picture_side;
   options.transport = TransportLimitsOf(flags);
   options.stall_timeout = flags.stall_timeout;
+  options.lame_duck = flags.lame_duck;
   options.decoders.threads = flags.decoder_threads;
   options.decoders.max_queued = flags.max_queued_pictures;
   options.decoders.max_queued_per_address = (flags.max_queued_pictures + 3) / 4;
   options.max_waiting_bytes = static_cast<size_t>(flags.max_waiting_bytes);
-  options.log_line = options_.log_line;
+  options.log = options_.log;
   if (options.transport.connections.total < flags.max_connections) {
-    options_.log_line(LogLevel::kWarning,
-                      absl::StrCat("--max_connections is ", flags.max_connections,
-                                   ", but descriptors (ulimit -n) allow ",
-                                   options.transport.connections.total, " connections"));
+    options_.log(LogRecord(LogLevel::kWarning, "connections")
+                     .Add("max_connections", flags.max_connections)
+                     .Add("descriptors_allow", options.transport.connections.total)
+                     .Add("warning", "more need more descriptors (ulimit -n)"));
   }
   options.refusals_logged_per_second = flags.refusals_logged_per_second;
+  options.access_log = access_log_.get();
+  options.tracing.ratio = flags.trace_ratio;
+  options.tracing.every_steps = flags.trace_every_steps;
+  if (span_exporter_ != nullptr) {
+    options.tracing.sink = [exporter = span_exporter_.get()](std::vector<Span> spans) {
+      exporter->Export(std::move(spans));
+    };
+  }
+  options.access = access_.get();
+  options.reflection = flags.reflection;
   ASSIGN_OR_RETURN(server_, Server::Create(options, engine_.get(), &catalog_, &counted_rpc_));
   return absl::OkStatus();
 }
@@ -169,7 +281,7 @@ void Diffusiond::MakeVersions() {
   options.poll_interval = options_.flags.model_poll_interval;
   options.keep_versions = options_.flags.keep_versions;
   options.on_catalog_changed = [server = server_.get()] { server->OnCatalogChanged(); };
-  options.log_line = options_.log_line;
+  options.log = options_.log;
   versions_ = std::make_unique<VersionManager>(
       std::move(options), VersionManager::Parts{.loaded = &loaded_,
                                                 .supervisor = supervisor_.get(),
@@ -182,7 +294,8 @@ absl::Status Diffusiond::StartServing() {
   const ServerFlags& flags = options_.flags;
   if (!flags.metrics_listen.empty()) {
     absl::StatusOr<std::unique_ptr<MetricsServer>> metrics_server =
-        MetricsServer::Start(flags.metrics_listen, registry_);
+        MetricsServer::Start(flags.metrics_listen, registry_,
+                             flags.metrics_tls ? HttpTlsOf(*access_) : TlsIdentitySource());
     if (!metrics_server.ok()) return OfFlag("metrics_listen", metrics_server.status());
     metrics_server_ = *std::move(metrics_server);
     metrics_address_ = WithPort(flags.metrics_listen, metrics_server_->port());
@@ -200,11 +313,36 @@ absl::Status Diffusiond::StartServing() {
   return absl::OkStatus();
 }
 
+absl::Status Diffusiond::StartHttp() {
+  const ServerFlags& flags = options_.flags;
+  if (flags.http_listen.empty()) return absl::OkStatus();
+  HttpFront::Options options;
+  options.listen = flags.http_listen;
+  options.limits.max_connections = flags.max_http_connections;
+  options.limits.max_connections_per_address = flags.max_http_connections_per_address;
+  options.limits.max_bodies_bytes = static_cast<size_t>(flags.max_transport_bytes);
+  options.limits.slow_reader_time = flags.stall_timeout;
+  options.max_request_bytes = flags.max_request_bytes;
+  options.tls = HttpTlsOf(*access_);
+  options.ready = [server = server_.get()] { return server->IsServing(); };
+  absl::StatusOr<std::unique_ptr<HttpFront>> front =
+      HttpFront::Start(std::move(options), server_->context());
+  if (!front.ok()) return OfFlag("http_listen", front.status());
+  http_front_ = *std::move(front);
+  http_address_ = WithPort(flags.http_listen, http_front_->port());
+  return absl::OkStatus();
+}
+
 absl::Status Diffusiond::StartAdmin() {
   const std::string& address = options_.flags.admin_listen;
   if (address.empty()) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<AdminServer>> server =
-      AdminServer::Start(address, versions_.get(), RefusalLogOptions());
+      AdminServer::Start({.listen_address = address,
+                          .log = RefusalLogOptions(),
+                          .access_log = access_log_.get(),
+                          .access = access_.get(),
+                          .reflection = options_.flags.reflection},
+                         versions_.get());
   if (!server.ok()) return OfFlag("admin_listen", server.status());
   admin_server_ = *std::move(server);
   admin_address_ = WithPort(address, admin_server_->port());
@@ -213,7 +351,7 @@ absl::Status Diffusiond::StartAdmin() {
 
 CallLog::Options Diffusiond::RefusalLogOptions() {
   return {.refusals_per_second = options_.flags.refusals_logged_per_second,
-          .log_line = options_.log_line,
+          .log = options_.log,
           .on_left_out = [this](const std::string& code) { metrics_.LogLineLeftOut(code); }};
 }
 
@@ -221,15 +359,18 @@ void Diffusiond::OnWorkerUp(const std::string& worker) {
   metrics_.WorkerUp(worker, true);
   if (seen_up_[worker]) {
     metrics_.WorkerRestarted(worker);
-    options_.log_line(LogLevel::kInfo, absl::StrCat("worker=", worker, " state=up again"));
+    options_.log(
+        LogRecord(LogLevel::kInfo, "worker").Add("worker", worker).Add("state", "up again"));
   }
   seen_up_[worker] = true;
 }
 
 void Diffusiond::OnWorkerDown(const std::string& worker, const absl::Status& reason) {
   metrics_.WorkerUp(worker, false);
-  options_.log_line(LogLevel::kError, absl::StrCat("worker=", worker, " state=down error=\"",
-                                                   reason.message(), "\""));
+  options_.log(LogRecord(LogLevel::kError, "worker")
+                   .Add("worker", worker)
+                   .Add("state", "down")
+                   .Add("error", reason.message()));
 }
 
 void Diffusiond::OnWorkersRunning(int running) { server_->SetWorkersRunning(running > 0); }

@@ -20,11 +20,11 @@
 #include "absl/time/time.h"
 #include "grpc/support/log.h"
 #include "model/process/flag_check.h"
-#include "model/process/log_line.h"
 #include "model/process/printable_text.h"
 #include "model/process/standard_streams.h"
 #include "server/diffusiond.h"
 #include "server/grpc_log.h"
+#include "server/logging/log_record.h"
 #include "server/server_config.h"
 #include "server/server_flags.h"
 #include "server/shutdown_signal.h"
@@ -39,8 +39,12 @@ namespace {
 constexpr int kExitStartFailed = 1;
 constexpr int kExitWrongFlags = 2;
 
-void Log(LogLevel level, const std::string& line) {
-  std::fprintf(stderr, "%s\n", FormatLogLine(absl::Now(), level, line).c_str());
+// Lines to standard error, as --log_format and --log_level say.
+LogSink LogOf(const ParsedFlags& flags) {
+  return [format = flags.log_format, least = flags.log_level](const LogRecord& record) {
+    if (record.level() < least) return;
+    std::fprintf(stderr, "%s\n", FormatLogRecord(format, absl::Now(), record).c_str());
+  };
 }
 
 // To the person at the command line.
@@ -61,28 +65,33 @@ int Run(const ServerFlags& flags, ShutdownSignal& shutdown) {
   for (const std::string& fault : faults) Tell(absl::StrCat("diffusiond: ", fault));
   if (!faults.empty()) return kExitWrongFlags;
 
+  const LogFormat format = parsed.log_format;
+  const LogSink log = LogOf(parsed);
   Diffusiond diffusiond(
-      {.flags = flags, .parsed = std::move(parsed), .make_policy = nullptr, .log_line = Log});
+      {.flags = flags, .parsed = std::move(parsed), .make_policy = nullptr, .log = log});
   // What keeps it from starting is told in one line, ours, which names the flag.
   gpr_set_log_function([](gpr_log_func_args*) {});
   if (absl::Status status = diffusiond.Start(); !status.ok()) {
-    Log(LogLevel::kError, absl::StrCat("diffusiond: ", status.message()));
+    log(LogRecord(LogLevel::kError, absl::StrCat("diffusiond: ", status.message())));
     return kExitStartFailed;
   }
   const GrpcLog grpc_log(diffusiond.RefusalLogOptions());
   // Whoever waits for this line may send a signal at once.
   shutdown.Expect();
-  const std::string listening = absl::StrCat(
-      "diffusiond listening grpc=", diffusiond.grpc_address(),
-      " metrics=", diffusiond.metrics_address(), " admin=", diffusiond.admin_address());
-  std::printf("%s\n", FormatLogLine(absl::Now(), LogLevel::kInfo, listening).c_str());
+  LogRecord listening(LogLevel::kInfo, "diffusiond listening");
+  listening.Add("grpc", diffusiond.grpc_address())
+      .Add("metrics", diffusiond.metrics_address())
+      .Add("admin", diffusiond.admin_address())
+      .Add("http", diffusiond.http_address());
+  std::printf("%s\n", FormatLogRecord(format, absl::Now(), listening).c_str());
   std::fflush(stdout);
   const int number = shutdown.Await();
-  Log(LogLevel::kInfo, absl::StrCat("draining signal=", number,
-                                    " timeout=", absl::FormatDuration(flags.drain_timeout)));
+  log(LogRecord(LogLevel::kInfo, "draining")
+          .Add("signal", number)
+          .Add("timeout", absl::FormatDuration(flags.drain_timeout)));
   const bool drained = diffusiond.Drain();
-  Log(drained ? LogLevel::kInfo : LogLevel::kWarning,
-      drained ? "drained" : "drain timeout passed, requests were cut off");
+  log(drained ? LogRecord(LogLevel::kInfo, "drained")
+              : LogRecord(LogLevel::kWarning, "drain timeout passed, requests were cut off"));
   // A thread that hangs in a device's library would be torn down under it.
   if (diffusiond.hung_threads() > 0) std::_Exit(0);
   return 0;

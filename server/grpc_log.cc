@@ -5,7 +5,6 @@
 
 #include "absl/base/attributes.h"
 #include "absl/base/thread_annotations.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "grpc/support/log.h"
@@ -18,15 +17,17 @@ ABSL_CONST_INIT absl::Mutex g_mu(absl::kConstInit);
 CallLog* g_log ABSL_GUARDED_BY(g_mu) = nullptr;
 
 void WriteLine(gpr_log_func_args* entry) {
-  const std::string line =
-      absl::StrCat("grpc severity=", gpr_log_severity_string(entry->severity), " at=", entry->file,
-                   ":", entry->line, " message=\"", absl::Utf8SafeCHexEscape(entry->message), "\"");
+  const bool error = entry->severity == GPR_LOG_SEVERITY_ERROR;
+  LogRecord record(error ? LogLevel::kWarning : LogLevel::kInfo, "grpc");
+  record.Add("severity", gpr_log_severity_string(entry->severity))
+      .Add("at", absl::StrCat(entry->file, ":", entry->line))
+      .Add("message", entry->message);
   absl::ReaderMutexLock lock(&g_mu);
   if (g_log == nullptr) return;
-  if (entry->severity == GPR_LOG_SEVERITY_ERROR) {
-    g_log->WriteRefusal("gRPC", line);
+  if (error) {
+    g_log->WriteRefusal("gRPC", record);
   } else {
-    g_log->Write(LogLevel::kInfo, line);
+    g_log->Write(record);
   }
 }
 

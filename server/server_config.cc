@@ -1,5 +1,6 @@
 #include "server/server_config.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -9,9 +10,11 @@
 #include "absl/strings/string_view.h"
 #include "model/config/step_memory.h"
 #include "model/imaging/image.h"
+#include "server/access_flags.h"
 #include "server/device_list.h"
 #include "server/engine/outbox.h"
 #include "server/imaging/decoder_pool.h"
+#include "server/tracing/http_post.h"
 
 namespace diffusiond {
 namespace {
@@ -34,6 +37,7 @@ constexpr int kMaxCpuCores = 1024;
 constexpr absl::Duration kMinPollInterval = absl::Milliseconds(10);
 constexpr int kMaxKeptVersions = 100;
 constexpr int kMaxRefusalsPerSecond = 10'000;
+constexpr int kMaxQueuedTelemetry = 1'000'000;
 constexpr double kMinWeight = 0.001;
 constexpr double kMaxWeight = 1000;
 constexpr double kMinShare = 0.01;
@@ -106,12 +110,50 @@ void CheckConnections(const ServerFlags& flags, Faults& faults) {
   faults.InRange("max_connections", flags.max_connections, 1, kMaxConnections);
   faults.InRange("max_connections_per_address", flags.max_connections_per_address, 1,
                  kMaxConnections);
+  faults.InRange("max_http_connections", flags.max_http_connections, 1, kMaxConnections);
+  faults.InRange("max_http_connections_per_address", flags.max_http_connections_per_address, 1,
+                 kMaxConnections);
+  faults.InRange("max_connections_per_second", flags.max_connections_per_second, 1,
+                 kMaxConnections);
+  faults.InRange("max_connections_per_second_per_address",
+                 flags.max_connections_per_second_per_address, 1, kMaxConnections);
   faults.InRange("max_calls_per_connection", flags.max_calls_per_connection, 1, kMaxConnections);
   faults.InRange("max_transport_bytes", flags.max_transport_bytes, kMinMemory, kMaxMemory);
   faults.InRangeOrInfinite("max_connection_age", flags.max_connection_age, kMinConnectionAge,
                            kMaxConnectionAge);
   faults.InRangeOrInfinite("max_connection_idle", flags.max_connection_idle, kMinConnectionAge,
                            kMaxConnectionAge);
+}
+
+void CheckLogging(const ServerFlags& flags, ParsedFlags* parsed, Faults& faults) {
+  if (flags.log_format == "json") {
+    parsed->log_format = LogFormat::kJson;
+  } else if (flags.log_format != "text") {
+    faults.Add(absl::StrCat("--log_format is \"", flags.log_format, "\", allowed: text or json"));
+  }
+  if (flags.log_level == "warning") {
+    parsed->log_level = LogLevel::kWarning;
+  } else if (flags.log_level == "error") {
+    parsed->log_level = LogLevel::kError;
+  } else if (flags.log_level != "info") {
+    faults.Add(
+        absl::StrCat("--log_level is \"", flags.log_level, "\", allowed: info, warning or error"));
+  }
+  faults.InRange("max_queued_log_lines", flags.max_queued_log_lines, 1, kMaxQueuedTelemetry);
+  faults.InRange("refusals_logged_per_second", flags.refusals_logged_per_second, 0,
+                 kMaxRefusalsPerSecond);
+}
+
+void CheckTracing(const ServerFlags& flags, Faults& faults) {
+  if (!flags.otlp_endpoint.empty() && !CheckHttpUrl(flags.otlp_endpoint).ok()) {
+    faults.Add(absl::StrCat("--otlp_endpoint is \"", flags.otlp_endpoint,
+                            "\", allowed: http://HOST:PORT/v1/traces, or https"));
+  }
+  if (!(flags.trace_ratio >= 0 && flags.trace_ratio <= 1)) {
+    faults.Add(absl::StrCat("--trace_ratio is ", flags.trace_ratio, ", allowed: 0 .. 1"));
+  }
+  faults.InRange("trace_every_steps", flags.trace_every_steps, 0, kMaxQueuedTelemetry);
+  faults.InRange("max_queued_spans", flags.max_queued_spans, 1, kMaxQueuedTelemetry);
 }
 
 }  // namespace
@@ -126,6 +168,8 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
   faults.IsAddress("listen", flags.listen);
   if (!flags.metrics_listen.empty()) faults.IsAddress("metrics_listen", flags.metrics_listen);
   if (!flags.admin_listen.empty()) faults.IsAddress("admin_listen", flags.admin_listen);
+  if (!flags.http_listen.empty()) faults.IsAddress("http_listen", flags.http_listen);
+  for (std::string& fault : CheckAccessFlags(flags, &parsed->access)) faults.Add(std::move(fault));
   faults.InRange("cpu_cores", flags.cpu_cores, 0, kMaxCpuCores);
   absl::StatusOr<std::vector<DeviceSpec>> devices =
       ParseDeviceList(flags.devices, flags.cpu_cores > 0 ? flags.cpu_cores : machine_cores);
@@ -141,6 +185,11 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
     faults.Add(std::string(weights.status().message()));
   }
   faults.InRange("micro_batch", flags.micro_batch, 0, kMaxMicroBatch);
+  if (flags.micro_batch > 0 && !parsed->devices.empty() &&
+      parsed->devices[0].kind == DeviceKind::kCpu) {
+    faults.Add(absl::StrCat("--micro_batch is ", flags.micro_batch,
+                            ", which is for CUDA: CPUs take any number of rows at once"));
+  }
   if (flags.model_poll_interval != absl::ZeroDuration() &&
       flags.model_poll_interval < kMinPollInterval) {
     faults.Add(
@@ -170,10 +219,12 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
   faults.IsShare("queue_share", flags.queue_share);
   faults.IsShare("high_priority_share", flags.high_priority_share);
   faults.InRange("drain_timeout", flags.drain_timeout, absl::ZeroDuration(), kMaxDrainTimeout);
+  faults.InRange("lame_duck", flags.lame_duck, absl::ZeroDuration(),
+                 std::max(absl::ZeroDuration(), flags.drain_timeout));
   CheckConnections(flags, faults);
   faults.InRange("stall_timeout", flags.stall_timeout, kMinStallTimeout, absl::InfiniteDuration());
-  faults.InRange("refusals_logged_per_second", flags.refusals_logged_per_second, 0,
-                 kMaxRefusalsPerSecond);
+  CheckLogging(flags, parsed, faults);
+  CheckTracing(flags, faults);
   return faults.Take();
 }
 

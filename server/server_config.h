@@ -9,6 +9,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/access/access_control.h"
+#include "server/logging/log_record.h"
 #include "server/server_flags.h"
 #include "server/worker/model_loader.h"
 
@@ -16,6 +18,9 @@ namespace diffusiond {
 
 // What some flags come to.
 struct ParsedFlags {
+  AccessControl::Options access;  // Without clock, log and metrics.
+  LogFormat log_format = LogFormat::kText;
+  LogLevel log_level = LogLevel::kInfo;
   std::vector<DeviceSpec> devices;
   std::map<std::string, double> tenant_weights;
 };

@@ -19,21 +19,54 @@
        "Model that requests get which name none; UNAVAILABLE while it is not loaded. " \
        "Without this flag they get the only model, and where there are several, an error.") \
   FLAG(std::string, listen, "127.0.0.1:50051", \
-       "host:port of the gRPC API, without TLS; port 0 takes a free one.") \
+       "host:port of the gRPC API, with TLS if --tls_cert is given; port 0 takes a free one.") \
+  FLAG(std::string, http_listen, "127.0.0.1:8080", \
+       "host:port of the API over HTTP: /v1/generate, and OpenAI's /v1/images/generations and " \
+       "/v1/models; with TLS and access as --listen. Empty: none.") \
+  FLAG(int, max_http_connections, 1024, \
+       "Open connections of it; one more closes the one that has been idle the longest, or is " \
+       "refused. 1 .. 1000000.") \
+  FLAG(int, max_http_connections_per_address, 64, \
+       "Those of one address, 1 .. 1000000.") \
   FLAG(std::string, metrics_listen, "127.0.0.1:9464", \
        "host:port of HTTP /metrics for Prometheus; empty: none.") \
+  FLAG(bool, metrics_tls, false, \
+       "Serve /metrics with TLS as --listen, clients' certificates included; no token is asked " \
+       "for.") \
   FLAG(std::string, admin_listen, "", \
        "host:port where operators swap and roll back models (diffusionctl versions, swap, " \
-       "rollback), without TLS or authentication, so not where clients come; empty: none.") \
+       "rollback), with TLS as --listen; a loopback address unless --access_file says who may; " \
+       "empty: none.") \
+  FLAG(std::string, tls_cert, "", \
+       "PEM file of the server's certificate and those between it and its authority. It and " \
+       "the other files of TLS are read again when they change, for new connections; bad ones " \
+       "are refused, and the old ones stay. Empty: plaintext.") \
+  FLAG(std::string, tls_key, "", \
+       "PEM file of that certificate's private key, without a password.") \
+  FLAG(std::string, tls_client_ca, "", \
+       "PEM file of the authorities that vouch for clients' certificates.") \
+  FLAG(std::string, tls_client_auth, "none", \
+       "Whether clients show a certificate: none, request (who has one shows it) or require.") \
+  FLAG(std::string, tls_identity, "spiffe", \
+       "Which name in a client's certificate is its identity: spiffe (its SPIFFE id), uri or " \
+       "common_name. One with several URIs has none of the first two; of several common names " \
+       "the first counts.") \
+  FLAG(std::string, access_file, "", \
+       "JSON file of who may call what: server/README.md says how it looks. Read again when it " \
+       "changes; a bad one is refused, and the old one stays. Needs --tls_cert. Empty: " \
+       "everybody may do everything.") \
+  FLAG(bool, reflection, true, \
+       "Tell whoever asks how the API looks (gRPC reflection, which grpcurl uses).") \
   FLAG(std::string, devices, "cpu", \
        "What draws: cpu (one worker), cpu:<workers> that split the cores, or cuda:<index>, " \
        "several with commas between; one worker each.") \
   FLAG(int, cpu_cores, 0, \
        "Cores that CPU workers use together, 1 .. 1024; 0: all.") \
   FLAG(int, micro_batch, 0, \
-       "Network passes of one call, 1 .. 1024; 0: chosen by a short profile when a model " \
+       "CUDA: network passes of one call, 1 .. 1024; 0: chosen by a short profile when a model " \
        "is loaded. Images depend on it in their last bits, so name it where several " \
-       "servers answer for one another; receipts do.") \
+       "servers answer for one another; receipts do. On CPUs there is none: they take any " \
+       "number, to the same bytes.") \
   FLAG(absl::Duration, model_poll_interval, absl::Seconds(10), \
        "How often to look for new versions of models, and for new models, in the " \
        "repository. 10ms .. inf; 0: only at the start, and when `diffusionctl swap NAME` " \
@@ -102,6 +135,10 @@
        "named. 0.001 .. 1000.") \
   FLAG(absl::Duration, drain_timeout, absl::Seconds(30), \
        "How long requests that run at SIGTERM may take to finish, 0 .. 24h.") \
+  FLAG(absl::Duration, lame_duck, absl::ZeroDuration(), \
+       "How long of that time connections may stay before they are told to go, while the port " \
+       "is closed and health is NOT_SERVING: for balancers that look, as long as they take to " \
+       "notice. 0 .. 24h, at most --drain_timeout.") \
   FLAG(absl::Duration, max_connection_age, absl::Minutes(30), \
        "A connection this old is told to go, so that clients find new replicas; what runs " \
        "on it goes on. 1s .. 24h, or inf.") \
@@ -112,6 +149,11 @@
        "machine allows fewer descriptors (ulimit -n). 1 .. 1000000.") \
   FLAG(int, max_connections_per_address, 256, \
        "Those of one address, 1 .. 1000000.") \
+  FLAG(int, max_connections_per_second, 1000, \
+       "New connections a second, twice as many at once after a pause; more are closed as " \
+       "they come, before TLS's handshake. 1 .. 1000000.") \
+  FLAG(int, max_connections_per_second_per_address, 200, \
+       "Those of one address, 1 .. 1000000.") \
   FLAG(int, max_calls_per_connection, 256, \
        "Calls at once on one connection; more wait in the client. 1 .. 1000000.") \
   FLAG(int64_t, max_transport_bytes, int64_t{256} << 20, \
@@ -120,6 +162,28 @@
        "TiB.") \
   FLAG(absl::Duration, stall_timeout, absl::Minutes(2), \
        "An answer of which its client takes nothing for this long is cancelled, 1s .. inf.") \
+  FLAG(std::string, log_format, "text", \
+       "How the log on standard error looks: text (TIME LEVEL event key=value ...) or json (one " \
+       "object a line).") \
+  FLAG(std::string, log_level, "info", \
+       "The least that is logged: info, warning or error.") \
+  FLAG(std::string, access_log, "", \
+       "File that gets one line of JSON for each call, - for standard output; the log then tells " \
+       "of failures of the server alone. Opened anew when it was renamed. Empty: calls are in " \
+       "the log.") \
+  FLAG(int, max_queued_log_lines, 8192, \
+       "Lines that wait to be written to --access_log; more are left out, and counted. 1 .. " \
+       "1000000.") \
+  FLAG(std::string, otlp_endpoint, "", \
+       "URL that spans are posted to, as OTLP over HTTP in JSON: " \
+       "http://localhost:4318/v1/traces. Empty: none are.") \
+  FLAG(double, trace_ratio, 1, \
+       "Part of the calls without a traceparent of their own that is traced; with one, its " \
+       "caller has decided. 0 .. 1.") \
+  FLAG(int, trace_every_steps, 10, \
+       "A trace has a span for each n-th step of an image. 0 .. 1000000; 0: none.") \
+  FLAG(int, max_queued_spans, 4096, \
+       "Spans that wait for the collector; more are dropped, and counted. 1 .. 1000000.") \
   FLAG(int, refusals_logged_per_second, 10, \
        "Log lines a second that tell of refused calls, and as many of gRPC's; one line " \
        "tells how many were left out. Calls that were admitted always have theirs. 0 .. " \

@@ -75,9 +75,9 @@ bool AsksForHelp(absl::string_view argument) {
 }  // namespace
 
 std::vector<Command> AllCommands() {
-  return {GenerateCommand(), GridCommand(),     ModelsCommand(),    SamplersCommand(),
-          ReplayCommand(),   HealthCommand(),   LoadCommand(),      VersionsCommand(),
-          SwapCommand(),     RollbackCommand(), CompletionCommand()};
+  return {GenerateCommand(), GridCommand(),     ModelsCommand(), SamplersCommand(),
+          ReplayCommand(),   HealthCommand(),   LoadCommand(),   VersionsCommand(),
+          SwapCommand(),     RollbackCommand(), TokenCommand(),  CompletionCommand()};
 }
 
 int RunDiffusionctl(std::span<const std::string> arguments, CommandContext& context) {

@@ -20,6 +20,7 @@ Command LoadCommand();
 Command VersionsCommand();
 Command SwapCommand();
 Command RollbackCommand();
+Command TokenCommand();
 Command CompletionCommand();
 
 // In the order in which they are told of.

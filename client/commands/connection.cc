@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "client/commands/security_flags.h"
 #include "client/rpc_error.h"
 #include "model/process/printable_text.h"
 #include "model/status/status_macros.h"
@@ -43,7 +45,7 @@ std::string AbslUnparseFlag(const DurationFlag& duration) {
 
 std::vector<std::string> WithConnectionFlags(std::vector<std::string> flags) {
   flags.insert(flags.end(), kConnectionFlags.begin(), kConnectionFlags.end());
-  return flags;
+  return WithSecurityFlags(std::move(flags));
 }
 
 std::string WithDefaultPort(const std::string& target, absl::string_view port) {
@@ -65,7 +67,8 @@ absl::Status CheckTenantFlag() {
 
 absl::StatusOr<std::unique_ptr<DiffusionClient>> ConnectByFlags() {
   RETURN_IF_ERROR(CheckTenantFlag());
-  return DiffusionClient::Connect(ServerByFlags(), {});
+  ASSIGN_OR_RETURN(const ClientOptions options, ClientOptionsByFlags());
+  return DiffusionClient::Connect(ServerByFlags(), options);
 }
 
 CallOptions CallOptionsByFlags(const CommandContext& context) {
@@ -85,6 +88,10 @@ int ReportError(const absl::Status& status, CommandContext& context) {
     *context.err << "  Is it running? Start one with\n"
                     "    diffusiond --model_repository=DIR --listen="
                  << ServerByFlags() << "\n  or name another with --server=HOST:PORT.\n";
+  }
+  if (absl::IsUnauthenticated(status)) {
+    *context.err << "  This server asks who you are: show a token (--token_file=FILE) or a "
+                    "certificate\n  (--cert=FILE --key=FILE).\n";
   }
   return kExitFailed;
 }

@@ -1,5 +1,5 @@
-// What every command that talks to a server shares: --server, --deadline, --tenant, and how errors
-// are told.
+// What every command that talks to a server shares: --server, --deadline, --tenant, TLS, and how
+// errors are told.
 #ifndef DIFFUSIOND_CLIENT_COMMANDS_CONNECTION_H_
 #define DIFFUSIOND_CLIENT_COMMANDS_CONNECTION_H_
 
@@ -26,7 +26,7 @@ std::string AbslUnparseFlag(const DurationFlag& duration);
 
 extern const std::vector<std::string> kConnectionFlags;
 
-// `flags` with kConnectionFlags behind them.
+// `flags` with kConnectionFlags and those of security_flags.h behind them.
 std::vector<std::string> WithConnectionFlags(std::vector<std::string> flags);
 
 // Ports that servers listen on unless told otherwise, for clients and for operators.
@@ -43,7 +43,7 @@ std::string ServerByFlags();
 // INVALID_ARGUMENT: no metadata can carry what --tenant says.
 absl::Status CheckTenantFlag();
 
-// INVALID_ARGUMENT: CheckTenantFlag.
+// Errors: CheckTenantFlag, ClientOptionsByFlags.
 absl::StatusOr<std::unique_ptr<DiffusionClient>> ConnectByFlags();
 
 // The flag's deadline from now, and the context's cancellation.

@@ -13,6 +13,9 @@
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
 
+ABSL_FLAG(
+    std::string, service, "",
+    "=NAME: whose health; liveness: the server's while a worker runs, with or without a model");
 ABSL_FLAG(diffusiond::DurationFlag, wait, {absl::ZeroDuration()},
           "=SECONDS: ask again until the server serves, for at most so long");
 
@@ -29,10 +32,12 @@ constexpr absl::Duration kPause = absl::Milliseconds(200);
 absl::Status Check(grpc::health::v1::Health::Stub& stub, const DiffusionClient& client,
                    absl::Duration timeout, const CommandContext& context,
                    HealthCheckResponse* response) {
+  HealthCheckRequest request;
+  request.set_service(absl::GetFlag(FLAGS_service));
   grpc::ClientContext call;
   call.set_deadline(absl::ToChronoTime(context.now() + timeout));
   const CancellationWatcher watcher(context.cancellation, [&call] { call.TryCancel(); });
-  const grpc::Status checked = stub.Check(&call, HealthCheckRequest(), response);
+  const grpc::Status checked = stub.Check(&call, request, response);
   if (!checked.ok()) return StatusFromRpc(checked, client.target(), timeout);
   if (response->status() == HealthCheckResponse::SERVING) return absl::OkStatus();
   return absl::UnavailableError(
@@ -71,7 +76,7 @@ Command HealthCommand() {
           .details =
               "With --json: {\"status\": \"SERVING\"}, or NOT_SERVING, or UNKNOWN if nobody "
               "answered.\n",
-          .flags = WithConnectionFlags({"wait", "json"}),
+          .flags = WithConnectionFlags({"service", "wait", "json"}),
           .run = Run};
 }
 

@@ -15,6 +15,7 @@
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
 #include "client/commands/load_progress.h"
+#include "client/commands/security_flags.h"
 #include "client/load/load_mix.h"
 #include "client/load/load_plan.h"
 #include "client/load/load_plot.h"
@@ -139,6 +140,8 @@ absl::StatusOr<LoadResult> RunByFlags(const LoadPlan& plan, CommandContext& cont
   LoadProgressPrinter printer(context.terminal(), context.out);
   LoadRunOptions options;
   options.target = ServerByFlags();
+  ASSIGN_OR_RETURN(const ClientOptions connection, ClientOptionsByFlags());
+  options.credentials = connection.credentials;
   options.channels = absl::GetFlag(FLAGS_channels);
   options.max_in_flight = absl::GetFlag(FLAGS_max_in_flight);
   options.drain_timeout = absl::GetFlag(FLAGS_drain).value;

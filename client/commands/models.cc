@@ -49,6 +49,21 @@ void PrintTable(const v1::ListModelsResponse& models, CommandContext& context) {
   *context.out << table.ToString();
 }
 
+// "cpu, network numerics 1, diffusiond 0.1.0": what equal bytes depend on.
+std::string RunsOn(const v1::Numerics& numerics) {
+  std::string text = numerics.device_kind();
+  if (numerics.network_numerics() > 0) {
+    absl::StrAppend(&text, ", network numerics ", numerics.network_numerics());
+  }
+  if (!numerics.libtorch_version().empty()) {
+    absl::StrAppend(&text, ", LibTorch ", numerics.libtorch_version());
+  }
+  if (numerics.micro_batch() > 0) {
+    absl::StrAppend(&text, ", micro-batch ", numerics.micro_batch());
+  }
+  return absl::StrCat(text, ", diffusiond ", numerics.server_version());
+}
+
 void PrintDetails(const v1::Model& model, CommandContext& context) {
   TextTable table({});
   const auto row = [&table](std::string what, std::string says) {
@@ -84,10 +99,7 @@ void PrintDetails(const v1::Model& model, CommandContext& context) {
   }
   if (model.version() > 0) row("version", absl::StrCat(model.version()));
   row("digest", model.digest());
-  row("runs on", absl::StrCat(model.numerics().device_kind(), ", LibTorch ",
-                              model.numerics().libtorch_version(), ", micro-batch ",
-                              model.numerics().micro_batch(), ", diffusiond ",
-                              model.numerics().server_version()));
+  row("runs on", RunsOn(model.numerics()));
   const int columns = TextColumns(context);
   *context.out << table.ToString(columns) << "\nSamplers:\n" << SamplerList(model, columns);
 }

@@ -9,6 +9,7 @@
 #include "client/commands/commands.h"
 #include "client/commands/connection.h"
 #include "client/commands/json_results.h"
+#include "client/commands/security_flags.h"
 #include "client/message_json.h"
 #include "client/rpc_error.h"
 #include "client/text_table.h"
@@ -41,7 +42,8 @@ absl::StatusOr<Response> Call(grpc::Status (v1::ModelAdmin::Stub::*method)(grpc:
                                                                            Response*),
                               const Request& request, CommandContext& context) {
   const std::string target = WithDefaultPort(absl::GetFlag(FLAGS_admin), kDefaultAdminPort);
-  ASSIGN_OR_RETURN(const auto client, DiffusionClient::Connect(target, {}));
+  ASSIGN_OR_RETURN(const ClientOptions options, ClientOptionsByFlags());
+  ASSIGN_OR_RETURN(const auto client, DiffusionClient::Connect(target, options));
   v1::ModelAdmin::Stub stub(client->channel());
   grpc::ClientContext call;
   const absl::Duration timeout = absl::GetFlag(FLAGS_deadline).value;
@@ -176,7 +178,7 @@ Command VersionsCommand() {
               "Also directories of the repository that are not served, and why not. A\n"
               "version is a directory named by a whole number, 1 .. 999999999, in digits\n"
               "alone (\"007\" is version 7); the highest number is the newest.\n",
-          .flags = {"admin", "deadline", "json"},
+          .flags = WithSecurityFlags({"admin", "deadline", "json"}),
           .max_arguments = 1,
           .run = RunVersions};
 }
@@ -191,7 +193,7 @@ Command SwapCommand() {
               "the server's end. Ends when it is served, or with 1 and the reason why not;\n"
               "then the old one is served on. Without VERSION it ends with 3 if it swapped,\n"
               "but only to the newest good one: those above it were refused.\n",
-          .flags = {"admin", "deadline", "json"},
+          .flags = WithSecurityFlags({"admin", "deadline", "json"}),
           .min_arguments = 1,
           .max_arguments = 2,
           .run = RunSwap};
@@ -204,7 +206,7 @@ Command RollbackCommand() {
           .details =
               "The server holds to it; `diffusionctl swap NAME` goes forward again. To hold\n"
               "all servers, also after a restart: diffusion-publish --pin=VERSION.\n",
-          .flags = {"admin", "deadline", "json"},
+          .flags = WithSecurityFlags({"admin", "deadline", "json"}),
           .min_arguments = 1,
           .max_arguments = 2,
           .run = RunRollback};

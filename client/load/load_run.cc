@@ -48,7 +48,8 @@ absl::StatusOr<Stubs> Connect(const LoadRunOptions& options) {
   Stubs stubs;
   for (int i = 0; i < options.channels; ++i) {
     ASSIGN_OR_RETURN(const auto client,
-                     DiffusionClient::Connect(options.target, {.own_connection = true}));
+                     DiffusionClient::Connect(options.target, {.credentials = options.credentials,
+                                                               .own_connection = true}));
     // Any answer will do: it came over the connection.
     const absl::Status asked =
         client

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "client/cancellation.h"
 #include "client/load/load_plan.h"
 #include "client/load/load_record.h"
+#include "grpcpp/security/credentials.h"
 
 namespace diffusiond {
 
@@ -39,6 +41,7 @@ struct LoadProgress {
 
 struct LoadRunOptions {
   std::string target = {};  // As gRPC takes it: "host:port".
+  std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;  // Null: plaintext.
   // Connections, 1 .. kMaxLoadChannels, taken in turn.
   int channels = 4;
   // Streams open at once, 1 .. kMaxLoadInFlight. What comes on top is not sent, and counted.

@@ -2,11 +2,12 @@
 find_package(Threads REQUIRED)
 find_package(absl REQUIRED)
 find_package(nlohmann_json 3.10 REQUIRED)
-find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto SSL)
 find_package(ZLIB REQUIRED)
 find_package(PNG REQUIRED)
 find_package(JPEG REQUIRED)
 find_package(PkgConfig REQUIRED)
+pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy)
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)
 
 # The presets tsan and clang build what runs without LibTorch, which is all that has locks: the thread
@@ -21,23 +22,16 @@ if(DIFFUSIOND_WITH_TORCH)
   if(diffusiond_torch_options STREQUAL "-D_GLIBCXX_USE_CXX11_ABI=1")
     set_property(TARGET torch PROPERTY INTERFACE_COMPILE_OPTIONS "")
   endif()
-  # For Winograd convolutions: the oneDNN 2.x that Debian's LibTorch runs on. LibTorch 2.x brings its
-  # own, beside which another will not do, and 3.x has none; there convolutions are LibTorch's.
-  if(Torch_VERSION VERSION_LESS 2)
-    find_library(DIFFUSIOND_ONEDNN_LIBRARY dnnl)
-    find_path(DIFFUSIOND_ONEDNN_INCLUDE dnnl.hpp)
-    if(NOT DIFFUSIOND_ONEDNN_LIBRARY OR NOT DIFFUSIOND_ONEDNN_INCLUDE)
-      message(STATUS "without oneDNN's headers (libdnnl-dev): no Winograd convolutions")
-      set(DIFFUSIOND_ONEDNN_LIBRARY "")
-    endif()
-  endif()
+  find_package(OpenMP REQUIRED COMPONENTS CXX)  # Whose threads are LibTorch's as well.
 endif()
 
 if(DIFFUSIOND_BUILD_SERVER)
   find_package(Protobuf REQUIRED)
   find_package(gRPC REQUIRED)
   find_package(prometheus-cpp REQUIRED)
-  pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
+  find_package(CURL REQUIRED)
+  # Not by find_package: whose 1.74 of Debian wants components' libraries, and headers are all we use.
+  find_path(DIFFUSIOND_BOOST_DIR boost/beast/http/basic_parser.hpp REQUIRED)
   find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
   # Debian's grpc-proto ships health.proto; the server links its descriptor so that reflection can
   # describe the health service.

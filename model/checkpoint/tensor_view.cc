@@ -1,6 +1,9 @@
 #include "model/checkpoint/tensor_view.h"
 
+#include <bit>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -34,6 +37,30 @@ std::optional<int64_t> FindAllOnesExponent(std::span<const std::byte> data, Bits
     if ((bits & exponent_mask) == exponent_mask) return static_cast<int64_t>(i);
   }
   return std::nullopt;
+}
+
+// Calls convert(bits) for each element.
+template <typename Bits, typename Convert>
+std::vector<float> ConvertAll(std::span<const std::byte> data, const Convert& convert) {
+  std::vector<float> floats(data.size() / sizeof(Bits));
+  for (size_t i = 0; i < floats.size(); ++i) {
+    Bits bits;
+    std::memcpy(&bits, data.data() + i * sizeof(Bits), sizeof(Bits));
+    floats[i] = convert(bits);
+  }
+  return floats;
+}
+
+// IEEE binary16: 1 + 5 + 10 bits, biased by 15.
+float FromHalf(uint16_t bits) {
+  const int exponent = bits >> 10 & 0x1F, fraction = bits & 0x3FF;
+  const float sign = bits >> 15 != 0 ? -1.f : 1.f;
+  if (exponent == 0x1F) {
+    return fraction == 0 ? sign * std::numeric_limits<float>::infinity()
+                         : std::numeric_limits<float>::quiet_NaN();
+  }
+  return exponent == 0 ? sign * std::ldexp(static_cast<float>(fraction), -24)
+                       : sign * std::ldexp(static_cast<float>(fraction + 0x400), exponent - 25);
 }
 
 }  // namespace
@@ -88,6 +115,21 @@ std::optional<int64_t> FindNonFinite(const TensorView& tensor) {
       return FindAllOnesExponent<uint16_t>(tensor.data, 0x7F80u);
     default:
       return std::nullopt;
+  }
+}
+
+std::vector<float> ToFloats(const TensorView& tensor) {
+  switch (tensor.dtype) {
+    case Dtype::kF64:
+      return ConvertAll<double>(tensor.data, [](double x) { return static_cast<float>(x); });
+    case Dtype::kF16:
+      return ConvertAll<uint16_t>(tensor.data, FromHalf);
+    case Dtype::kBF16:  // The upper half of a float.
+      return ConvertAll<uint16_t>(tensor.data, [](uint16_t bits) {
+        return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+      });
+    default:
+      return ConvertAll<float>(tensor.data, [](float x) { return x; });
   }
 }
 

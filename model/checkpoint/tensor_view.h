@@ -53,6 +53,9 @@ std::optional<int64_t> NumBytes(Dtype dtype, std::span<const int64_t> shape);
 // Flat index of the first NaN or infinity; nullopt if there is none, or the type has none.
 std::optional<int64_t> FindNonFinite(const TensorView& tensor);
 
+// The elements of a tensor of a floating point type, each the nearest float.
+std::vector<float> ToFloats(const TensorView& tensor);
+
 // "[64, 3, 3, 3]", for messages.
 std::string ShapeToString(std::span<const int64_t> shape);
 

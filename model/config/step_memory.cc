@@ -11,9 +11,9 @@ namespace diffusiond {
 namespace {
 
 constexpr double kFloatBytes = 4;
-// Input and output of a convolution once more, as Winograd's 6 x 6 transforms of 4 x 4 tiles; other
-// kernels reorder them, which is less.
-constexpr double kTransformed = 36.0 / 16;
+// Input and output of a convolution once more, reordered; Winograd's transforms are of a few tiles
+// at a time.
+constexpr double kReordered = 1;
 // The same of its 3 x 3 weights, one copy a lane: reordered, and transformed too where a
 // micro-batch has tiles enough for that.
 constexpr double kReorderedWeights = 9;
@@ -47,7 +47,7 @@ class RowWalk {
 
   void Convolve(double in, double in_pixels, double out, double pixels, double beside,
                 const std::string& where) {
-    Need(beside + kTransformed * (in * in_pixels + out * pixels) + in * in_pixels + out * pixels,
+    Need(beside + kReordered * (in * in_pixels + out * pixels) + in * in_pixels + out * pixels,
          out * pixels, where);
     const bool transformed = rows_ * pixels >= kTransformedPixels;
     weights_ =

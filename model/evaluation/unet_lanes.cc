@@ -6,6 +6,7 @@
 
 #include "model/evaluation/unet_vjp.h"
 #include "model/status/status_macros.h"
+#include "model/unet/servable.h"
 #include "model/unet/unet_checkpoint.h"
 #include "model/unet/unet_denoiser.h"
 
@@ -26,14 +27,14 @@ unsigned Lanes(torch::Device device) {
 
 absl::StatusOr<std::unique_ptr<PlanRunner>> RunnerOf(const Checkpoint& checkpoint, int micro_batch,
                                                      torch::Device device) {
+  if (device.is_cpu()) {
+    ASSIGN_OR_RETURN(const Networks networks, LoadCpuNetworks(checkpoint));
+    return MakeCpuRunner(networks, static_cast<int>(Lanes(device)));
+  }
   ASSIGN_OR_RETURN(std::shared_ptr<UNet> network, LoadOnto(checkpoint, device));
   std::vector<std::unique_ptr<Denoiser>> lanes;
-  for (unsigned i = 0; i < Lanes(device); ++i) {
-    UNetDenoiser::Options options;
-    options.micro_batch = micro_batch;
-    options.device = device;
-    lanes.push_back(std::make_unique<UNetDenoiser>(network, options));
-  }
+  lanes.push_back(std::make_unique<UNetDenoiser>(
+      network, UNetDenoiser::Options{.micro_batch = micro_batch, .device = device}));
   return PlanRunner::Create(std::move(lanes));
 }
 

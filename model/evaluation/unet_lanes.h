@@ -14,10 +14,10 @@
 
 namespace diffusiond {
 
-// On a GPU one lane; on CPUs a single-threaded one a core, all on one copy of the weights. Errors
-// as LoadUNet.
+// On a GPU one lane of micro-batches; on CPUs any number of rows on all cores. Errors as LoadUNet.
 absl::StatusOr<std::unique_ptr<PlanRunner>> RunnerOf(const Checkpoint& checkpoint, int micro_batch,
                                                      torch::Device device);
+// On a GPU one lane; on CPUs a single-threaded one a core, all on one copy of the weights.
 absl::StatusOr<std::vector<std::unique_ptr<NetworkVjp>>> VjpLanesOf(const Checkpoint& checkpoint,
                                                                     int rows, torch::Device device);
 

@@ -171,6 +171,32 @@ std::string HostOf(const sockaddr_storage& address) {
   return absl::StrCat("ipv6:[", text, "]");
 }
 
+std::string PeerOf(const sockaddr_storage& address) {
+  std::string host = HostOf(address);
+  if (address.ss_family == AF_INET) {
+    return absl::StrCat(host, ":", ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port));
+  }
+  if (address.ss_family != AF_INET6) return host;
+  const auto& ipv6 = reinterpret_cast<const sockaddr_in6&>(address);
+  const int port = ntohs(ipv6.sin6_port);
+  if (IN6_IS_ADDR_V4MAPPED(&ipv6.sin6_addr)) return absl::StrCat(host, ":", port);
+  char text[INET6_ADDRSTRLEN] = {};
+  inet_ntop(AF_INET6, &ipv6.sin6_addr, text, sizeof(text));
+  return absl::StrCat("ipv6:[", text, "]:", port);
+}
+
+bool IsLoopback(const std::string& address) {
+  const size_t bracket = address.rfind(']');
+  const size_t colon = address.rfind(':');
+  const bool has_port =
+      colon != std::string::npos && (bracket == std::string::npos || bracket < colon);
+  const std::string host = has_port ? address.substr(0, colon) : address;
+  if (host == "localhost" || host == "[::1]") return true;
+  // A name may begin with "127.", too.
+  in_addr number = {};
+  return absl::StartsWith(host, "127.") && inet_pton(AF_INET, host.c_str(), &number) == 1;
+}
+
 std::string HostOfPeer(const std::string& peer) {
   std::string host = peer.substr(0, peer.rfind(':'));
   if (absl::StartsWith(peer, "ipv4:")) return host;

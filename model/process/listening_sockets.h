@@ -28,9 +28,17 @@ absl::StatusOr<ListeningSockets> ListenOn(const std::string& address);
 // other families.
 std::string HostOf(const sockaddr_storage& address);
 
+// As gRPC would write a peer, with brackets as they are: "ipv4:192.0.2.1:50051",
+// "ipv6:[2001:db8::1]:50051". IPv4 on an IPv6 socket is IPv4. "unknown" for other families.
+std::string PeerOf(const sockaddr_storage& address);
+
 // As HostOf, of what gRPC calls a peer: "ipv4:192.0.2.1:50051", "ipv6:%5B2001:db8::1%5D:50051". A
 // peer of another kind as it is.
 std::string HostOfPeer(const std::string& peer);
+
+// Whether "host" or "host:port" is this machine and nobody else, by its form alone: localhost,
+// 127.0.0.0/8, [::1].
+bool IsLoopback(const std::string& address);
 
 }  // namespace diffusiond
 

@@ -21,6 +21,8 @@ class LanePool {
   LanePool(const LanePool&) = delete;
   LanePool& operator=(const LanePool&) = delete;
 
+  int lanes() const { return static_cast<int>(threads_.size()) + 1; }
+
   // Calls piece(index, lane) once for every index in 0 .. count - 1, and returns when all have
   // returned. A free lane takes the next index. What a piece throws, on whichever lane, is thrown
   // from here once all have returned; of several, the first.

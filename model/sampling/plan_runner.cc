@@ -42,49 +42,78 @@ struct PlanRunner::Buffers {
   NetworkInput denoiser, classifier;
 };
 
+namespace {
+
+absl::Status CheckOutputs(const Denoiser& denoiser) {
+  const int channels = denoiser.shape().channels, outputs = denoiser.output_channels();
+  if (outputs == channels || outputs == 2 * channels) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("the network gives ", outputs,
+                                                 " channels for images of ", channels,
+                                                 "; expected as many or twice as many"));
+}
+
+absl::Status CheckClassifiers(const std::vector<std::unique_ptr<NoiseClassifier>>& classifiers,
+                              const Denoiser& denoiser, size_t lanes, int micro_batch) {
+  if (!classifiers.empty() && classifiers.size() != lanes) {
+    return absl::InvalidArgumentError(absl::StrCat("a plan runner has ", classifiers.size(),
+                                                   " classifiers for ", lanes, " lanes"));
+  }
+  for (const auto& classifier : classifiers) {
+    if (classifier->shape() == denoiser.shape() && classifier->micro_batch() == micro_batch) {
+      continue;
+    }
+    return absl::InvalidArgumentError(
+        "a plan runner's classifier differs from its denoisers in shape or micro-batch");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<PlanRunner>> PlanRunner::Create(
     std::vector<std::unique_ptr<Denoiser>> lanes,
     std::vector<std::unique_ptr<NoiseClassifier>> classifiers, RowNoise noise) {
   if (lanes.empty()) return absl::InvalidArgumentError("a plan runner needs a denoiser");
+  const int micro_batch = lanes[0]->micro_batch();
   for (const auto& lane : lanes) {
-    if (!(lane->shape() == lanes[0]->shape()) || lane->micro_batch() != lanes[0]->micro_batch() ||
+    if (!(lane->shape() == lanes[0]->shape()) || lane->micro_batch() != micro_batch ||
         lane->output_channels() != lanes[0]->output_channels()) {
       return absl::InvalidArgumentError(
           "the denoisers of a plan runner differ in shape or micro-batch");
     }
-    const int channels = lane->shape().channels, outputs = lane->output_channels();
-    if (outputs != channels && outputs != 2 * channels) {
-      return absl::InvalidArgumentError(absl::StrCat("the network gives ", outputs,
-                                                     " channels for images of ", channels,
-                                                     "; expected as many or twice as many"));
-    }
   }
-  if (!classifiers.empty() && classifiers.size() != lanes.size()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "a plan runner has ", classifiers.size(), " classifiers for ", lanes.size(), " denoisers"));
+  if (micro_batch == kAnyRows) {
+    return absl::InvalidArgumentError("a denoiser of any rows computes on a pool of its own");
   }
-  for (const auto& classifier : classifiers) {
-    if (!(classifier->shape() == lanes[0]->shape()) ||
-        classifier->micro_batch() != lanes[0]->micro_batch()) {
-      return absl::InvalidArgumentError(
-          "a plan runner's classifier differs from its denoisers in shape or micro-batch");
-    }
-  }
-  if (!noise) {
-    noise = [](uint64_t seed, uint32_t image_index, uint32_t row, std::span<float> z) {
-      FillRowNoise(seed, image_index, row, z);
-    };
-  }
+  RETURN_IF_ERROR(CheckOutputs(*lanes[0]));
+  RETURN_IF_ERROR(CheckClassifiers(classifiers, *lanes[0], lanes.size(), micro_batch));
+  auto pool = std::make_shared<LanePool>(static_cast<int>(lanes.size()));
   return std::unique_ptr<PlanRunner>(
-      new PlanRunner(std::move(lanes), std::move(classifiers), std::move(noise)));
+      new PlanRunner(std::move(lanes), std::move(pool), std::move(classifiers), std::move(noise)));
 }
 
-PlanRunner::PlanRunner(std::vector<std::unique_ptr<Denoiser>> lanes,
+absl::StatusOr<std::unique_ptr<PlanRunner>> PlanRunner::Create(
+    std::unique_ptr<Denoiser> denoiser, std::shared_ptr<LanePool> pool,
+    std::vector<std::unique_ptr<NoiseClassifier>> classifiers, RowNoise noise) {
+  if (denoiser->micro_batch() != kAnyRows) {
+    return absl::InvalidArgumentError("a denoiser of fixed rows has a lane of its own");
+  }
+  RETURN_IF_ERROR(CheckOutputs(*denoiser));
+  RETURN_IF_ERROR(CheckClassifiers(classifiers, *denoiser, static_cast<size_t>(pool->lanes()), 1));
+  std::vector<std::unique_ptr<Denoiser>> lanes;
+  lanes.push_back(std::move(denoiser));
+  return std::unique_ptr<PlanRunner>(
+      new PlanRunner(std::move(lanes), std::move(pool), std::move(classifiers), std::move(noise)));
+}
+
+PlanRunner::PlanRunner(std::vector<std::unique_ptr<Denoiser>> lanes, std::shared_ptr<LanePool> pool,
                        std::vector<std::unique_ptr<NoiseClassifier>> classifiers, RowNoise noise)
     : lanes_(std::move(lanes)),
       classifiers_(std::move(classifiers)),
-      noise_(std::move(noise)),
-      pool_(static_cast<int>(lanes_.size())) {}
+      noise_(noise ? std::move(noise)
+                   : [](uint64_t seed, uint32_t image_index, uint32_t row,
+                        std::span<float> z) { FillRowNoise(seed, image_index, row, z); }),
+      pool_(std::move(pool)) {}
 
 size_t PlanRunner::output_size() const {
   const size_t copies = static_cast<size_t>(lanes_.front()->output_channels() / shape().channels);
@@ -98,7 +127,7 @@ void PlanRunner::Gather(std::span<PlanTask> tasks, Buffers* buffers) const {
     denoiser_passes += static_cast<size_t>(DenoiserPasses(task.guidance, RowOf(task)));
     classifier_passes += task.guidance.AsksClassifier(RowOf(task)) ? 1 : 0;
   }
-  const size_t micro_batch = static_cast<size_t>(this->micro_batch());
+  const size_t micro_batch = static_cast<size_t>(std::max(1, this->micro_batch()));
   buffers->denoiser.Reserve(denoiser_passes, micro_batch, n, output_size());
   buffers->classifier.Reserve(classifier_passes, micro_batch, n, n);
 
@@ -118,9 +147,14 @@ void PlanRunner::Gather(std::span<PlanTask> tasks, Buffers* buffers) const {
 }
 
 absl::Status PlanRunner::Evaluate(Buffers* buffers) {
-  const size_t rows = static_cast<size_t>(micro_batch());
+  const size_t rows = static_cast<size_t>(std::max(1, micro_batch()));
   const size_t values = rows * static_cast<size_t>(shape().elements());
-  const int denoiser_batches = buffers->denoiser.micro_batches;
+  int denoiser_batches = buffers->denoiser.micro_batches;
+  if (micro_batch() == kAnyRows) {
+    NetworkInput& input = buffers->denoiser;
+    RETURN_IF_ERROR(lanes_[0]->Predict(input.x, input.timesteps, input.labels, input.out));
+    denoiser_batches = 0;
+  }
   std::vector<absl::Status> statuses(
       static_cast<size_t>(denoiser_batches + buffers->classifier.micro_batches));
   const auto ask = [&](NetworkInput& input, int micro_batch, size_t outputs, auto&& network) {
@@ -130,7 +164,7 @@ absl::Status PlanRunner::Evaluate(Buffers* buffers) {
                    std::span<const int64_t>(input.labels).subspan(i * rows, rows),
                    std::span(input.out).subspan(i * outputs, outputs));
   };
-  pool_.Run(static_cast<int>(statuses.size()), [&](int index, int lane_index) {
+  pool_->Run(static_cast<int>(statuses.size()), [&](int index, int lane_index) {
     const size_t lane = static_cast<size_t>(lane_index);
     statuses[static_cast<size_t>(index)] =
         index < denoiser_batches
@@ -196,7 +230,7 @@ absl::Status PlanRunner::Step(std::span<PlanTask> tasks) {
     next.denoiser += static_cast<size_t>(DenoiserPasses(task.guidance, RowOf(task)));
     next.classifier += task.guidance.AsksClassifier(RowOf(task)) ? 1 : 0;
   }
-  pool_.Run(static_cast<int>(tasks.size()), [&](int index, int) {
+  pool_->Run(static_cast<int>(tasks.size()), [&](int index, int) {
     PlanTask& task = tasks[static_cast<size_t>(index)];
     const FirstPasses first = first_passes[static_cast<size_t>(index)];
     const std::span<float> f = buffers.denoiser.out, gradients = buffers.classifier.out;

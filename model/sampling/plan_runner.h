@@ -54,20 +54,25 @@ class PlanRunner {
   static absl::StatusOr<std::unique_ptr<PlanRunner>> Create(
       std::vector<std::unique_ptr<Denoiser>> lanes,
       std::vector<std::unique_ptr<NoiseClassifier>> classifiers = {}, RowNoise noise = nullptr);
+  // One denoiser for any number of rows, which computes on `pool` by itself; the rest of a step
+  // does so as well. `classifiers`: none, or one per lane of the pool, for one row.
+  static absl::StatusOr<std::unique_ptr<PlanRunner>> Create(
+      std::unique_ptr<Denoiser> denoiser, std::shared_ptr<LanePool> pool,
+      std::vector<std::unique_ptr<NoiseClassifier>> classifiers = {}, RowNoise noise = nullptr);
 
   ImageShape shape() const { return lanes_.front()->shape(); }
   int micro_batch() const { return lanes_.front()->micro_batch(); }
   bool has_classifier() const { return !classifiers_.empty(); }
-  // Network passes of one micro-batch on every lane.
-  int capacity() const { return micro_batch() * static_cast<int>(lanes_.size()); }
+  // Network passes that keep all lanes busy.
+  int capacity() const { return lanes_.front()->capacity() * static_cast<int>(lanes_.size()); }
 
   // Advances every task by its plan row. Any number of tasks; their network passes are cut into
-  // micro-batches, the last one padded. Not OK, no task advanced: what a network failed with;
-  // FAILED_PRECONDITION: a task asks for the classifier that there is not.
+  // micro-batches, the last one padded, or put together. Not OK, no task advanced: what a network
+  // failed with; FAILED_PRECONDITION: a task asks for the classifier that there is not.
   absl::Status Step(std::span<PlanTask> tasks);
 
  private:
-  PlanRunner(std::vector<std::unique_ptr<Denoiser>> lanes,
+  PlanRunner(std::vector<std::unique_ptr<Denoiser>> lanes, std::shared_ptr<LanePool> pool,
              std::vector<std::unique_ptr<NoiseClassifier>> classifiers, RowNoise noise);
 
   struct NetworkInput;
@@ -83,7 +88,7 @@ class PlanRunner {
   std::vector<std::unique_ptr<Denoiser>> lanes_;
   std::vector<std::unique_ptr<NoiseClassifier>> classifiers_;  // By lane; empty: none.
   const RowNoise noise_;
-  LanePool pool_;
+  const std::shared_ptr<LanePool> pool_;
 };
 
 }  // namespace diffusiond

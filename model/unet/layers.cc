@@ -71,7 +71,7 @@ ConvLayer::ConvLayer(int64_t in, int64_t out, int64_t kernel, int64_t stride, in
 
 torch::Tensor ConvLayer::Forward(const torch::Tensor& x) const {
   if (channels_last_) return ChannelsLastConvolution(x, weight, bias, stride_, padding_);
-  if (stride_ == 1 && padding_ == 1 && !AutocastGuard::Enabled(x.device().type()) &&
+  if (winograd_ && stride_ == 1 && padding_ == 1 && !AutocastGuard::Enabled(x.device().type()) &&
       SuitsWinograd(x, weight)) {
     return WinogradConvolution(x, weight, bias);
   }

@@ -42,6 +42,7 @@ class ConvLayer : public torch::nn::Module {
   torch::Tensor Forward(const torch::Tensor& x) const;
   // Takes and gives images whose channels lie beside each other in memory.
   void SetChannelsLast(bool channels_last) { channels_last_ = channels_last; }
+  void SetWinograd(bool winograd) { winograd_ = winograd; }
 
   torch::Tensor weight, bias;
 
@@ -49,6 +50,7 @@ class ConvLayer : public torch::nn::Module {
   int64_t stride_;
   int64_t padding_;
   bool channels_last_ = false;
+  bool winograd_ = true;
 };
 
 // Group normalisation (Wu and He 2018). weight [channels], bias [channels]. The result lies in

@@ -12,11 +12,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "model/config/step_memory.h"
+#include "model/cpu_network/cpu_denoiser.h"
+#include "model/cpu_network/cpu_unet.h"
 #include "model/sampling/sampler.h"
 #include "model/status/status_macros.h"
 #include "model/unet/unet_checkpoint.h"
 #include "model/unet/unet_classifier.h"
-#include "model/unet/unet_denoiser.h"
 
 namespace diffusiond {
 namespace {
@@ -33,31 +34,18 @@ double Elements(const TensorMap& tensors) {
 std::string Gigabytes(double bytes) { return absl::StrFormat("%.3g GB", bytes / 1e9); }
 
 absl::Status CheckServableWithoutThrowing(const Checkpoint& checkpoint) {
-  ASSIGN_OR_RETURN(Networks networks, LoadNetworks(checkpoint));
-  std::vector<std::unique_ptr<Denoiser>> denoisers;
-  denoisers.push_back(std::make_unique<UNetDenoiser>(networks.unet, UNetDenoiser::Options()));
-  std::vector<std::unique_ptr<NoiseClassifier>> classifiers;
-  if (networks.classifier != nullptr) {
-    classifiers.push_back(
-        std::make_unique<UNetClassifier>(networks.classifier, UNetClassifier::Options()));
-  }
-  const bool classify = !classifiers.empty();
-  ASSIGN_OR_RETURN(std::unique_ptr<PlanRunner> runner,
-                   PlanRunner::Create(std::move(denoisers), std::move(classifiers)));
-  return RunFirstStep(checkpoint.config(), classify, runner.get());
+  ASSIGN_OR_RETURN(const Networks networks, LoadCpuNetworks(checkpoint));
+  ASSIGN_OR_RETURN(std::unique_ptr<PlanRunner> runner, MakeCpuRunner(networks, /*threads=*/1));
+  return RunFirstStep(checkpoint.config(), networks.classifier != nullptr, runner.get());
 }
 
-}  // namespace
-
-absl::Status CheckModelMemory(const Checkpoint& checkpoint, int64_t rows, int64_t lanes,
-                              int64_t max_model_memory) {
-  const CheckpointConfig& config = checkpoint.config();
-  StepMemory memory = EstimateStepMemory(config.unet, Elements(checkpoint.tensors()),
-                                         {.micro_batch = rows, .lanes = lanes});
-  if (config.classifier) {
-    const StepMemory classifier =
-        EstimateStepMemory(*config.classifier, Elements(checkpoint.classifier_tensors()),
-                           {.micro_batch = rows, .lanes = lanes, .gradients = true});
+// `memory` without the classifier's; `load` of a step.
+absl::Status CheckMemory(const Checkpoint& checkpoint, StepMemory memory, StepLoad load,
+                         const std::string& step, int64_t max_model_memory) {
+  if (checkpoint.config().classifier) {
+    load.gradients = true;
+    const StepMemory classifier = EstimateStepMemory(
+        *checkpoint.config().classifier, Elements(checkpoint.classifier_tensors()), load);
     memory.weights += classifier.weights;
     if (classifier.activations > memory.activations) {
       memory.activations = classifier.activations;
@@ -69,8 +57,7 @@ absl::Status CheckModelMemory(const Checkpoint& checkpoint, int64_t rows, int64_
   const bool by_weights = memory.weights > memory.activations;
   return absl::FailedPreconditionError(absl::StrCat(
       "takes about ", Gigabytes(memory.total()), " of memory: ", Gigabytes(memory.weights),
-      " of weights, ", Gigabytes(memory.activations), " for a step of ", lanes, " x ", rows,
-      " rows, most of all for ",
+      " of weights, ", Gigabytes(memory.activations), " for a step ", step, ", most of all for ",
       by_weights ? "the weights, by block_out_channels and layers_per_block" : memory.most_for,
       "; the limit is ", Gigabytes(limit), " (--max_model_memory",
       max_model_memory > 0 ? absl::StrCat("=", max_model_memory)
@@ -78,10 +65,61 @@ absl::Status CheckModelMemory(const Checkpoint& checkpoint, int64_t rows, int64_
       ")"));
 }
 
-absl::StatusOr<Networks> LoadNetworks(const Checkpoint& checkpoint) {
+}  // namespace
+
+absl::Status CheckCpuModelMemory(const Checkpoint& checkpoint, int64_t threads,
+                                 int64_t max_model_memory) {
+  const UNetConfig& config = checkpoint.config().unet;
+  const StepLoad load = {.micro_batch = 1, .lanes = threads};
+  const double elements = Elements(checkpoint.tensors());
+  StepMemory memory = EstimateStepMemory(config, elements, load);
+  // Packed weights are larger than a checkpoint's by as much as Winograd's transforms are.
+  const CpuUNetSize size = CpuUNetSizeOf(config);
+  double parameters = 0;
+  for (const auto& [name, shape] : CpuUNetParameters(config)) {
+    parameters += static_cast<double>(NumElements(shape).value_or(0));
+  }
+  constexpr double kFloatBytes = sizeof(float);
+  memory.weights = kFloatBytes * static_cast<double>(size.weights) * elements / parameters;
+  memory.activations = kFloatBytes * static_cast<double>(NetworkRunner::FloatsFor(
+                                         size, static_cast<size_t>(threads)));
+  return CheckMemory(checkpoint, memory, load,
+                     absl::StrCat("on ", threads, threads == 1 ? " thread" : " threads"),
+                     max_model_memory);
+}
+
+absl::Status CheckCudaModelMemory(const Checkpoint& checkpoint, int64_t rows,
+                                  int64_t max_model_memory) {
+  const StepLoad load = {.micro_batch = rows, .lanes = 1};
+  return CheckMemory(
+      checkpoint,
+      EstimateStepMemory(checkpoint.config().unet, Elements(checkpoint.tensors()), load), load,
+      absl::StrCat("of ", rows, rows == 1 ? " row" : " rows"), max_model_memory);
+}
+
+absl::StatusOr<Networks> LoadCpuNetworks(const Checkpoint& checkpoint) {
+  RETURN_IF_ERROR(checkpoint.weights().Check(CpuUNetParameters(checkpoint.config().unet)));
+  ASSIGN_OR_RETURN(std::unique_ptr<CpuUNet> network,
+                   CpuUNet::Create(checkpoint.config().unet, checkpoint.tensors()));
+  ASSIGN_OR_RETURN(std::shared_ptr<UNet> classifier, LoadClassifier(checkpoint));
+  return Networks{.cpu = std::move(network), .unet = nullptr, .classifier = std::move(classifier)};
+}
+
+absl::StatusOr<Networks> LoadCudaNetworks(const Checkpoint& checkpoint) {
   ASSIGN_OR_RETURN(std::shared_ptr<UNet> unet, LoadUNet(checkpoint));
   ASSIGN_OR_RETURN(std::shared_ptr<UNet> classifier, LoadClassifier(checkpoint));
-  return Networks{std::move(unet), std::move(classifier)};
+  return Networks{.cpu = nullptr, .unet = std::move(unet), .classifier = std::move(classifier)};
+}
+
+absl::StatusOr<std::unique_ptr<PlanRunner>> MakeCpuRunner(const Networks& networks, int threads) {
+  auto pool = std::make_shared<LanePool>(threads);
+  std::vector<std::unique_ptr<NoiseClassifier>> classifiers;
+  for (int lane = 0; networks.classifier != nullptr && lane < threads; ++lane) {
+    classifiers.push_back(
+        std::make_unique<UNetClassifier>(networks.classifier, UNetClassifier::Options()));
+  }
+  auto denoiser = std::make_unique<CpuDenoiser>(networks.cpu, pool);
+  return PlanRunner::Create(std::move(denoiser), std::move(pool), std::move(classifiers));
 }
 
 absl::Status RunFirstStep(const CheckpointConfig& config, bool classify, PlanRunner* runner) {
@@ -116,7 +154,7 @@ absl::Status RunFirstStep(const CheckpointConfig& config, bool classify, PlanRun
 
 absl::Status CheckServable(const Checkpoint& checkpoint, int64_t max_model_memory) {
   const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
-  RETURN_IF_ERROR(CheckModelMemory(checkpoint, /*rows=*/1, cores, max_model_memory));
+  RETURN_IF_ERROR(CheckCpuModelMemory(checkpoint, cores, max_model_memory));
   try {
     return CheckServableWithoutThrowing(checkpoint);
   } catch (const std::bad_alloc&) {

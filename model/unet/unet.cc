@@ -132,6 +132,12 @@ void UNet::SetChannelsLast(bool channels_last) {
   }
 }
 
+void UNet::SetWinograd(bool winograd) {
+  for (const auto& module : modules(/*include_self=*/false)) {
+    if (auto* conv = module->as<ConvLayer>()) conv->SetWinograd(winograd);
+  }
+}
+
 torch::Tensor UNet::Compute(const torch::Tensor& x, const torch::Tensor& timesteps,
                             const torch::Tensor& class_labels) const {
   torch::Tensor embedding =

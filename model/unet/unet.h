@@ -41,6 +41,8 @@ class UNet : public torch::nn::Module {
   // Activations in channels-last layout, which a GPU's matrix units take as it is: the same numbers
   // within rounding. On a CPU slower.
   void SetChannelsLast(bool channels_last);
+  // Whether convolutions may go by Winograd's filtering (winograd.h); without, they are LibTorch's.
+  void SetWinograd(bool winograd);
 
   const UNetConfig& config() const { return config_; }
 

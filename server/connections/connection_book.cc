@@ -1,8 +1,14 @@
 #include "server/connections/connection_book.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace diffusiond {
+
+ConnectionBook::~ConnectionBook() {
+  for (const int descriptor : held_) close(descriptor);
+}
 
 ConnectionBook::Verdict ConnectionBook::Take(int descriptor, const std::string& address) {
   struct stat status = {};
@@ -22,6 +28,15 @@ int ConnectionBook::CountOpen() {
   absl::MutexLock lock(&mu_);
   ForgetClosed();
   return static_cast<int>(open_.size());
+}
+
+void ConnectionBook::HoldOpen() {
+  absl::MutexLock lock(&mu_);
+  ForgetClosed();
+  for (const auto& [descriptor, connection] : open_) {
+    const int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+    if (copy >= 0) held_.push_back(copy);
+  }
 }
 
 ConnectionBook::Verdict ConnectionBook::Judge(const std::string& address) const {

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -23,12 +24,19 @@ class ConnectionBook {
   enum class Verdict { kTaken, kTooMany, kTooManyOfAddress };
 
   explicit ConnectionBook(Limits limits) : limits_(limits) {}
+  ~ConnectionBook();
 
   // Notes the connection, unless that would pass a limit. `address`: without a port.
   Verdict Take(int descriptor, const std::string& address);
 
   // Connections that are open now.
   int CountOpen();
+
+  // Keeps the sockets of those that are open now until the book goes, whoever closes them. Closing
+  // a socket while something in it is unread resets the connection (RFC 2525, section 2.17), and
+  // with it goes what the other end has not read yet; one that is shut down and still held says
+  // FIN after the last byte.
+  void HoldOpen();
 
  private:
   struct Connection {
@@ -44,6 +52,7 @@ class ConnectionBook {
   absl::Mutex mu_;
   std::map<int, Connection> open_ ABSL_GUARDED_BY(mu_);  // By descriptor.
   std::map<std::string, int> by_address_ ABSL_GUARDED_BY(mu_);
+  std::vector<int> held_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace diffusiond

@@ -73,7 +73,8 @@ Listener::Listener(Options options, ListeningSockets sockets, int wake)
     : options_(std::move(options)),
       sockets_(std::move(sockets)),
       wake_(wake),
-      book_(options_.limits) {}
+      book_(options_.limits),
+      rate_(options_.rate) {}
 
 Listener::~Listener() {
   Close();
@@ -113,6 +114,8 @@ void Listener::AcceptUntilClosed() {
     }
     if (options_.metrics != nullptr) options_.metrics->OnOpenConnections(book_.CountOpen());
   }
+  // Whom the kernel has let in already: closing would turn them away.
+  for (size_t i = 1; i < watched.size(); ++i) AcceptAll(watched[i].fd);
   if (reserve_ >= 0) close(reserve_);
 }
 
@@ -135,8 +138,8 @@ bool Listener::AcceptAll(int listening) {
 }
 
 void Listener::Judge(int descriptor, const sockaddr_storage& peer) {
-  const ConnectionBook::Verdict verdict = book_.Take(descriptor, HostOf(peer));
-  if (verdict == ConnectionBook::Verdict::kTaken) {
+  const char* const limit = LimitPassedBy(descriptor, HostOf(peer));
+  if (limit == nullptr) {
     const int yes = 1;
     setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
     setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUserTimeoutMs, sizeof(kUserTimeoutMs));
@@ -144,10 +147,27 @@ void Listener::Judge(int descriptor, const sockaddr_storage& peer) {
     return;
   }
   Reset(descriptor);
-  if (options_.metrics == nullptr) return;
-  options_.metrics->OnConnectionRefused(verdict == ConnectionBook::Verdict::kTooMany
-                                            ? "max_connections"
-                                            : "max_connections_per_address");
+  if (options_.metrics != nullptr) options_.metrics->OnConnectionRefused(limit);
+}
+
+const char* Listener::LimitPassedBy(int descriptor, const std::string& address) {
+  switch (rate_.Take(address)) {
+    case ConnectionRate::Verdict::kTooMany:
+      return "max_connections_per_second";
+    case ConnectionRate::Verdict::kTooManyOfAddress:
+      return "max_connections_per_second_per_address";
+    case ConnectionRate::Verdict::kTaken:
+      break;
+  }
+  switch (book_.Take(descriptor, address)) {
+    case ConnectionBook::Verdict::kTooMany:
+      return "max_connections";
+    case ConnectionBook::Verdict::kTooManyOfAddress:
+      return "max_connections_per_address";
+    case ConnectionBook::Verdict::kTaken:
+      break;
+  }
+  return nullptr;
 }
 
 void Listener::TurnAwayOne(int listening) {

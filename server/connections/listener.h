@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "model/process/listening_sockets.h"
 #include "server/connections/connection_book.h"
+#include "server/connections/connection_rate.h"
 
 namespace diffusiond {
 
@@ -19,7 +20,8 @@ class ConnectionMetrics {
  public:
   virtual ~ConnectionMetrics() = default;
   virtual void OnOpenConnections(int /*open*/) {}
-  // `limit`: "max_connections", "max_connections_per_address" or "descriptors".
+  // `limit`: "max_connections", "max_connections_per_address", "max_connections_per_second",
+  // "max_connections_per_second_per_address" or "descriptors".
   virtual void OnConnectionRefused(const std::string& /*limit*/) {}
 };
 
@@ -31,6 +33,7 @@ class Listener {
   struct Options {
     std::string address;  // As ListenOn takes it.
     ConnectionBook::Limits limits = {};
+    ConnectionRate::Limits rate = {};
     ConnectionMetrics* metrics = nullptr;  // Not owned; null: not counted.
     // Tests hand in one that fails. As accept4(2), with SOCK_NONBLOCK and SOCK_CLOEXEC.
     std::function<int(int listening, sockaddr_storage* peer)> accept = nullptr;
@@ -49,6 +52,7 @@ class Listener {
 
   int port() const { return sockets_.port; }
   int CountOpen() { return book_.CountOpen(); }
+  void HoldOpen() { book_.HoldOpen(); }  // As ConnectionBook has it.
 
  private:
   Listener(Options options, ListeningSockets sockets, int wake);
@@ -57,6 +61,8 @@ class Listener {
   // Takes all that wait on one socket. False: none could be taken for lack of something.
   bool AcceptAll(int listening);
   void Judge(int descriptor, const sockaddr_storage& peer);
+  // What the connection would pass, as ConnectionMetrics has it; null: nothing, and it is noted.
+  const char* LimitPassedBy(int descriptor, const std::string& address);
   // With no descriptor left: gives the reserve to whoever waits first, to be told so.
   void TurnAwayOne(int listening);
 
@@ -65,6 +71,7 @@ class Listener {
   const int wake_;    // An eventfd, readable once the listener closes.
   int reserve_ = -1;  // The thread's.
   ConnectionBook book_;
+  ConnectionRate rate_;  // The thread's.
   std::function<void(int)> take_;
   std::thread thread_;
   std::atomic<bool> closed_ = false;

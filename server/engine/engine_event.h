@@ -17,11 +17,7 @@ namespace diffusiond {
 
 // For the listener of one generation; GenerationListener has a call for each kind.
 struct EngineEvent {
-  struct Progress {
-    int image_index = 0;
-    int steps_done = 0;
-    int steps_total = 0;
-  };
+  using Progress = StepProgress;
   struct Preview {
     int image_index = 0;
     int steps_done = 0;

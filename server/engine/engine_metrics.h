@@ -31,9 +31,10 @@ class EngineMetrics {
   // A step batch is done.
   struct Step {
     std::string model;
-    int passes = 0;       // Without the padding that fills the last network call.
-    int micro_batch = 1;  // Rows of a network call; there were ceil(passes / micro_batch).
-    int capacity = 1;     // Network passes that the worker carries.
+    int passes = 0;  // Without the padding that fills the last network call.
+    // Rows of a network call: there were ceil(passes / micro_batch). 0: there was one, of all.
+    int micro_batch = 1;
+    int capacity = 1;  // Network passes that the worker carries.
     absl::Duration duration = {};
     absl::Duration overhead = {};  // Since the worker's last step, if it did not wait for work.
   };

@@ -38,6 +38,16 @@ struct GenerationTimings {
   absl::Duration compute;  // First step's start to the end; zero if there was none.
 };
 
+// A step of an image, and the step batch that it was part of.
+struct StepProgress {
+  int image_index = 0;
+  int steps_done = 0;
+  int steps_total = 0;
+  absl::Time batch_started = absl::InfinitePast();
+  absl::Duration batch_duration = {};
+  int batch_images = 0;  // Of any requests.
+};
+
 // Hears of one generation. Calls come from the engine's own threads (Outbox), never from a worker
 // or from a caller of the engine, with no lock held; they may call the engine. `image_index` counts
 // GenerationSpec::trajectories.
@@ -52,7 +62,7 @@ class GenerationListener {
  public:
   virtual ~GenerationListener() = default;
   // Must not block.
-  virtual void OnProgress(int image_index, int steps_done, int steps_total) = 0;
+  virtual void OnProgress(const StepProgress& progress) = 0;
   // x_t or x0_hat after `steps_done` steps; timestep as PlanRow::next_timestep. May take as long as
   // encoding the frame does.
   virtual void OnPreview(int image_index, int steps_done, double timestep, PreviewContent kind,

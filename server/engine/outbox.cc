@@ -210,7 +210,7 @@ void Outbox::TellLanes() {
   ++telling_;
   mu_.Unlock();
   for (const auto& [listener, progress] : told) {
-    listener->OnProgress(progress.image_index, progress.steps_done, progress.steps_total);
+    listener->OnProgress(progress);
   }
   mu_.Lock();
   --telling_;

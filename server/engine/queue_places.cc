@@ -12,6 +12,12 @@ int CountOf(const GenerationSpec& spec) { return static_cast<int>(spec.trajector
 
 }  // namespace
 
+size_t QueuePlaces::known_tenants() const {
+  size_t known = 0;
+  for (const auto& [name, address] : addresses_) known += address.tenants.size();
+  return known;
+}
+
 QueuePlaces::Held QueuePlaces::HeldBy(const GenerationSpec& spec) const {
   Held held = {.all = held_, .high = held_high_};
   const auto address = addresses_.find(spec.address);

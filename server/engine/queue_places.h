@@ -46,6 +46,8 @@ class QueuePlaces {
 
   int held() const { return held_; }
   int limit() const { return limits_.places; }
+  // Of which something is remembered: those that hold any.
+  size_t known_tenants() const;
 
  private:
   struct Address {

@@ -12,10 +12,11 @@ namespace diffusiond {
 
 enum class RefusalReason {
   kQueueFull,
-  kOverShare,  // The queue has room, but not for this tenant, address or class now.
-  kDeadline,   // It could not be met.
-  kMemory,     // What waits holds too many bytes.
-  kPictures,   // Too many start pictures wait to be read.
+  kOverShare,      // The queue has room, but not for this tenant, address or class now.
+  kDeadline,       // It could not be met.
+  kMemory,         // What waits holds too many bytes.
+  kPictures,       // Too many start pictures wait to be read.
+  kIdentityLimit,  // What the access file grants the caller is in use.
 };
 
 // RESOURCE_EXHAUSTED. `retry_after` is clamped to 10 ms .. 1 min.

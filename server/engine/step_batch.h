@@ -17,7 +17,7 @@ struct Trajectory;
 using WorkerId = uint64_t;
 
 // What a worker can run of one model. Capacity: network passes of one step batch, at least 2 (a
-// guided trajectory takes two). Micro-batch: network passes of one network call.
+// guided trajectory takes two). Micro-batch: as StepExecutor's.
 struct WorkerCapacity {
   std::string model;
   int capacity = 2;

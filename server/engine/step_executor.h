@@ -54,11 +54,11 @@ class StepExecutor {
  public:
   virtual ~StepExecutor() = default;
 
-  // Network passes that one Step call carries without padding: a multiple of the micro-batch.
-  // A task takes one network pass, where guidance acts up to kMaxPasses.
+  // Network passes that one Step call carries without padding: a multiple of the micro-batch, where
+  // there is one. A task takes one network pass, where guidance acts up to kMaxPasses.
   virtual int capacity() const = 0;
 
-  // Network passes of one network call.
+  // Network passes of one network call, to which it is padded; kAnyRows (0): one call takes all.
   virtual int micro_batch() const = 0;
 
   // Advances every task by one plan row. Not OK: the device failed and no task advanced;

@@ -45,9 +45,18 @@ bool StepPolicy::HasDue(const Group& group) {
 }
 
 // A tenant that nobody configured has the weight of any other.
+size_t StepPolicy::known_tenants() const {
+  size_t known = 0;
+  for (const Level& level : levels_) {
+    for (const auto& [name, address] : level.addresses) known += address.tenants.size();
+  }
+  return known;
+}
+
 double StepPolicy::WeightOf(const std::string& tenant) const {
   const auto found = options_.tenant_weights.find(tenant);
-  return found == options_.tenant_weights.end() ? 1.0 : found->second;
+  if (found != options_.tenant_weights.end()) return found->second;
+  return options_.weight_of ? options_.weight_of(tenant).value_or(1) : 1;
 }
 
 absl::Duration StepPolicy::Needed(const Group& group) const {

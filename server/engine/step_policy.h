@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -56,6 +57,9 @@ class StepPolicy : public SchedulingPolicy {
     int patience = 8;
     double high_share = 0.5;  // Of the trajectories, while other classes wait: more than 0; 1: all.
     std::map<std::string, double> tenant_weights = {};  // More than 0; 1 for those not named.
+    // Asked for those that are not in it, each time that one begins to wait: weights may change.
+    // Thread-safe, must not block; unset, or absent: 1.
+    std::function<std::optional<double>(const std::string& tenant)> weight_of = nullptr;
   };
 
   explicit StepPolicy(Options options);
@@ -68,6 +72,8 @@ class StepPolicy : public SchedulingPolicy {
   void Retire(uint64_t generation, int image_index) override;
   void Remove(uint64_t generation) override;
   int waiting_passes() const override { return waiting_passes_; }
+  // Of which something is remembered, once in each class: those with generations.
+  size_t known_tenants() const;
   double PassesUntilDone(const PolicyGeneration& generation,
                          absl::Span<const PolicyTrajectory> trajectories) const override;
   std::optional<PolicyWait> UntilFree(const Holder& holder, double part) const override;

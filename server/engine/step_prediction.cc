@@ -71,13 +71,16 @@ class StepPolicy::Layout {
 StepPolicy::Part StepPolicy::PartOf(const Level& level, const std::string& address_name,
                                     const std::string& tenant_name) const {
   Part part;
-  // As if it were here.
-  const double weight = WeightOf(tenant_name);
-  double in_address = weight, of_address = weight, in_level = level.all_weights + weight;
-  if (const auto address = level.addresses.find(address_name); address != level.addresses.end()) {
+  const auto address = level.addresses.find(address_name);
+  if (address != level.addresses.end()) {
     part.address = &address->second;
     const auto tenant = part.address->tenants.find(tenant_name);
     if (tenant != part.address->tenants.end()) part.tenant = &tenant->second;
+  }
+  // As if it were here; one that is keeps the weight that it came with.
+  const double weight = part.tenant != nullptr ? part.tenant->share.weight : WeightOf(tenant_name);
+  double in_address = weight, of_address = weight, in_level = level.all_weights + weight;
+  if (part.address != nullptr) {
     in_address = part.address->all_weights + (part.tenant == nullptr ? weight : 0);
     of_address = std::max(part.address->share.weight, weight);
     in_level = level.all_weights - part.address->share.weight + of_address;

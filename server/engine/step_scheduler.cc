@@ -90,9 +90,10 @@ absl::Time StepScheduler::NextWake() const {
 int StepScheduler::Share(const WorkerCapacity& capacity, const Model& model) const {
   const int idle = std::max(1, workers_.idle(capacity.model));
   const int even = (model.policy->waiting_passes() + idle - 1) / idle;
-  const int micro_batches = (even + capacity.micro_batch - 1) / capacity.micro_batch;
+  const int unit = std::max(1, capacity.micro_batch);
+  const int whole = (even + unit - 1) / unit * unit;
   // Guided trajectories, which take two passes, shall not wait behind others for a larger share.
-  return std::min(capacity.capacity, std::max(2, micro_batches * capacity.micro_batch));
+  return std::min(capacity.capacity, std::max(2, whole));
 }
 
 std::shared_ptr<Trajectory> StepScheduler::NextToRetryAlone(Model& model) {

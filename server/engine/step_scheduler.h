@@ -133,11 +133,12 @@ class StepScheduler {
   void BeginTrajectory(WorkerId worker, Model& model, Trajectory& trajectory, absl::Time now,
                        Effects& effects);
   StepTask BeginStep(Trajectory& trajectory) const;
-  void SettleStep(Model& model, Trajectory& trajectory, StepTask& task, absl::Time now,
-                  Effects& effects);
+  void SettleStep(Model& model, const StepBatch& batch, Trajectory& trajectory, StepTask& task,
+                  absl::Time now, Effects& effects);
   void SettleFailure(Model& model, const std::shared_ptr<Trajectory>& trajectory,
                      const absl::Status& status, absl::Time now, Effects& effects);
-  void TellOfStep(Trajectory& trajectory, StepTask& task, Effects& effects) const;
+  void TellOfStep(const StepBatch& batch, Trajectory& trajectory, StepTask& task, absl::Time now,
+                  Effects& effects) const;
   void Drop(Model& model, Trajectory& trajectory, Effects& effects);
   // Drops a row that comes back after its generation has ended.
   void DropLate(Model& model, Trajectory& trajectory, Effects& effects);

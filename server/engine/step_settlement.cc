@@ -59,7 +59,7 @@ bool StepScheduler::Settle(StepBatch& batch, const absl::Status& status, absl::T
     } else if (!status.ok()) {
       SettleFailure(model, batch.owners[i], status, now, effects);
     } else {
-      SettleStep(model, trajectory, batch.tasks[i], now, effects);
+      SettleStep(model, batch, trajectory, batch.tasks[i], now, effects);
     }
   }
   NoteReturned(batch.model);  // Last: it may forget the model.
@@ -99,8 +99,8 @@ void StepScheduler::SettleFailure(Model& model, const std::shared_ptr<Trajectory
   Drop(model, *trajectory, effects);
 }
 
-void StepScheduler::SettleStep(Model& model, Trajectory& trajectory, StepTask& task, absl::Time now,
-                               Effects& effects) {
+void StepScheduler::SettleStep(Model& model, const StepBatch& batch, Trajectory& trajectory,
+                               StepTask& task, absl::Time now, Effects& effects) {
   const std::shared_ptr<Generation> generation = generations_.at(trajectory.generation->id);
   const bool last = trajectory.on_last_row();
   if (task.status.ok() && last && !task.x_t.has_value()) {
@@ -117,7 +117,7 @@ void StepScheduler::SettleStep(Model& model, Trajectory& trajectory, StepTask& t
   }
 
   // Before the trajectory moves on: what is told is told of the row that was run.
-  TellOfStep(trajectory, task, effects);
+  TellOfStep(batch, trajectory, task, now, effects);
   trajectory.failed_attempts = 0;
   effects.dropped.push_back(std::exchange(trajectory.registers, std::move(task.after)));
   trajectory.extra_left -= NetworkPasses(trajectory.spec->guidance, trajectory.plan_row()) - 1;
@@ -135,14 +135,20 @@ void StepScheduler::SettleStep(Model& model, Trajectory& trajectory, StepTask& t
   if (--generation->images_left == 0) Finish(generation, absl::OkStatus(), now, effects);
 }
 
-void StepScheduler::TellOfStep(Trajectory& trajectory, StepTask& task, Effects& effects) const {
+void StepScheduler::TellOfStep(const StepBatch& batch, Trajectory& trajectory, StepTask& task,
+                               absl::Time now, Effects& effects) const {
   const PlanRow& plan_row = trajectory.plan_row();
   const GenerationId id = trajectory.generation->id;
   const int image = trajectory.image_index;
   if (plan_row.ends_step) {
     ++trajectory.steps_done;
     effects.events.push_back(
-        {id, EngineEvent::Progress{image, trajectory.steps_done, trajectory.spec->plan->steps}});
+        {id, EngineEvent::Progress{.image_index = image,
+                                   .steps_done = trajectory.steps_done,
+                                   .steps_total = trajectory.spec->plan->steps,
+                                   .batch_started = batch.started,
+                                   .batch_duration = now - batch.started,
+                                   .batch_images = static_cast<int>(batch.tasks.size())}});
   }
   if (trajectory.on_last_row()) {
     effects.events.push_back({id, EngineEvent::FinalImage{image, *std::move(task.x_t)}});

@@ -7,7 +7,8 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "model/process/page_server.h"
+#include "model/http/page_server.h"
+#include "model/http/tls_identity.h"
 #include "prometheus/registry.h"
 
 namespace diffusiond {
@@ -16,9 +17,11 @@ namespace diffusiond {
 class MetricsServer {
  public:
   // `listen` is "host:port", "127.0.0.1:9464" or "[::]:9464"; port 0 takes a free one.
-  // INVALID_ARGUMENT: not of that form. UNAVAILABLE: the address cannot be bound.
+  // `tls` empty: in the clear. INVALID_ARGUMENT: not of that form. UNAVAILABLE: the address cannot
+  // be bound.
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(
-      const std::string& listen, std::shared_ptr<prometheus::Registry> registry);
+      const std::string& listen, std::shared_ptr<prometheus::Registry> registry,
+      TlsIdentitySource tls = {});
 
   int port() const { return server_->port(); }
 

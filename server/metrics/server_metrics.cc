@@ -97,15 +97,14 @@ const char* RefusalName(const absl::Status& status) {
   if (RefusalReasonOf(status) == RefusalReason::kOverShare) return "over_share";
   if (RefusalReasonOf(status) == RefusalReason::kMemory) return "memory";
   if (RefusalReasonOf(status) == RefusalReason::kPictures) return "pictures";
+  if (RefusalReasonOf(status) == RefusalReason::kIdentityLimit) return "identity";
   switch (status.code()) {
     case absl::StatusCode::kResourceExhausted:
       return "queue_full";
     case absl::StatusCode::kDeadlineExceeded:
       return "deadline";
-    case absl::StatusCode::kUnavailable:
-      return "draining";
     default:
-      return "invalid";
+      return absl::IsUnavailable(status) ? "draining" : "invalid";
   }
 }
 
@@ -225,7 +224,9 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
   for (const char* method : {"Generate", "GenerateImages", "ListModels", "GetModel"}) {
     requests_.Add({{"method", method}, {"code", "INTERNAL"}});
   }
-  for (const char* limit : {"max_connections", "max_connections_per_address", "descriptors"}) {
+  for (const char* limit :
+       {"max_connections", "max_connections_per_address", "max_connections_per_second",
+        "max_connections_per_second_per_address", "descriptors"}) {
     connections_refused_.Add({{"limit", limit}});
   }
   for (const char* code : {"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "gRPC"}) {
@@ -365,14 +366,14 @@ void ServerMetrics::OnStep(const Step& step) {
   step_duration_.Add(labels, Seconds()).Observe(absl::ToDoubleSeconds(step.duration));
   step_overhead_.Add(labels).Increment(absl::ToDoubleSeconds(step.overhead));
   occupancy_.Add(labels, Occupancies()).Observe(static_cast<double>(step.passes) / step.capacity);
-  Histogram& call_passes = network_call_passes_.Add(labels, Passes());
+  const int most = step.micro_batch > 0 ? step.micro_batch : step.passes;
   int calls = 0;
-  for (int left = step.passes; left > 0; left -= step.micro_batch, ++calls) {
-    call_passes.Observe(std::min(left, step.micro_batch));
+  for (int left = step.passes; left > 0; left -= most, ++calls) {
+    network_call_passes_.Add(labels, Passes()).Observe(std::min(left, most));
   }
   network_calls_.Add(labels).Increment(calls);
   passes_.Add(labels).Increment(step.passes);
-  padding_passes_.Add(labels).Increment(calls * step.micro_batch - step.passes);
+  padding_passes_.Add(labels).Increment(calls * most - step.passes);
 }
 
 void ServerMetrics::OnDeviceFailure(const std::string& model) {
@@ -384,7 +385,6 @@ void ServerMetrics::OnReleased(int64_t delay_steps) {
 }
 
 void ServerMetrics::OnPreemptions(int count) { preemptions_.Increment(count); }
-
 void ServerMetrics::OnMigrations(int count) { migrations_.Increment(count); }
 
 void ServerMetrics::OnGenerationFinished(const GenerationEnd& end) {

@@ -67,7 +67,7 @@ class ServerMetrics : public EngineMetrics {
   void ImageSent(const std::string& format, size_t bytes);
 
   void OpenConnections(int open);
-  // `limit`: "max_connections", "max_connections_per_address" or "descriptors".
+  // `limit`: as ConnectionMetrics has it.
   void ConnectionRefused(const std::string& limit);
   // A log line that was only counted; `code` as gRPC spells it, or "gRPC" for that library's own.
   void LogLineLeftOut(const std::string& code);

@@ -28,7 +28,8 @@ struct ServedDefaults {
 struct ServedNumerics {
   std::string libtorch_version;
   std::string device_kind;
-  int micro_batch = 1;
+  int micro_batch = 0;
+  int network_numerics = 0;
 };
 
 // Immutable once it is in a catalog.

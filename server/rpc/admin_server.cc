@@ -4,11 +4,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/server_builder.h"
 #include "model/checkpoint/model_versions.h"
 #include "model/status/status_macros.h"
 #include "server/rpc/field_violations.h"
+#include "server/rpc/reflection.h"
 #include "server/rpc/status_mapping.h"
 #include "server/rpc/transport_limits.h"
 
@@ -22,6 +22,9 @@ constexpr TransportLimits kLimits = {
     .bytes = size_t{64} << 20,
     .request_bytes = 1 << 20,
 };
+
+// Of a name in a log line, where a request may hold anything.
+constexpr size_t kMaxModelBytes = 200;
 
 v1::VersionState ToProto(VersionInfo::State state) {
   switch (state) {
@@ -64,10 +67,13 @@ absl::Status CheckVersion(uint32_t version) {
 
 class ModelAdminService final : public v1::ModelAdmin::Service {
  public:
-  ModelAdminService(ModelAdmin* admin, CallLog* log) : admin_(admin), log_(log) {}
+  ModelAdminService(ModelAdmin* admin, const AccessGate* gate, CallLog* log, AccessLog* calls)
+      : admin_(admin), gate_(gate), log_(log), calls_(calls) {}
 
-  grpc::Status ListVersions(grpc::ServerContext*, const v1::ListVersionsRequest* request,
+  grpc::Status ListVersions(grpc::ServerContext* rpc, const v1::ListVersionsRequest* request,
                             v1::ListVersionsResponse* response) override {
+    const auto caller = gate_->AdmitRequest("/diffusiond.v1.ModelAdmin/ListVersions", *rpc);
+    if (!caller.ok()) return ToGrpcStatus(caller.status());
     const auto models = admin_->ListModelVersions(request->model());
     if (!models.ok()) return ToGrpcStatus(models.status());
     for (const ModelVersionsInfo& model : *models) *response->add_models() = ToProto(model);
@@ -90,6 +96,9 @@ class ModelAdminService final : public v1::ModelAdmin::Service {
   template <typename Request>
   grpc::Status Change(Changer change, const char* method, const grpc::ServerContext& rpc,
                       const Request& request, v1::ModelVersions* response) {
+    const auto caller =
+        gate_->AdmitRequest(absl::StrCat("/diffusiond.v1.ModelAdmin/", method), rpc);
+    if (!caller.ok()) return ToGrpcStatus(caller.status());
     const absl::Time start = absl::Now();
     absl::Status status = CheckVersion(request.version());
     if (status.ok()) {
@@ -98,45 +107,65 @@ class ModelAdminService final : public v1::ModelAdmin::Service {
       if (changed.ok()) *response = ToProto(*changed);
     }
     const std::string code = absl::StatusCodeToString(status.code());
-    const std::string line =
-        absl::StrCat("admin method=", method, " model=", QuoteValue(request.model()),
-                     " version=", request.version(), " code=", code,
-                     " seconds=", absl::ToDoubleSeconds(absl::Now() - start), " peer=", rpc.peer());
-    if (absl::IsInvalidArgument(status) || absl::IsNotFound(status)) {
+    const bool refused = absl::IsInvalidArgument(status) || absl::IsNotFound(status);
+    LogRecord line(status.ok() ? LogLevel::kInfo
+                   : refused   ? LogLevel::kWarning
+                               : LogLevel::kError,
+                   "admin");
+    line.Add("method", method)
+        .Add("model", Shortened(request.model(), kMaxModelBytes))
+        .Add("version", request.version())
+        .Add("code", code)
+        .Add("seconds", absl::Now() - start)
+        .Add("peer", rpc.peer());
+    if (*caller != nullptr) line.Add("identity", (*caller)->name);
+    if (calls_ != nullptr) calls_->Write(line);
+    if (refused) {
       log_->WriteRefusal(code, line);
     } else {
-      log_->Write(status.ok() ? LogLevel::kInfo : LogLevel::kError, line);
+      log_->Write(line);
     }
     return ToGrpcStatus(status);
   }
 
   ModelAdmin* const admin_;
+  const AccessGate* const gate_;
   CallLog* const log_;
+  AccessLog* const calls_;
 };
 
 }  // namespace
 
-AdminServer::AdminServer(ModelAdmin* admin, CallLog::Options log)
-    : log_(std::move(log)), service_(std::make_unique<ModelAdminService>(admin, &log_)) {}
+AdminServer::AdminServer(Options options, ModelAdmin* admin)
+    : options_(std::move(options)),
+      log_(options_.log),
+      open_to_all_(options_.access == nullptr ? AccessControl::OpenToAll() : nullptr),
+      gate_(options_.access == nullptr ? open_to_all_.get() : options_.access, &log_,
+            options_.access_log),
+      service_(std::make_unique<ModelAdminService>(admin, &gate_, &log_, options_.access_log)) {}
 
-absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const std::string& listen_address,
-                                                                ModelAdmin* admin,
-                                                                CallLog::Options log) {
-  std::unique_ptr<AdminServer> server(new AdminServer(admin, std::move(log)));
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  grpc::ServerBuilder builder;
-  builder.RegisterService(server->service_.get());
-  SetTransportLimits(kLimits, &builder);
-  if (!listen_address.empty()) {
-    Listener::Options listening;
-    listening.address = listen_address;
-    listening.limits = kLimits.connections;
-    ASSIGN_OR_RETURN(server->port_, ServerPort::Bind(listening, &builder));
-  }
-  server->server_ = builder.BuildAndStart();
-  if (server->server_ == nullptr) return absl::UnavailableError("gRPC cannot start");
-  if (server->port_ != nullptr) server->port_->Start();
+absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(Options options,
+                                                                ModelAdmin* admin) {
+  std::unique_ptr<AdminServer> server(new AdminServer(std::move(options), admin));
+  RETURN_IF_ERROR(server->Listen());
   return server;
+}
+
+absl::Status AdminServer::Listen() {
+  grpc::ServerBuilder builder;
+  SetReflection(options_.reflection, &builder);
+  builder.RegisterService(service_.get());
+  SetTransportLimits(kLimits, &builder);
+  if (!options_.listen_address.empty()) {
+    Listener::Options listening;
+    listening.address = options_.listen_address;
+    listening.limits = kLimits.connections;
+    ASSIGN_OR_RETURN(port_, ServerPort::Bind(listening, gate_, &builder));
+  }
+  server_ = builder.BuildAndStart();
+  if (server_ == nullptr) return absl::UnavailableError("gRPC cannot start");
+  if (port_ != nullptr) port_->Start();
+  return absl::OkStatus();
 }
 
 AdminServer::~AdminServer() {

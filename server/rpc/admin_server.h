@@ -9,7 +9,9 @@
 #include "diffusiond/v1/admin.grpc.pb.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/server.h"
+#include "server/access/access_control.h"
 #include "server/models/model_admin.h"
+#include "server/rpc/access_gate.h"
 #include "server/rpc/call_log.h"
 #include "server/rpc/server_port.h"
 
@@ -19,20 +21,30 @@ namespace diffusiond {
 // before. Apart from the server of images because who may ask for images may not swap models.
 class AdminServer {
  public:
-  // `listen_address` as Server's; empty: only InProcessChannel. `admin` is not owned. UNAVAILABLE:
-  // the address cannot be listened on. Refusals in the log are calls that name what cannot be.
-  static absl::StatusOr<std::unique_ptr<AdminServer>> Start(const std::string& listen_address,
-                                                            ModelAdmin* admin,
-                                                            CallLog::Options log);
+  struct Options {
+    std::string listen_address = {};  // As Server's; empty: only InProcessChannel.
+    CallLog::Options log = {};        // Refusals in it are calls that name what cannot be.
+    // As Server::Options has them.
+    AccessLog* access_log = nullptr;
+    AccessControl* access = nullptr;
+    bool reflection = true;
+  };
+
+  // `admin` is not owned. UNAVAILABLE: the address cannot be listened on.
+  static absl::StatusOr<std::unique_ptr<AdminServer>> Start(Options options, ModelAdmin* admin);
   ~AdminServer();
 
   int port() const { return port_ != nullptr ? port_->port() : 0; }
   std::shared_ptr<grpc::Channel> InProcessChannel();
 
  private:
-  AdminServer(ModelAdmin* admin, CallLog::Options log);
+  AdminServer(Options options, ModelAdmin* admin);
+  absl::Status Listen();
 
+  const Options options_;
   CallLog log_;
+  const std::unique_ptr<AccessControl> open_to_all_;  // Unless the options have another.
+  const AccessGate gate_;
   const std::unique_ptr<v1::ModelAdmin::Service> service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<ServerPort> port_;  // Null: only InProcessChannel.

@@ -1,28 +1,26 @@
 #include "server/rpc/call_log.h"
 
-#include "absl/strings/str_cat.h"
-
 namespace diffusiond {
 
 CallLog::~CallLog() {
   absl::MutexLock lock(&mu_);
-  if (!left_out_.empty()) options_.log_line(LogLevel::kWarning, Counts());
+  if (!left_out_.empty()) options_.log(Counts());
 }
 
-void CallLog::Write(LogLevel level, const std::string& line) {
-  if (!options_.log_line) return;
-  std::optional<std::string> counts;
+void CallLog::Write(const LogRecord& record) {
+  if (!options_.log) return;
+  std::optional<LogRecord> counts;
   {
     absl::MutexLock lock(&mu_);
     counts = NextSecond(options_.now());
   }
-  if (counts.has_value()) options_.log_line(LogLevel::kWarning, *counts);
-  options_.log_line(level, line);
+  if (counts.has_value()) options_.log(*counts);
+  options_.log(record);
 }
 
-void CallLog::WriteRefusal(const std::string& code, const std::string& line) {
-  if (!options_.log_line) return;
-  std::optional<std::string> counts;
+void CallLog::WriteRefusal(const std::string& code, const LogRecord& record) {
+  if (!options_.log) return;
+  std::optional<LogRecord> counts;
   bool write = false;
   {
     absl::MutexLock lock(&mu_);
@@ -31,15 +29,15 @@ void CallLog::WriteRefusal(const std::string& code, const std::string& line) {
     if (write) ++written_;
     if (!write) ++left_out_[code];
   }
-  if (counts.has_value()) options_.log_line(LogLevel::kWarning, *counts);
-  if (write) options_.log_line(LogLevel::kWarning, line);
+  if (counts.has_value()) options_.log(*counts);
+  if (write) options_.log(record);
   if (!write && options_.on_left_out) options_.on_left_out(code);
 }
 
-std::optional<std::string> CallLog::NextSecond(absl::Time now) {
+std::optional<LogRecord> CallLog::NextSecond(absl::Time now) {
   // A clock that was put back begins a new one, too.
   if (now >= second_ && now - second_ < absl::Seconds(1)) return std::nullopt;
-  std::optional<std::string> counts;
+  std::optional<LogRecord> counts;
   if (!left_out_.empty()) counts = Counts();
   left_out_.clear();
   written_ = 0;
@@ -47,16 +45,14 @@ std::optional<std::string> CallLog::NextSecond(absl::Time now) {
   return counts;
 }
 
-std::string CallLog::Counts() const {
+LogRecord CallLog::Counts() const {
   int64_t sum = 0;
-  std::string codes;
-  for (const auto& [code, count] : left_out_) {
-    sum += count;
-    absl::StrAppend(&codes, " ", code, "=", count);
-  }
-  return absl::StrCat(
-      "left_out=", sum,
-      " since=", absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", second_, absl::UTCTimeZone()), codes);
+  for (const auto& [code, count] : left_out_) sum += count;
+  LogRecord record(LogLevel::kWarning, "refused");
+  record.Add("left_out", sum)
+      .Add("since", absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", second_, absl::UTCTimeZone()));
+  for (const auto& [code, count] : left_out_) record.Add(code, count);
+  return record;
 }
 
 }  // namespace diffusiond

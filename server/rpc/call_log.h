@@ -14,7 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "model/process/log_line.h"
+#include "server/logging/log_record.h"
 
 namespace diffusiond {
 
@@ -26,8 +26,7 @@ class CallLog {
   struct Options {
     int refusals_per_second = 10;  // 0: none, only the counts.
     std::function<absl::Time()> now = absl::Now;
-    // One line, without its end. Unset: nothing is written or counted.
-    LogLine log_line = nullptr;
+    LogSink log = nullptr;  // Unset: nothing is written or counted.
     // For each line that is left out; must not block. May be unset.
     std::function<void(const std::string& code)> on_left_out = nullptr;
   };
@@ -38,15 +37,15 @@ class CallLog {
   ~CallLog();
 
   // A line that is always written.
-  void Write(LogLevel level, const std::string& line);
+  void Write(const LogRecord& record);
 
-  // A line of something refused, "INVALID_ARGUMENT": a warning, for nothing is wrong here.
-  void WriteRefusal(const std::string& code, const std::string& line);
+  // A line of something refused, "INVALID_ARGUMENT".
+  void WriteRefusal(const std::string& code, const LogRecord& record);
 
  private:
   // Begins a new second if the last is over; gives the line that tells what that one left out.
-  std::optional<std::string> NextSecond(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::string Counts() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::optional<LogRecord> NextSecond(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  LogRecord Counts() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Options options_;
   absl::Mutex mu_;

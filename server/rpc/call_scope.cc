@@ -2,27 +2,19 @@
 
 #include <utility>
 
-#include "absl/strings/escaping.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/rpc/call_spans.h"
 
 namespace diffusiond {
 namespace {
 
-// Log lines are for people and simple tools: one line, whatever a request contains.
-std::string LogValue(absl::string_view value) {
-  if (!value.empty() && value.find_first_of(" =\"\\\n\r\t") == absl::string_view::npos) {
-    return absl::Utf8SafeCHexEscape(value);
-  }
-  return absl::StrCat("\"", absl::Utf8SafeCHexEscape(value), "\"");
-}
-
 // What the server is to blame for is an error.
-LogLevel LevelOf(const absl::Status& status) {
+LogLevel LevelOf(const absl::Status& status, bool accepted) {
   switch (status.code()) {
     case absl::StatusCode::kOk:
-    case absl::StatusCode::kCancelled:
       return LogLevel::kInfo;
+    case absl::StatusCode::kCancelled:
+      return accepted ? LogLevel::kInfo : LogLevel::kWarning;
     case absl::StatusCode::kInternal:
     case absl::StatusCode::kUnknown:
     case absl::StatusCode::kDataLoss:
@@ -35,14 +27,17 @@ LogLevel LevelOf(const absl::Status& status) {
 }  // namespace
 
 CallScope::CallScope(std::shared_ptr<const ServiceContext> context, std::string method,
-                     std::string peer)
+                     const CallOrigin& origin)
     : context_(std::move(context)),
       method_(std::move(method)),
       start_(context_->now()),
       request_id_(absl::StrFormat("%016x", context_->random())),
-      admitted_(context_->calls->Enter()) {
+      trace_(context_->tracer->Begin(origin.traceparent)),
+      admitted_(context_->calls->Enter()),
+      record_(LogLevel::kInfo, "call") {
   context_->metrics->OnRequestStarted(method_);
-  Note("peer", peer);
+  if (!trace_.trace_id.empty()) Note("trace_id", trace_.trace_id);
+  Note("peer", origin.peer);
 }
 
 CallScope::~CallScope() {
@@ -56,26 +51,63 @@ absl::Status CallScope::Admission() const {
 
 absl::Duration CallScope::age() const { return context_->now() - start_; }
 
-void CallScope::Note(absl::string_view key, absl::string_view value) {
-  absl::StrAppend(&line_, " ", key, "=", LogValue(value));
+void CallScope::CountImage(const std::string& format, size_t bytes) {
+  ++images_;
+  bytes_ += bytes;
+  context_->metrics->OnImageSent(format, bytes);
 }
 
-void CallScope::End(const absl::Status& status) {
+void CallScope::CountPreview() {
+  ++previews_;
+  context_->metrics->OnPreviewSent();
+  if (previews_ == 1) context_->metrics->OnFirstPreview(age());
+}
+
+void CallScope::End(const absl::Status& status, const std::optional<GenerationTimeline>& timeline) {
   if (ended_) return;
   ended_ = true;
   const absl::Duration duration = age();
-  const std::string code = absl::StatusCodeToString(status.code());
-  context_->metrics->OnRequestFinished(method_, code, duration);
-  if (!status.ok()) Note("error", status.message());
-  const std::string line =
-      absl::StrCat("method=", method_, " request_id=", request_id_, " code=", code,
-                   absl::StrFormat(" seconds=%.3f", absl::ToDoubleSeconds(duration)), line_);
-  if (status.ok() || accepted_) {
-    context_->log->Write(LevelOf(status), line);
-  } else {
-    context_->log->WriteRefusal(code, line);
+  context_->metrics->OnRequestFinished(method_, absl::StatusCodeToString(status.code()), duration);
+  const LogRecord line = Line(status, duration, timeline);
+  Write(status, line);
+  if (trace_.is_recorded()) {
+    context_->tracer->Export(SpansOfCall(*context_->tracer, trace_, method_, start_,
+                                         start_ + duration, status, line, timeline));
   }
   context_->calls->Leave();
+}
+
+LogRecord CallScope::Line(const absl::Status& status, absl::Duration duration,
+                          const std::optional<GenerationTimeline>& timeline) const {
+  LogRecord line(LevelOf(status, accepted_), record_.event());
+  line.Add("method", method_)
+      .Add("request_id", request_id_)
+      .Add("code", absl::StatusCodeToString(status.code()))
+      .Add("seconds", duration);
+  for (const LogRecord::Field& field : record_.fields()) line.Add(field);
+  if (timeline.has_value()) {
+    line.Add("images", images_).Add("bytes", bytes_).Add("previews", previews_);
+    if (timeline->engine.has_value()) {
+      line.Add("queue_seconds", timeline->engine->queue)
+          .Add("compute_seconds", timeline->engine->compute);
+    }
+    line.Add("encode_seconds", timeline->encode);
+  }
+  if (!status.ok()) line.Add("error", status.message());
+  return line;
+}
+
+void CallScope::Write(const absl::Status& status, const LogRecord& line) const {
+  if (context_->access_log != nullptr) {
+    context_->access_log->Write(line);
+    // One place for calls, and one for what somebody should look at.
+    if (line.level() != LogLevel::kError) return;
+  }
+  if (status.ok() || accepted_) {
+    context_->log->Write(line);
+  } else {
+    context_->log->WriteRefusal(absl::StatusCodeToString(status.code()), line);
+  }
 }
 
 }  // namespace diffusiond

@@ -1,21 +1,33 @@
-// One call from arrival to the end: counted, logged, and waited for when the server drains.
+// One call from arrival to the end: counted, logged, traced, and waited for when the server drains.
 #ifndef DIFFUSIOND_SERVER_RPC_CALL_SCOPE_H_
 #define DIFFUSIOND_SERVER_RPC_CALL_SCOPE_H_
 
+#include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "server/logging/log_record.h"
+#include "server/rpc/generation_run.h"
 #include "server/rpc/service_context.h"
+#include "server/tracing/trace_context.h"
 
 namespace diffusiond {
+
+// Where a call comes from.
+struct CallOrigin {
+  std::string peer;              // As gRPC names it, "ipv4:127.0.0.1:50000".
+  std::string traceparent = {};  // Of the metadata; empty: none.
+};
 
 // Thread-compatible.
 class CallScope {
  public:
-  CallScope(std::shared_ptr<const ServiceContext> context, std::string method, std::string peer);
+  CallScope(std::shared_ptr<const ServiceContext> context, std::string method,
+            const CallOrigin& origin);
   CallScope(const CallScope&) = delete;
   CallScope& operator=(const CallScope&) = delete;
   ~CallScope();  // End must have been called.
@@ -26,24 +38,41 @@ class CallScope {
   const std::string& request_id() const { return request_id_; }
   absl::Duration age() const;
 
-  // Adds key=value to the log line; a value with spaces is quoted.
-  void Note(absl::string_view key, absl::string_view value);
+  // What the call's line says besides, in the order of these.
+  template <typename Value>
+  void Note(absl::string_view key, const Value& value) {
+    record_.Add(key, value);
+  }
+
+  // What was sent of it.
+  void CountImage(const std::string& format, size_t bytes);
+  void CountPreview();
 
   // What was asked for is being done: the line is written, whatever the call's end.
   void Accepted() { accepted_ = true; }
 
-  // The call is over, its status sent or its client gone. Once.
-  void End(const absl::Status& status);
+  // The call is over, its status sent or its client gone. Once. `timeline`: of what was done for
+  // it.
+  void End(const absl::Status& status,
+           const std::optional<GenerationTimeline>& timeline = std::nullopt);
 
  private:
+  LogRecord Line(const absl::Status& status, absl::Duration duration,
+                 const std::optional<GenerationTimeline>& timeline) const;
+  void Write(const absl::Status& status, const LogRecord& line) const;
+
   const std::shared_ptr<const ServiceContext> context_;
   const std::string method_;
   const absl::Time start_;
   const std::string request_id_;
+  const TraceContext trace_;
   const bool admitted_;
   bool accepted_ = false;
   bool ended_ = false;
-  std::string line_;
+  int images_ = 0;
+  size_t bytes_ = 0;
+  int previews_ = 0;
+  LogRecord record_;
 };
 
 }  // namespace diffusiond

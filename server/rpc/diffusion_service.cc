@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "model/status/status_macros.h"
 #include "server/rpc/call_scope.h"
 #include "server/rpc/generate_images_reactor.h"
 #include "server/rpc/generate_reactor.h"
@@ -25,7 +26,7 @@ class ImmediateReactor final : public grpc::ServerUnaryReactor,
                                public StallWatch::Stream,
                                public std::enable_shared_from_this<ImmediateReactor> {
  public:
-  using Answer = std::function<absl::Status()>;
+  using Answer = std::function<absl::Status(CallScope&)>;
 
   // Starts the call.
   static ImmediateReactor* Start(std::shared_ptr<const ServiceContext> context, const char* method,
@@ -37,7 +38,7 @@ class ImmediateReactor final : public grpc::ServerUnaryReactor,
 
   ImmediateReactor(std::shared_ptr<const ServiceContext> context, const char* method,
                    grpc::CallbackServerContext* rpc)
-      : context_(std::move(context)), rpc_(rpc), scope_(context_, method, rpc->peer()) {}
+      : context_(std::move(context)), rpc_(rpc), scope_(context_, method, OriginOf(*rpc)) {}
 
   void OnDone() override {
     std::shared_ptr<ImmediateReactor> self;  // Goes after the lock.
@@ -60,7 +61,7 @@ class ImmediateReactor final : public grpc::ServerUnaryReactor,
     absl::MutexLock lock(&mu_);
     self_ = shared_from_this();
     status_ = scope_.Admission();
-    if (status_.ok()) status_ = answer();
+    if (status_.ok()) status_ = answer(scope_);
     finish_started_ = absl::Now();
     context_->stalls->Add(weak_from_this());
     Finish(ToGrpcStatus(status_));
@@ -93,26 +94,39 @@ grpc::ServerUnaryReactor* DiffusionServiceImpl::GenerateImages(grpc::CallbackSer
   return GenerateImagesReactor::Start(context_, rpc, TakeBytes(*request), response);
 }
 
+absl::Status DiffusionServiceImpl::Admit(absl::string_view path,
+                                         const grpc::CallbackServerContext& rpc,
+                                         CallScope& scope) const {
+  ASSIGN_OR_RETURN(const std::shared_ptr<const AccessIdentity> identity,
+                   context_->gate->AdmitRequest(path, rpc));
+  NoteIdentity(identity.get(), scope);
+  return absl::OkStatus();
+}
+
 grpc::ServerUnaryReactor* DiffusionServiceImpl::ListModels(grpc::CallbackServerContext* rpc,
                                                            const v1::ListModelsRequest*,
                                                            v1::ListModelsResponse* response) {
-  return ImmediateReactor::Start(context_, "ListModels", rpc, [this, response] {
-    for (const auto& model : context_->catalog->List()) {
-      *response->add_models() = ToProto(*model, context_->limits);
-    }
-    response->set_default_model(context_->catalog->default_model());
-    return absl::OkStatus();
-  });
+  return ImmediateReactor::Start(
+      context_, "ListModels", rpc, [this, rpc, response](CallScope& scope) {
+        RETURN_IF_ERROR(Admit("/diffusiond.v1.DiffusionService/ListModels", *rpc, scope));
+        for (const auto& model : context_->catalog->List()) {
+          *response->add_models() = ToProto(*model, context_->limits);
+        }
+        response->set_default_model(context_->catalog->default_model());
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* DiffusionServiceImpl::GetModel(grpc::CallbackServerContext* rpc,
                                                          const v1::GetModelRequest* request,
                                                          v1::Model* response) {
-  return ImmediateReactor::Start(context_, "GetModel", rpc, [this, request, response] {
-    const auto model = RequestedModel(*context_->catalog, request->model());
-    if (model.ok()) *response = ToProto(**model, context_->limits);
-    return model.status();
-  });
+  return ImmediateReactor::Start(
+      context_, "GetModel", rpc, [this, rpc, request, response](CallScope& scope) {
+        RETURN_IF_ERROR(Admit("/diffusiond.v1.DiffusionService/GetModel", *rpc, scope));
+        const auto model = RequestedModel(*context_->catalog, request->model());
+        if (model.ok()) *response = ToProto(**model, context_->limits);
+        return model.status();
+      });
 }
 
 }  // namespace diffusiond

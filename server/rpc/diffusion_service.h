@@ -4,10 +4,13 @@
 
 #include <memory>
 
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "diffusiond/v1/diffusion.grpc.pb.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
+#include "server/rpc/call_scope.h"
 #include "server/rpc/service_context.h"
 
 namespace diffusiond {
@@ -37,6 +40,9 @@ class DiffusionServiceImpl final : public CallbackService {
                                      v1::Model* response) override;
 
  private:
+  absl::Status Admit(absl::string_view path, const grpc::CallbackServerContext& rpc,
+                     CallScope& scope) const;
+
   const std::shared_ptr<const ServiceContext> context_;
 };
 

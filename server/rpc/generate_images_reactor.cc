@@ -1,6 +1,5 @@
 #include "server/rpc/generate_images_reactor.h"
 
-#include <map>
 #include <utility>
 
 #include "diffusiond/v1/diffusion.grpc.pb.h"
@@ -8,6 +7,7 @@
 #include "server/rpc/proto_conversion.h"
 #include "server/rpc/status_mapping.h"
 #include "server/rpc/submission.h"
+#include "server/rpc/whole_answer.h"
 
 namespace diffusiond {
 
@@ -26,7 +26,7 @@ GenerateImagesReactor::GenerateImagesReactor(std::shared_ptr<const ServiceContex
                                              grpc::ByteBuffer* response)
     : context_(std::move(context)),
       rpc_(rpc),
-      scope_(context_, "GenerateImages", rpc->peer()),
+      scope_(context_, "GenerateImages", OriginOf(*rpc)),
       response_(response) {}
 
 void GenerateImagesReactor::Run(grpc::ByteBuffer request) {
@@ -35,9 +35,14 @@ void GenerateImagesReactor::Run(grpc::ByteBuffer request) {
     self_ = shared_from_this();
     if (absl::Status admission = scope_.Admission(); !admission.ok()) return FinishOnce(admission);
   }
-  const absl::StatusOr<Caller> caller = CallerOf(*rpc_);
+  const absl::StatusOr<Caller> caller =
+      CallerOf(*context_, "/diffusiond.v1.DiffusionService/GenerateImages", *rpc_);
   absl::Status status = caller.status();
   if (status.ok()) {
+    {
+      absl::MutexLock lock(&mu_);
+      NoteCaller(*caller, scope_);
+    }
     status = PrepareInTurn(*context_, *caller, request,
                            [self = shared_from_this(),
                             caller = *caller](const absl::StatusOr<v1::GenerateRequest>& in_turn) {
@@ -60,7 +65,7 @@ void GenerateImagesReactor::PrepareAndSubmit(const Caller& caller,
     absl::MutexLock lock(&mu_);
     if (!submission.ok()) return FinishOnce(submission.status());
     if (outcome_.has_value()) return;
-    NoteSubmission(*submission, scope_);
+    NoteSubmission(*context_, *submission, scope_);
     messages_.emplace(scope_.request_id(), submission->request);
     run_ = run = MakeRun(
         *context_, std::move(submission->request),
@@ -69,8 +74,7 @@ void GenerateImagesReactor::PrepareAndSubmit(const Caller& caller,
         },
         /*on_previews_dropped=*/[](int) {});
   }
-  const absl::StatusOr<GenerationId> id =
-      context_->engine->Submit(std::move(submission->spec), std::move(run));
+  const absl::StatusOr<GenerationId> id = Submit(*context_, *std::move(submission), std::move(run));
   bool failed_already = false;
   {
     absl::MutexLock lock(&mu_);
@@ -119,9 +123,10 @@ void GenerateImagesReactor::Answer() {
 
 void GenerateImagesReactor::OnCancel() {
   std::optional<GenerationId> id;
-  const absl::Status reason = CancellationReason(*rpc_);
+  absl::Status reason;
   {
     absl::MutexLock lock(&mu_);
+    reason = CancellationReason(*rpc_);
     id = generation_;
     FinishOnce(reason);
   }
@@ -132,26 +137,11 @@ void GenerateImagesReactor::OnDone() {
   std::shared_ptr<GenerateImagesReactor> self;
   absl::MutexLock lock(&mu_);
   done_ = true;
-  scope_.End(outcome_.value_or(absl::UnknownError("the call ended before it was answered")));
+  std::optional<GenerationTimeline> timeline;
+  if (run_ != nullptr) timeline = run_->timeline();
+  scope_.End(outcome_.value_or(absl::UnknownError("the call ended before it was answered")),
+             timeline);
   self = std::move(self_);
-}
-
-v1::GenerateImagesResponse GenerateImagesReactor::TakeResponse() {
-  v1::GenerateImagesResponse response;
-  std::map<int, v1::Image> images;  // By index: they come in any order.
-  while (std::optional<StreamEvent> event = run_->Next()) {
-    if (auto* image = std::get_if<StreamEvent::FinalImage>(&event->what)) {
-      const int index = image->image_index;
-      images[index] = messages_->Of(std::move(*image));
-    } else if (const auto* completed = std::get_if<StreamEvent::Completed>(&event->what)) {
-      v1::Completed message = messages_->Of(*completed);
-      *response.mutable_receipt() = std::move(*message.mutable_receipt());
-      *response.mutable_timings() = std::move(*message.mutable_timings());
-    }
-  }
-  for (auto& [index, image] : images) *response.add_images() = std::move(image);
-  *response.mutable_warnings() = messages_->accepted().warnings();
-  return response;
 }
 
 void GenerateImagesReactor::OnRunWakes() {
@@ -163,10 +153,9 @@ void GenerateImagesReactor::OnRunWakes() {
     if (outcome_.has_value() || !ended.has_value()) return;
     status = *ended;
     if (status.ok()) {
-      const v1::GenerateImagesResponse response = TakeResponse();
+      const v1::GenerateImagesResponse response = WholeAnswer(*run_, *messages_);
       for (const v1::Image& image : response.images()) {
-        context_->metrics->OnImageSent(EncodingName(FromProto(image.format())),
-                                       image.data().size());
+        scope_.CountImage(EncodingName(FromProto(image.format())), image.data().size());
       }
       bool owned = false;
       grpc::SerializationTraits<v1::GenerateImagesResponse>::Serialize(response, response_, &owned);

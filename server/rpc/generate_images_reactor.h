@@ -48,8 +48,6 @@ class GenerateImagesReactor final : public grpc::ServerUnaryReactor,
   bool has_outcome() ABSL_LOCKS_EXCLUDED(mu_);
   // The run may have ended. From any thread.
   void OnRunWakes() ABSL_LOCKS_EXCLUDED(mu_);
-  // Takes all of the run's events.
-  v1::GenerateImagesResponse TakeResponse() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void FinishOnce(absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Answer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Ends the start. Not null: the call was refused at once, and answered by this reactor of gRPC's

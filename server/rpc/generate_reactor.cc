@@ -24,7 +24,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerateReactor::Start(
 
 GenerateReactor::GenerateReactor(std::shared_ptr<const ServiceContext> context,
                                  grpc::CallbackServerContext* rpc)
-    : context_(std::move(context)), rpc_(rpc), scope_(context_, "Generate", rpc->peer()) {}
+    : context_(std::move(context)), rpc_(rpc), scope_(context_, "Generate", OriginOf(*rpc)) {}
 
 void GenerateReactor::Run(grpc::ByteBuffer request) {
   absl::Status admission;
@@ -34,8 +34,13 @@ void GenerateReactor::Run(grpc::ByteBuffer request) {
     admission = scope_.Admission();
   }
   if (!admission.ok()) return Abort(admission);
-  const absl::StatusOr<Caller> caller = CallerOf(*rpc_);
+  const absl::StatusOr<Caller> caller =
+      CallerOf(*context_, "/diffusiond.v1.DiffusionService/Generate", *rpc_);
   if (!caller.ok()) return Abort(caller.status());
+  {
+    absl::MutexLock lock(&mu_);
+    NoteCaller(*caller, scope_);
+  }
   const absl::Status status =
       PrepareInTurn(*context_, *caller, request,
                     [self = shared_from_this(),
@@ -56,7 +61,7 @@ void GenerateReactor::PrepareAndSubmit(const Caller& caller,
   {
     absl::MutexLock lock(&mu_);
     if (outcome_.has_value()) return;
-    NoteSubmission(*submission, scope_);
+    NoteSubmission(*context_, *submission, scope_);
     messages_.emplace(scope_.request_id(), submission->request);
     const auto call = [reactor = weak_from_this()](const auto& method) {
       if (const auto self = reactor.lock()) method(*self);
@@ -66,8 +71,7 @@ void GenerateReactor::PrepareAndSubmit(const Caller& caller,
         [call] { call([](GenerateReactor& self) { self.OnRunWakes(); }); },
         [call](int count) { call([&](GenerateReactor& self) { self.OnPreviewsDropped(count); }); });
   }
-  const absl::StatusOr<GenerationId> id =
-      context_->engine->Submit(std::move(submission->spec), std::move(run));
+  const absl::StatusOr<GenerationId> id = Submit(*context_, *std::move(submission), std::move(run));
   if (!id.ok()) return Abort(id.status());
   context_->stalls->Add(weak_from_this());
   Open(*id);
@@ -126,7 +130,7 @@ void GenerateReactor::Advance() {
 }
 
 void GenerateReactor::OnWriteDone(bool ok) {
-  if (!ok) CancelGeneration(CancellationReason(*rpc_));
+  if (!ok) CancelGeneration(Gone());
   absl::MutexLock lock(&mu_);
   writing_ = false;
   if (ok) CountSent(sending_);
@@ -136,9 +140,14 @@ void GenerateReactor::OnWriteDone(bool ok) {
 }
 
 void GenerateReactor::OnCancel() {
-  const absl::Status reason = CancellationReason(*rpc_);
+  const absl::Status reason = Gone();
   CancelGeneration(reason);
   Abort(reason);
+}
+
+absl::Status GenerateReactor::Gone() {
+  absl::MutexLock lock(&mu_);
+  return CancellationReason(*rpc_);
 }
 
 void GenerateReactor::CancelGeneration(absl::Status reason) {
@@ -154,9 +163,11 @@ void GenerateReactor::OnDone() {
   std::shared_ptr<GenerateReactor> self;  // Goes after the lock.
   absl::MutexLock lock(&mu_);
   done_ = true;
-  scope_.Note("previews_sent", absl::StrCat(previews_sent_));
-  scope_.Note("previews_dropped", absl::StrCat(previews_dropped_));
-  scope_.End(outcome_.value_or(absl::UnknownError("the call ended before it was answered")));
+  if (previews_dropped_ > 0) scope_.Note("previews_dropped", previews_dropped_);
+  std::optional<GenerationTimeline> timeline;
+  if (run_ != nullptr) timeline = run_->timeline();
+  scope_.End(outcome_.value_or(absl::UnknownError("the call ended before it was answered")),
+             timeline);
   self = std::move(self_);
 }
 
@@ -182,11 +193,9 @@ void GenerateReactor::OnPreviewsDropped(int count) {
 
 void GenerateReactor::CountSent(const Sending& sent) {
   if (sent.event == v1::GenerateEvent::kImage) {
-    context_->metrics->OnImageSent(EncodingName(FromProto(sent.format)), sent.image_bytes);
+    scope_.CountImage(EncodingName(FromProto(sent.format)), sent.image_bytes);
   } else if (sent.event == v1::GenerateEvent::kPreview) {
-    ++previews_sent_;
-    context_->metrics->OnPreviewSent();
-    if (previews_sent_ == 1) context_->metrics->OnFirstPreview(scope_.age());
+    scope_.CountPreview();
   }
 }
 

@@ -72,6 +72,9 @@ class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   // Starts the next write or the finish, if it is time for one.
   void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CountSent(const Sending& sent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Why the client is gone. Takes the lock: gRPC calls OnCancel in any thread, and this is how that
+  // thread sees what Run left.
+  absl::Status Gone() ABSL_LOCKS_EXCLUDED(mu_);
   void CancelGeneration(absl::Status reason) ABSL_LOCKS_EXCLUDED(mu_);
 
   const std::shared_ptr<const ServiceContext> context_;
@@ -89,7 +92,6 @@ class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   bool writing_ ABSL_GUARDED_BY(mu_) = false;   // `current_` is gRPC's until OnWriteDone.
   bool finished_ ABSL_GUARDED_BY(mu_) = false;  // Finish was called.
   bool done_ ABSL_GUARDED_BY(mu_) = false;      // gRPC has let go.
-  int previews_sent_ ABSL_GUARDED_BY(mu_) = 0;
   int previews_dropped_ ABSL_GUARDED_BY(mu_) = 0;
   grpc::ByteBuffer current_ ABSL_GUARDED_BY(mu_);
   Sending sending_ ABSL_GUARDED_BY(mu_);

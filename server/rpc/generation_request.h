@@ -12,6 +12,8 @@
 #include "absl/time/time.h"
 #include "diffusiond/v1/diffusion.pb.h"
 #include "model/sampling/sampler.h"
+#include "server/access/access_list.h"
+#include "server/access/identity_quotas.h"
 #include "server/engine/engine.h"
 #include "server/engine/memory_budget.h"
 #include "server/imaging/frame_encoder.h"
@@ -47,8 +49,9 @@ struct GenerationRequest {
   PreviewRequest preview;
   ImageEncoding encoding = ImageEncoding::kPng;
   Priority priority = Priority::kNormal;
-  std::vector<std::string> warnings;    // SamplingAdvice.
-  MemoryBudget::Hold memory = nullptr;  // Of what `start` holds.
+  std::vector<std::string> warnings;     // SamplingAdvice.
+  MemoryBudget::Hold memory = nullptr;   // Of what `start` holds.
+  IdentityQuotas::Hold quota = nullptr;  // Of its caller's limits.
 };
 
 // Who asks.
@@ -56,6 +59,7 @@ struct Caller {
   std::string tenant;   // On whose behalf.
   std::string address;  // Where from, or whose identity: what GenerationSpec::address says.
   absl::Time deadline = absl::InfiniteFuture();
+  std::shared_ptr<const AccessIdentity> identity = nullptr;  // Null: nobody that is known.
 };
 
 enum class PreviewSupport { kAllowed, kNotAllowed };

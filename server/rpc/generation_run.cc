@@ -7,10 +7,9 @@
 namespace diffusiond {
 
 GenerationRun::GenerationRun(Options options)
-    : options_(std::move(options)),
-      accepted_(options_.now()),
-      sha256_(static_cast<size_t>(options_.images)) {
+    : options_(std::move(options)), sha256_(static_cast<size_t>(options_.images)) {
   absl::MutexLock lock(&mu_);
+  timeline_.accepted = options_.now();
   hold_ = std::exchange(options_.hold, nullptr);
   events_.Push(StreamEvent::Accepted());
 }
@@ -25,6 +24,11 @@ std::optional<absl::Status> GenerationRun::outcome() const {
   return outcome_;
 }
 
+GenerationTimeline GenerationRun::timeline() const {
+  absl::MutexLock lock(&mu_);
+  return timeline_;
+}
+
 void GenerationRun::Close() {
   EventQueue dropped;  // Goes without the lock.
   absl::MutexLock lock(&mu_);
@@ -37,20 +41,34 @@ bool GenerationRun::IsOver() const {
   return over();
 }
 
-absl::StatusOr<EncodedFrame> GenerationRun::Timed(const Frame& frame, const EncodeOptions& encode) {
+absl::StatusOr<EncodedFrame> GenerationRun::Timed(const Frame& frame, const EncodeOptions& encode,
+                                                  std::optional<int> image_index) {
   const absl::Time start = options_.now();
   absl::StatusOr<EncodedFrame> encoded = options_.encode(frame, encode);
   const absl::Duration duration = options_.now() - start;
   absl::MutexLock lock(&mu_);
-  encode_time_ += duration;
+  timeline_.encode += duration;
+  if (image_index.has_value() && options_.every_steps > 0 &&
+      timeline_.encodings.size() < kMaxTimeline) {
+    timeline_.encodings.push_back({*image_index, start, duration});
+  }
   return encoded;
 }
 
-void GenerationRun::OnProgress(int image_index, int steps_done, int steps_total) {
+void GenerationRun::OnProgress(const StepProgress& progress) {
   {
     absl::MutexLock lock(&mu_);
     if (over()) return;
-    events_.Push(StreamEvent::Progress{image_index, steps_done, steps_total});
+    if (options_.every_steps > 0 && progress.steps_done % options_.every_steps == 0 &&
+        timeline_.steps.size() < kMaxTimeline) {
+      timeline_.steps.push_back({.image_index = progress.image_index,
+                                 .steps_done = progress.steps_done,
+                                 .batch_images = progress.batch_images,
+                                 .start = progress.batch_started,
+                                 .duration = progress.batch_duration});
+    }
+    events_.Push(
+        StreamEvent::Progress{progress.image_index, progress.steps_done, progress.steps_total});
   }
   options_.wake();
 }
@@ -58,7 +76,7 @@ void GenerationRun::OnProgress(int image_index, int steps_done, int steps_total)
 void GenerationRun::OnPreview(int image_index, int steps_done, double timestep, PreviewContent kind,
                               Frame frame) {
   if (IsOver()) return;
-  absl::StatusOr<EncodedFrame> encoded = Timed(frame, options_.preview);
+  absl::StatusOr<EncodedFrame> encoded = Timed(frame, options_.preview, std::nullopt);
   // A frame that cannot be shown costs the preview, not the image.
   bool lost = !encoded.ok();
   {
@@ -77,7 +95,7 @@ void GenerationRun::OnPreviewsDropped(int count) { options_.on_previews_dropped(
 
 void GenerationRun::OnImage(int image_index, Frame frame) {
   if (IsOver()) return;
-  absl::StatusOr<EncodedFrame> encoded = Timed(frame, options_.image);
+  absl::StatusOr<EncodedFrame> encoded = Timed(frame, options_.image, image_index);
   {
     absl::MutexLock lock(&mu_);
     if (over()) return;
@@ -97,12 +115,13 @@ void GenerationRun::OnFinished(absl::Status status, GenerationTimings timings) {
   {
     absl::MutexLock lock(&mu_);
     held = std::move(hold_);
+    timeline_.engine = timings;
     if (over()) return;
     if (status.ok()) {
       events_.Push(StreamEvent::Completed{.sha256 = std::move(sha256_),
                                           .engine = timings,
-                                          .encode = encode_time_,
-                                          .total = options_.now() - accepted_});
+                                          .encode = timeline_.encode,
+                                          .total = options_.now() - timeline_.accepted});
     }
     outcome_ = std::move(status);
   }

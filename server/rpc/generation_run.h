@@ -21,6 +21,28 @@
 
 namespace diffusiond {
 
+// What was done for a generation, and when.
+struct GenerationTimeline {
+  struct Step {
+    int image_index = 0;
+    int steps_done = 0;
+    int batch_images = 0;
+    absl::Time start;
+    absl::Duration duration;
+  };
+  struct Encoding {
+    int image_index = 0;
+    absl::Time start;
+    absl::Duration duration;
+  };
+
+  absl::Time accepted;
+  std::optional<GenerationTimings> engine = {};  // Once the engine has ended it.
+  absl::Duration encode = {};                    // Of all frames.
+  std::vector<Step> steps = {};                  // By Options::every_steps.
+  std::vector<Encoding> encodings = {};          // Of images, beside steps.
+};
+
 // Hears the engine, encodes frames on the engine's frame threads, and keeps what the client has not
 // taken yet. Knows neither gRPC nor the API: what writes to the client takes events with Next when
 // it can, and is woken when there may be more. Thread-safe.
@@ -42,7 +64,11 @@ class GenerationRun : public GenerationListener {
     // So many previews will never come from Next; as `wake`.
     std::function<void(int)> on_previews_dropped;
     std::function<absl::Time()> now = absl::Now;
+    // The timeline has each n-th step of an image, and the encoding of images; 0: neither.
+    int every_steps = 0;
   };
+  // Steps, and as many encodings, that a timeline has at most.
+  static constexpr size_t kMaxTimeline = 256;
 
   // Accepted is the first event.
   explicit GenerationRun(Options options);
@@ -52,11 +78,12 @@ class GenerationRun : public GenerationListener {
   // Set once, with or after the last event, by the engine or by an image that cannot be encoded:
   // then the engine does not know yet. Events that wait may still be taken.
   std::optional<absl::Status> outcome() const;
+  GenerationTimeline timeline() const;
   // Nobody will take anything any more: what waits is dropped, what comes is not even encoded.
   void Close();
 
   // GenerationListener:
-  void OnProgress(int image_index, int steps_done, int steps_total) override;
+  void OnProgress(const StepProgress& progress) override;
   void OnPreview(int image_index, int steps_done, double timestep, PreviewContent kind,
                  Frame frame) override;
   void OnPreviewsDropped(int count) override;
@@ -67,18 +94,17 @@ class GenerationRun : public GenerationListener {
   // Nobody wants to know more.
   bool over() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return closed_ || outcome_.has_value(); }
   bool IsOver() const ABSL_LOCKS_EXCLUDED(mu_);
-  absl::StatusOr<EncodedFrame> Timed(const Frame& frame, const EncodeOptions& encode)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  // `image_index` of what goes into the timeline.
+  absl::StatusOr<EncodedFrame> Timed(const Frame& frame, const EncodeOptions& encode,
+                                     std::optional<int> image_index) ABSL_LOCKS_EXCLUDED(mu_);
 
   Options options_;  // Fixed; without `hold`.
-  const absl::Time accepted_;
-
   mutable absl::Mutex mu_;
   std::shared_ptr<const void> hold_ ABSL_GUARDED_BY(mu_);  // Until OnFinished.
   EventQueue events_ ABSL_GUARDED_BY(mu_);
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
   std::optional<absl::Status> outcome_ ABSL_GUARDED_BY(mu_);
-  absl::Duration encode_time_ ABSL_GUARDED_BY(mu_);
+  GenerationTimeline timeline_ ABSL_GUARDED_BY(mu_);
   std::vector<std::string> sha256_ ABSL_GUARDED_BY(mu_);  // By image.
 };
 

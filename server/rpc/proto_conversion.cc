@@ -95,6 +95,7 @@ v1::Numerics ToProto(const ServedNumerics& numerics) {
   message.set_libtorch_version(numerics.libtorch_version);
   message.set_device_kind(numerics.device_kind);
   message.set_micro_batch(static_cast<uint32_t>(numerics.micro_batch));
+  message.set_network_numerics(static_cast<uint32_t>(numerics.network_numerics));
   return message;
 }
 

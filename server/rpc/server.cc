@@ -7,16 +7,22 @@
 #include "absl/strings/str_cat.h"
 #include "grpc/grpc.h"
 #include "grpc/health/v1/health.pb.h"
-#include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/server_builder.h"
 #include "model/status/status_macros.h"
+#include "server/rpc/goaway.h"
+#include "server/rpc/reflection.h"
 
 namespace diffusiond {
 namespace {
 
 // For answers that are written but not yet sent when the server goes.
 constexpr absl::Duration kFlushGrace = absl::Seconds(1);
+
+// What clients get to hear that they are to go: some round trips of a distant one, whose connection
+// was only just made. How often is looked whether all have gone.
+constexpr absl::Duration kLeaveGrace = absl::Seconds(2);
+constexpr absl::Duration kLeaveLook = absl::Milliseconds(10);
 
 }  // namespace
 
@@ -45,12 +51,17 @@ Server::Server(Options options, Engine* engine, const ModelCatalog* catalog,
       metrics_(metrics != nullptr ? metrics : &no_metrics_),
       log_({.refusals_per_second = options_.refusals_logged_per_second,
             .now = options_.now,
-            .log_line = options_.log_line,
+            .log = options_.log,
             .on_left_out = [this](const std::string& code) { metrics_->OnLogLineLeftOut(code); }}),
+      tracer_(options_.tracing, options_.random),
+      open_to_all_(options_.access == nullptr ? AccessControl::OpenToAll(options_.now) : nullptr),
+      access_(options_.access == nullptr ? open_to_all_.get() : options_.access),
+      gate_(access_, &log_, options_.access_log),
       memory_(options_.max_waiting_bytes),
       decoders_(std::move(decoders)),
       stalls_(options_.stall_timeout),
-      service_(MakeContext()) {}
+      context_(MakeContext()),
+      service_(context_) {}
 
 std::shared_ptr<const ServiceContext> Server::MakeContext() {
   auto context = std::make_shared<ServiceContext>();
@@ -66,25 +77,30 @@ std::shared_ptr<const ServiceContext> Server::MakeContext() {
   context->random = options_.random;
   context->now = options_.now;
   context->log = &log_;
+  context->access_log = options_.access_log;
+  context->tracer = &tracer_;
+  context->access = access_;
+  context->gate = &gate_;
   return context;
 }
 
 absl::Status Server::Listen() {
   grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   // gRPC's own health service carries no descriptor; using one of the compiled messages links it,
   // so that reflection can describe grpc.health.v1.
   grpc::health::v1::HealthCheckRequest::descriptor();
 
   grpc::ServerBuilder builder;
+  SetReflection(options_.reflection, &builder);
   builder.RegisterService(&service_);
   SetTransportLimits(options_.transport, &builder);
   if (!options_.listen_address.empty()) {
     Listener::Options listening;
     listening.address = options_.listen_address;
     listening.limits = options_.transport.connections;
+    listening.rate = options_.transport.connection_rate;
     listening.metrics = metrics_;
-    ASSIGN_OR_RETURN(port_, ServerPort::Bind(listening, &builder));
+    ASSIGN_OR_RETURN(port_, ServerPort::Bind(listening, gate_, &builder));
   }
   {
     absl::MutexLock lock(&mu_);
@@ -107,6 +123,20 @@ Server::~Server() {
   }
   shutdown_.join();
   server_->Wait();
+}
+
+void Server::LetConnectionsGo(absl::Time deadline) {
+  port_->Close();
+  const auto are_there = [&] { return port_->CountOpen() > 0 && options_.now() < deadline; };
+  for (absl::Duration waited; waited < options_.lame_duck && are_there(); waited += kLeaveLook) {
+    absl::SleepFor(kLeaveLook);
+  }
+  port_->HoldOpen();
+  for (absl::Duration waited; waited < kLeaveGrace && are_there(); waited += kLeaveLook) {
+    // Those, too, whose handshake has ended since the last look.
+    if (!TellConnectionsToGo(*server_)) return;
+    absl::SleepFor(kLeaveLook);
+  }
 }
 
 void Server::SendAway() {
@@ -134,9 +164,16 @@ void Server::OnCatalogChanged() {
   UpdateHealth();
 }
 
+bool Server::IsServing() {
+  absl::MutexLock lock(&mu_);
+  return Serves();
+}
+
+bool Server::Serves() const { return workers_running_ && !draining_ && !catalog_->empty(); }
+
 void Server::UpdateHealth() {
   if (server_ == nullptr) return;  // Listen does so.
-  const bool serving = workers_running_ && !draining_ && !catalog_->empty();
+  const bool serving = Serves();
   grpc::HealthCheckServiceInterface* const health = server_->GetHealthCheckService();
   health->SetServingStatus("", serving);
   health->SetServingStatus(v1::DiffusionService::service_full_name(), serving);
@@ -144,13 +181,15 @@ void Server::UpdateHealth() {
 }
 
 bool Server::Drain(absl::Time deadline) {
-  calls_.StartDraining();
+  // Channels in this process know no GOAWAY: who sees what health says by one is refused at once.
+  if (port_ == nullptr) calls_.StartDraining();
   {
     absl::MutexLock lock(&mu_);
     draining_ = true;
     UpdateHealth();
   }
-  // Channels in this process know no GOAWAY.
+  if (port_ != nullptr) LetConnectionsGo(deadline);
+  calls_.StartDraining();
   if (port_ != nullptr) SendAway();
   const bool generated = engine_->Drain(deadline);
   // What the engine has given up is told to its clients in this time.

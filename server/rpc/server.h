@@ -15,9 +15,12 @@
 #include "absl/time/time.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/server.h"
-#include "model/process/log_line.h"
+#include "server/access/access_control.h"
 #include "server/engine/engine.h"
+#include "server/logging/access_log.h"
+#include "server/logging/log_record.h"
 #include "server/models/model_catalog.h"
+#include "server/rpc/access_gate.h"
 #include "server/rpc/call_log.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/diffusion_service.h"
@@ -26,6 +29,7 @@
 #include "server/rpc/service_context.h"
 #include "server/rpc/stall_watch.h"
 #include "server/rpc/transport_limits.h"
+#include "server/tracing/tracer.h"
 
 namespace diffusiond {
 
@@ -43,15 +47,24 @@ class Server {
     TransportLimits transport;
     // An answer of which the client takes nothing for this long is cancelled. Infinite: never.
     absl::Duration stall_timeout = absl::Minutes(2);
+    // Between the drain's beginning, which closes the port, and telling connections to go.
+    absl::Duration lame_duck = absl::ZeroDuration();
     DecoderPool::Options decoders;
     // What requests may hold while they wait and run: start pictures, masks, noise, plans.
     size_t max_waiting_bytes = size_t{256} << 20;
     GenerationRun::Encode encode = EncodeFrame;
     std::function<uint64_t()> random = RandomNumber;
     std::function<absl::Time()> now = absl::Now;
-    LogLine log_line;  // Unset: nothing is logged.
+    LogSink log;  // Unset: nothing is logged.
     // Lines a second of calls that were refused, as CallLog has it; those left out are counted.
     int refusals_logged_per_second = 10;
+    // Takes the lines of calls, but for those that somebody should look at. Not owned, outlives the
+    // server; null: they go to `log`.
+    AccessLog* access_log = nullptr;
+    Tracer::Options tracing;
+    // Who may call what, and TLS. Not owned, outlives the server; null: everybody, in plaintext.
+    AccessControl* access = nullptr;
+    bool reflection = true;  // Whether the server tells how its API looks.
   };
 
   // Create, then Listen. Errors of both.
@@ -79,6 +92,9 @@ class Server {
 
   std::shared_ptr<grpc::Channel> InProcessChannel();
 
+  // What calls of other protocols work with, too.
+  const std::shared_ptr<const ServiceContext>& context() const { return context_; }
+
   int running_calls() const { return calls_.active(); }
   int64_t seen_calls() const { return calls_.entered(); }
 
@@ -88,19 +104,25 @@ class Server {
   void SetWorkersRunning(bool running);
   void OnCatalogChanged();
 
+  // Whether health says so, for "".
+  bool IsServing();
+
   // Health goes NOT_SERVING, the port is closed and connections are told to go (GOAWAY): new calls
-  // find another replica, while what runs goes on. What is called all the same is refused with
-  // UNAVAILABLE, or by gRPC with CANCELLED if it was on its way just then. Waits until the running
-  // calls are answered or until `deadline`, then ends them with UNAVAILABLE. True if all ended by
-  // themselves.
+  // find another replica, while what runs goes on, and so does what was on its way just then: calls
+  // are taken until the last connection without one has gone, or for two seconds. What is called
+  // all the same after that is refused with UNAVAILABLE. Waits until the running calls are answered
+  // or until `deadline`, then ends them with UNAVAILABLE. True if all ended by themselves.
   bool Drain(absl::Time deadline);
 
  private:
   Server(Options options, Engine* engine, const ModelCatalog* catalog,
          std::unique_ptr<DecoderPool> decoders, RpcMetrics* metrics);
   std::shared_ptr<const ServiceContext> MakeContext();
-  // Closes the port and tells connections to go. Once.
+  // Closes the port, and serves those who came by it until they have gone or had time to.
+  void LetConnectionsGo(absl::Time deadline);
+  // Closes the port and takes no more calls. Once.
   void SendAway();
+  bool Serves() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void UpdateHealth() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Options options_;
@@ -109,10 +131,15 @@ class Server {
   RpcMetrics no_metrics_;
   RpcMetrics* const metrics_;
   CallLog log_;
+  const Tracer tracer_;
+  const std::unique_ptr<AccessControl> open_to_all_;  // Unless the options have another.
+  AccessControl* const access_;
+  const AccessGate gate_;
   MemoryBudget memory_;
   std::unique_ptr<DecoderPool> decoders_;
   CallTracker calls_;
   StallWatch stalls_;
+  const std::shared_ptr<const ServiceContext> context_;
   DiffusionServiceImpl service_;
   // Null before Listen, which sets it under mu_: health may be told of meanwhile.
   std::unique_ptr<grpc::Server> server_;

@@ -4,15 +4,19 @@
 
 #include "grpcpp/security/server_credentials.h"
 #include "model/status/status_macros.h"
+#include "server/rpc/tls_server_credentials.h"
 
 namespace diffusiond {
 
 absl::StatusOr<std::unique_ptr<ServerPort>> ServerPort::Bind(Listener::Options options,
+                                                             const AccessGate& gate,
                                                              grpc::ServerBuilder* builder) {
   ASSIGN_OR_RETURN(std::unique_ptr<Listener> listener, Listener::Bind(std::move(options)));
   using Builder = grpc::ServerBuilder::experimental_type;
   std::unique_ptr<Acceptor> acceptor = builder->experimental().AddExternalConnectionAcceptor(
-      Builder::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
+      Builder::ExternalConnectionType::FROM_FD, gate.access().tls() != nullptr
+                                                    ? MakeTlsServerCredentials(&gate)
+                                                    : grpc::InsecureServerCredentials());
   return std::unique_ptr<ServerPort>(new ServerPort(std::move(listener), std::move(acceptor)));
 }
 

@@ -7,14 +7,18 @@
 #include "absl/status/statusor.h"
 #include "grpcpp/server_builder.h"
 #include "server/connections/listener.h"
+#include "server/rpc/access_gate.h"
 
 namespace diffusiond {
 
 // Connections reach the server by the way that gRPC has for those accepted elsewhere. Thread-safe.
 class ServerPort {
  public:
-  // Binds, and tells the builder of it. UNAVAILABLE: the address cannot be listened on.
+  // Binds, and tells the builder of it. With a gate whose AccessControl has TLS the port has, too;
+  // else it is plaintext, and the gate is not asked. UNAVAILABLE: the address cannot be listened
+  // on.
   static absl::StatusOr<std::unique_ptr<ServerPort>> Bind(Listener::Options options,
+                                                          const AccessGate& gate,
                                                           grpc::ServerBuilder* builder);
   ~ServerPort() { Close(); }
 
@@ -24,6 +28,8 @@ class ServerPort {
   void Close() { listener_->Close(); }
 
   int port() const { return listener_->port(); }
+  int CountOpen() { return listener_->CountOpen(); }
+  void HoldOpen() { listener_->HoldOpen(); }
 
  private:
   using Acceptor = grpc::experimental::ExternalConnectionAcceptor;

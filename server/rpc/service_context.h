@@ -7,16 +7,20 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "server/access/access_control.h"
 #include "server/engine/engine.h"
 #include "server/engine/memory_budget.h"
 #include "server/imaging/decoder_pool.h"
+#include "server/logging/access_log.h"
 #include "server/models/model_catalog.h"
+#include "server/rpc/access_gate.h"
 #include "server/rpc/call_log.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/generation_request.h"
 #include "server/rpc/generation_run.h"
 #include "server/rpc/rpc_metrics.h"
 #include "server/rpc/stall_watch.h"
+#include "server/tracing/tracer.h"
 
 namespace diffusiond {
 
@@ -37,7 +41,11 @@ struct ServiceContext {
   RequestLimits limits;
   std::function<uint64_t()> random = RandomNumber;  // Seeds and request ids.
   std::function<absl::Time()> now = absl::Now;
-  CallLog* log = nullptr;  // Never null; outlives the gRPC server.
+  CallLog* log = nullptr;            // Never null; outlives the gRPC server.
+  AccessLog* access_log = nullptr;   // Null: lines of calls go to `log`.
+  const Tracer* tracer = nullptr;    // Never null; outlives the gRPC server.
+  AccessControl* access = nullptr;   // The same.
+  const AccessGate* gate = nullptr;  // The same.
 };
 
 }  // namespace diffusiond

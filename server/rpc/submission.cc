@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,10 +10,14 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "diffusiond/v1/diffusion.grpc.pb.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+#include "model/files/sha256.h"
 #include "model/process/listening_sockets.h"
 #include "model/status/status_macros.h"
 #include "proto/metadata_keys.h"
 #include "server/engine/refusal.h"
+#include "server/rpc/call_credential.h"
 #include "server/rpc/proto_conversion.h"
 
 namespace diffusiond {
@@ -27,8 +32,8 @@ absl::Time DeadlineOf(const grpc::CallbackServerContext& rpc) {
   return absl::FromChrono(deadline);
 }
 
-// Metadata key that names the tenant of a client without an authenticated identity, as a gateway
-// before the server may set it.
+// Metadata that names the tenant of a client without an identity, or of one that may speak for
+// others, as a gateway before the server does.
 constexpr size_t kMaxTenantBytes = 128;
 
 constexpr std::chrono::milliseconds kDeadlineSlack(100);
@@ -40,39 +45,22 @@ std::string AddressOf(const std::string& peer) {
   return HostOfPeer(peer);
 }
 
-// Empty: not authenticated.
-std::string IdentityOf(const grpc::CallbackServerContext& rpc) {
-  const std::shared_ptr<const grpc::AuthContext> auth = rpc.auth_context();
-  if (auth == nullptr || !auth->IsPeerAuthenticated()) return "";
-  const std::vector<grpc::string_ref> identity = auth->GetPeerIdentity();
-  return identity.empty() ? "" : std::string(identity[0].data(), identity[0].size());
-}
-
-// Where a request counts as coming from: who is known shares nothing with others of its machine.
-std::string OriginOf(const grpc::CallbackServerContext& rpc) {
-  const std::string identity = IdentityOf(rpc);
-  return identity.empty() ? AddressOf(rpc.peer()) : absl::StrCat("identity:", identity);
-}
-
-absl::StatusOr<std::string> TenantOf(const grpc::CallbackServerContext& rpc) {
-  if (std::string identity = IdentityOf(rpc); !identity.empty()) return identity;
-  const auto found = rpc.client_metadata().find(kTenantMetadata);
-  if (found == rpc.client_metadata().end()) return AddressOf(rpc.peer());
-  if (found->second.empty() || found->second.size() > kMaxTenantBytes) {
+absl::StatusOr<std::string> TenantShown(const CallShows& shows, const std::string& otherwise) {
+  if (!shows.tenant.has_value()) return otherwise;
+  if (shows.tenant->empty() || shows.tenant->size() > kMaxTenantBytes) {
     return absl::InvalidArgumentError(absl::StrCat("metadata ", kTenantMetadata, " has ",
-                                                   found->second.size(), " bytes, expected 1 .. ",
+                                                   shows.tenant->size(), " bytes, expected 1 .. ",
                                                    kMaxTenantBytes));
   }
-  return std::string(found->second.data(), found->second.size());
+  return *shows.tenant;
 }
 
 // In which even a photo of 4096 x 4096 pixels is read.
 constexpr absl::Duration kPictureRetry = absl::Seconds(1);
 
-// A request without pictures has some hundred bytes.
-constexpr size_t kReadAtOnce = 4096;
-
 absl::StatusOr<v1::GenerateRequest> Parse(grpc::ByteBuffer bytes) {
+  // gRPC's way to say that the connection broke first: nobody has asked for anything wrong.
+  if (!bytes.Valid()) return absl::CancelledError("the call ended before its request was here");
   v1::GenerateRequest request;
   const grpc::Status status =
       grpc::SerializationTraits<v1::GenerateRequest>::Deserialize(&bytes, &request);
@@ -88,15 +76,26 @@ absl::Status Counted(const ServiceContext& context, const absl::Status& status) 
 // Plans of more steps are compiled in turn: a tenth of a millisecond for a thousand.
 constexpr uint64_t kCompiledAtOnce = 2000;
 
-// Whether to prepare it takes long.
+// The same for requests that draw the same images, if the model is the same.
+std::string ParametersHash(const GenerationRequest& request) {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    ToProto(request).SerializeToCodedStream(&coded);
+  }
+  return Sha256Hex(bytes);
+}
+
+}  // namespace
+
 bool IsDear(const v1::GenerateRequest& request) {
   const v1::SamplingOptions& sampling = request.sampling();
   return !request.init_image().empty() || !request.mask().empty() ||
          uint64_t{sampling.steps()} * std::max<uint64_t>(1, sampling.langevin_steps()) >
              kCompiledAtOnce;
 }
-
-}  // namespace
 
 grpc::ByteBuffer TakeBytes(const grpc::ByteBuffer& bytes) {
   grpc::ByteBuffer taken;
@@ -105,9 +104,46 @@ grpc::ByteBuffer TakeBytes(const grpc::ByteBuffer& bytes) {
   return taken;
 }
 
-absl::StatusOr<Caller> CallerOf(const grpc::CallbackServerContext& rpc) {
-  ASSIGN_OR_RETURN(std::string tenant, TenantOf(rpc));
-  return Caller{.tenant = std::move(tenant), .address = OriginOf(rpc), .deadline = DeadlineOf(rpc)};
+absl::StatusOr<Caller> CallerOf(const ServiceContext& context, absl::string_view path,
+                                const CallShows& shows) {
+  Caller caller = {.tenant = {}, .address = AddressOf(shows.peer), .deadline = shows.deadline};
+  ASSIGN_OR_RETURN(caller.identity, context.gate->AdmitRequest(path, shows.credential));
+  if (caller.identity == nullptr) {
+    ASSIGN_OR_RETURN(caller.tenant, TenantShown(shows, caller.address));
+    return caller;
+  }
+  // Who is known shares nothing with others of its machine.
+  caller.address = absl::StrCat("identity:", caller.identity->name);
+  caller.tenant = caller.identity->tenant;
+  if (caller.identity->impersonate) {
+    ASSIGN_OR_RETURN(caller.tenant, TenantShown(shows, caller.tenant));
+  }
+  return caller;
+}
+
+absl::StatusOr<Caller> CallerOf(const ServiceContext& context, absl::string_view path,
+                                const grpc::CallbackServerContext& rpc) {
+  CallShows shows = {.credential = CredentialOf(rpc, context.access->certificate_name()),
+                     .peer = rpc.peer(),
+                     .deadline = DeadlineOf(rpc)};
+  const auto found = rpc.client_metadata().find(kTenantMetadata);
+  if (found != rpc.client_metadata().end()) {
+    shows.tenant.emplace(found->second.data(), found->second.size());
+  }
+  return CallerOf(context, path, shows);
+}
+
+absl::Status InTurn(const ServiceContext& context, const Caller& caller, size_t bytes,
+                    std::function<void()> work) {
+  absl::StatusOr<MemoryBudget::Hold> hold = context.memory->Take(caller.address, bytes);
+  if (!hold.ok()) return Counted(context, hold.status());
+  const bool scheduled = context.decoders->Schedule(
+      caller.address, [hold = *std::move(hold), work = std::move(work)] { work(); });
+  if (scheduled) return absl::OkStatus();
+  return Counted(context, Refusal(RefusalReason::kPictures,
+                                  "too many requests with pictures or long plans wait to be read "
+                                  "(--max_queued_pictures)",
+                                  kPictureRetry));
 }
 
 absl::Status PrepareInTurn(const ServiceContext& context, const Caller& caller,
@@ -119,19 +155,12 @@ absl::Status PrepareInTurn(const ServiceContext& context, const Caller& caller,
       return absl::OkStatus();
     }
   }
-  absl::StatusOr<MemoryBudget::Hold> hold = context.memory->Take(caller.address, bytes.Length());
-  if (!hold.ok()) return Counted(context, hold.status());
-  const bool scheduled = context.decoders->Schedule(
-      caller.address, [bytes, hold = *std::move(hold), prepare = std::move(prepare)]() mutable {
-        grpc::ByteBuffer taken;
-        taken.Swap(&bytes);
-        prepare(Parse(taken));
-      });
-  if (scheduled) return absl::OkStatus();
-  return Counted(context, Refusal(RefusalReason::kPictures,
-                                  "too many requests with pictures or long plans wait to be read "
-                                  "(--max_queued_pictures)",
-                                  kPictureRetry));
+  const size_t length = bytes.Length();
+  return InTurn(context, caller, length, [bytes, prepare = std::move(prepare)]() mutable {
+    grpc::ByteBuffer taken;
+    taken.Swap(&bytes);
+    prepare(Parse(taken));
+  });
 }
 
 absl::StatusOr<Submission> PrepareSubmission(const ServiceContext& context, const Caller& caller,
@@ -140,22 +169,52 @@ absl::StatusOr<Submission> PrepareSubmission(const ServiceContext& context, cons
   ASSIGN_OR_RETURN(GenerationRequest parsed,
                    ParseGenerateRequest(request, *context.catalog, context.limits, previews,
                                         context.random() & kDrawnSeedMask));
+  std::unique_ptr<IdentityQuotas::Charge> charge;
+  if (caller.identity != nullptr) {
+    absl::StatusOr<IdentityQuotas::Taken> quota =
+        context.access->quotas().Take(*caller.identity, parsed.count);
+    if (!quota.ok()) return Counted(context, quota.status());
+    parsed.quota = std::move(quota->hold);
+    charge = std::move(quota->charge);
+  }
   absl::StatusOr<GenerationSpec> spec = MakeGenerationSpec(parsed, caller, *context.memory);
   if (!spec.ok()) return Counted(context, spec.status());
-  return Submission{std::move(parsed), *std::move(spec)};
+  return Submission{
+      .charge = std::move(charge), .request = std::move(parsed), .spec = *std::move(spec)};
 }
 
-void NoteSubmission(const Submission& submission, CallScope& scope) {
+CallOrigin OriginOf(const grpc::CallbackServerContext& rpc) {
+  CallOrigin origin = {.peer = rpc.peer()};
+  const auto& metadata = rpc.client_metadata();
+  const auto [first, end] = metadata.equal_range(kTraceparent);
+  // Of several none is the right one.
+  if (first != end && std::next(first) == end) {
+    origin.traceparent.assign(first->second.data(), first->second.size());
+  }
+  return origin;
+}
+
+void NoteIdentity(const AccessIdentity* identity, CallScope& scope) {
+  if (identity != nullptr) scope.Note("identity", identity->name);
+}
+
+void NoteCaller(const Caller& caller, CallScope& scope) {
+  scope.Note("tenant", caller.tenant);
+  NoteIdentity(caller.identity.get(), scope);
+}
+
+void NoteSubmission(const ServiceContext& context, const Submission& submission, CallScope& scope) {
   const GenerationRequest& request = submission.request;
   scope.Note("model", request.model->name);
-  if (request.model->version > 0) scope.Note("version", absl::StrCat(request.model->version));
-  scope.Note("count", absl::StrCat(request.count));
-  scope.Note("seed", absl::StrCat(request.seed));
-  if (request.class_id.has_value()) scope.Note("class_id", absl::StrCat(*request.class_id));
-  scope.Note("guidance_scale", absl::StrCat(request.guidance.scale));
+  if (request.model->version > 0) scope.Note("version", request.model->version);
+  scope.Note("digest", request.model->digest);
+  if (context.access_log != nullptr) scope.Note("parameters_sha256", ParametersHash(request));
+  scope.Note("count", request.count);
+  scope.Note("seed", absl::StrCat(request.seed));  // JSON's readers lose digits of large numbers.
+  if (request.class_id.has_value()) scope.Note("class_id", *request.class_id);
+  scope.Note("guidance_scale", request.guidance.scale);
   scope.Note("sampler", request.sampling.sampler);
-  scope.Note("steps", absl::StrCat(request.sampling.steps));
-  scope.Note("tenant", submission.spec.tenant);
+  scope.Note("steps", request.sampling.steps);
 }
 
 std::shared_ptr<GenerationRun> MakeRun(const ServiceContext& context, GenerationRequest request,
@@ -170,7 +229,16 @@ std::shared_ptr<GenerationRun> MakeRun(const ServiceContext& context, Generation
   options.wake = std::move(wake);
   options.on_previews_dropped = std::move(on_previews_dropped);
   options.now = context.now;
+  options.every_steps = context.tracer->every_steps();
   return std::make_shared<GenerationRun>(std::move(options));
+}
+
+absl::StatusOr<GenerationId> Submit(const ServiceContext& context, Submission submission,
+                                    std::shared_ptr<GenerationRun> run) {
+  absl::StatusOr<GenerationId> id =
+      context.engine->Submit(std::move(submission.spec), std::move(run));
+  if (id.ok() && submission.charge != nullptr) submission.charge->Keep();
+  return id;
 }
 
 absl::Status CancellationReason(const grpc::CallbackServerContext& rpc) {

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -22,6 +23,8 @@ namespace diffusiond {
 
 // A request that was found right, on its way to the engine.
 struct Submission {
+  // Of the minute of who asks; null: of nobody's.
+  std::unique_ptr<IdentityQuotas::Charge> charge;
   GenerationRequest request;
   GenerationSpec spec;
 };
@@ -29,8 +32,30 @@ struct Submission {
 // What gRPC's buffer holds; the buffer itself lives, empty, for as long as its call.
 grpc::ByteBuffer TakeBytes(const grpc::ByteBuffer& bytes);
 
-// INVALID_ARGUMENT: the metadata that names the tenant is wrong.
-absl::StatusOr<Caller> CallerOf(const grpc::CallbackServerContext& rpc);
+// What a call shows of who makes it, whatever protocol it comes by.
+struct CallShows {
+  Credential credential = {};
+  std::string peer = {};                   // As CallOrigin has it.
+  std::optional<std::string> tenant = {};  // That it names itself, by metadata or header.
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+// `path` as AccessGate has it. INVALID_ARGUMENT: what names the tenant is wrong; else as the gate.
+absl::StatusOr<Caller> CallerOf(const ServiceContext& context, absl::string_view path,
+                                const CallShows& shows);
+absl::StatusOr<Caller> CallerOf(const ServiceContext& context, absl::string_view path,
+                                const grpc::CallbackServerContext& rpc);
+
+// A larger request is parsed in turn; one without pictures has some hundred bytes.
+inline constexpr size_t kReadAtOnce = 4096;
+
+// Whether to prepare it takes long: its plan is long, or there are pictures to read.
+bool IsDear(const v1::GenerateRequest& request);
+
+// Has `work`, of a request of so many bytes, done by a decoder thread when its turn comes. A
+// Refusal: never, too many wait.
+absl::Status InTurn(const ServiceContext& context, const Caller& caller, size_t bytes,
+                    std::function<void()> work);
 
 // Has `prepare` called with the request, or with INVALID_ARGUMENT if `bytes` are none: at once, or
 // by a decoder thread if it is large, its plan long, or there are pictures to read. A Refusal:
@@ -44,13 +69,23 @@ absl::StatusOr<Submission> PrepareSubmission(const ServiceContext& context, cons
                                              const v1::GenerateRequest& request,
                                              PreviewSupport previews);
 
-// Adds the parameters to the call's log line.
-void NoteSubmission(const Submission& submission, CallScope& scope);
+// What a call brings of where it comes from.
+CallOrigin OriginOf(const grpc::CallbackServerContext& rpc);
 
-// What the engine tells of it. `wake` and `on_previews_dropped` as GenerationRun::Options has them.
+// Each adds to the call's log line: who asks; the parameters.
+void NoteIdentity(const AccessIdentity* identity, CallScope& scope);  // May be null.
+void NoteCaller(const Caller& caller, CallScope& scope);
+void NoteSubmission(const ServiceContext& context, const Submission& submission, CallScope& scope);
+
+// What the engine tells of it, with the steps that a trace shows. `wake` and `on_previews_dropped`
+// as GenerationRun::Options has them.
 std::shared_ptr<GenerationRun> MakeRun(const ServiceContext& context, GenerationRequest request,
                                        std::function<void()> wake,
                                        std::function<void(int)> on_previews_dropped);
+
+// To the engine, as it has it; what is admitted is charged.
+absl::StatusOr<GenerationId> Submit(const ServiceContext& context, Submission submission,
+                                    std::shared_ptr<GenerationRun> run);
 
 // Why a call whose client went away ends.
 absl::Status CancellationReason(const grpc::CallbackServerContext& rpc);

@@ -14,6 +14,10 @@ constexpr int kKeepaliveTimeMs = 60'000;
 constexpr int kKeepaliveTimeoutMs = 20'000;
 constexpr int kMinClientPingIntervalMs = 1'000;
 
+// Of the headers of a call: a token and some metadata. gRPC's own default, which other versions of
+// it have otherwise.
+constexpr int kMaxHeaderBytes = 8 << 10;
+
 // What a client that has connected may take to begin to speak HTTP/2.
 constexpr int kHandshakeTimeoutMs = 20'000;
 
@@ -33,6 +37,7 @@ void SetTransportLimits(const TransportLimits& limits, grpc::ServerBuilder* buil
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                               kMinClientPingIntervalMs);
   builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
+  builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxHeaderBytes);
   // Without a limit on the grace that calls have when a connection is told to go: none is cut off.
   SetDuration(GRPC_ARG_MAX_CONNECTION_AGE_MS, limits.connection_age, builder);
   SetDuration(GRPC_ARG_MAX_CONNECTION_IDLE_MS, limits.connection_idle, builder);

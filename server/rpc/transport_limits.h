@@ -7,12 +7,14 @@
 #include "absl/time/time.h"
 #include "grpcpp/server_builder.h"
 #include "server/connections/connection_book.h"
+#include "server/connections/connection_rate.h"
 
 namespace diffusiond {
 
 struct TransportLimits {
   // A connection that would pass one of these is closed as soon as it is made.
   ConnectionBook::Limits connections;
+  ConnectionRate::Limits connection_rate = {};
   // Calls at once on one connection; the client's further calls wait in the client.
   int calls_per_connection = 256;
   // Memory of all connections together: requests that are not whole yet, answers not taken yet.

@@ -30,7 +30,8 @@ absl::StatusOr<VersionLoader::Loaded> VersionLoader::Load(const ModelDirectory& 
   RETURN_IF_ERROR(CheckRecord(path, model.digest));
   ASSIGN_OR_RETURN(ServedModel served,
                    MakeServedModel(directory.name, model.config, model.digest, model.num_parameters,
-                                   {model.libtorch_version, model.device_kind, model.micro_batch},
+                                   {model.libtorch_version, model.device_kind, model.micro_batch,
+                                    model.network_numerics},
                                    model.warnings));
   served.version = request.number;
   served.key = ModelKey(directory.name, request.number, request.copy);

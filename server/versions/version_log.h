@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "model/process/log_line.h"
+#include "server/logging/log_record.h"
 #include "server/metrics/server_metrics.h"
 #include "server/versions/model_version.h"
 #include "server/versions/version_loader.h"
@@ -17,12 +17,12 @@
 namespace diffusiond {
 
 // Says whatever it is told; that a thing is told once is for others to see to. Thread-safe if
-// `log_line` is.
+// `log` is.
 class VersionLog {
  public:
   struct Options {
     std::vector<std::string> devices;  // Names.
-    LogLine log_line;
+    LogSink log;
   };
 
   // `metrics` is not owned and outlives this.
@@ -41,7 +41,7 @@ class VersionLog {
   // Of what is left as it is while something is wrong: `serving` tells whether the model is served.
   void Problem(const std::string& name, const VersionProblem& problem, bool serving);
   void DirectoryRefused(const std::string& name, const absl::Status& reason, bool serving);
-  void DirectoryGone(const std::string& problem, bool serving);
+  void DirectoryGone(const std::string& name, bool serving);
   void RepositoryProblem(const std::string& problem, bool serving);
   // Entries of a model's directory that are no versions.
   void PassedOver(const std::string& name, const std::string& text);

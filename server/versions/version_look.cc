@@ -97,7 +97,7 @@ void RepositoryFollower::NoteGone(const std::set<std::string>& there) {
   }
   for (const std::string& name : served) {
     const std::string gone = absl::StrCat("model=", name, " is gone from the repository");
-    if (IsNews(name, gone)) parts_.log->DirectoryGone(gone, /*serving=*/true);
+    if (IsNews(name, gone)) parts_.log->DirectoryGone(name, /*serving=*/true);
   }
   for (const std::string& name : forgotten) parts_.log->Forgotten(name);
 }

@@ -10,7 +10,7 @@ namespace diffusiond {
 namespace {
 
 VersionLog::Options LogOptions(const VersionManager::Options& options) {
-  VersionLog::Options log{.devices = {}, .log_line = options.log_line};
+  VersionLog::Options log{.devices = {}, .log = options.log};
   for (const DeviceSpec& device : options.loader.devices) log.devices.push_back(DeviceName(device));
   return log;
 }

@@ -16,8 +16,8 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "model/process/log_line.h"
 #include "server/engine/engine.h"
+#include "server/logging/log_record.h"
 #include "server/metrics/server_metrics.h"
 #include "server/models/model_admin.h"
 #include "server/models/model_catalog.h"
@@ -42,7 +42,7 @@ class VersionManager : public ModelAdmin {
     int keep_versions = 1;  // Loaded of one name, the serving one included.
     std::function<absl::Time()> now = absl::Now;
     std::function<void()> on_catalog_changed;
-    LogLine log_line;
+    LogSink log;
   };
   // Not owned; they outlive this. `supervisor` has its executors from `loaded`.
   struct Parts {

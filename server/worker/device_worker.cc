@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <exception>
 #include <new>
 #include <optional>
@@ -38,7 +39,7 @@ absl::StatusOr<WorkerCapacity> CapacityOf(const std::string& model, const StepEx
   }
   const int capacity = executor->capacity();
   const int micro_batch = executor->micro_batch();
-  if (capacity < 2 || micro_batch < 1 || capacity % micro_batch != 0) {
+  if (capacity < 2 || micro_batch < 0 || capacity % std::max(1, micro_batch) != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("executors[", model, "]: capacity ", capacity, " at micro-batch ", micro_batch,
                      ", expected a multiple of the micro-batch, 2 or more"));

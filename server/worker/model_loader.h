@@ -16,26 +16,21 @@
 #include "model/checkpoint/diffusers_directory.h"
 #include "server/engine/step_executor.h"
 #include "server/worker/device_spec.h"
+#include "server/worker/micro_batch_profile.h"
 
 namespace diffusiond {
-
-inline constexpr int kMaxMicroBatch = 1024;
-
-// What one size of micro-batch gave in the profile.
-struct MicroBatchProfile {
-  int micro_batch = 1;
-  double passes_per_second = 0;  // With all lanes of the device busy.
-};
 
 struct LoadedModel {
   CheckpointConfig config;
   std::string digest;
   std::vector<std::string> warnings;  // Checkpoint::warnings.
   uint64_t num_parameters = 0;
-  std::string libtorch_version;
-  std::string device_kind;  // "cpu (avx512)", "cuda".
-  int micro_batch = 1;
-  std::vector<MicroBatchProfile> profile;                // Empty: --micro_batch was given.
+  // What the bytes of its images depend on beside the model (v1::Numerics).
+  int network_numerics = 0;                // kNetworkNumerics on CPUs.
+  std::string libtorch_version;            // Empty: none of it is in the images.
+  std::string device_kind;                 // "cpu", "cuda"; with a classifier "cpu (avx512)".
+  int micro_batch = 0;                     // 0 on CPUs.
+  std::vector<MicroBatchProfile> profile;  // Empty: there was none.
   std::vector<std::unique_ptr<StepExecutor>> executors;  // One per device, in their order.
   // Makes a device's executor once more, of the same weights, whatever became of the directory:
   // they are in memory, or mapped. Thread-safe; lives as long as it is held.
@@ -47,12 +42,12 @@ struct LoadedModel {
 absl::Status CheckDevices(absl::Span<const DeviceSpec> devices);
 
 // Opens, checks and loads a checkpoint, and runs one step on every device, so that the first
-// request finds it warm. Thread-safe: other models may run meanwhile. `micro_batch`: rows of one
-// network call, 1 .. kMaxMicroBatch; 0: a short profile on the first device takes the smallest that
-// has four fifths of the fastest one's rate. `max_model_memory`: see ModelMemoryLimit.
-// INVALID_ARGUMENT, NOT_FOUND: as Checkpoint::Open and LoadUNet; the network's first output is not
-// finite. FAILED_PRECONDITION, before anything is allocated: as CheckModelMemory, with all lanes of
-// the devices at work. As CheckDevices.
+// request finds it warm. Thread-safe: other models may run meanwhile. `micro_batch`: on CUDA rows
+// of one network call, 1 .. kMaxMicroBatch, or 0: by a short profile on the first device; on CPUs
+// 0. `max_model_memory`: see ModelMemoryLimit. INVALID_ARGUMENT, NOT_FOUND: as Checkpoint::Open and
+// LoadUNet; the network's first output is not finite; `micro_batch`. FAILED_PRECONDITION, before
+// anything is allocated: as CheckCpuModelMemory, with all cores of the devices at work. As
+// CheckDevices.
 absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory,
                                       absl::Span<const DeviceSpec> devices, int micro_batch,
                                       int64_t max_model_memory = 0);

@@ -21,7 +21,8 @@ class PlanStepExecutor : public StepExecutor {
   // At least what a guided trajectory takes, in whole micro-batches.
   int capacity() const override {
     const int least = std::max(runner_->has_classifier() ? kMaxPasses : 2, runner_->capacity());
-    return (least + micro_batch() - 1) / micro_batch() * micro_batch();
+    const int unit = std::max(1, micro_batch());
+    return (least + unit - 1) / unit * unit;
   }
   int micro_batch() const override { return runner_->micro_batch(); }
   absl::Status Step(absl::Span<StepTask> tasks) override;

@@ -37,7 +37,7 @@ struct NoRegisters : TrajectoryRegisters {};
 class NullListener : public GenerationListener {
  public:
   explicit NullListener(std::atomic<int>* finished) : finished_(finished) {}
-  void OnProgress(int, int, int) override {}
+  void OnProgress(const StepProgress&) override {}
   void OnPreview(int, int, double, PreviewContent, Frame) override {}
   void OnImage(int, Frame) override {}
   void OnFinished(absl::Status, GenerationTimings) override { ++*finished_; }

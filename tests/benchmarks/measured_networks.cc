@@ -1,39 +1,46 @@
 #include "tests/benchmarks/measured_networks.h"
 
-#include <optional>
 #include <utility>
 
+#include "model/checkpoint/diffusers_directory.h"
 #include "model/unet/unet_checkpoint.h"
 #include "model/unet/unet_denoiser.h"
+#include "tests/benchmarks/benchmark_run.h"
 
 namespace diffusiond {
-namespace {
 
-std::unique_ptr<Denoiser> OneThread(std::shared_ptr<const UNet> network, int rows) {
-  UNetDenoiser::Options options;
-  options.micro_batch = rows;
-  return std::make_unique<UNetDenoiser>(std::move(network), options);
+absl::StatusOr<MeasuredNetwork> CheckpointNetwork(const std::string& directory) {
+  const absl::StatusOr<Checkpoint> checkpoint = Checkpoint::Open(directory);
+  if (!checkpoint.ok()) return checkpoint.status();
+  absl::StatusOr<std::shared_ptr<UNet>> libtorch = LoadUNet(*checkpoint);
+  if (!libtorch.ok()) return libtorch.status();
+  (*libtorch)->SetWinograd(false);
+  auto ours = CpuUNet::Create(checkpoint->config().unet, checkpoint->tensors());
+  if (!ours.ok()) return ours.status();
+  return MeasuredNetwork{
+      .name = directory, .ours = *std::move(ours), .libtorch = *std::move(libtorch)};
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<Denoiser>> CheckpointDenoiser(const Checkpoint& checkpoint,
-                                                             int rows) {
-  absl::StatusOr<std::shared_ptr<UNet>> network = LoadUNet(checkpoint);
-  if (!network.ok()) return network.status();
-  return OneThread(*std::move(network), rows);
-}
-
-std::unique_ptr<Denoiser> UntrainedCifarDenoiser(int rows) {
+MeasuredNetwork UntrainedCifarNetwork() {
   UNetConfig config;
   config.block_out_channels = {128, 256, 256, 256};
   config.down_block_types = {"DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"};
   config.up_block_types = {"UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"};
   config.attention_head_dim = std::nullopt;
-  auto network = std::make_shared<UNet>(config);
-  network->ResetParameters(/*seed=*/0);
-  network->eval();
-  return OneThread(std::move(network), rows);
+  auto libtorch = std::make_shared<UNet>(config);
+  libtorch->ResetParameters(/*seed=*/0);
+  libtorch->eval();
+  libtorch->SetWinograd(false);
+  auto ours = CpuUNet::Create(config, ViewParameters(*libtorch));
+  if (!ours.ok()) FailBenchmark(ours.status().message());
+  return {.name = "the DDPM paper's network for CIFAR-10, untrained",
+          .ours = *std::move(ours),
+          .libtorch = std::move(libtorch)};
+}
+
+std::unique_ptr<Denoiser> LibTorchDenoiser(const MeasuredNetwork& network, int rows, int threads) {
+  return std::make_unique<UNetDenoiser>(
+      network.libtorch, UNetDenoiser::Options{.micro_batch = rows, .intra_op_threads = threads});
 }
 
 }  // namespace diffusiond

@@ -20,6 +20,8 @@
 #include <utility>
 #include <vector>
 
+#include "model/checkpoint/diffusers_directory.h"
+#include "model/cpu_network/cpu_denoiser.h"
 #include "model/sampling/plan_runner.h"
 #include "model/sampling/row_noise.h"
 #include "model/sampling/sampler.h"
@@ -30,7 +32,6 @@
 namespace diffusiond {
 namespace {
 
-constexpr int kMicroBatch = 2;
 constexpr int kSteps = 50;  // Of the plans in the batch; only the first few are run.
 
 double ThreadSeconds() {
@@ -47,6 +48,7 @@ class TimedDenoiser : public Denoiser {
 
   ImageShape shape() const override { return network_->shape(); }
   int micro_batch() const override { return network_->micro_batch(); }
+  int capacity() const override { return network_->capacity(); }
   int output_channels() const override { return network_->output_channels(); }
   absl::Status Predict(std::span<const float> x, std::span<const float> timesteps,
                        std::span<const int64_t> labels, std::span<float> f) override {
@@ -80,13 +82,14 @@ absl::StatusOr<std::vector<SamplingPlan>> MixedPlans(const ModelSchedule& model)
 }
 
 absl::Status MeasureSteps(const std::string& name, const ModelSchedule& model,
-                          std::unique_ptr<Denoiser> network, int steps) {
+                          std::shared_ptr<const CpuUNet> network, int steps) {
   absl::StatusOr<std::vector<SamplingPlan>> plans = MixedPlans(model);
   if (!plans.ok()) return plans.status();
   double network_seconds = 0, step_seconds = 0, noise_seconds = 0;
-  std::vector<std::unique_ptr<Denoiser>> lanes;
-  lanes.push_back(std::make_unique<TimedDenoiser>(std::move(network), &network_seconds));
-  auto runner = PlanRunner::Create(std::move(lanes));
+  auto pool = std::make_shared<LanePool>(1);
+  auto denoiser = std::make_unique<TimedDenoiser>(
+      std::make_unique<CpuDenoiser>(std::move(network), pool), &network_seconds);
+  auto runner = PlanRunner::Create(std::move(denoiser), std::move(pool));
   if (!runner.ok()) return runner.status();
 
   std::vector<PlanTask> tasks(plans->size());
@@ -164,19 +167,20 @@ absl::Status MeasurePlans(const ModelSchedule& model) {
 absl::Status Run(const std::string& directory) {
   absl::StatusOr<Checkpoint> checkpoint = Checkpoint::Open(directory);
   if (!checkpoint.ok()) return checkpoint.status();
-  absl::StatusOr<std::unique_ptr<Denoiser>> network = CheckpointDenoiser(*checkpoint, kMicroBatch);
+  const absl::StatusOr<MeasuredNetwork> network = CheckpointNetwork(directory);
   if (!network.ok()) return network.status();
   const auto model = MakeModelSchedule(checkpoint->config().scheduler);
   if (!model.ok()) return model.status();
   const auto ddpm = MakeModelSchedule(SchedulerConfig());
   if (!ddpm.ok()) return ddpm.status();
 
-  std::printf("%zu samplers in one batch, micro-batch %d\n", Samplers().size(), kMicroBatch);
+  std::printf("%zu samplers in one batch\n", Samplers().size());
   std::printf("%-39s %11s %13s %11s %14s\n", "", "network/row", "update/image", "of it noise",
               "update/network");
-  absl::Status status = MeasureSteps(directory, *model, *std::move(network), FullOrQuick(20, 1));
-  if (status.ok())
-    status = MeasureSteps("untrained, width 128", *ddpm, UntrainedCifarDenoiser(kMicroBatch), 1);
+  absl::Status status = MeasureSteps(directory, *model, network->ours, FullOrQuick(20, 1));
+  if (status.ok()) {
+    status = MeasureSteps("untrained, width 128", *ddpm, UntrainedCifarNetwork().ours, 1);
+  }
   if (status.ok()) status = MeasurePlans(*ddpm);
   return status;
 }

@@ -348,6 +348,12 @@ TEST_F(DiffusionctlTest, HealthAnswersByExitCode) {
   EXPECT_THAT(err(), HasSubstr("NOT_SERVING"));
 }
 
+TEST_F(DiffusionctlTest, HealthAsksForTheServiceThatIsNamed) {
+  Serve({.health = grpc::health::v1::HealthCheckResponse::NOT_SERVING});
+  EXPECT_EQ(Run({"health", "--service=liveness"}), kExitOk) << err();
+  EXPECT_EQ(Run({"health", "--service=other"}), kExitFailed);
+}
+
 TEST_F(DiffusionctlTest, HealthWaitsUntilTheServerServes) {
   Serve({.checks_before_health = 1});
   EXPECT_EQ(Run({"health", "--wait=60"}), kExitOk) << err();

@@ -188,11 +188,14 @@ class FakeDiffusionServer::HealthService : public grpc::health::v1::Health::Call
       : health_(health), not_serving_left_(not_serving_first) {}
 
   grpc::ServerUnaryReactor* Check(grpc::CallbackServerContext* context,
-                                  const grpc::health::v1::HealthCheckRequest*,
+                                  const grpc::health::v1::HealthCheckRequest* request,
                                   grpc::health::v1::HealthCheckResponse* response) override {
     absl::MutexLock lock(&mutex_);
     const bool wait = not_serving_left_-- > 0;
-    response->set_status(wait ? grpc::health::v1::HealthCheckResponse::NOT_SERVING : health_);
+    response->set_status(wait ? grpc::health::v1::HealthCheckResponse::NOT_SERVING
+                         : request->service() == "liveness"
+                             ? grpc::health::v1::HealthCheckResponse::SERVING
+                             : health_);
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     reactor->Finish(grpc::Status::OK);
     return reactor;

@@ -33,6 +33,7 @@ struct FakeAnswers {
   std::function<void()> on_generate = nullptr;  // As a Generate call comes, on its thread.
   v1::GenerateImagesResponse images = {};
   std::vector<v1::Model> models = {};  // GetModel: by name; the first for no name.
+  // Of every service but "liveness", which serves.
   grpc::health::v1::HealthCheckResponse::ServingStatus health =
       grpc::health::v1::HealthCheckResponse::SERVING;
   int checks_before_health = 0;  // So many health checks say NOT_SERVING first.

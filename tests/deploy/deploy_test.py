@@ -6,25 +6,18 @@ import glob
 import json
 import os
 import re
-import shutil
-import subprocess
 import unittest
 
 import yaml
 
 import commands
-from diffusiond_process import BIN, SOURCE
+import manifests
+from diffusiond_process import BIN
+from manifests import DEPLOY, OVERLAYS, containers, read
 
-DEPLOY = os.path.join(SOURCE, "deploy")
-SCHEMAS = os.environ.get("DIFFUSIOND_K8S_SCHEMAS", os.path.join(
-    SOURCE, "..", "shared", "k8s-schemas", "v1.32.2-standalone-strict"))
 GRPC_PORT = 50051
 METRICS_PORT = 9464
-
-
-def read(*path):
-    with open(os.path.join(SOURCE, *path), encoding="utf-8") as file:
-        return file.read()
+HTTP_PORT = 8080
 
 
 @functools.lru_cache(maxsize=None)
@@ -32,34 +25,12 @@ def known_flags(program):
     return commands.known_flags(BIN, program)
 
 
-@functools.lru_cache(maxsize=None)
-def resources(overlay):
-    """What a kustomization yields; without kubectl, the resource files that it names."""
-    directory = os.path.join(DEPLOY, overlay)
-    if shutil.which("kubectl"):
-        text = subprocess.run(["kubectl", "kustomize", directory], text=True, capture_output=True,
-                              check=True).stdout
-        return list(yaml.safe_load_all(text))
-    found = []
-    for name in yaml.safe_load(read("deploy", overlay, "kustomization.yaml"))["resources"]:
-        found += yaml.safe_load_all(read("deploy", overlay, name))
-    return found
-
-
-OVERLAYS = ("kubernetes", "kubernetes/trainer", "kubernetes/trainer-distributed")
-
-
 def everything():
-    return [resource for overlay in OVERLAYS for resource in resources(overlay)]
+    return [resource for overlay in OVERLAYS for resource in manifests.resources(overlay)]
 
 
 def of_kind(kind):
-    return [resource for resource in everything() if resource["kind"] == kind]
-
-
-def containers(workload):
-    pod = workload["spec"]["template"]["spec"]
-    return pod.get("initContainers", []) + pod["containers"]
+    return manifests.of_kind(everything(), kind)
 
 
 def seconds(duration):
@@ -69,15 +40,9 @@ def seconds(duration):
 
 class ManifestsTest(unittest.TestCase):
     def test_every_resource_fits_its_schema(self):
-        if not os.path.isdir(SCHEMAS):
-            self.skipTest(f"no Kubernetes schemas in {SCHEMAS}; set DIFFUSIOND_K8S_SCHEMAS")
-        import jsonschema
         for resource in everything():
-            group, _, version = resource["apiVersion"].rpartition("/")
-            name = "-".join(filter(None, (resource["kind"].lower(), group.split(".")[0], version)))
-            with self.subTest(resource=name):
-                with open(os.path.join(SCHEMAS, name + ".json"), encoding="utf-8") as file:
-                    jsonschema.Draft7Validator(json.load(file)).validate(resource)
+            with self.subTest(resource=resource["metadata"]["name"]):
+                manifests.assert_fits_schema(self, resource)
 
     def test_every_kind_that_serving_and_training_take_is_there(self):
         kinds = {resource["kind"] for resource in everything()}
@@ -93,17 +58,13 @@ class ManifestsTest(unittest.TestCase):
 
     def test_every_container_is_confined(self):
         for resource in of_kind("Deployment") + of_kind("Job"):
-            pod = resource["spec"]["template"]["spec"]
             with self.subTest(resource=resource["metadata"]["name"]):
-                self.assertTrue(pod["securityContext"]["runAsNonRoot"])
-                self.assertEqual(pod["securityContext"]["seccompProfile"]["type"],
-                                 "RuntimeDefault")
-                for container in containers(resource):
-                    context = container["securityContext"]
-                    self.assertTrue(context["readOnlyRootFilesystem"])
-                    self.assertFalse(context["allowPrivilegeEscalation"])
-                    self.assertEqual(context["capabilities"], {"drop": ["ALL"]})
-                    self.assertIn("memory", container["resources"]["limits"])
+                manifests.assert_confined(self, resource)
+
+    def test_an_eviction_takes_one_server_at_a_time(self):
+        [budget] = of_kind("PodDisruptionBudget")
+        self.assertEqual(budget["spec"]["maxUnavailable"], 1)
+        self.assertEqual(budget["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow")
 
     def test_volumes_claims_and_selectors_meet(self):
         claims = {claim["metadata"]["name"] for claim in of_kind("PersistentVolumeClaim")}
@@ -213,10 +174,12 @@ class PortsTest(unittest.TestCase):
     def test_defaults_of_the_server(self):
         self.assertIn(f":{GRPC_PORT}", known_flags("diffusiond")["listen"])
         self.assertIn(f":{METRICS_PORT}", known_flags("diffusiond")["metrics_listen"])
+        self.assertIn(f":{HTTP_PORT}", known_flags("diffusiond")["http_listen"])
 
     def test_everything_that_names_a_port_names_these(self):
         text = read("Dockerfile")
-        self.assertRegex(text, rf"(?m)^EXPOSE {GRPC_PORT} {METRICS_PORT}$")
+        self.assertRegex(text, rf"(?m)^EXPOSE {GRPC_PORT} {HTTP_PORT} {METRICS_PORT}$")
+        self.assertIn(f"--http_listen=0.0.0.0:{HTTP_PORT}", text)
         self.assertIn(f"--server=127.0.0.1:{GRPC_PORT}", text)
         [deployment] = of_kind("Deployment")
         [container] = deployment["spec"]["template"]["spec"]["containers"]

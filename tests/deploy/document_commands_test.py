@@ -138,6 +138,9 @@ class Stage:
             self.serve(words)
             return
         words = [*words, *SHORTER.get(program, ())]
+        if words[0] == "curl":
+            words = [words[0], "--fail", *(word.replace("localhost:8080", self.server.http_address)
+                                           for word in words[1:])]
         if words[0] == "diffusionctl":
             address = ((f"--admin={self.server.admin_address}",)
                        if "--admin" in self.help_of(words[1]) else

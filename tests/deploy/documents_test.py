@@ -17,7 +17,7 @@ MOST_WORDS = {"README.md": 1500, ".github/CONTRIBUTING.md": 700}
 
 SHELL = {"export", "ls", "mkdir"}
 # Programs of others: their command lines are not held to anything here.
-ELSEWHERE = {"apt", "cmake", "cpack", "ctest", "docker", "git", "grpcurl", "kubectl", "pip", "protoc", "torchrun"}
+ELSEWHERE = {"curl", "apt", "cmake", "cpack", "ctest", "docker", "git", "grpcurl", "kubectl", "pip", "protoc", "torchrun"}
 # Flags of programs of others that sentences name.
 FLAGS_ELSEWHERE = {"logdir", "no-build-isolation", "no-deps", "no-index"}
 

@@ -46,7 +46,8 @@ class InstalledTest(unittest.TestCase):
             [line] = re.findall(r"^ExecStart=(.*)$", unit.read(), re.MULTILINE)
         with tempfile.NamedTemporaryFile("w+") as log:
             with subprocess.Popen([*shlex.split(line), "--listen=127.0.0.1:0",
-                                   "--metrics_listen=127.0.0.1:0"], stdout=log, stderr=log) as server:
+                                   "--metrics_listen=127.0.0.1:0",
+                                   "--http_listen="], stdout=log, stderr=log) as server:
                 def listening():
                     self.assertIsNone(server.poll(), said())
                     return LISTENING.search(said())

@@ -97,7 +97,8 @@ class LimitsTest(unittest.TestCase):
 
     def test_metrics_exist(self):
         # Not by a scrape: some have no series before their first event.
-        registered = read("server/metrics/server_metrics.cc")
+        registered = "".join(read(f"server/metrics/{name}.cc") for name in (
+            "server_metrics", "access_instruments", "telemetry_instruments"))
         for metric in re.findall(r"`(diffusiond_\w+)", self.text):
             self.assertIn(f'"{metric}"', registered)
 

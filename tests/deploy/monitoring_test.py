@@ -66,6 +66,13 @@ class MonitoringTest(unittest.TestCase):
             for rule in group["rules"]:
                 self.assert_exposed(rule["alert"], rule["expr"])
 
+    def test_the_autoscalers_ask_for_metrics_that_exist(self):
+        for path in ("deploy/prometheus/adapter.yml",
+                     "deploy/kubernetes/components/autoscaling-keda/scaled-object.yaml"):
+            asked = re.findall(r"diffusiond_\w+", read(path))
+            self.assertTrue(asked, path)
+            self.assert_exposed(path, " ".join(asked))
+
     def test_the_table_of_metrics_names_every_metric(self):
         table = documents.section(read("server/README.md"), "Metrics")
         self.assertEqual(set(re.findall(r"`(diffusiond_\w+)`", table)), self.families)
@@ -74,7 +81,7 @@ class MonitoringTest(unittest.TestCase):
         for where, text in documents.documents(SOURCE).items():
             for name in re.findall(r"\bdiffusiond_\w+", text):
                 with self.subTest(where=where):
-                    self.assertIn(name, self.families)
+                    self.assertIn(name, self.families | self.samples)
 
     def test_the_dashboard_shows_every_metric(self):
         text = read("deploy/grafana/diffusiond.json")
@@ -94,20 +101,66 @@ class MonitoringTest(unittest.TestCase):
     def test_dashboard_expressions_parse(self):
         for name in ("diffusiond.json", "diffusion-train.json"):
             with self.subTest(dashboard=name):
-                self.assert_expressions_parse(name)
+                self.assert_expressions_parse(
+                    [target["expr"].replace("$__rate_interval", "5m")
+                     for panel in json.loads(read("deploy/grafana/" + name))["panels"]
+                     for target in panel.get("targets", [])])
 
-    def assert_expressions_parse(self, name):
+    def test_expressions_of_documents_parse(self):
+        found = []
+        for text in documents.documents(SOURCE).values():
+            for block in documents.blocks(text, "promql"):
+                # A comment before each.
+                found += [part for part in re.split(r"^#.*\n", block, flags=re.MULTILINE) if part]
+        self.assertGreater(len(found), 2)
+        self.assert_expressions_parse(found)
+
+    def assert_expressions_parse(self, expressions):
         promtool = shutil.which("promtool")
         if not promtool:
             self.skipTest("no promtool here (Debian package prometheus)")
-        expressions = [target["expr"].replace("$__rate_interval", "5m")
-                       for panel in json.loads(read("deploy/grafana/" + name))["panels"]
-                       for target in panel.get("targets", [])]
-        rules = {"groups": [{"name": "dashboard", "rules": [
-            {"record": f"panel:{number}", "expr": expression}
+        rules = {"groups": [{"name": "all", "rules": [
+            {"record": f"expression:{number}", "expr": expression}
             for number, expression in enumerate(expressions)]}]}
         reply = subprocess.run([promtool, "check", "rules", "/dev/stdin"], text=True,
                                input=yaml.safe_dump(rules), capture_output=True, check=False)
+        self.assertEqual(reply.returncode, 0, reply.stdout + reply.stderr)
+
+
+class CapacityTest(unittest.TestCase):
+    """The expressions of the guide's section of that name give what its formulas ask for."""
+
+    # What two replicas count in a minute each; a worker each.
+    A_MINUTE = {
+        'diffusiond_step_duration_seconds_sum{model="m", ': 5,
+        'diffusiond_step_overhead_seconds_total{model="m", ': 1,
+        'diffusiond_network_passes_total{model="m", ': 3000,
+        'diffusiond_images_total{format="png", ': 60,
+    }
+    VALUES = {"s": 0.1, "c": 0.002, "busy": 0.1}
+
+    def test_values(self):
+        promtool = shutil.which("promtool")
+        if not promtool:
+            self.skipTest("no promtool here (Debian package prometheus)")
+        section = documents.section(read("server/README.md"), "Capacity")
+        [block] = documents.blocks(section, "promql")
+        _, *parts = re.split(r"^# (\w+):.*\n", block, flags=re.MULTILINE)
+        expressions = dict(zip(parts[::2], parts[1::2]))
+        self.assertEqual(set(expressions), set(self.VALUES))
+        series = [{"series": f'{name}instance="{instance}"}}', "values": f"0+{count}x20"}
+                  for name, count in self.A_MINUTE.items() for instance in "ab"]
+        series += [{"series": f'diffusiond_worker_up{{worker="cpu", instance="{instance}"}}',
+                    "values": "1x20"} for instance in "ab"]
+        cases = [{"expr": f"round({expressions[name]}, 0.001)", "eval_time": "15m",
+                  "exp_samples": [{"labels": "{}", "value": value}]}
+                 for name, value in self.VALUES.items()]
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+            yaml.safe_dump({"evaluation_interval": "1m", "tests": [
+                {"interval": "1m", "input_series": series, "promql_expr_test": cases}]}, file)
+            file.flush()
+            reply = subprocess.run([promtool, "test", "rules", file.name], text=True,
+                                   capture_output=True, check=False)
         self.assertEqual(reply.returncode, 0, reply.stdout + reply.stderr)
 
 

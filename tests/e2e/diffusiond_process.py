@@ -19,7 +19,9 @@ BIN = os.environ["DIFFUSIOND_BIN_DIR"]
 SOURCE = os.environ["DIFFUSIOND_SOURCE_DIR"]
 # A random 300,000-parameter U-Net for 28x28 grey pictures with 11 classes.
 TINY_MODEL = os.path.join(SOURCE, "tests/golden/unet/mnist_cond_scaleshift")
-LISTENING = re.compile(r"^\S+ INFO diffusiond listening grpc=(\S+) metrics=(\S+) admin=(\S+)", re.MULTILINE)
+# As text, or as JSON.
+LISTENING = re.compile(r'^.*INFO.*diffusiond listening\W+grpc\W+(\S+?)"?[ ,]"?metrics\W+(\S+?)"?[ ,]'
+                       r'"?admin\W+(\S+?)"?[ ,]"?http\W+([^\s"]+)', re.MULTILINE)
 START_SECONDS = 120  # Generous: a sanitizer's build on a busy machine.
 
 
@@ -38,7 +40,8 @@ def with_tiny_model(repository):
 
 
 class Diffusiond:
-    """A context manager; `address` is where it listens. `fill` makes the repository."""
+    """A context manager; `address` is where it listens. `fill` makes the repository; files that flags
+    name are in `directory`."""
 
     def __init__(self, *flags, fill=with_tiny_model):
         self.directory = tempfile.mkdtemp(prefix="diffusiond-e2e-")
@@ -47,9 +50,10 @@ class Diffusiond:
         self.log_path = os.path.join(self.directory, "log")
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [os.path.join(BIN, "diffusiond"), f"--model_repository={self.repository}",
-                 "--listen=127.0.0.1:0", "--metrics_listen=127.0.0.1:0", *flags],
-                stdout=log, stderr=log)
+                [os.path.abspath(os.path.join(BIN, "diffusiond")), f"--model_repository={self.repository}",
+                 "--listen=127.0.0.1:0", "--metrics_listen=127.0.0.1:0",
+                 "--http_listen=127.0.0.1:0", *flags],
+                stdout=log, stderr=log, cwd=self.directory)
         self.channel = None
 
     def __enter__(self):
@@ -58,8 +62,8 @@ class Diffusiond:
             if self.process.poll() is not None:
                 raise AssertionError(
                     f"diffusiond ended with {self.process.returncode}:\n{self.log()}")
-            (self.address, self.metrics_address,
-             self.admin_address) = LISTENING.search(self.log()).groups()
+            (self.address, self.metrics_address, self.admin_address,
+             self.http_address) = LISTENING.search(self.log()).groups()
             self.channel = grpc.insecure_channel(self.address)
         except BaseException:
             self.__exit__()

@@ -9,6 +9,7 @@ import grpc
 import diffusiond.v1.diffusion_pb2 as pb
 import diffusiond.v1.diffusion_pb2_grpc as diffusion_pb2_grpc
 from diffusiond_process import Diffusiond, eventually
+from http2_frames import (ACK, DATA, GOAWAY, PING, Connection, frame, grpc_headers, grpc_message)
 
 CALLS = 20
 ROUND_ROBIN = ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}')
@@ -80,6 +81,41 @@ class TwoReplicasTest(unittest.TestCase):
 
     def test_pick_first_loses_no_call(self):
         self.assert_no_call_is_lost()
+
+
+class OnItsWayTest(unittest.TestCase):
+    """A client that calls before it has heard that the server is about to go."""
+
+    GET_MODEL = "/diffusiond.v1.DiffusionService/GetModel"
+
+    @staticmethod
+    def last_stream(client):
+        return int.from_bytes(client.await_frame(GOAWAY, 0)[3][:4], "big")
+
+    def test_a_call_that_crosses_the_goaway_is_served(self):
+        with Diffusiond() as server, Connection(server.address) as client:
+            client.await_handled()
+            server.terminate()
+            self.assertEqual(self.last_stream(client), 2**31 - 1)
+            ping = client.await_frame(PING, 0)
+            client.send(grpc_headers(1, self.GET_MODEL) + grpc_message(1, b""))
+            self.assertTrue(client.await_frame(DATA, 1)[3], "an answer, no refusal")
+            client.send(frame(PING, ACK, 0, ping[3]))
+            self.assertEqual(self.last_stream(client), 1)
+            with self.assertRaises(EOFError):
+                client.await_frame(GOAWAY, 0)  # None more comes.
+            self.assertEqual(server.wait(), 0, server.log())
+
+    def test_a_lame_duck_serves_who_is_connected_and_nobody_else(self):
+        with Diffusiond("--lame_duck=25s") as server:
+            self.assertEqual(server.health(), "SERVING")
+            server.terminate()
+            eventually(lambda: is_closed(server.address), "the port is closed")
+            self.assertEqual(server.health(), "NOT_SERVING")
+            stub = diffusion_pb2_grpc.DiffusionServiceStub(server.channel)
+            stub.GetModel(pb.GetModelRequest(), timeout=20)
+            server.channel.close()
+            self.assertEqual(server.wait(), 0, server.log())
 
 
 if __name__ == "__main__":

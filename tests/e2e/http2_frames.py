@@ -76,3 +76,11 @@ class Connection:
             got = self.next_frame()
             if got[0] == kind and got[2] == stream:
                 return got
+
+    def await_handled(self):
+        """Until the server has taken up every frame sent so far: it answers a ping in their order."""
+        self.send(frame(PING, 0, 0, b"handled?"))
+        while True:
+            kind, flags, _, payload = self.next_frame()
+            if kind == PING and flags & ACK and payload == b"handled?":
+                return

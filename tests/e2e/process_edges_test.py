@@ -27,7 +27,7 @@ class SignalTest(unittest.TestCase):
             for _ in range(10):
                 with subprocess.Popen(
                         [DIFFUSIOND, f"--model_repository={repository}", "--listen=127.0.0.1:0",
-                         "--metrics_listen="], stdout=subprocess.PIPE,
+                         "--metrics_listen=", "--http_listen="], stdout=subprocess.PIPE,
                         stderr=subprocess.DEVNULL, text=True) as process:
                     self.assertRegex(process.stdout.readline(), LISTENING)
                     process.send_signal(signal.SIGTERM)
@@ -98,7 +98,7 @@ class ClosedDescriptorsTest(unittest.TestCase):
                 with subprocess.Popen(
                         ["sh", "-c", f'exec "$@" {closed}', "sh", DIFFUSIOND,
                          f"--model_repository={repository}", f"--listen=127.0.0.1:{port}",
-                         "--metrics_listen="], stdout=subprocess.DEVNULL,
+                         "--metrics_listen=", "--http_listen="], stdout=subprocess.DEVNULL,
                         stderr=subprocess.DEVNULL) as process:
                     eventually(lambda: self.answers(int(port)), "it listens")
                     # Many lines of its log.
@@ -147,7 +147,7 @@ class FloodTest(unittest.TestCase):
             log = server.log()
         self.assertNotIn("code=UNAVAILABLE", log)
         self.assertNotIn("ompression algorithm", log)
-        self.assertEqual(sum(map(int, re.findall(r" WARNING left_out=(\d+) ", log))), counted)
+        self.assertEqual(sum(map(int, re.findall(r" WARNING refused left_out=(\d+) ", log))), counted)
         for line in log.splitlines():
             self.assertRegex(line, r"^[-\d]+T[:\d]+\.\d{3}Z (INFO|WARNING|ERROR) \S")
 
@@ -158,8 +158,8 @@ class TakenPortTest(unittest.TestCase):
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             address = f"127.0.0.1:{taken.getsockname()[1]}"
-            for flag in ("listen", "metrics_listen", "admin_listen"):
-                flags = {"listen": "127.0.0.1:0", "metrics_listen": "", flag: address}
+            for flag in ("listen", "metrics_listen", "admin_listen", "http_listen"):
+                flags = {"listen": "127.0.0.1:0", "metrics_listen": "", "http_listen": "", flag: address}
                 run = subprocess.run(
                     [DIFFUSIOND, f"--model_repository={repository}",
                      *(f"--{name}={value}" for name, value in flags.items())],

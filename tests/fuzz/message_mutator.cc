@@ -1,7 +1,6 @@
 #include "tests/fuzz/message_mutator.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -81,8 +80,9 @@ class Mutator {
 
   double Number() {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
-    constexpr double kEdges[] = {0,    -0.0, 1,    -1,        0.5,        1e-45,        1e-30,
-                                 1e30, 3e38, -5e9, kInfinity, -kInfinity, std::nan(""), 50};
+    constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+    constexpr double kEdges[] = {0,    -0.0, 1,    -1,        0.5,        1e-45, 1e-30,
+                                 1e30, 3e38, -5e9, kInfinity, -kInfinity, kNan,  50};
     if (Below(2) == 0) return kEdges[Below(std::size(kEdges))];
     return (Below(2001) - 500) / 1000.0;
   }

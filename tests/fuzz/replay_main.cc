@@ -1,10 +1,11 @@
 // A fuzz target without a fuzzer: runs it on files and on damaged copies of them, the same ones
-// every time.
-//   TARGET COPIES FILE...
+// every time; of folders on each file as it is.
+//   TARGET COPIES FILE|FOLDER...
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <random>
@@ -59,29 +60,55 @@ void Mutate(const Bytes& whole, std::mt19937* random) {
   }
 }
 
+Bytes Read(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+void RunAndDamage(const Bytes& whole, int copies, std::mt19937* random) {
+  LLVMFuzzerTestOneInput(whole.data(), whole.size());
+  for (int copy = 0; copy < copies; ++copy) {
+    if (LLVMFuzzerCustomMutator != nullptr) {
+      Mutate(whole, random);
+      continue;
+    }
+    Bytes damaged = whole;
+    Damage(&damaged, random);
+    LLVMFuzzerTestOneInput(damaged.data(), damaged.size());
+  }
+}
+
+// How many there are.
+int RunAll(const char* folder) {
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const Bytes bytes = Read(entry.path());
+    LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
+    ++files;
+  }
+  return files;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const int copies = argc > 1 ? std::atoi(argv[1]) : 0;
   std::mt19937 random(1);
+  int damaged = 0, as_they_are = 0;
   for (int i = 2; i < argc; ++i) {
-    std::ifstream file(argv[i], std::ios::binary);
-    const Bytes whole((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    if (std::filesystem::is_directory(argv[i])) {
+      as_they_are += RunAll(argv[i]);
+      continue;
+    }
+    const Bytes whole = Read(argv[i]);
     if (whole.empty()) {
       std::fprintf(stderr, "%s: cannot be read\n", argv[i]);
       return 1;
     }
-    LLVMFuzzerTestOneInput(whole.data(), whole.size());
-    for (int copy = 0; copy < copies; ++copy) {
-      if (LLVMFuzzerCustomMutator != nullptr) {
-        Mutate(whole, &random);
-        continue;
-      }
-      Bytes damaged = whole;
-      Damage(&damaged, &random);
-      LLVMFuzzerTestOneInput(damaged.data(), damaged.size());
-    }
+    RunAndDamage(whole, copies, &random);
+    ++damaged;
   }
-  std::printf("%d files and %d damaged copies of each: passed\n", argc - 2, copies);
-  return argc > 2 && copies > 0 ? 0 : 1;
+  std::printf("%d files and %d damaged copies of each, %d files as they are: passed\n", damaged,
+              copies, as_they_are);
+  return damaged > 0 && copies > 0 ? 0 : 1;
 }

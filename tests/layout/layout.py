@@ -54,12 +54,15 @@ RULES = (
     Rule("model/", _any("server/", "client/"), "model/ knows nothing of serving"),
     Rule("model/", _any(PROTOBUF, GRPC), "model/ has no API"),
     Rule("model/(?!training/metrics/)", PROMETHEUS, "metrics of training are optional: one place"),
-    # Floors, the lowest first: status < files, process < config, imaging < checkpoint, diffusion <
+    # Floors, the lowest first: status < files, process < http, config, imaging < checkpoint, diffusion <
     # sampling < unet < training < evaluation < programs.
     Rule("model/status/", "model/", "the ground floor needs nobody"),
     Rule("model/files/", "model/", "the ground floor needs nobody", but="model/(status|files)/"),
     Rule("model/process/", "model/", "the ground floor needs nobody",
          but="model/(status|files|process)/"),
+    Rule("model/http/", "model/", "HTTP needs sockets alone", but="model/(status|process|http)/"),
+    Rule(r"(server|client|model)/(?!http/(event_loop|request_parser)\.cc$)", "boost/",
+         "Boost takes long to compile: two files of model/http"),
     Rule("model/imaging/", "model/", "imaging stands alone", but="model/(status|imaging)/"),
     Rule("model/config/", "model/", "plain numbers", but="model/(status|config|files|process)/"),
     Rule("model/(files|process|config|checkpoint|diffusion|sampling|imaging)/", TORCH,
@@ -67,6 +70,9 @@ RULES = (
     Rule("model/(checkpoint|sampling|imaging|diffusion|unet)/", "model/(training|evaluation)/",
          "what is trained does not know its trainer"),
     Rule("model/checkpoint/", "model/unet/", "files are read without a network"),
+    Rule("model/cpu_network/", TORCH, "a network is served without LibTorch"),
+    Rule("model/cpu_network/", "model/(unet|training|evaluation|programs|imaging)/",
+         "a network is served without what trains it"),
     Rule("model/diffusion/", "model/(sampling|unet)/", "a schedule knows no sampler"),
     Rule("model/sampling/", "model/(unet|checkpoint)/",
          "a sampler is a function of schedule and options"),
@@ -95,8 +101,8 @@ RULES = (
     Rule("(model/(?!programs/)|server/|client/)", "model/programs/", "programs stand at the top"),
     # server/: main -> rpc -> models -> engine <- worker; versions stand above models and workers.
     # Files directly in server/ wire the parts together.
-    Rule("server/(connections|engine|models|rpc|imaging|metrics|versions)/", TORCH, "only server/worker touches tensors"),
-    Rule("server/(connections|engine|models|worker|imaging|metrics|versions)/", _any(PROTOBUF, GRPC),
+    Rule("server/(access|connections|engine|http|logging|models|rpc|imaging|metrics|tracing|versions)/", TORCH, "only server/worker touches tensors"),
+    Rule("server/(access|connections|engine|logging|models|worker|imaging|metrics|tracing|versions)/", _any(PROTOBUF, GRPC),
          "protobuf types stop in server/rpc"),
     Rule("server/", "client/", "the server does not know its clients"),
     Rule("server/engine/", "server/(models|rpc|worker|imaging|metrics|versions)/",
@@ -104,14 +110,23 @@ RULES = (
     Rule("server/models/", "server/", "a model's description knows nobody who loads or asks for it",
          but="server/(models|engine)/"),
     Rule("server/versions/", "server/", "versions are loaded, placed and named; who asks is not known",
-         but="server/(versions|models|engine|worker|metrics)/"),
+         but="server/(versions|models|engine|logging|worker|metrics)/"),
     Rule("server/worker/", "server/(models|rpc|metrics|versions)/", "a worker serves the engine alone"),
     Rule("server/rpc/", "server/(worker|versions)/",
          "rpc meets workers through the engine, versions through models"),
     Rule("server/imaging/", "server/(engine|models|rpc|worker|metrics|versions)/", "pictures stand alone"),
     Rule("server/connections/", "server/", "sockets stand alone", but="server/connections/"),
+    Rule("server/access/", "server/", "who may do what is plain data; a refusal is the engine's",
+         but=r"server/(access/|logging/|engine/refusal\.h$)"),
+    Rule("server/http/", "server/(worker|versions|metrics)/", "it is a second rpc"),
+    Rule("server/(?!http/|diffusiond)", "server/http/", "who is called by HTTP does not know it"),
+    Rule("server/logging/", "server/", "a line is told, whoever tells it", but="server/logging/"),
+    Rule("server/tracing/", "server/", "spans are told, they do not ask",
+         but="server/(logging|tracing)/"),
+    Rule("server/(connections|engine|models|worker|imaging|metrics|versions)/", "server/access/",
+         "who asks is known by rpc", but=r"server/access/access_metrics\.h$"),
     Rule("server/metrics/", "server/(models|rpc|worker|versions)/", "instruments are told, they do not ask"),
-    Rule("server/(engine|models|worker|imaging|rpc|versions)/", PROMETHEUS,
+    Rule("server/(access|engine|http|logging|models|worker|imaging|rpc|tracing|versions)/", PROMETHEUS,
          "prometheus-cpp is server/metrics' affair", direct_only=True),
     # client/: the proto, gRPC, and what pictures need.
     Rule("client/", "server/", "a client knows the API alone"),
@@ -179,7 +194,7 @@ def guard_violations(tree):
     for path, text in tree.text.items():
         if not path.endswith(".h"):
             continue
-        guard = "DIFFUSIOND_" + re.sub(r"[/.]", "_", path).upper() + "_"
+        guard = "DIFFUSIOND_" + re.sub(r"[-/.]", "_", path).upper() + "_"
         found = re.search(r"^#ifndef (\S+)\n#define (\S+)$", text, re.MULTILINE)
         if not found or found.group(1) != guard or found.group(2) != guard:
             yield f"{path}: its header guard should be {guard}"

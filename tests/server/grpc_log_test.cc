@@ -25,7 +25,7 @@ class GrpcLogTest : public ::testing::Test {
       : log_(std::make_unique<GrpcLog>(CallLog::Options{
             .refusals_per_second = 2,
             .now = clock_.AsFunction(),
-            .log_line = [this](LogLevel, const std::string& line) { lines_.push_back(line); }})) {
+            .log = [this](const LogRecord& record) { lines_.push_back(record.Text()); }})) {
     gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);  // gRPC's own choice, once it is in use.
   }
 
@@ -42,7 +42,7 @@ TEST_F(GrpcLogTest, WritesSoManyErrorsASecondAndCountsTheRest) {
   clock_.Advance(absl::Seconds(1));
   gpr_log(GPR_ERROR, "one more");
   ASSERT_THAT(lines_, SizeIs(4));
-  EXPECT_THAT(lines_[2], AllOf(StartsWith("left_out=98 "), HasSubstr(" gRPC=98")));
+  EXPECT_THAT(lines_[2], AllOf(StartsWith("refused left_out=98 "), HasSubstr(" gRPC=98")));
 }
 
 TEST_F(GrpcLogTest, LimitsNothingThatIsAskedFor) {

@@ -55,11 +55,12 @@ class Served {
     options.flags.model_repository = repository.string();
     options.flags.listen = "127.0.0.1:0";
     options.flags.metrics_listen = "";
+    options.flags.http_listen = "";
     options.flags.cpu_cores = 2;
-    options.flags.micro_batch = 2;
     options.flags.model_poll_interval = poll_interval;
     EXPECT_THAT(CheckFlags(options.flags, 2, &options.parsed), ::testing::IsEmpty());
-    options.log_line = [this](LogLevel, const std::string& line) {
+    options.log = [this](const LogRecord& record) {
+      const std::string line = record.Text();
       absl::MutexLock lock(&mu_);
       log_.push_back(line);
     };

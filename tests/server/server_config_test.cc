@@ -54,6 +54,31 @@ TEST(ServerFlags, NameCoresWorkersAndWeights) {
   EXPECT_THAT(parsed.tenant_weights, ElementsAre(Pair("dns:///a=b", 0.5), Pair("gold", 3)));
 }
 
+TEST(ServerFlags, OfAccessGoTogether) {
+  ServerFlags flags = GoodFlags();
+  flags.tls_cert = "c";
+  flags.tls_key = "k";
+  flags.tls_client_ca = "ca";
+  flags.tls_client_auth = "request";
+  flags.tls_identity = "uri";
+  flags.access_file = "a";
+  flags.admin_listen = "0.0.0.0:50052";
+  ParsedFlags parsed;
+  EXPECT_THAT(CheckFlags(flags, kCores, &parsed), IsEmpty());
+  EXPECT_EQ(parsed.access.tls_client_ca, "ca");
+  EXPECT_EQ(parsed.access.client_certificates, ClientCertificates::kRequest);
+  EXPECT_EQ(parsed.access.certificate_name, CertificateName::kUri);
+  EXPECT_EQ(parsed.access.access_file, "a");
+}
+
+TEST(ServerFlags, AnAdminPortOfThisMachineAloneNeedsNothing) {
+  for (const char* address : {"127.0.0.1:1", "localhost:1", "[::1]:1"}) {
+    ServerFlags flags = GoodFlags();
+    flags.admin_listen = address;
+    EXPECT_THAT(Check(flags), IsEmpty()) << address;
+  }
+}
+
 TEST(ServerFlags, APollIntervalOfZeroIsOff) {
   ServerFlags flags = GoodFlags();
   flags.model_poll_interval = absl::ZeroDuration();
@@ -91,6 +116,31 @@ INSTANTIATE_TEST_SUITE_P(
         WrongFlag{"NoHost", [](F& f) { f.listen = ":50051"; }, "--listen", "\":50051\""},
         WrongFlag{"BareIpv6", [](F& f) { f.metrics_listen = "::1:9464"; }, "--metrics_listen",
                   "[IPv6]:port"},
+        WrongFlag{"CertificateWithoutKey", [](F& f) { f.tls_cert = "c"; }, "--tls_cert",
+                  "needs --tls_key"},
+        WrongFlag{"KeyWithoutCertificate", [](F& f) { f.tls_key = "k"; }, "--tls_key",
+                  "needs --tls_cert"},
+        WrongFlag{"AuthoritiesForNobody",
+                  [](F& f) { f.tls_cert = "c", f.tls_key = "k", f.tls_client_ca = "a"; },
+                  "--tls_client_ca", "needs --tls_client_auth: request or require"},
+        WrongFlag{"ClientsWithoutAuthorities",
+                  [](F& f) { f.tls_cert = "c", f.tls_key = "k", f.tls_client_auth = "require"; },
+                  "--tls_client_auth", "needs --tls_client_ca"},
+        WrongFlag{"ClientAuth", [](F& f) { f.tls_client_auth = "yes"; }, "--tls_client_auth",
+                  "is \"yes\", allowed: none, request or require"},
+        WrongFlag{"Identity", [](F& f) { f.tls_identity = "dns"; }, "--tls_identity",
+                  "is \"dns\", allowed: spiffe, uri or common_name"},
+        WrongFlag{"TokensInPlaintext", [](F& f) { f.access_file = "a"; }, "--access_file",
+                  "needs --tls_cert"},
+        WrongFlag{"AdminForAnybody", [](F& f) { f.admin_listen = "0.0.0.0:50052"; },
+                  "--admin_listen", "\"0.0.0.0:50052\", allowed: a loopback address, unless"},
+        WrongFlag{
+            "AdminForAnybodyInTls",
+            [](F& f) { f.admin_listen = "10.0.0.1:50052", f.tls_cert = "c", f.tls_key = "k"; },
+            "--admin_listen", "allowed: a loopback address, unless"},
+        WrongFlag{"AdminOnANameLikeLoopback",
+                  [](F& f) { f.admin_listen = "127.example.com:50052"; }, "--admin_listen",
+                  "allowed: a loopback address, unless"},
         WrongFlag{"Device", [](F& f) { f.devices = "tpu"; }, "--devices", "\"tpu\""},
         WrongFlag{"Cores", [](F& f) { f.cpu_cores = -1; }, "--cpu_cores", "is -1, allowed: 0 .. "},
         WrongFlag{"Watchdog", [](F& f) { f.worker_watchdog = absl::ZeroDuration(); },
@@ -117,6 +167,8 @@ INSTANTIATE_TEST_SUITE_P(
                   "is 1000, allowed: 0 (half of the machine's memory), or 1048576 .. "},
         WrongFlag{"MicroBatch", [](F& f) { f.micro_batch = -1; }, "--micro_batch",
                   "is -1, allowed: 0 .. 1024"},
+        WrongFlag{"MicroBatchOfACpu", [](F& f) { f.micro_batch = 2; }, "--micro_batch",
+                  "is 2, which is for CUDA"},
         WrongFlag{"Resident", [](F& f) { f.max_resident_images = 0; }, "--max_resident_images",
                   "is 0, allowed: 1 .. "},
         WrongFlag{"RequestLargerThanQueue",
@@ -144,12 +196,19 @@ INSTANTIATE_TEST_SUITE_P(
                   "--max_queued_pictures", "is 0, allowed: 1 .. 100000"},
         WrongFlag{"WaitingBytes", [](F& f) { f.max_waiting_bytes = 0; }, "--max_waiting_bytes",
                   "is 0, allowed: 16777216 .. 1099511627776"},
+        WrongFlag{"LameDuck", [](F& f) { f.lame_duck = absl::Seconds(31); }, "--lame_duck",
+                  "is 31s, allowed: 0 .. 30s"},
         WrongFlag{"ConnectionIdle", [](F& f) { f.max_connection_idle = absl::Hours(25); },
                   "--max_connection_idle", "is 25h, allowed: 1s .. 24h"},
         WrongFlag{"Connections", [](F& f) { f.max_connections = 0; }, "--max_connections",
                   "is 0, allowed: 1 .. 1000000"},
         WrongFlag{"ConnectionsPerAddress", [](F& f) { f.max_connections_per_address = 0; },
                   "--max_connections_per_address", "is 0, allowed: 1 .. 1000000"},
+        WrongFlag{"ConnectionsPerSecond", [](F& f) { f.max_connections_per_second = 0; },
+                  "--max_connections_per_second", "is 0, allowed: 1 .. 1000000"},
+        WrongFlag{"ConnectionsPerSecondPerAddress",
+                  [](F& f) { f.max_connections_per_second_per_address = 0; },
+                  "--max_connections_per_second_per_address", "is 0, allowed: 1 .. 1000000"},
         WrongFlag{"CallsPerConnection", [](F& f) { f.max_calls_per_connection = 0; },
                   "--max_calls_per_connection", "is 0, allowed: 1 .. 1000000"},
         WrongFlag{"TransportBytes", [](F& f) { f.max_transport_bytes = 1 << 20; },

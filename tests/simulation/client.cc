@@ -55,10 +55,11 @@ class WatchedRun : public GenerationListener {
   WatchedRun(Order* order, Promises* promises, std::shared_ptr<GenerationRun> run)
       : order_(order), promises_(promises), run_(std::move(run)) {}
 
-  void OnProgress(int image, int steps_done, int steps_total) override {
-    promises_->Progress(*order_, image, steps_done, steps_total);
+  void OnProgress(const StepProgress& progress) override {
+    const int image = progress.image_index;
+    promises_->Progress(*order_, image, progress.steps_done, progress.steps_total);
     order_->images[static_cast<size_t>(image)].in_progress = true;
-    run_->OnProgress(image, steps_done, steps_total);
+    run_->OnProgress(progress);
     order_->images[static_cast<size_t>(image)].in_progress = false;
   }
   void OnPreview(int image, int steps_done, double timestep, PreviewContent kind,

@@ -1,9 +1,9 @@
 // One seed, one world.
 //
 //   engine_simulation SEED|STORY                    lives through it, and tells of it
-//   engine_simulation --shrink SEED|STORY           tells the shortest story that breaks the
-//   promise engine_simulation --seeds=N [--first_seed=K]    lives through many, and counts
-#include <unistd.h>
+//   engine_simulation --shrink SEED|STORY           tells the shortest that breaks the promise
+//   engine_simulation --seeds=N [--first_seed=K]    lives through many, and counts
+#include <sys/time.h>
 
 #include <chrono>
 #include <csignal>
@@ -14,6 +14,7 @@
 #include <iterator>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/flags/flag.h"
@@ -26,6 +27,7 @@
 #include "absl/time/time.h"
 #include "tests/simulation/shrink.h"
 #include "tests/simulation/simulation.h"
+#include "tests/simulation/states.h"
 #include "tests/simulation/story.h"
 #include "tests/simulation/world.h"
 
@@ -40,14 +42,16 @@ namespace {
 
 uint64_t current_seed = 0;
 
-// Of real time, for one world, which takes a few milliseconds.
-constexpr unsigned kLongestSeconds = 20;
+// Of the processor, for one world, which takes a few milliseconds.
+constexpr itimerval kLongest = {.it_interval = {}, .it_value = {.tv_sec = 20, .tv_usec = 0}};
 
 // A world that crashes, or never ends, is told by its seed.
 void OnCrash(int signal) {
   char text[80];
-  const int size = std::snprintf(text, sizeof(text), "seed %llu: signal %d\n",
-                                 static_cast<unsigned long long>(current_seed), signal);
+  const auto seed = static_cast<unsigned long long>(current_seed);
+  const int size = signal == SIGPROF
+                       ? std::snprintf(text, sizeof(text), "seed %llu: it never ends\n", seed)
+                       : std::snprintf(text, sizeof(text), "seed %llu: signal %d\n", seed, signal);
   std::fwrite(text, 1, static_cast<size_t>(size), stdout);
   std::fflush(stdout);
   std::_Exit(1);
@@ -80,7 +84,7 @@ int TellShortest(const World& world) {
 
 Outcome Live(uint64_t seed) {
   current_seed = seed;
-  alarm(kLongestSeconds);
+  setitimer(ITIMER_PROF, &kLongest, nullptr);
   const World world = DrawWorld(seed);
   Outcome outcome = Simulate(world);
   if (outcome.broken.empty() && absl::GetFlag(FLAGS_twice) &&
@@ -90,16 +94,25 @@ Outcome Live(uint64_t seed) {
   return outcome;
 }
 
+// Whether so many worlds reached what they should.
+bool ReachesAll(const std::map<std::string_view, int>& reached, int64_t worlds) {
+  if (worlds < kWorldsForAllStates) return true;
+  for (const std::string_view state : kStates) {
+    if (!reached.contains(state)) absl::PrintF("no world reaches the state: %s\n", state);
+  }
+  return reached.size() == std::size(kStates);
+}
+
 int LiveMany(uint64_t first, int64_t count) {
   const auto began = std::chrono::steady_clock::now();
-  std::map<std::string, int> reached;
+  std::map<std::string_view, int> reached;
   int64_t steps = 0;
   int broken = 0;
   for (int64_t i = 0; i < count; ++i) {
     const uint64_t seed = first + static_cast<uint64_t>(i);
     const Outcome outcome = Live(seed);
     steps += outcome.steps;
-    for (const std::string& state : outcome.reached) ++reached[state];
+    for (const std::string_view state : outcome.reached) ++reached[state];
     if (outcome.broken.empty()) continue;
     absl::PrintF("seed %d: %s\n", seed, outcome.broken);
     std::fflush(stdout);
@@ -109,16 +122,17 @@ int LiveMany(uint64_t first, int64_t count) {
   for (const auto& [state, times] : reached) absl::PrintF("%8d  %s\n", times, state);
   absl::PrintF("%d seeds, %d steps, %.1f s, %.0f seeds/s\n", count, steps, took.count(),
                static_cast<double>(count) / took.count());
-  return broken == 0 ? 0 : 1;
+  return broken == 0 && ReachesAll(reached, count) ? 0 : 1;
 }
 
 int Run(const std::vector<char*>& arguments) {
-  for (const int signal : {SIGSEGV, SIGABRT, SIGFPE, SIGBUS, SIGALRM}) std::signal(signal, OnCrash);
+  for (const int signal : {SIGSEGV, SIGABRT, SIGFPE, SIGBUS, SIGPROF}) std::signal(signal, OnCrash);
   const int64_t count = absl::GetFlag(FLAGS_seeds);
   if (count > 0) {
     int64_t first = absl::GetFlag(FLAGS_first_seed);
     if (first < 0) first = absl::ToUnixMillis(absl::Now());
     absl::PrintF("seeds from %d\n", first);
+    std::fflush(stdout);  // Known also if it is killed.
     return LiveMany(static_cast<uint64_t>(first), count);
   }
   if (arguments.size() != 2) {

@@ -86,6 +86,12 @@ MUTATIONS = (
              "  return found == options_.tenant_weights.end() ? 1.0 : 1.0;"),
     Mutation("an address's turn costs it nothing", ENGINE + "step_policy.cc",
              "  level.queue.Serve(*group.address, trajectory.passes);\n", ""),
+    Mutation("patience never ends", ENGINE + "step_policy.cc",
+             "    group.key = group.admitted_batch + int64_t{options_.patience} *",
+             "    group.key = int64_t{options_.patience} *"),
+    Mutation("patience lasts three times as long", ENGINE + "step_policy.cc",
+             "    group.key = group.admitted_batch + int64_t{options_.patience} *",
+             "    group.key = group.admitted_batch + int64_t{3} * options_.patience *"),
     Mutation("deadlines that do not fit come in", ENGINE + "step_admission.cc",
              "  if (predicted <= left && !policy.DeadlinesFit(asked, trajectories, now)) {",
              "  if (false && predicted <= left && !policy.DeadlinesFit(asked, trajectories, now)) {"),
@@ -173,14 +179,15 @@ MUTATIONS = (
 class Builder:
     """Links the program with one source changed."""
 
-    def __init__(self, build, scratch):
+    def __init__(self, build, scratch, target=TARGET):
+        self.target = target
         self.build = os.path.abspath(build)
         self.scratch = scratch
         with open(os.path.join(self.build, "compile_commands.json"), encoding="utf-8") as file:
             self.commands = {os.path.relpath(e["file"], ROOT): e for e in json.load(file)}
-        lines = subprocess.run(["ninja", "-C", self.build, "-t", "commands", TARGET], check=True,
+        lines = subprocess.run(["ninja", "-C", self.build, "-t", "commands", target], check=True,
                                capture_output=True, text=True).stdout.splitlines()
-        self.link = [line for line in lines if f"-o bin/{TARGET} " in line][-1]
+        self.link = [line for line in lines if f"-o bin/{target} " in line][-1]
 
     def program(self, mutation):
         """The changed program's path; None: the mutation does not fit."""
@@ -195,8 +202,8 @@ class Builder:
         made = os.path.join(self.scratch, "mutated.o")
         command = re.sub(r" -o \S+ -c \S+", f" -o {made} -c {source} -w", entry["command"])
         subprocess.run(command, shell=True, cwd=entry["directory"], check=True)
-        program = os.path.join(self.scratch, TARGET)
-        link = self.link.replace(f"-o bin/{TARGET} ", f"-o {program} {made} ")
+        program = os.path.join(self.scratch, self.target)
+        link = self.link.replace(f"-o bin/{self.target} ", f"-o {program} {made} ")
         subprocess.run(link, shell=True, cwd=self.build, check=True)
         return program
 

@@ -50,6 +50,8 @@ struct Order {
   int version = 0;    // Which weights.
   GenerationId id = 0;
   absl::Time submitted;
+  // Of its model, that were seen when it was asked, and when it was admitted.
+  int64_t batches_before = 0, batches_at_admission = 0;
   absl::Time deadline = absl::InfiniteFuture();
 
   bool answered = false;  // Admitted or refused.

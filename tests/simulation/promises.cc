@@ -75,6 +75,7 @@ Order& Promises::Ask(const World::Request& request, std::string model, int versi
   order.version = version;
   order.submitted = fibers_->Now();
   order.steps_before = steps_ended_;
+  order.batches_before = shares_.batches(order.model);
   order.deadline = order.submitted + request.deadline;
   order.images.resize(static_cast<size_t>(request.count));
   return order;
@@ -85,6 +86,7 @@ void Promises::Admitted(Order& order, GenerationId id) {
   Log(Name(order), " is admitted, to ", order.model);
   order.id = id;
   for (OrderedImage& image : order.images) image.waits_since = order.submitted;
+  order.batches_at_admission = shares_.batches(order.model);
   order.is_promised = is_punctual_ && order.steps_before > 1 && order.rows() >= kPromisedRows;
   order.admitted = true;
   if (!order.told.has_value()) ++open_;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "tests/simulation/fibers.h"
 #include "tests/simulation/order.h"
 #include "tests/simulation/shares.h"
+#include "tests/simulation/states.h"
 #include "tests/simulation/world.h"
 
 namespace diffusiond {
@@ -52,9 +54,8 @@ class Promises {
   void Log(const Words&... words) {
     if (log_ != nullptr) Write(absl::StrCat(words...));
   }
-  // A state that some world should reach.
-  void Sometimes(const char* state) { reached_.insert(state); }
-  const std::set<std::string>& reached() const { return reached_; }
+  void Sometimes(State state) { reached_.insert(state.name()); }
+  const std::set<std::string_view>& reached() const { return reached_; }
 
   // Holds on to what listeners may still speak to.
   void Keep(std::shared_ptr<void> thing) { kept_.push_back(std::move(thing)); }
@@ -107,7 +108,7 @@ class Promises {
     return order.admitted && !order.told.has_value() && !Troubled(order) && !order.AllDrawn();
   }
   bool all_told() const { return open_ == 0; }
-  int long_spans() const { return shares_.long_spans(); }
+  const Shares& shares() const { return shares_; }
   int64_t steps() const { return steps_; }
   int ends() const { return ends_; }
 
@@ -137,7 +138,7 @@ class Promises {
   std::FILE* const log_;
   const absl::Time began_;
   std::string broken_;
-  std::set<std::string> reached_;
+  std::set<std::string_view> reached_;
   std::deque<Order> orders_;
   int ends_ = 0;         // That were told.
   int open_ = 0;         // Admitted, and not told of their end.

@@ -15,6 +15,8 @@ void Promises::Quiet() {
     if (order.admitted && !order.told.has_value()) CheckTold(order, idle);
   }
   CheckWaitingPreviews();
+  const std::string impatient = shares_.Quiet(orders_, fibers_->Now());
+  Check(impatient.empty(), "patience", impatient);
   if (idle && !ending_) CheckNobodyIdles();
 }
 

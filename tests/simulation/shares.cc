@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 
@@ -9,6 +10,11 @@ namespace diffusiond {
 namespace {
 
 constexpr int kLong = 10;  // Batches.
+
+// Who came back at this moment was perhaps not there to be chosen.
+bool Waits(const Order& order, const OrderedImage& image, absl::Time now) {
+  return image.at_it.empty() && !order.Drawn(image) && image.waits_since < now;
+}
 
 }  // namespace
 
@@ -61,6 +67,7 @@ std::string Shares::CheckPairs(const std::string& what, int capacity, const Memb
 
 std::string Shares::Take(const std::string& model, int capacity, absl::Span<const StepTask> tasks,
                          const std::deque<Order>& orders, absl::Time now) {
+  ++batches_[model];
   if (!holds_) return "";
   deep_ = capacity * (world_.devices + world_.lone_workers);
   addresses_.clear();
@@ -71,13 +78,14 @@ std::string Shares::Take(const std::string& model, int capacity, absl::Span<cons
     if (order.model != model || !order.admitted || order.Troubled(now, world_.watchdog)) continue;
     int waits = 0;
     for (const OrderedImage& image : order.images) {
-      // Who came back at this moment was perhaps not there to be chosen.
-      const bool is_there = image.at_it.empty() && !order.Drawn(image) && image.waits_since < now;
-      waits += is_there ? 1 : 0;
+      waits += Waits(order, image, now) ? 1 : 0;
     }
     if (waits > 0) Count(order, waits, 0, now);
   }
-  for (const StepTask& task : tasks) Count(orders[task.spec->seed], 0, 1, now);
+  for (const StepTask& task : tasks) {
+    Count(orders[task.spec->seed], 0, 1, now);
+    taken_.insert(task.spec->seed);
+  }
   if (classes_[1].waits >= deep_ && classes_[2].takes > 0) {
     return "a class above goes first: LOW was served while NORMAL waited";
   }
@@ -96,6 +104,52 @@ std::string Shares::Take(const std::string& model, int capacity, absl::Span<cons
   }
   if (!broken.empty() || world_.high_share >= 1) return broken;
   return CheckPairs(absl::StrCat("shares of HIGH and the others of ", model), capacity, sides_);
+}
+
+int64_t Shares::batches(const std::string& model) const {
+  const auto found = batches_.find(model);
+  return found == batches_.end() ? 0 : found->second;
+}
+
+std::string Shares::CheckPatience(const Order& waits, const Order& taken, absl::Time now) {
+  int in_flight = 0;  // At most.
+  int rows_left = std::numeric_limits<int>::max();
+  for (const OrderedImage& image : waits.images) {
+    if (Waits(waits, image, now)) {
+      rows_left = std::min(rows_left, waits.rows() - image.next_row);
+    } else if (image.drawn_at >= now) {
+      ++in_flight;
+    }
+  }
+  if (rows_left == std::numeric_limits<int>::max()) return "";
+  if (taken.batches_before > waits.batches_at_admission) ++yields_;
+  // A batch is seen a little after it was chosen.
+  const int unseen = world_.devices + world_.lone_workers;
+  const int64_t most = int64_t{world_.patience} * rows_left * (in_flight + 1) + unseen;
+  const int64_t later = taken.batches_before - waits.batches_at_admission;
+  if (later <= most) return "";
+  return absl::StrCat("request ", waits.seed, " with ", rows_left,
+                      " rows left let a request go first that came ", later,
+                      " batches later, allowed: ", most);
+}
+
+// Only now it is sure who has waited all the time.
+std::string Shares::Quiet(const std::deque<Order>& orders, absl::Time now) {
+  std::string broken;
+  for (const uint64_t seed : taken_) {
+    const Order& taken = orders[seed];
+    for (const Order& order : orders) {
+      if (order.seed == seed || !order.admitted || order.model != taken.model ||
+          order.asked->address != taken.asked->address ||
+          order.asked->tenant != taken.asked->tenant ||
+          ClassOf(order, now) != ClassOf(taken, now) || order.Troubled(now, world_.watchdog)) {
+        continue;
+      }
+      if (broken.empty()) broken = CheckPatience(order, taken, now);
+    }
+  }
+  taken_.clear();
+  return broken;
 }
 
 }  // namespace diffusiond

@@ -2,8 +2,10 @@
 #ifndef DIFFUSIOND_TESTS_SIMULATION_SHARES_H_
 #define DIFFUSIOND_TESTS_SIMULATION_SHARES_H_
 
+#include <cstdint>
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -19,7 +21,9 @@ namespace diffusiond {
 // Holds only in worlds in which nothing but the rule decides who is next: every row is one network
 // pass, whoever waits may begin, nothing fails, and no deadline competes. There, while two that
 // share wait with more than all workers could take, what they had had differs by no more than one
-// batch, by their weights (Goyal, Vin and Cheng 1996, theorem 1); and no lower class is served.
+// batch, by their weights (Goyal, Vin and Cheng 1996, theorem 1); and no lower class is served. Of
+// one tenant's requests none lets another go first that came more than `patience` batches later for
+// each row that it has left; with images in flight its rows count once more for each of those.
 class Shares {
  public:
   explicit Shares(const World& world);
@@ -27,6 +31,13 @@ class Shares {
   // A worker has taken these. What is broken by that; "": nothing.
   std::string Take(const std::string& model, int capacity, absl::Span<const StepTask> tasks,
                    const std::deque<Order>& orders, absl::Time now);
+  // Time moves on. What is broken by what was taken since it did so last; "": nothing.
+  std::string Quiet(const std::deque<Order>& orders, absl::Time now);
+  // Of a model, that were taken.
+  int64_t batches(const std::string& model) const;
+
+  // Requests that went first before one that had come earlier, of the same tenant.
+  int yields() const { return yields_; }
   // Spans over which two waited side by side for at least ten batches.
   int long_spans() const { return long_spans_; }
 
@@ -44,6 +55,7 @@ class Shares {
 
   int ClassOf(const Order& order, absl::Time now) const;
   std::string CheckPairs(const std::string& what, int capacity, const Members& members);
+  std::string CheckPatience(const Order& waits, const Order& taken, absl::Time now);
   void Count(const Order& order, int waits, int takes, absl::Time now);
 
   const World& world_;
@@ -54,6 +66,9 @@ class Shares {
   Members classes_, sides_;
   std::map<std::tuple<std::string, int, int>, Span> spans_;
   int long_spans_ = 0;
+  std::map<std::string, int64_t> batches_;
+  std::set<uint64_t> taken_;  // Orders, since time moved on.
+  int yields_ = 0;
 };
 
 }  // namespace diffusiond

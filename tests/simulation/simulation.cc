@@ -81,7 +81,10 @@ class Life {
   }
   void NoteMetrics() {
     const CountedMetrics& metrics = machine_.metrics();
-    if (promises_->long_spans() > 0) promises_->Sometimes("two share for ten batches and more");
+    if (promises_->shares().long_spans() > 0)
+      promises_->Sometimes("two share for ten batches and more");
+    if (promises_->shares().yields() > 0)
+      promises_->Sometimes("a request goes before one that came earlier");
     if (metrics.migrations > 0) promises_->Sometimes("an image goes on on another worker");
     if (metrics.preemptions > 0) promises_->Sometimes("what has begun lets other work go first");
     if (metrics.limit < world_.max_resident)

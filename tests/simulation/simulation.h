@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "absl/time/time.h"
 #include "tests/simulation/world.h"
@@ -13,9 +14,9 @@
 namespace diffusiond {
 
 struct Outcome {
-  std::string broken;  // The promise that was, and how; empty: none.
-  uint64_t trace = 0;  // Of all that happened. Equal worlds give equal traces.
-  std::set<std::string> reached;
+  std::string broken;                  // The promise that was, and how; empty: none.
+  uint64_t trace = 0;                  // Of all that happened. Equal worlds give equal traces.
+  std::set<std::string_view> reached;  // Of kStates.
   int64_t steps = 0, switches = 0;
   absl::Duration lasted;
 };

@@ -61,6 +61,8 @@ class FaultyDenoiser : public Denoiser {
 
   ImageShape shape() const override { return inner_->shape(); }
   int micro_batch() const override { return inner_->micro_batch(); }
+  int capacity() const override { return inner_->capacity(); }
+  int output_channels() const override { return inner_->output_channels(); }
   absl::Status Predict(std::span<const float> x, std::span<const float> timesteps,
                        std::span<const int64_t> labels, std::span<float> f) override;
 

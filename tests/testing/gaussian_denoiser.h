@@ -26,6 +26,9 @@ class GaussianDenoiser : public Denoiser {
 
   ImageShape shape() const override { return options_.shape; }
   int micro_batch() const override { return options_.micro_batch; }
+  int capacity() const override {
+    return options_.micro_batch == kAnyRows ? 4 : options_.micro_batch;
+  }
   absl::Status Predict(std::span<const float> x, std::span<const float> timesteps,
                        std::span<const int64_t> labels, std::span<float> f) override;
 

@@ -9,6 +9,7 @@
 
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
@@ -28,6 +29,8 @@ class HttpPeer {
   HttpPeer& operator=(const HttpPeer&) = delete;
   ~HttpPeer() { close(fd_); }
 
+  int descriptor() const { return fd_; }
+
   void Send(const std::string& text) const {
     EXPECT_EQ(send(fd_, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
   }
@@ -39,6 +42,18 @@ class HttpPeer {
       if (n <= 0) return;
       sent += static_cast<size_t>(n);
     }
+  }
+
+  // Nothing more is sent. What the server answers can still be read.
+  void SendLast(const std::string& text) const {
+    Send(text);
+    shutdown(fd_, SHUT_WR);
+  }
+
+  // Its end will be a reset, as of a machine that knows of no connection.
+  void ResetAtEnd() const {
+    const linger at_once = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
   }
 
   // All that the server sends until it closes the connection.
@@ -53,7 +68,7 @@ class HttpPeer {
   std::string ReadUntil(const std::string& end) const {
     std::string text;
     char byte;
-    while (text.find(end) == text.npos && read(fd_, &byte, 1) == 1) text += byte;
+    while (!absl::EndsWith(text, end) && read(fd_, &byte, 1) == 1) text += byte;
     return text;
   }
 

@@ -43,15 +43,17 @@ void RecordingListener::Write(std::string line) {
   if (hook_) hook_(line);
 }
 
-void RecordingListener::OnProgress(int image_index, int steps_done, int steps_total) {
-  Visit visit(this, image_index, Call::kProgress);
+void RecordingListener::OnProgress(const StepProgress& progress) {
   {
+    // Before the visit: a preview beside it finds this step, not the one before.
     absl::MutexLock lock(&mu_);
-    int& last = steps_done_[image_index];
-    EXPECT_GT(steps_done, last) << "of image " << image_index;
-    last = steps_done;
+    int& last = steps_done_[progress.image_index];
+    EXPECT_GT(progress.steps_done, last) << "of image " << progress.image_index;
+    last = progress.steps_done;
   }
-  Write(absl::StrCat("progress ", image_index, " ", steps_done, "/", steps_total));
+  Visit visit(this, progress.image_index, Call::kProgress);
+  Write(absl::StrCat("progress ", progress.image_index, " ", progress.steps_done, "/",
+                     progress.steps_total));
 }
 
 void RecordingListener::OnPreview(int image_index, int steps_done, double timestep,

@@ -34,7 +34,7 @@ class RecordingListener : public GenerationListener {
   explicit RecordingListener(std::function<void(const std::string&)> hook = nullptr)
       : hook_(std::move(hook)) {}
 
-  void OnProgress(int image_index, int steps_done, int steps_total) override;
+  void OnProgress(const StepProgress& progress) override;
   void OnPreview(int image_index, int steps_done, double timestep, PreviewContent kind,
                  Frame frame) override;
   void OnImage(int image_index, Frame frame) override;

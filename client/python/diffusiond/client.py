@@ -141,8 +141,10 @@ def _checked(image: pb.Image) -> Image:
 class Client:
     """A connection to one server; threads may share it.
 
-    `target` is host, host:port or whatever gRPC takes. With `credentials` by TLS. `tenant`: on whose
-    behalf, for the server's fair shares.
+    `target` is host, host:port or whatever gRPC takes. With `credentials` by TLS; with a
+    token they are grpc.composite_channel_credentials(grpc.ssl_channel_credentials(CA),
+    grpc.access_token_call_credentials(TOKEN)). `tenant`: on whose behalf, for the server's fair
+    shares.
     """
 
     def __init__(self, target: str = "127.0.0.1", *,

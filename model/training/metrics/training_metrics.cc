@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "model/process/page_server.h"
+#include "model/http/page_server.h"
 #include "model/status/status_macros.h"
 #include "prometheus/counter.h"
 #include "prometheus/gauge.h"

@@ -18,12 +18,14 @@ With some fifty answers a kind, p99 is the slowest. Nothing else should run mean
 
 import argparse
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from printed import line, processor  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
@@ -48,7 +50,7 @@ def parsed(argv):
     parser.add_argument("--seconds", type=float, help="of each attack and control; 10")
     parser.add_argument("--settle", type=float, help="seconds from an attack to what follows; 3")
     parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--server_flags", default="--micro_batch=2", help="more flags of diffusiond, with spaces")
+    parser.add_argument("--server_flags", default="", help="more flags of diffusiond, with spaces")
     arguments = parser.parse_args(argv)
     arguments.seconds = arguments.seconds or (0.6 if arguments.quick else 10)
     arguments.settle = arguments.settle or (0.3 if arguments.quick else 3)
@@ -205,16 +207,6 @@ def cells(row, quiet_p99):
             f"{max(window.times('scrape'), default=float('nan')):.0f}",
             f"{window.threads}", f"{row['before']:.0f}", f"{window.peak:.0f}",
             f"{row['after']:.0f}", f"{row['log']:.0f}"]
-
-
-def line(values):
-    return "| " + " | ".join(values) + " |"
-
-
-def processor():
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        found = re.search(r"^model name\s*:\s*(.*)$", file.read(), re.MULTILINE)
-    return f"{found.group(1) if found else 'unknown processor'}, {os.cpu_count()} cores"
 
 
 def print_head(arguments):

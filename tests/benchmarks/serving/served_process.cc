@@ -37,8 +37,7 @@ std::function<std::unique_ptr<SchedulingPolicy>()> PolicyOf(const std::string& m
 
 }  // namespace
 
-int ServeUntilTerminated(const std::string& mode, const std::string& model_repository,
-                         int micro_batch) {
+int ServeUntilTerminated(const std::string& mode, const std::string& model_repository) {
   // Ends with the benchmark, also one that is killed.
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   ShutdownSignal shutdown;
@@ -46,7 +45,7 @@ int ServeUntilTerminated(const std::string& mode, const std::string& model_repos
   flags.model_repository = model_repository;
   flags.listen = "127.0.0.1:0";
   flags.metrics_listen = "127.0.0.1:0";
-  flags.micro_batch = micro_batch;
+  flags.http_listen = "";
   flags.max_queued_images = 4096;
   ParsedFlags parsed;
   const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
@@ -57,7 +56,7 @@ int ServeUntilTerminated(const std::string& mode, const std::string& model_repos
   Diffusiond server({.flags = flags,
                      .parsed = std::move(parsed),
                      .make_policy = PolicyOf(mode),
-                     .log_line = [](LogLevel, const std::string&) {}});
+                     .log = [](const LogRecord&) {}});
   if (absl::Status status = server.Start(); !status.ok()) {
     std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
     return 1;

@@ -12,8 +12,7 @@ namespace diffusiond {
 
 // "step": ours. "request": whole requests batched and run to their end. "serial": one at a time.
 // The child's part: serves until SIGTERM, and returns the exit code.
-int ServeUntilTerminated(const std::string& mode, const std::string& model_repository,
-                         int micro_batch);
+int ServeUntilTerminated(const std::string& mode, const std::string& model_repository);
 
 // The parent's part. Ends with the object.
 class ServedProcess {

@@ -32,7 +32,6 @@
 
 ABSL_FLAG(std::string, model_repository, "model/checkpoints", "what is served");
 ABSL_FLAG(std::string, model, "fashion-mnist", "what is drawn from");
-ABSL_FLAG(int, micro_batch, 2, "rows of one network call, the same in all modes");
 ABSL_FLAG(int, seconds, 240, "of each latency run, 10 or more");
 ABSL_FLAG(std::string, out, "", "directory for CSV files and plots; empty: none");
 ABSL_FLAG(
@@ -189,8 +188,7 @@ class Benchmark {
     return std::make_unique<ServedProcess>(
         program_, mode,
         std::vector<std::string>{
-            absl::StrCat("--model_repository=", absl::GetFlag(FLAGS_model_repository)),
-            absl::StrCat("--micro_batch=", absl::GetFlag(FLAGS_micro_batch))});
+            absl::StrCat("--model_repository=", absl::GetFlag(FLAGS_model_repository))});
   }
 
   void Add(Row row) {
@@ -380,8 +378,7 @@ class Benchmark {
 int main(int argc, char** argv) {
   diffusiond::ParseBenchmarkFlags(argc, argv);
   if (const std::string mode = absl::GetFlag(FLAGS_serve); !mode.empty()) {
-    return diffusiond::ServeUntilTerminated(mode, absl::GetFlag(FLAGS_model_repository),
-                                            absl::GetFlag(FLAGS_micro_batch));
+    return diffusiond::ServeUntilTerminated(mode, absl::GetFlag(FLAGS_model_repository));
   }
   if (absl::GetFlag(FLAGS_seconds) < 10) {
     std::fprintf(stderr, "--seconds is %d, allowed: 10 or more\n", absl::GetFlag(FLAGS_seconds));

@@ -15,13 +15,15 @@ import json
 import os
 import pathlib
 import random
-import re
 import statistics
 import struct
 import subprocess
 import sys
 import tempfile
 import zlib
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from printed import processor  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -103,10 +105,7 @@ def main():
 
 
 def print_processor(args):
-    names = re.findall(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(),
-                       re.MULTILINE)
-    print(f"{names[0] if names else 'unknown processor'}, {os.cpu_count()} cores"
-          f"{'; --quick: the numbers mean nothing' if args.quick else ''}", flush=True)
+    print(f"{processor()}{'; --quick: the numbers mean nothing' if args.quick else ''}", flush=True)
 
 
 def compare(args, peer, scratch, setting, mode):

@@ -70,6 +70,13 @@ TEST(HostOf, IsTheSameForIPv4OnEitherKindOfSocketAndForAllOfAnIPv6Network) {
   EXPECT_EQ(HostOf(AddressOf(AF_INET6, "2001:db8:0:1::1")), "ipv6:[2001:db8:0:1::]");
 }
 
+TEST(PeerOf, IsWrittenAsGrpcWritesIt) {
+  EXPECT_EQ(PeerOf(AddressOf(AF_INET, "192.0.2.1")), "ipv4:192.0.2.1:0");
+  EXPECT_EQ(PeerOf(AddressOf(AF_INET6, "::ffff:192.0.2.1")), "ipv4:192.0.2.1:0");
+  EXPECT_EQ(PeerOf(AddressOf(AF_INET6, "2001:db8::1")), "ipv6:[2001:db8::1]:0");
+  EXPECT_EQ(HostOfPeer(PeerOf(AddressOf(AF_INET6, "2001:db8::1"))), "ipv6:[2001:db8::]");
+}
+
 TEST(HostOfPeer, IsTheSameAsOfItsSocket) {
   EXPECT_EQ(HostOfPeer("ipv4:192.0.2.1:50051"), "ipv4:192.0.2.1");
   EXPECT_EQ(HostOfPeer("ipv6:%5B2001:db8::1%5D:50051"), "ipv6:[2001:db8::]");
@@ -77,6 +84,18 @@ TEST(HostOfPeer, IsTheSameAsOfItsSocket) {
   EXPECT_EQ(HostOfPeer("ipv6:%5Bfe80::1%25eth0%5D:50051"), "ipv6:[fe80::]");
   EXPECT_EQ(HostOfPeer("ipv6:nonsense:1"), "ipv6:nonsense");
   EXPECT_EQ(HostOfPeer("inproc:x"), "inproc:x");
+}
+
+TEST(ListeningSocketsTest, KnowsThisMachineByItsForm) {
+  for (const char* address :
+       {"localhost", "localhost:80", "127.0.0.1", "127.255.0.9:1", "[::1]", "[::1]:8080"}) {
+    EXPECT_TRUE(IsLoopback(address)) << address;
+  }
+  for (const char* address : {"", ":80", "0.0.0.0:80", "[::]:80", "127.evil.example", "127.1:80",
+                              "127.0.0.1.evil.example:80", "localhost.evil.example", "[::2]:1",
+                              "192.0.2.1", "127.0.0.256"}) {
+    EXPECT_FALSE(IsLoopback(address)) << address;
+  }
 }
 
 }  // namespace

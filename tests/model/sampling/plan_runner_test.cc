@@ -33,6 +33,13 @@ struct RunnerOptions {
 };
 
 std::unique_ptr<PlanRunner> Runner(const RunnerOptions& options) {
+  if (options.denoiser.micro_batch == kAnyRows) {
+    auto runner = PlanRunner::Create(
+        std::make_unique<GaussianDenoiser>(LinearSchedule().schedule, options.denoiser),
+        std::make_shared<LanePool>(options.lanes));
+    EXPECT_TRUE(runner.ok()) << runner.status();
+    return *std::move(runner);
+  }
   std::vector<std::unique_ptr<Denoiser>> lanes;
   for (int i = 0; i < options.lanes; ++i) {
     lanes.push_back(
@@ -186,10 +193,13 @@ TEST(GuideTest, RescalesToTheDeviationOfTheUnguided) {
 }
 
 // Every task of a mixed batch must come out as it does alone.
-TEST(PlanRunnerTest, MixedBatchEqualsEachTaskAlone) {
+class MixedBatchTest : public testing::TestWithParam<int> {};
+
+TEST_P(MixedBatchTest, EqualsEachTaskAlone) {
   const RunnerOptions options = {
       .lanes = 2,
-      .denoiser = {.shape = {1, 3, 3}, .micro_batch = 2, .means = {0.5, -0.5}, .deviation = 0.3}};
+      .denoiser = {
+          .shape = {1, 3, 3}, .micro_batch = GetParam(), .means = {0.5, -0.5}, .deviation = 0.3}};
   SamplingOptions ddpm, ddim;
   ddpm.steps = 7;
   ddim.sampler = "ddim";
@@ -233,6 +243,41 @@ TEST(PlanRunnerTest, MixedBatchEqualsEachTaskAlone) {
     }
     EXPECT_EQ(together[static_cast<size_t>(i)], alone[static_cast<size_t>(i)]) << "task " << i;
   }
+}
+
+INSTANTIATE_TEST_SUITE_P(MicroBatches, MixedBatchTest, testing::Values(1, 2, 3, kAnyRows));
+
+TEST(PlanRunnerTest, ADenoiserOfAnyRowsIsAskedOnceAStepAndNotPadded) {
+  const GaussianDenoiser::Options options = {.shape = {1, 2, 2}, .micro_batch = kAnyRows};
+  auto denoiser = std::make_unique<GaussianDenoiser>(LinearSchedule().schedule, options);
+  const GaussianDenoiser& asked = *denoiser;
+  auto runner = PlanRunner::Create(std::move(denoiser), std::make_shared<LanePool>(3));
+  ASSERT_TRUE(runner.ok()) << runner.status();
+  EXPECT_EQ((*runner)->micro_batch(), kAnyRows);
+  EXPECT_EQ((*runner)->capacity(), asked.capacity()) << "it knows its threads";
+  SamplingOptions ddim;
+  ddim.sampler = "ddim";
+  ddim.steps = 5;
+  const SamplingPlan plan = Plan(ddim);
+  std::vector<PlanTask> tasks(7);
+  for (PlanTask& task : tasks) task.plan = &plan;
+  ASSERT_TRUE((*runner)->Step(tasks).ok());
+  EXPECT_EQ(asked.calls(), 1);
+  for (const PlanTask& task : tasks) EXPECT_TRUE(task.status.ok()) << task.status;
+}
+
+TEST(PlanRunnerTest, DenoisersOfFixedAndOfAnyRowsAreNotTakenForEachOther) {
+  const auto denoiser = [](int micro_batch) {
+    return std::make_unique<GaussianDenoiser>(
+        LinearSchedule().schedule,
+        GaussianDenoiser::Options{.shape = {1, 2, 2}, .micro_batch = micro_batch});
+  };
+  std::vector<std::unique_ptr<Denoiser>> lanes;
+  lanes.push_back(denoiser(kAnyRows));
+  EXPECT_EQ(PlanRunner::Create(std::move(lanes)).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(PlanRunner::Create(denoiser(2), std::make_shared<LanePool>(1)).status().code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 class NanForLabelDenoiser : public GaussianDenoiser {

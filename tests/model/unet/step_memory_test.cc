@@ -145,7 +145,8 @@ std::vector<Case> Cases() {
 }
 
 TEST(StepMemoryTest, IsWithinAFactorOfTwoOfWhatIsMeasured) {
-  constexpr double kLane = 8e6;  // Of a lane whose processor has Winograd's kernels.
+  // What a lane's thread keeps, and Winograd's kernels, whose memory is not LibTorch's.
+  constexpr double kLane = 10e6;
   for (const Case& one : Cases()) {
     const double measured = Measured(one.config, one.load);
     const double estimate = EstimateStepMemory(one.config, 0, one.load).activations;

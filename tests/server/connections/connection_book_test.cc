@@ -1,5 +1,7 @@
 #include "server/connections/connection_book.h"
 
+#include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -56,6 +58,56 @@ TEST(ConnectionBook, ADescriptorThatIsGivenOutAgainIsANewConnection) {
   EXPECT_EQ(book.Take(second, "ipv4:192.0.2.2"), Verdict::kTaken);
   EXPECT_EQ(book.CountOpen(), 1);
   close(second);
+}
+
+// A connection over loopback: what the server holds, and its client.
+struct Pair {
+  int server = -1;
+  int client = -1;
+};
+
+Pair Connected() {
+  const int listening = NewSocket();
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  auto* const at = reinterpret_cast<sockaddr*>(&address);
+  EXPECT_EQ(bind(listening, at, size), 0);
+  EXPECT_EQ(listen(listening, 1), 0);
+  EXPECT_EQ(getsockname(listening, at, &size), 0);
+  Pair pair{.client = NewSocket()};
+  EXPECT_EQ(connect(pair.client, at, size), 0);
+  pair.server = accept(listening, nullptr, nullptr);
+  close(listening);
+  return pair;
+}
+
+// What the client gets of a connection that the server ends without having read all: 0 for an
+// orderly end, else errno.
+int EndAsSeenByTheClient(bool held) {
+  ConnectionBook book({.total = 1, .per_address = 1});
+  const Pair pair = Connected();
+  EXPECT_EQ(book.Take(pair.server, "ipv4:127.0.0.1"), Verdict::kTaken);
+  if (held) book.HoldOpen();
+  EXPECT_EQ(send(pair.client, "x", 1, MSG_NOSIGNAL), 1);
+  pollfd unread = {.fd = pair.server, .events = POLLIN, .revents = 0};
+  EXPECT_EQ(poll(&unread, 1, -1), 1);
+  shutdown(pair.server, SHUT_RDWR);  // As gRPC does.
+  close(pair.server);
+  EXPECT_EQ(book.CountOpen(), 0);
+  pollfd ended = {.fd = pair.client, .events = POLLIN, .revents = 0};
+  EXPECT_EQ(poll(&ended, 1, -1), 1);
+  int fault = 0;
+  socklen_t size = sizeof(fault);
+  getsockopt(pair.client, SOL_SOCKET, SO_ERROR, &fault, &size);
+  close(pair.client);
+  return fault;
+}
+
+TEST(ConnectionBook, WhatItHoldsEndsInOrderWhateverIsUnread) {
+  EXPECT_EQ(EndAsSeenByTheClient(/*held=*/true), 0);
+  EXPECT_NE(EndAsSeenByTheClient(/*held=*/false), 0) << "else there is nothing to hold for";
 }
 
 }  // namespace

@@ -94,6 +94,19 @@ TEST(Listener, OneAddressCannotTakeAllPlaces) {
   EXPECT_THAT(taken.AwaitRefusals(1), ElementsAre("max_connections_per_address"));
 }
 
+TEST(Listener, TurnsAwayWhoComesTooOften) {
+  Taken of_address, of_all;
+  const auto by_address =
+      Listen(&of_address, {.address = "", .rate = {.total = 9, .per_address = 1}});
+  const auto by_all = Listen(&of_all, {.address = "", .rate = {.total = 1, .per_address = 9}});
+  for (const Listener* listener : {by_address.get(), by_all.get()}) {
+    // The burst of two seconds, and then more than come back meanwhile.
+    for (int i = 0; i < 50; ++i) ConnectTo(listener->port(), QuietLoopback());
+  }
+  EXPECT_THAT(of_address.AwaitRefusals(1).front(), "max_connections_per_second_per_address");
+  EXPECT_THAT(of_all.AwaitRefusals(1).front(), "max_connections_per_second");
+}
+
 TEST(Listener, ClosedItRefusesAndWhatItHandedOnStays) {
   Taken taken;
   const auto listener = Listen(&taken, {});

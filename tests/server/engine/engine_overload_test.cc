@@ -40,7 +40,7 @@ class Verdict : public GenerationListener {
  public:
   Verdict(Outcome* outcome, int64_t* useful_rows, int rows)
       : outcome_(outcome), useful_rows_(useful_rows), rows_(rows) {}
-  void OnProgress(int, int, int) override {}
+  void OnProgress(const StepProgress&) override {}
   void OnPreview(int, int, double, PreviewContent, Frame) override {}
   void OnImage(int, Frame) override {}
   void OnFinished(absl::Status status, GenerationTimings) override {

@@ -1,5 +1,6 @@
 // Who gets how much of the machine, and what is foretold of it.
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -114,6 +115,25 @@ TEST(StepPolicyAddresses, ShareTheirPartsByTenantAndWeight) {
   EXPECT_THAT(machine.RowsOf(1600, 1),
               ElementsAre(Pair("x", About(300)), Pair("x of b", About(200)), Pair("y", About(900)),
                           Pair("z", About(200))));
+}
+
+TEST(StepPolicyAddresses, HaveTenantsWhoseWeightsChange) {
+  std::map<std::string, double> weights = {{"y", 3}};
+  const auto weight_of = [&weights](const std::string& tenant) {
+    const auto found = weights.find(tenant);
+    return found == weights.end() ? std::nullopt : std::optional<double>(found->second);
+  };
+  Machine machine(
+      {.ageing = absl::InfiniteDuration(), .tenant_weights = {{"x", 1}}, .weight_of = weight_of});
+  weights["x"] = 100;  // The flag goes first.
+  machine.Admit("x", From("a", "x"), 1, kLong);
+  machine.Admit("y", From("a", "y"), 1, 150);
+  EXPECT_THAT(machine.RowsOf(200, 1), ElementsAre(Pair("x", About(50)), Pair("y", About(150))));
+  weights.clear();
+  machine.Admit("y again", From("a", "y"), 1, kLong);
+  EXPECT_THAT(machine.RowsOf(200, 1),
+              ElementsAre(Pair("x", About(100)), Pair("y again", About(100))))
+      << "who comes again has the weight of then";
 }
 
 TEST(StepPolicyAddresses, ThatLeaveAndComeBackGetNoCreditAndKeepNoWeight) {

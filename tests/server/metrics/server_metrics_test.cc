@@ -196,6 +196,18 @@ TEST_F(ServerMetricsTest, ComparesFinishWithPredictionAndDeadline) {
   ExpectLine("diffusiond_deadline_misses_total 1");
 }
 
+TEST_F(ServerMetricsTest, WithoutMicroBatchAStepIsOneNetworkCall) {
+  metrics_.OnStep({.model = "m",
+                   .passes = 5,
+                   .micro_batch = 0,
+                   .capacity = 8,
+                   .duration = absl::Milliseconds(20)});
+  ExpectLine("diffusiond_network_calls_total{model=\"m\"} 1");
+  ExpectLine("diffusiond_network_passes_total{model=\"m\"} 5");
+  ExpectLine("diffusiond_network_padding_passes_total{model=\"m\"} 0");
+  ExpectLine("diffusiond_network_call_passes_sum{model=\"m\"} 5");
+}
+
 TEST_F(ServerMetricsTest, CutsStepBatchesIntoNetworkCalls) {
   // 8 + 2, the second padded by 6; then 8 + 8.
   metrics_.OnStep({.model = "m",

@@ -64,12 +64,11 @@ class AdminServerTest : public ::testing::Test {
     admin_.model.versions.back().refusal = "is NaN";
     admin_.model.held = 2;
     admin_.model.problem = "'old' is no version";
-    server_ = AdminServer::Start(
-                  "", &admin_,
-                  {.refusals_per_second = 2,
-                   .now = clock_.AsFunction(),
-                   .log_line = [this](LogLevel, const std::string& line) { log_.push_back(line); }})
-                  .value();
+    CallLog::Options log;
+    log.refusals_per_second = 2;
+    log.now = clock_.AsFunction();
+    log.log = [this](const LogRecord& record) { log_.push_back(record.Text()); };
+    server_ = AdminServer::Start({.listen_address = "", .log = log}, &admin_).value();
     stub_ = v1::ModelAdmin::NewStub(server_->InProcessChannel());
   }
 
@@ -137,8 +136,8 @@ TEST_F(AdminServerTest, LoadsAndRollsBackAndLogsIt) {
     EXPECT_EQ(status.error_message(), "pinned");
   }
   EXPECT_THAT(admin_.asked, ElementsAre("load mine 3", "roll back mine 0"));
-  EXPECT_THAT(log_, ElementsAre(HasSubstr("method=LoadVersion model=\"mine\" version=3 code=OK"),
-                                HasSubstr("method=Rollback model=\"mine\" version=0 "
+  EXPECT_THAT(log_, ElementsAre(HasSubstr("method=LoadVersion model=mine version=3 code=OK"),
+                                HasSubstr("method=Rollback model=mine version=0 "
                                           "code=FAILED_PRECONDITION")));
 }
 
@@ -154,10 +153,10 @@ TEST_F(AdminServerTest, RefusesNumbersThatAreNoVersions) {
 }
 
 TEST_F(AdminServerTest, AnAddressInUseIsNamed) {
-  const auto first = AdminServer::Start("127.0.0.1:0", &admin_, {});
+  const auto first = AdminServer::Start({.listen_address = "127.0.0.1:0"}, &admin_);
   ASSERT_TRUE(first.ok()) << first.status();
   const std::string address = absl::StrCat("127.0.0.1:", (*first)->port());
-  const auto second = AdminServer::Start(address, &admin_, {});
+  const auto second = AdminServer::Start({.listen_address = address}, &admin_);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr(address));
 }
 

@@ -20,13 +20,15 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
+LogRecord Line(const std::string& text) { return LogRecord(LogLevel::kInfo, text); }
+
 class CallLogTest : public ::testing::Test {
  protected:
   std::unique_ptr<CallLog> MakeLog(int refusals_per_second) {
     return std::make_unique<CallLog>(CallLog::Options{
         .refusals_per_second = refusals_per_second,
         .now = clock_.AsFunction(),
-        .log_line = [this](LogLevel, const std::string& line) { lines_.push_back(line); },
+        .log = [this](const LogRecord& record) { lines_.push_back(record.Text()); },
         .on_left_out = [this](const std::string& code) { counted_ += code; }});
   }
 
@@ -37,60 +39,60 @@ class CallLogTest : public ::testing::Test {
 
 TEST_F(CallLogTest, WritesSoManyRefusalsASecondAndTellsTheRest) {
   const auto log = MakeLog(2);
-  for (const char* line : {"a", "b", "c", "d"}) log->WriteRefusal("NO", line);
-  log->WriteRefusal("NEVER", "e");
+  for (const char* line : {"a", "b", "c", "d"}) log->WriteRefusal("NO", Line(line));
+  log->WriteRefusal("NEVER", Line("e"));
   clock_.Advance(absl::Milliseconds(999));
-  log->WriteRefusal("NO", "f");
+  log->WriteRefusal("NO", Line("f"));
   EXPECT_THAT(lines_, ElementsAre("a", "b"));
   EXPECT_EQ(counted_, "NONONEVERNO");
   clock_.Advance(absl::Milliseconds(1));
-  log->WriteRefusal("NO", "g");
-  log->WriteRefusal("NO", "h");
-  log->WriteRefusal("NO", "i");
-  EXPECT_THAT(
-      lines_,
-      ElementsAre("a", "b", "left_out=4 since=2023-11-14T22:13:20.000Z NEVER=1 NO=3", "g", "h"));
+  log->WriteRefusal("NO", Line("g"));
+  log->WriteRefusal("NO", Line("h"));
+  log->WriteRefusal("NO", Line("i"));
+  EXPECT_THAT(lines_, ElementsAre("a", "b",
+                                  "refused left_out=4 since=2023-11-14T22:13:20.000Z NEVER=1 NO=3",
+                                  "g", "h"));
 }
 
 TEST_F(CallLogTest, AlwaysWritesWhatWasNotRefused) {
   const auto log = MakeLog(1);
-  log->WriteRefusal("NO", "a");
-  log->WriteRefusal("NO", "b");
-  for (int i = 0; i < 100; ++i) log->Write(LogLevel::kInfo, "work");
+  log->WriteRefusal("NO", Line("a"));
+  log->WriteRefusal("NO", Line("b"));
+  for (int i = 0; i < 100; ++i) log->Write(Line("work"));
   EXPECT_THAT(lines_, SizeIs(101));
   clock_.Advance(absl::Seconds(1));
-  log->Write(LogLevel::kInfo, "more");
+  log->Write(Line("more"));
   ASSERT_THAT(lines_, SizeIs(103));
-  EXPECT_THAT(lines_[101], HasSubstr("left_out=1 "));
+  EXPECT_THAT(lines_[101], HasSubstr("refused left_out=1 "));
 }
 
 TEST_F(CallLogTest, TellsTheRestAtTheEnd) {
   auto log = MakeLog(1);
-  log->WriteRefusal("NO", "a");
-  log->WriteRefusal("NO", "b");
+  log->WriteRefusal("NO", Line("a"));
+  log->WriteRefusal("NO", Line("b"));
   log.reset();
-  EXPECT_THAT(lines_, ElementsAre("a", HasSubstr("left_out=1 ")));
+  EXPECT_THAT(lines_, ElementsAre("a", HasSubstr("refused left_out=1 ")));
   lines_.clear();
   log = MakeLog(1);
-  log->WriteRefusal("NO", "a");
+  log->WriteRefusal("NO", Line("a"));
   log.reset();
   EXPECT_THAT(lines_, ElementsAre("a"));
 }
 
 TEST_F(CallLogTest, ZeroWritesTheCountsAlone) {
   const auto log = MakeLog(0);
-  log->WriteRefusal("NO", "a");
+  log->WriteRefusal("NO", Line("a"));
   EXPECT_THAT(lines_, IsEmpty());
   clock_.Advance(absl::Hours(1));
-  log->WriteRefusal("NO", "b");
-  EXPECT_THAT(lines_, ElementsAre(HasSubstr("left_out=1 ")));
+  log->WriteRefusal("NO", Line("b"));
+  EXPECT_THAT(lines_, ElementsAre(HasSubstr("refused left_out=1 ")));
 }
 
 TEST_F(CallLogTest, GoesOnWhenTheClockIsPutBack) {
   const auto log = MakeLog(1);
-  log->WriteRefusal("NO", "a");
+  log->WriteRefusal("NO", Line("a"));
   clock_.Advance(-absl::Hours(1));
-  log->WriteRefusal("NO", "b");
+  log->WriteRefusal("NO", Line("b"));
   EXPECT_THAT(lines_, ElementsAre("a", "b"));
 }
 
@@ -101,8 +103,8 @@ TEST(CallLogThreadsTest, CountsEveryLineOnce) {
   int written = 0, counted = 0;
   CallLog log({.refusals_per_second = 10,
                .now = clock.AsFunction(),
-               .log_line =
-                   [&](LogLevel, const std::string&) {
+               .log =
+                   [&](const LogRecord&) {
                      absl::MutexLock lock(&mu);
                      ++written;
                    },
@@ -114,7 +116,7 @@ TEST(CallLogThreadsTest, CountsEveryLineOnce) {
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
-      for (int i = 0; i < kLines; ++i) log.WriteRefusal("NO", "line");
+      for (int i = 0; i < kLines; ++i) log.WriteRefusal("NO", Line("line"));
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -147,7 +149,7 @@ TEST(RefusedCallsTest, AFloodWritesFewLines) {
   clock.Advance(absl::Seconds(1));
   server.Generate({});
   const std::vector<std::string> log = server.AwaitLog(6);
-  EXPECT_THAT(log[4], HasSubstr("left_out=47 "));
+  EXPECT_THAT(log[4], HasSubstr("refused left_out=47 "));
   EXPECT_THAT(log[4], HasSubstr(" INVALID_ARGUMENT=47"));
 }
 

@@ -338,7 +338,8 @@ TEST(Reports, EveryCallIsCountedAndLoggedInOneLine) {
     (absl::StrContains(line, "code=OK") ? good : bad) = line;
   }
   EXPECT_THAT(good, HasSubstr("method=Generate"));
-  EXPECT_THAT(good, HasSubstr("model=clothes count=2 seed=1 class_id=2"));
+  EXPECT_THAT(
+      good, ::testing::MatchesRegex(".* model=clothes digest=[^ ]+ count=2 seed=1 class_id=2 .*"));
   EXPECT_THAT(bad, HasSubstr("code=INVALID_ARGUMENT"));
   EXPECT_THAT(bad, HasSubstr("error=\"class_name:"));
 }

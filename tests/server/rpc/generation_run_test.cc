@@ -69,7 +69,7 @@ class GenerationRunTest : public ::testing::Test {
 TEST_F(GenerationRunTest, GivesEncodedEventsInOrderAndWakesForEach) {
   GenerationRun run(Options());
   EXPECT_THAT(TakeAll(run), ElementsAre("accepted"));
-  run.OnProgress(0, 1, 2);
+  run.OnProgress({.image_index = 0, .steps_done = 1, .steps_total = 2});
   ShowPreview(run, 0, 1, 7);
   run.OnImage(0, Named(8));
   EXPECT_THAT(TakeAll(run), ElementsAre("progress 0 1", "preview 0 1 p7", "image 0 i8"));
@@ -100,7 +100,7 @@ TEST_F(GenerationRunTest, ASlowClientKeepsOnePreviewOfAnImageAndAllImages) {
   GenerationRun run(Options());
   for (int step = 1; step <= 5; ++step) {
     for (int image = 0; image < 2; ++image) {
-      run.OnProgress(image, step, 6);
+      run.OnProgress({.image_index = image, .steps_done = step, .steps_total = 6});
       ShowPreview(run, image, step, static_cast<float>(step));
     }
   }
@@ -145,7 +145,7 @@ TEST_F(GenerationRunTest, OnceClosedNothingIsKeptEncodedOrWokenFor) {
   run.OnImage(0, Named(8));
   run.Close();
   const int encoded = encoded_, wakes = wakes_;
-  run.OnProgress(1, 1, 2);
+  run.OnProgress({.image_index = 1, .steps_done = 1, .steps_total = 2});
   ShowPreview(run, 1, 1, 7);
   run.OnImage(1, Named(9));
   run.OnFinished(absl::OkStatus(), {});

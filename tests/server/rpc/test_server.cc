@@ -194,7 +194,8 @@ TestServer::TestServer(Options options) : options_(std::move(options)) {
   engine_ = *Engine::Create(options_.engine);
   for (const ServedModel& model : options_.models) catalog_.Put(model);
   Server::Options server = options_.server;
-  server.log_line = [this](LogLevel, const std::string& line) {
+  server.log = [this](const LogRecord& record) {
+    const std::string line = record.Text();
     absl::MutexLock lock(&log_mu_);
     log_.push_back(line);
   };

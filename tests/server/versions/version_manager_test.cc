@@ -255,12 +255,12 @@ TEST_F(VersionManagerTest, NewModelsAreTakenAndThoseThatAreGoneServeOn) {
   fs::remove_all(stage_.model());
   for (int i = 0; i < 2; ++i) stage_.manager().Poll();
   EXPECT_EQ(stage_.serving(), 1);
-  EXPECT_EQ(stage_.Logged("model=mine is gone from the repository"), 1);
+  EXPECT_EQ(stage_.Logged("gone model=mine error="), 1);
   // What is no model's name keeps nobody from a new version.
   fs::create_directories(stage_.repository() / "two words/unet");
   stage_.Publish("other");
   for (int i = 0; i < 2; ++i) stage_.manager().Poll();
-  EXPECT_EQ(stage_.Logged("two words: a model's name is"), 1);
+  EXPECT_EQ(stage_.Logged("refused model=\"two words\" error="), 1);
   EXPECT_EQ((*stage_.catalog().Find("other"))->version, 2);
   fs::remove_all(stage_.repository());
   for (int i = 0; i < 2; ++i) stage_.manager().Poll();

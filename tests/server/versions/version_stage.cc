@@ -25,9 +25,7 @@ class HoldingListener : public GenerationListener {
  public:
   HoldingListener(std::shared_ptr<RecordingListener> listener, ModelCatalog::Model model)
       : listener_(std::move(listener)), model_(std::move(model)) {}
-  void OnProgress(int image_index, int steps_done, int steps_total) override {
-    listener_->OnProgress(image_index, steps_done, steps_total);
-  }
+  void OnProgress(const StepProgress& progress) override { listener_->OnProgress(progress); }
   void OnPreview(int image_index, int steps_done, double timestep, PreviewContent kind,
                  Frame frame) override {
     listener_->OnPreview(image_index, steps_done, timestep, kind, std::move(frame));
@@ -148,7 +146,8 @@ absl::Status VersionStage::Start(int keep_versions) {
     absl::MutexLock lock(&watch->mu);
     return watch->now;
   };
-  options.log_line = [watch = watch_](LogLevel, const std::string& line) {
+  options.log = [watch = watch_](const LogRecord& record) {
+    const std::string line = record.Text();
     absl::MutexLock lock(&watch->mu);
     watch->log.push_back(line);
   };

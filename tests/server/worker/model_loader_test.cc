@@ -16,7 +16,8 @@
 #include "gtest/gtest.h"
 #include "model/checkpoint/model_index_json.h"
 #include "model/checkpoint/scheduler_config_json.h"
-#include "model/config/step_memory.h"
+#include "model/cpu_network/cpu_unet.h"
+#include "model/sampling/denoiser.h"
 #include "model/sampling/sampler.h"
 #include "model/unet/unet_checkpoint.h"
 #include "tests/model/checkpoint/golden_directory.h"
@@ -118,12 +119,13 @@ TEST(ModelLoaderClassifierTest, GuidesAnUnconditionalModelTowardsAClass) {
       SaveCheckpoint(directory, config, plain->tensors(), ViewParameters(classifier));
   ASSERT_TRUE(saved.ok()) << saved;
 
-  const auto model = LoadModel(directory, {DeviceSpec()}, 2);
+  const auto model = LoadModel(directory, {DeviceSpec()}, 0);
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_NE(model->digest, plain->digest());
   EXPECT_EQ(NumClasses(model->config), 3);
   EXPECT_GE(model->executors[0]->capacity(), kMaxPasses);
-  EXPECT_EQ(model->executors[0]->capacity() % 2, 0) << "workers want whole micro-batches";
+  EXPECT_EQ(model->device_kind.substr(0, 3), "cpu");
+  EXPECT_FALSE(model->libtorch_version.empty()) << "the classifier's gradients are LibTorch's";
   const auto unguided = Draw(*model, 0, {});
   EXPECT_EQ(Draw(*model, 1, {}), unguided) << "the network takes no class";
   const auto first = Draw(*model, 0, {.classifier_scale = 20});
@@ -132,14 +134,14 @@ TEST(ModelLoaderClassifierTest, GuidesAnUnconditionalModelTowardsAClass) {
   EXPECT_NE(second, first);
   EXPECT_EQ(Draw(*model, 0, {.classifier_scale = 20}), first);
 
-  const auto without = LoadModel(golden, {DeviceSpec()}, 2);
+  const auto without = LoadModel(golden, {DeviceSpec()}, 0);
   ASSERT_TRUE(without.ok()) << without.status();
   EXPECT_EQ(Draw(*without, 0, {}), unguided);
 }
 
 TEST_P(ModelLoaderTest, DrawsWithTheModelsOwnSampler) {
   const fs::path directory = CheckpointWith(GetParam().network, GetParam().scheduler);
-  auto model = LoadModel(directory, {DeviceSpec()}, 2);
+  auto model = LoadModel(directory, {DeviceSpec()}, 0);
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_EQ(model->config.scheduler, GetParam().scheduler);
   ASSERT_EQ(model->executors.size(), 1u);
@@ -173,11 +175,11 @@ INSTANTIATE_TEST_SUITE_P(Kinds, ModelLoaderTest, testing::ValuesIn(Kinds()),
                          testing::PrintToStringParamName());
 
 TEST(ModelLoaderTest, NamesWhatIsWrong) {
-  EXPECT_EQ(LoadModel("nowhere", {DeviceSpec()}, 1).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(LoadModel("nowhere", {DeviceSpec()}, 0).status().code(), absl::StatusCode::kNotFound);
   const fs::path directory = CheckpointWith("mnist_noattn", SchedulerDefaults("EDMEulerScheduler"));
   std::ofstream(directory / "scheduler" / "scheduler_config.json")
       << R"({"_class_name": "EDMEulerScheduler", "sigma_data": 0})";
-  const absl::Status status = LoadModel(directory, {DeviceSpec()}, 1).status();
+  const absl::Status status = LoadModel(directory, {DeviceSpec()}, 0).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("sigma_data is 0, expected 1e-06 to"));
 }
@@ -189,39 +191,36 @@ TEST(ModelLoaderTest, RefusesWhatWouldTakeTooMuchMemoryBeforeItIsLoaded) {
   config.unet.sample_height = config.unet.sample_width = 4096;
   const fs::path directory = fs::path(testing::TempDir()) / "large";
   ASSERT_TRUE(SaveCheckpoint(directory, config, {}).ok());
-  for (const int micro_batch : {0, 1}) {
-    const absl::Status status =
-        LoadModel(directory, {DeviceSpec()}, micro_batch, 1'000'000'000).status();
-    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-    EXPECT_THAT(std::string(status.message()),
-                AllOf(HasSubstr(directory.string()), HasSubstr("for a step of 1 x 1 rows"),
-                      HasSubstr("most of all for sample_size 4096 x 4096"),
-                      HasSubstr("the limit is 1 GB (--max_model_memory=1000000000)")));
-  }
+  const absl::Status status = LoadModel(directory, {DeviceSpec()}, 0, 1'000'000'000).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr(directory.string()), HasSubstr("for a step on 1 thread"),
+                    HasSubstr("most of all for sample_size 4096 x 4096"),
+                    HasSubstr("the limit is 1 GB (--max_model_memory=1000000000)")));
 }
 
-TEST(ModelLoaderTest, MemoryIsThatOfAllLanesAndRows) {
+TEST(ModelLoaderTest, MemoryIsThatOfAllThreads) {
   const fs::path golden = ShippedGoldenDirectory() / "unet" / "mnist_noattn";
   constexpr int64_t kMegabytes = 40'000'000;
-  EXPECT_TRUE(LoadModel(golden, {DeviceSpec()}, 1, kMegabytes).ok());
-  EXPECT_FALSE(LoadModel(golden, {DeviceSpec()}, 256, kMegabytes).ok());
-  EXPECT_FALSE(LoadModel(golden, {DeviceSpec{.cores = 256}}, 1, kMegabytes).ok());
+  EXPECT_TRUE(LoadModel(golden, {DeviceSpec()}, 0, kMegabytes).ok());
+  EXPECT_FALSE(LoadModel(golden, {DeviceSpec{.cores = 256}}, 0, kMegabytes).ok());
 }
 
-TEST(ModelLoaderTest, AProfileTakesNoMoreThanTheLimit) {
+TEST(ModelLoaderTest, OnACpuBytesDependOnTheNumericsVersionAlone) {
   const fs::path golden = ShippedGoldenDirectory() / "unet" / "mnist_noattn";
-  const Checkpoint checkpoint = Checkpoint::Open(golden).value();
-  double parameters = 0;
-  for (const auto& [name, tensor] : checkpoint.tensors()) {
-    parameters += static_cast<double>(NumElements(tensor.shape).value());
-  }
-  // Enough for one row, and not for two.
-  const auto one_row = static_cast<int64_t>(
-      EstimateStepMemory(checkpoint.config().unet, parameters, {.micro_batch = 1}).total() + 1);
-  const auto model = LoadModel(golden, {DeviceSpec()}, 0, one_row);
+  const auto model = LoadModel(golden, {DeviceSpec()}, 0);
   ASSERT_TRUE(model.ok()) << model.status();
-  EXPECT_EQ(model->profile.size(), 1u);
-  EXPECT_EQ(model->micro_batch, 1);
+  EXPECT_EQ(model->network_numerics, kNetworkNumerics);
+  EXPECT_EQ(model->device_kind, "cpu");
+  EXPECT_EQ(model->libtorch_version, "");
+  EXPECT_EQ(model->micro_batch, 0);
+  EXPECT_EQ(model->executors[0]->micro_batch(), kAnyRows) << "nothing is padded";
+  const auto on_three = LoadModel(golden, {DeviceSpec{.cores = 3}}, 0);
+  ASSERT_TRUE(on_three.ok()) << on_three.status();
+  EXPECT_EQ(Draw(*on_three, 0, {}), Draw(*model, 0, {}));
+  const absl::Status status = LoadModel(golden, {DeviceSpec()}, 2).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("micro_batch is 2, which is for CUDA"));
 }
 
 TEST(ModelLoaderTest, RefusesANetworkWhoseFirstOutputIsNotFinite) {
@@ -232,7 +231,7 @@ TEST(ModelLoaderTest, RefusesANetworkWhoseFirstOutputIsNotFinite) {
   tensors.at("conv_in.weight").data = std::as_bytes(std::span(huge));
   const fs::path directory = fs::path(testing::TempDir()) / "overflows";
   ASSERT_TRUE(SaveCheckpoint(directory, base.config(), tensors).ok());
-  const absl::Status status = LoadModel(directory, {DeviceSpec()}, 1).status();
+  const absl::Status status = LoadModel(directory, {DeviceSpec()}, 0).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << "its files alone mend that";
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr(directory.string()),

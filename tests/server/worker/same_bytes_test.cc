@@ -16,14 +16,15 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model/cpu_network/cpu_denoiser.h"
+#include "model/cpu_network/kernels.h"
 #include "model/files/sha256.h"
 #include "model/sampling/plan_runner.h"
 #include "model/sampling/sampler.h"
-#include "model/unet/unet.h"
-#include "model/unet/unet_denoiser.h"
 #include "server/engine/engine.h"
 #include "server/worker/plan_step_executor.h"
 #include "server/worker/worker_supervisor.h"
+#include "tests/model/cpu_network/random_unet.h"
 #include "tests/testing/counting_engine_metrics.h"
 #include "tests/testing/executor_builder.h"
 #include "tests/testing/fake_clock.h"
@@ -40,29 +41,21 @@ constexpr int kRequests = 500;
 constexpr int kMaxSteps = 250;  // And evaluations.
 constexpr int kMaxCount = 4;
 constexpr int kNullClass = 4;
-constexpr int kMicroBatch = 8;
 constexpr absl::Duration kWatchdog = absl::Minutes(1);
 
 // 8 x 8 grey, with attention in the middle and 4 classes.
-std::shared_ptr<const UNet> TinyNetwork() {
+std::shared_ptr<const CpuUNet> TinyNetwork() {
   UNetConfig config;
   config.sample_height = config.sample_width = 8;
   config.in_channels = config.out_channels = 1;
-  config.block_out_channels = {8, 8};
+  config.block_out_channels = {8, 16};
   config.layers_per_block = 1;
   config.down_block_types = {"DownBlock2D", "DownBlock2D"};
   config.up_block_types = {"UpBlock2D", "UpBlock2D"};
   config.norm_num_groups = 4;
   config.attention_head_dim = 8;
   config.num_class_embeds = kNullClass + 1;
-  auto network = std::make_shared<UNet>(config);
-  network->ResetParameters(1);
-  // ResetParameters starts residual branches at zero; give every layer something to do.
-  torch::NoGradGuard no_grad;
-  torch::manual_seed(2);
-  for (auto& parameter : network->parameters()) parameter.add_(torch::randn_like(parameter) * 0.1);
-  network->eval();
-  return network;
+  return RandomCpuUNet(config);
 }
 
 class Random {
@@ -159,8 +152,8 @@ const std::vector<GenerationSpec>& Requests() {
 // What decides when something is drawn, not what.
 struct Setting {
   int workers = 1;
-  int lanes = 1;   // Of each worker.
-  int window = 1;  // Requests at once.
+  int threads = 1;  // Of each worker.
+  int window = 1;   // Requests at once.
   int max_resident = 1024;
   bool extras = true;  // With the requests' previews, priorities and tenants.
   std::shared_ptr<FaultScript> script = std::make_shared<FaultScript>(std::map<int64_t, Fault>());
@@ -188,7 +181,7 @@ class Service {
   void WatchHangs();
 
   const Setting setting_;
-  const std::shared_ptr<const UNet> network_ = TinyNetwork();
+  const std::shared_ptr<const CpuUNet> network_ = TinyNetwork();
   FakeClock clock_;
   CountingEngineMetrics metrics_;
   std::unique_ptr<Engine> engine_;
@@ -221,15 +214,12 @@ Service::~Service() {
 }
 
 StepExecutors Service::Build() const {
-  std::vector<std::unique_ptr<Denoiser>> lanes;
-  for (int i = 0; i < setting_.lanes; ++i) {
-    lanes.push_back(std::make_unique<FaultyDenoiser>(
-        std::make_unique<UNetDenoiser>(network_, UNetDenoiser::Options{.micro_batch = kMicroBatch}),
-        setting_.script));
-  }
+  auto pool = std::make_shared<LanePool>(setting_.threads);
+  auto denoiser = std::make_unique<FaultyDenoiser>(std::make_unique<CpuDenoiser>(network_, pool),
+                                                   setting_.script);
   StepExecutors executors;
-  executors["tiny"] =
-      std::make_unique<PlanStepExecutor>(PlanRunner::Create(std::move(lanes)).value(), kNullClass);
+  executors["tiny"] = std::make_unique<PlanStepExecutor>(
+      PlanRunner::Create(std::move(denoiser), std::move(pool)).value(), kNullClass);
   return executors;
 }
 
@@ -331,7 +321,7 @@ TEST(SameBytes, WhileWorkersBreakAndHangAndAreBuiltAgain) {
                                            {8000, Fault::kOutOfMemory}};
   const auto script = std::make_shared<FaultScript>(faults);
   const Outcome broken = DrawAll(
-      {.workers = 2, .lanes = 2, .window = 64, .max_resident = 24, .script = script, .hangs = 1});
+      {.workers = 2, .threads = 2, .window = 64, .max_resident = 24, .script = script, .hangs = 1});
   EXPECT_EQ(script->struck(), static_cast<int>(faults.size()));
   EXPECT_GE(broken.counts.device_failures, static_cast<int>(faults.size()) - 1);
   EXPECT_LT(broken.counts.resident_limit, 24) << "out of memory: fewer at once";
@@ -343,6 +333,7 @@ TEST(SameBytes, OfAllButTheRequestsThatANanEnds) {
   const auto script = std::make_shared<FaultScript>(std::map<int64_t, Fault>{{50, Fault::kNan}});
   const Outcome outcome = Service({.window = 64, .script = script})
                               .Draw({Requests().begin(), Requests().begin() + kFirst});
+  const int capacity = CpuDenoiser(TinyNetwork(), std::make_shared<LanePool>(1)).capacity();
   size_t ended = 0;
   for (size_t i = 0; i < kFirst; ++i) {
     if (outcome.digests[i] == Alone()[i]) continue;
@@ -350,7 +341,23 @@ TEST(SameBytes, OfAllButTheRequestsThatANanEnds) {
     EXPECT_THAT(outcome.digests[i], ElementsAre(HasSubstr("output is not finite at timestep")));
   }
   EXPECT_GE(ended, 1u);
-  EXPECT_LE(ended, static_cast<size_t>(kMicroBatch)) << "one network call's rows";
+  EXPECT_LE(ended, static_cast<size_t>(capacity)) << "one network call's rows";
+}
+
+// A request's images are the same on every machine: what it draws in a crowd, on three threads of
+// another instruction set, is what it draws here alone.
+TEST(SameBytes, OnAnotherInstructionSet) {
+  constexpr size_t kFirst = 12;
+  for (const std::string& target : KernelTargets()) {
+    UseKernelTarget(target);
+    const Outcome there = Service({.threads = 3, .window = 64})
+                              .Draw({Requests().begin(), Requests().begin() + kFirst});
+    UseKernelTarget(KernelTargets().front());
+    for (size_t i = 0; i < kFirst; ++i) {
+      ASSERT_EQ(there.digests[i], Alone()[i])
+          << target << ", " << Describe(Requests()[i].trajectories[0]);
+    }
+  }
 }
 
 }  // namespace

@@ -1,0 +1,59 @@
+// UNet2DModel for drawing on processors, without LibTorch.
+#ifndef DIFFUSIOND_MODEL_CPU_NETWORK_CPU_UNET_H_
+#define DIFFUSIOND_MODEL_CPU_NETWORK_CPU_UNET_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "model/checkpoint/check_tensors.h"
+#include "model/checkpoint/tensor_view.h"
+#include "model/config/unet_config.h"
+#include "model/cpu_network/float_array.h"
+#include "model/cpu_network/layer.h"
+
+namespace diffusiond {
+
+// The version of the numerics: what a given network, input and timestep give, to the last bit, on
+// every machine. Raised by whatever changes a byte.
+inline constexpr int kNetworkNumerics = 1;
+
+// Name and shape of every parameter of such a network.
+ParameterList CpuUNetParameters(const UNetConfig& config);
+
+// In floats: of the packed weights, of each image's activations, and of what each thread works in.
+struct CpuUNetSize {
+  size_t weights = 0;
+  size_t arena = 0;
+  size_t scratch = 0;
+};
+
+// Told from the configuration alone, and never less than what is taken.
+CpuUNetSize CpuUNetSizeOf(const UNetConfig& config);
+
+// A network with its weights, packed. Immutable: any number of threads may run it at once.
+class CpuUNet {
+ public:
+  // `tensors` are copied. INVALID_ARGUMENT: as CheckTensors.
+  static absl::StatusOr<std::unique_ptr<CpuUNet>> Create(const UNetConfig& config,
+                                                         const TensorMap& tensors);
+
+  const UNetConfig& config() const { return config_; }
+  const std::vector<std::unique_ptr<Layer>>& layers() const { return layers_; }
+
+  const CpuUNetSize& size() const { return size_; }
+
+ private:
+  CpuUNet() = default;
+
+  UNetConfig config_;
+  FloatArray weights_;
+  std::vector<std::unique_ptr<Layer>> layers_;
+  CpuUNetSize size_;
+};
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_MODEL_CPU_NETWORK_CPU_UNET_H_

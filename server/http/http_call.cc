@@ -1,0 +1,31 @@
+#include "server/http/http_call.h"
+
+#include "absl/strings/match.h"
+#include "proto/metadata_keys.h"
+#include "server/access/shown_credential.h"
+
+namespace diffusiond {
+CallOrigin OriginOf(const HttpRequest& request) {
+  CallOrigin origin = {.peer = request.peer};
+  if (const std::string* header = FindHeader(request.headers, kTraceparent)) {
+    origin.traceparent = *header;
+  }
+  return origin;
+}
+
+CallShows ShowsOf(const HttpRequest& request, CertificateName kind) {
+  CallShows shows = {.peer = request.peer};
+  for (const auto& [name, value] : request.headers) {
+    if (absl::EqualsIgnoreCase(name, "authorization")) AddAuthorization(value, shows.credential);
+  }
+  if (!request.client_certificate.empty()) {
+    shows.credential.certificate = request.client_certificate;
+    shows.credential.certificate_name = NameInCertificate(request.client_certificate, kind);
+  }
+  if (const std::string* tenant = FindHeader(request.headers, kTenantMetadata)) {
+    shows.tenant = *tenant;
+  }
+  return shows;
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,162 @@
+#include "server/http/http_front.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "model/process/listening_sockets.h"
+#include "model/status/status_macros.h"
+#include "nlohmann/json.hpp"
+#include "server/http/gallery.h"
+#include "server/http/http_call.h"
+#include "server/http/http_errors.h"
+#include "server/http/http_generation.h"
+#include "server/http/json_api.h"
+#include "server/http/openai_images.h"
+#include "server/rpc/call_scope.h"
+#include "server/rpc/requested_model.h"
+
+namespace diffusiond {
+namespace {
+
+using Context = std::shared_ptr<const ServiceContext>;
+using Json = nlohmann::ordered_json;
+
+constexpr char kModelsPath[] = "/v1/models/";
+
+// A browser tells which page sends it. On loopback a name that somebody else's DNS made ours
+// (rebinding) is no name of this machine.
+std::optional<HttpAnswer> RefuseForeignPage(const HttpRequest& request, bool on_loopback) {
+  const std::string* const host = FindHeader(request.headers, "host");
+  if (on_loopback && host != nullptr && !IsLoopback(*host)) {
+    return RefusalAnswer(403, "this server is asked for by the name of its own machine alone");
+  }
+  const std::string* const origin = FindHeader(request.headers, "origin");
+  if (origin == nullptr) return std::nullopt;
+  absl::string_view site = *origin;
+  if (!absl::ConsumePrefix(&site, "http://")) absl::ConsumePrefix(&site, "https://");
+  if (host != nullptr && site == *host) return std::nullopt;
+  return RefusalAnswer(403, "pages of other sites may not draw here");
+}
+
+using Answer = std::function<absl::StatusOr<Json>(const HttpRequest&)>;
+
+absl::StatusOr<Json> ReadAs(const ServiceContext& context, const HttpRequest& request,
+                            const Answer& answer, CallScope& scope) {
+  RETURN_IF_ERROR(scope.Admission());
+  ASSIGN_OR_RETURN(const Caller caller,
+                   CallerOf(context, "/diffusiond.v1.DiffusionService/ListModels",
+                            ShowsOf(request, context.access->certificate_name())));
+  NoteIdentity(caller.identity.get(), scope);
+  return answer(request);
+}
+
+// A call that is answered at once, with the right to read.
+HttpHandler Reading(Context context, const std::string& method, Answer answer) {
+  return [context = std::move(context), method, answer = std::move(answer)](
+             const HttpRequest& request, const std::shared_ptr<HttpResponder>& responder) {
+    CallScope scope(context, method, OriginOf(request));
+    const absl::StatusOr<Json> body = ReadAs(*context, request, answer, scope);
+    responder->Answer(body.ok() ? HttpAnswer{.head = {.content_type = "application/json"},
+                                             .body = absl::StrCat(body->dump(), "\n")}
+                                : ErrorAnswer(body.status()));
+    scope.End(body.status());
+  };
+}
+
+class Routes {
+ public:
+  Routes(Context context, const HttpFront::Options& options)
+      : context_(std::move(context)),
+        max_request_bytes_(static_cast<uint64_t>(options.max_request_bytes)),
+        on_loopback_(IsLoopback(options.listen)) {}
+
+  void AddDrawing(const std::string& method, const std::string& path, HttpGeneration::Read read) {
+    const std::string name = absl::StrCat(method, " ", path);
+    Add(method, path, max_request_bytes_,
+        [context = context_, name, read = std::move(read)](
+            HttpRequest request, std::shared_ptr<HttpResponder> responder) {
+          HttpGeneration::Start(context, name, std::move(request), std::move(responder), read);
+        });
+  }
+
+  void AddModels() {
+    Add("GET", "/v1/models", 0,
+        Reading(context_, "GET /v1/models", [context = context_](const HttpRequest&) {
+          return OpenAiModels(*context->catalog, context->limits);
+        }));
+    Add("GET", absl::StrCat(kModelsPath, "*"), 0,
+        Reading(context_, "GET /v1/models/*",
+                [context = context_](const HttpRequest& request) -> absl::StatusOr<Json> {
+                  const auto model = RequestedModel(*context->catalog,
+                                                    request.path.substr(sizeof(kModelsPath) - 1));
+                  if (!model.ok()) return model.status();
+                  return OpenAiModel(**model, context->limits);
+                }));
+  }
+
+  void AddProbe(const std::string& path, std::function<bool()> good) {
+    Add("GET", path, 0,
+        [good = std::move(good)](const HttpRequest&,
+                                 const std::shared_ptr<HttpResponder>& responder) {
+          responder->Answer(good() ? PlainAnswer(200, "ok") : PlainAnswer(503, "not ready"));
+        });
+  }
+
+  // Whoever may see the page; what it asks for needs the right to that.
+  void AddGallery() {
+    for (const GalleryFile& file : GalleryFiles()) {
+      const std::string path =
+          file.name == "index.html" ? "/" : absl::StrCat("/gallery/", file.name);
+      Add("GET", path, 0,
+          [file](const HttpRequest&, const std::shared_ptr<HttpResponder>& responder) {
+            responder->Answer(GalleryAnswer(file));
+          });
+    }
+  }
+
+  HttpRoutes Take() { return std::move(routes_); }
+
+ private:
+  void Add(const std::string& method, const std::string& path, uint64_t max_body,
+           HttpHandler handle) {
+    routes_.Add(
+        {.method = method,
+         .path = path,
+         .max_body_bytes = max_body,
+         .refuse = [on_loopback = on_loopback_](
+                       const HttpRequest& head) { return RefuseForeignPage(head, on_loopback); },
+         .handle = std::move(handle)});
+  }
+
+  const Context context_;
+  const uint64_t max_request_bytes_;
+  const bool on_loopback_;
+  HttpRoutes routes_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<HttpFront>> HttpFront::Start(Options options, Context context) {
+  Routes routes(context, options);
+  routes.AddDrawing("POST", "/v1/generate", ReadJsonRequest);
+  routes.AddDrawing("GET", "/v1/generate", ReadQueryRequest);
+  routes.AddDrawing("POST", "/v1/images/generations", [context](const HttpRequest& request) {
+    return ReadOpenAiRequest(request, *context->catalog);
+  });
+  routes.AddModels();
+  routes.AddGallery();
+  routes.AddProbe("/livez", [] { return true; });
+  routes.AddProbe(
+      "/readyz", options.ready ? options.ready : [] { return true; });
+  absl::StatusOr<std::unique_ptr<HttpServer>> server = HttpServer::Start({.listen = options.listen,
+                                                                          .limits = options.limits,
+                                                                          .tls = options.tls,
+                                                                          .refusal = RefusalAnswer},
+                                                                         routes.Take());
+  if (!server.ok()) return server.status();
+  return std::unique_ptr<HttpFront>(new HttpFront(*std::move(server)));
+}
+
+}  // namespace diffusiond

@@ -1,0 +1,52 @@
+"""ONNX Runtime's milliseconds an image over ours: the DDPM paper's network for CIFAR-10, in turn,
+the least of several rounds each.
+
+    npm install --ignore-scripts onnxruntime-node      # in any folder
+    apt-get install python3-torch                      # export_onnx.py
+    onnx_ratio.py --build=build/release --modules=FOLDER/node_modules [--rounds=4]
+"""
+import argparse
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def milliseconds(command, folder=None):
+    return float(subprocess.run(command, cwd=folder, check=True, capture_output=True,
+                                text=True).stdout.split()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", default="build/release")
+    parser.add_argument("--modules", required=True)
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
+    args = parser.parse_args()
+    ours = pathlib.Path(args.build).resolve() / "bin" / "network_benchmark"
+    with tempfile.TemporaryDirectory() as scratch:
+        model = pathlib.Path(scratch) / "cifar.onnx"
+        subprocess.run(["/usr/bin/python3", HERE / "export_onnx.py", model], check=True,
+                       stderr=subprocess.DEVNULL)
+        # Node looks for modules beside the script.
+        peer = shutil.copy(HERE / "onnx_peer.mjs", scratch)
+        (pathlib.Path(scratch) / "node_modules").symlink_to(pathlib.Path(args.modules).resolve())
+        print(f"{'threads':8} {'rows':>5} {'ours, ms/row':>14} {'ONNX, ms/row':>14} {'ratio':>6}")
+        for threads in args.threads:
+            for rows in (1, 2, 8):
+                least = [1e9, 1e9]
+                for _ in range(args.rounds):
+                    least[0] = min(least[0], milliseconds(
+                        [ours, f"--threads={threads}", f"--rows={rows}"]))
+                    least[1] = min(least[1], milliseconds(
+                        ["node", peer, model, str(threads), str(rows), "8"], scratch))
+                print(f"{threads:<8} {rows:5} {least[0]:14.2f} {least[1]:14.2f} "
+                      f"{least[1] / least[0]:6.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
