@@ -3,7 +3,9 @@
 #include "absl/strings/str_cat.h"
 #include "model/imaging/jpeg.h"
 #include "model/imaging/png.h"
+#include "model/imaging/samples.h"
 #include "model/imaging/webp.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 
@@ -39,15 +41,36 @@ std::string_view PictureFormat(std::string_view bytes) {
   return "";
 }
 
+namespace {
+
+absl::Status NotReadHere(std::string_view format) {
+  return absl::InvalidArgumentError(
+      format.empty()
+          ? "picture is neither PNG, JPEG nor WebP"
+          : absl::StrCat("picture is ", std::string(format), ", expected PNG, JPEG or WebP"));
+}
+
+}  // namespace
+
 absl::StatusOr<Image> DecodeImage(std::string_view bytes, const DecodeLimits& limits) {
   const std::string_view format = PictureFormat(bytes);
   if (format == "PNG") return DecodePng(bytes, limits);
   if (format == "JPEG") return DecodeJpeg(bytes, limits);
   if (format == "WebP") return DecodeWebp(bytes, limits);
+  return NotReadHere(format);
+}
+
+absl::StatusOr<Image> DecodeTransparency(std::string_view bytes, const DecodeLimits& limits) {
+  const std::string_view format = PictureFormat(bytes);
+  if (format != "PNG" && format != "WebP" && format != "JPEG") return NotReadHere(format);
+  if (format != "JPEG") {
+    ASSIGN_OR_RETURN(const PictureSamples samples, format == "PNG"
+                                                       ? ReadPngSamples(bytes, limits)
+                                                       : ReadWebpSamples(bytes, limits));
+    if (samples.has_alpha()) return TransparencyOf(samples);
+  }
   return absl::InvalidArgumentError(
-      format.empty()
-          ? "picture is neither PNG, JPEG nor WebP"
-          : absl::StrCat("picture is ", std::string(format), ", expected PNG, JPEG or WebP"));
+      absl::StrCat(std::string(format), " has no alpha: no part of it is transparent"));
 }
 
 }  // namespace diffusiond

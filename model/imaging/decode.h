@@ -21,6 +21,10 @@ std::string_view PictureFormat(std::string_view bytes);
 // the format's decoder; InvalidArgument, naming the format if it is known, for others.
 absl::StatusOr<Image> DecodeImage(std::string_view bytes, const DecodeLimits& limits = {});
 
+// How transparent a PNG or WebP is, in grey: white where nothing of it is seen. Errors as above;
+// InvalidArgument for a picture without alpha (a JPEG never has one).
+absl::StatusOr<Image> DecodeTransparency(std::string_view bytes, const DecodeLimits& limits = {});
+
 }  // namespace diffusiond
 
 #endif  // DIFFUSIOND_MODEL_IMAGING_DECODE_H_

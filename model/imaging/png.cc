@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "model/imaging/exif.h"
+#include "model/imaging/samples.h"
 #include "model/status/status_macros.h"
 
 namespace diffusiond {
@@ -165,7 +166,7 @@ absl::StatusOr<std::string> EncodePng(const Image& image) {
   return bytes;
 }
 
-absl::StatusOr<Image> DecodePng(std::string_view bytes, const DecodeLimits& limits) {
+absl::StatusOr<PictureSamples> ReadPngSamples(std::string_view bytes, const DecodeLimits& limits) {
   const Reader reader;
   if (reader.info == nullptr) return absl::ResourceExhaustedError("no memory for a PNG decoder");
   Decoding decoding{.max_side = limits.max_side};
@@ -191,17 +192,16 @@ absl::StatusOr<Image> DecodePng(std::string_view bytes, const DecodeLimits& limi
   if (!decoding.ended) return Refused(kEndsTooEarly);
   if (!HasAllRows(reader)) return Refused("its pixels end before its last row");
 
-  const int image_width = static_cast<int>(width);
-  const int image_height = static_cast<int>(height);
-  const int orientation = PngOrientation(bytes);
-  if (samples == 2 || samples == 4) {
-    return Upright(OverWhite(image_width, image_height, samples - 1, pixels), orientation);
-  }
-  return Upright({.width = image_width,
-                  .height = image_height,
-                  .channels = samples,
-                  .pixels = std::move(pixels)},
-                 orientation);
+  return PictureSamples{.width = static_cast<int>(width),
+                        .height = static_cast<int>(height),
+                        .channels = samples,
+                        .bytes = std::move(pixels),
+                        .orientation = PngOrientation(bytes)};
+}
+
+absl::StatusOr<Image> DecodePng(std::string_view bytes, const DecodeLimits& limits) {
+  ASSIGN_OR_RETURN(PictureSamples samples, ReadPngSamples(bytes, limits));
+  return ColoursOf(std::move(samples));
 }
 
 }  // namespace diffusiond

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model/imaging/exif.h"
+#include "model/imaging/samples.h"
 #include "model/status/status_macros.h"
 
 namespace diffusiond {
@@ -39,7 +40,7 @@ absl::StatusOr<std::string> EncodeWebpLossless(const Image& image) {
   return std::string(reinterpret_cast<const char*>(bytes), size);
 }
 
-absl::StatusOr<Image> DecodeWebp(std::string_view bytes, const DecodeLimits& limits) {
+absl::StatusOr<PictureSamples> ReadWebpSamples(std::string_view bytes, const DecodeLimits& limits) {
   const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
   WebPBitstreamFeatures features;
   if (WebPGetFeatures(data, bytes.size(), &features) != VP8_STATUS_OK) {
@@ -59,15 +60,16 @@ absl::StatusOr<Image> DecodeWebp(std::string_view bytes, const DecodeLimits& lim
   if (decoded == nullptr) {
     return absl::InvalidArgumentError("WebP is not readable: the picture is truncated or corrupt");
   }
-  const int orientation = WebpOrientation(bytes);
-  if (features.has_alpha) {
-    return Upright(OverWhite(features.width, features.height, 3, pixels), orientation);
-  }
-  return Upright({.width = features.width,
-                  .height = features.height,
-                  .channels = 3,
-                  .pixels = std::move(pixels)},
-                 orientation);
+  return PictureSamples{.width = features.width,
+                        .height = features.height,
+                        .channels = samples,
+                        .bytes = std::move(pixels),
+                        .orientation = WebpOrientation(bytes)};
+}
+
+absl::StatusOr<Image> DecodeWebp(std::string_view bytes, const DecodeLimits& limits) {
+  ASSIGN_OR_RETURN(PictureSamples samples, ReadWebpSamples(bytes, limits));
+  return ColoursOf(std::move(samples));
 }
 
 }  // namespace diffusiond

@@ -50,6 +50,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       !absl::IsOutOfRange(image.status())) {
     std::abort();
   }
+  // It is there only where the picture is, and as large.
+  const absl::StatusOr<Image> transparency = DecodeTransparency(bytes, kLimits);
+  if (transparency.ok() &&
+      (!image.ok() || !CheckImage(*transparency).ok() || transparency->channels != 1 ||
+       transparency->width != image->width || transparency->height != image->height)) {
+    std::abort();
+  }
   CheckTexts(bytes);
   return 0;
 }
