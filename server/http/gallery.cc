@@ -21,7 +21,7 @@ const char* ContentTypeOf(absl::string_view name) {
 
 }  // namespace
 
-HttpAnswer GalleryAnswer(const GalleryFile& file) {
+HttpAnswer GalleryAnswer(const EmbeddedFile& file) {
   return {.head = {.content_type = ContentTypeOf(file.name),
                    .headers = {{"Cache-Control", "no-cache"},
                                {"Content-Security-Policy", kPolicy},

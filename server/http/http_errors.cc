@@ -28,7 +28,25 @@ HttpAnswer AnswerOf(int status, const Json& body) {
           .body = absl::StrCat(body.dump(-1, ' ', false, Json::error_handler_t::replace), "\n")};
 }
 
+std::optional<google::rpc::BadRequest> BadRequestOf(const absl::Status& status) {
+  const auto payload = status.GetPayload(kBadRequestTypeUrl);
+  google::rpc::BadRequest details;
+  if (!payload.has_value() || !details.ParseFromString(std::string(*payload))) return std::nullopt;
+  return details;
+}
+
 }  // namespace
+
+absl::Status InNamesOf(const FieldNames& names, const absl::Status& status) {
+  const std::optional<google::rpc::BadRequest> details = BadRequestOf(status);
+  if (!details.has_value() || names.empty()) return status;
+  FieldViolations violations;
+  for (const auto& violation : details->field_violations()) {
+    const auto name = names.find(violation.field());
+    violations.Add(name == names.end() ? violation.field() : name->second, violation.description());
+  }
+  return violations.ToStatus();
+}
 
 int HttpStatusOf(absl::StatusCode code) {
   switch (code) {
@@ -64,15 +82,12 @@ Json ErrorJson(const absl::Status& status) {
                 {"type", TypeOf(HttpStatusOf(status.code()))},
                 {"param", nullptr},
                 {"code", absl::StatusCodeToString(status.code())}};
-  if (const auto payload = status.GetPayload(kBadRequestTypeUrl)) {
-    google::rpc::BadRequest details;
-    if (details.ParseFromString(std::string(*payload)) && !details.field_violations().empty()) {
-      error["param"] = details.field_violations(0).field();
-      error["violations"] = Json::array();
-      for (const auto& violation : details.field_violations()) {
-        error["violations"].push_back(
-            {{"field", violation.field()}, {"description", violation.description()}});
-      }
+  if (const auto details = BadRequestOf(status); details && !details->field_violations().empty()) {
+    error["param"] = details->field_violations(0).field();
+    error["violations"] = Json::array();
+    for (const auto& violation : details->field_violations()) {
+      error["violations"].push_back(
+          {{"field", violation.field()}, {"description", violation.description()}});
     }
   }
   return {{"error", std::move(error)}};

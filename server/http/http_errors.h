@@ -2,6 +2,7 @@
 #ifndef DIFFUSIOND_SERVER_HTTP_HTTP_ERRORS_H_
 #define DIFFUSIOND_SERVER_HTTP_HTTP_ERRORS_H_
 
+#include <map>
 #include <string>
 
 #include "absl/status/status.h"
@@ -12,6 +13,12 @@ namespace diffusiond {
 
 // As google.rpc.Code's comments map them; 499 for CANCELLED.
 int HttpStatusOf(absl::StatusCode code);
+
+// What a client calls the fields of GenerateRequest, by our names.
+using FieldNames = std::map<std::string, std::string>;
+
+// A violation of a field is told by its client's name.
+absl::Status InNamesOf(const FieldNames& names, const absl::Status& status);
 
 // {"error": {"message", "type", "param", "code", "violations": [{"field", "description"}]}}: the
 // shape of OpenAI's API, with all violations beside the first, which is `param`. `code` is gRPC's

@@ -14,6 +14,8 @@
 #include "server/http/http_generation.h"
 #include "server/http/json_api.h"
 #include "server/http/openai_images.h"
+#include "server/http/openai_models.h"
+#include "server/http/openapi_document.h"
 #include "server/rpc/call_scope.h"
 #include "server/rpc/requested_model.h"
 
@@ -72,12 +74,13 @@ class Routes {
         max_request_bytes_(static_cast<uint64_t>(options.max_request_bytes)),
         on_loopback_(IsLoopback(options.listen)) {}
 
-  void AddDrawing(const std::string& method, const std::string& path, HttpGeneration::Read read) {
+  void AddDrawing(const std::string& method, const std::string& path,
+                  HttpGeneration::Reading reading) {
     const std::string name = absl::StrCat(method, " ", path);
     Add(method, path, max_request_bytes_,
-        [context = context_, name, read = std::move(read)](
+        [context = context_, name, reading = std::move(reading)](
             HttpRequest request, std::shared_ptr<HttpResponder> responder) {
-          HttpGeneration::Start(context, name, std::move(request), std::move(responder), read);
+          HttpGeneration::Start(context, name, std::move(request), std::move(responder), reading);
         });
   }
 
@@ -106,7 +109,7 @@ class Routes {
 
   // Whoever may see the page; what it asks for needs the right to that.
   void AddGallery() {
-    for (const GalleryFile& file : GalleryFiles()) {
+    for (const EmbeddedFile& file : GalleryFiles()) {
       const std::string path =
           file.name == "index.html" ? "/" : absl::StrCat("/gallery/", file.name);
       Add("GET", path, 0,
@@ -114,6 +117,15 @@ class Routes {
             responder->Answer(GalleryAnswer(file));
           });
     }
+  }
+
+  // What the API is, for whoever may ask it.
+  void AddDescription() {
+    Add("GET", "/openapi.json", 0,
+        [](const HttpRequest&, const std::shared_ptr<HttpResponder>& responder) {
+          responder->Answer(
+              {.head = {.content_type = "application/json"}, .body = OpenApiDocument()});
+        });
   }
 
   HttpRoutes Take() { return std::move(routes_); }
@@ -140,13 +152,25 @@ class Routes {
 
 absl::StatusOr<std::unique_ptr<HttpFront>> HttpFront::Start(Options options, Context context) {
   Routes routes(context, options);
-  routes.AddDrawing("POST", "/v1/generate", ReadJsonRequest);
-  routes.AddDrawing("GET", "/v1/generate", ReadQueryRequest);
-  routes.AddDrawing("POST", "/v1/images/generations", [context](const HttpRequest& request) {
-    return ReadOpenAiRequest(request, *context->catalog);
-  });
+  routes.AddDrawing("POST", "/v1/generate", {.read = ReadJsonRequest});
+  routes.AddDrawing("GET", "/v1/generate", {.read = ReadQueryRequest});
+  routes.AddDrawing("POST", "/v1/images/generations",
+                    {.read =
+                         [context](const HttpRequest& request) {
+                           return ReadOpenAiGeneration(request, *context->catalog);
+                         },
+                     .names = OpenAiFieldNames()});
+  routes.AddDrawing("POST", "/v1/images/edits",
+                    {.read =
+                         [context](const HttpRequest& request) {
+                           return ReadOpenAiEdit(request, *context->catalog,
+                                                 context->limits.max_picture_side);
+                         },
+                     .in_turn = true,
+                     .names = OpenAiFieldNames()});
   routes.AddModels();
   routes.AddGallery();
+  routes.AddDescription();
   routes.AddProbe("/livez", [] { return true; });
   routes.AddProbe(
       "/readyz", options.ready ? options.ready : [] { return true; });

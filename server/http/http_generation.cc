@@ -29,21 +29,22 @@ std::string ServerSentEvent(const std::string& name, const std::string& data) {
 
 void HttpGeneration::Start(std::shared_ptr<const ServiceContext> context, const std::string& method,
                            HttpRequest request, std::shared_ptr<HttpResponder> responder,
-                           Read read) {
+                           const Reading& reading) {
   std::make_shared<HttpGeneration>(std::move(context), method, std::move(request),
-                                   std::move(responder))
-      ->Run(std::move(read));
+                                   std::move(responder), reading)
+      ->Run();
 }
 
 HttpGeneration::HttpGeneration(std::shared_ptr<const ServiceContext> context,
                                const std::string& method, HttpRequest request,
-                               std::shared_ptr<HttpResponder> responder)
+                               std::shared_ptr<HttpResponder> responder, const Reading& reading)
     : context_(std::move(context)),
       request_(std::move(request)),
       responder_(std::move(responder)),
+      reading_(reading),
       scope_(context_, method, OriginOf(request_)) {}
 
-void HttpGeneration::Run(Read read) {
+void HttpGeneration::Run() {
   // They keep this object until the client has its answer, or is gone.
   const std::shared_ptr<HttpGeneration> self = shared_from_this();
   // The end of an answer lets go of these, also while they run.
@@ -61,14 +62,13 @@ void HttpGeneration::Run(Read read) {
     absl::MutexLock lock(&mu_);
     NoteCaller(*caller, scope_);
   }
-  if (request_.body.size() <= kReadAtOnce) {
-    absl::StatusOr<HttpTask> task = read(request_);
+  if (!reading_.in_turn && request_.body.size() <= kReadAtOnce) {
+    absl::StatusOr<HttpTask> task = reading_.read(request_);
     if (!task.ok() || !IsDear(task->request)) return Prepare(*caller, std::move(task));
   }
-  const absl::Status status = InTurn(*context_, *caller, request_.body.size(),
-                                     [self, caller = *caller, read = std::move(read)] {
-                                       self->Prepare(caller, read(self->request_));
-                                     });
+  const absl::Status status = InTurn(
+      *context_, *caller, request_.body.size(),
+      [self, caller = *caller] { self->Prepare(caller, self->reading_.read(self->request_)); });
   if (!status.ok()) Refuse(status);
 }
 
@@ -201,7 +201,7 @@ void HttpGeneration::FinishLocked(const absl::Status& status) {
     if (!status.ok()) responder_->Write(events_->ErrorPiece(status));
     responder_->End();
   } else if (!status.ok()) {
-    responder_->Answer(ErrorAnswer(status));
+    responder_->Answer(ErrorAnswer(InNamesOf(reading_.names, status)));
   }
   EndScope(status);
 }

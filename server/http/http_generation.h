@@ -16,6 +16,7 @@
 #include "model/http/http_responder.h"
 #include "server/engine/generation.h"
 #include "server/http/event_writer.h"
+#include "server/http/http_errors.h"
 #include "server/rpc/call_scope.h"
 #include "server/rpc/generation_run.h"
 #include "server/rpc/service_context.h"
@@ -37,19 +38,26 @@ struct HttpTask {
 // Thread-safe.
 class HttpGeneration : public std::enable_shared_from_this<HttpGeneration> {
  public:
-  // On a decoder thread, if the request is large. Not OK: it is none.
-  using Read = std::function<absl::StatusOr<HttpTask>(const HttpRequest& request)>;
+  // How requests of a route become tasks.
+  struct Reading {
+    // On a decoder thread, if the request is large. Not OK: it is none.
+    std::function<absl::StatusOr<HttpTask>(const HttpRequest& request)> read;
+    bool in_turn = false;  // On a decoder thread, however small the request is.
+    FieldNames names = {};
+  };
 
   // `method` names the call in metrics and log, "POST /v1/generate".
   static void Start(std::shared_ptr<const ServiceContext> context, const std::string& method,
-                    HttpRequest request, std::shared_ptr<HttpResponder> responder, Read read);
+                    HttpRequest request, std::shared_ptr<HttpResponder> responder,
+                    const Reading& reading);
 
   // For Start.
   HttpGeneration(std::shared_ptr<const ServiceContext> context, const std::string& method,
-                 HttpRequest request, std::shared_ptr<HttpResponder> responder);
+                 HttpRequest request, std::shared_ptr<HttpResponder> responder,
+                 const Reading& reading);
 
  private:
-  void Run(Read read);
+  void Run();
   void Prepare(const Caller& caller, absl::StatusOr<HttpTask> task);
   void OnGone();
   void OnRunWakes();
@@ -67,6 +75,7 @@ class HttpGeneration : public std::enable_shared_from_this<HttpGeneration> {
   const std::shared_ptr<const ServiceContext> context_;
   const HttpRequest request_;
   const std::shared_ptr<HttpResponder> responder_;
+  const Reading reading_;
 
   absl::Mutex mu_;
   CallScope scope_ ABSL_GUARDED_BY(mu_);

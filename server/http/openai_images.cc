@@ -1,27 +1,28 @@
 #include "server/http/openai_images.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstddef>
 #include <cstdint>
-#include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
+#include "model/http/multipart_form.h"
+#include "model/imaging/decode.h"
+#include "model/imaging/png.h"
 #include "model/status/status_macros.h"
+#include "nlohmann/json.hpp"
 #include "server/http/flat_request.h"
-#include "server/http/http_errors.h"
-#include "server/http/json_api.h"
+#include "server/http/openai_answers.h"
 #include "server/rpc/field_violations.h"
-#include "server/rpc/proto_conversion.h"
 #include "server/rpc/requested_model.h"
 
 namespace diffusiond {
@@ -32,92 +33,19 @@ using Json = nlohmann::ordered_json;
 // Classes that an error names.
 constexpr size_t kMaxNamedClasses = 50;
 
-// Answers of one request.
-struct Shape {
-  std::string size;           // "32x32"
-  std::string output_format;  // "png"
-  bool url = false;           // In place of b64_json.
-  int partial_images = 0;
-};
-
-Json Common(const Shape& shape) {
-  return {{"background", "opaque"},
-          {"output_format", shape.output_format},
-          {"quality", "auto"},
-          {"size", shape.size}};
-}
-
-// No tokens are counted here; clients in languages with types want the field.
-Json NoUsage() {
-  return {{"total_tokens", 0},
-          {"input_tokens", 0},
-          {"output_tokens", 0},
-          {"input_tokens_details", {{"text_tokens", 0}, {"image_tokens", 0}}}};
-}
-
-HttpAnswer WholeOf(const Shape& shape, const v1::GenerateImagesResponse& response) {
-  Json body = {{"created", absl::ToUnixSeconds(absl::Now())}};
-  body.update(Common(shape));
-  body["data"] = Json::array();
-  for (const v1::Image& image : response.images()) {
-    const std::string base64 = absl::Base64Escape(image.data());
-    Json one = Json::object();
-    if (shape.url) {
-      one["url"] = absl::StrCat("data:image/", shape.output_format, ";base64,", base64);
-    } else {
-      one["b64_json"] = base64;
-    }
-    body["data"].push_back(std::move(one));
-  }
-  body["usage"] = NoUsage();
-  body["receipt"] = Json::parse(JsonOf(response.receipt()));
-  return {.head = {.content_type = "application/json"}, .body = absl::StrCat(body.dump(), "\n")};
-}
-
-class OpenAiEvents final : public EventWriter {
- public:
-  explicit OpenAiEvents(Shape shape) : shape_(std::move(shape)) {}
-  std::string Piece(v1::GenerateEvent event) override {
-    if (event.has_preview()) {
-      const v1::Preview& preview = event.preview();
-      int& sent = sent_[preview.image_index()];
-      if (sent == shape_.partial_images) return "";
-      return Told("image_generation.partial_image", preview.data(), preview.image_index(),
-                  {{"partial_image_index", sent++}});
-    }
-    if (event.has_image()) {
-      return Told("image_generation.completed", event.image().data(), event.image().image_index(),
-                  {{"usage", NoUsage()}});
-    }
-    return "";
-  }
-  std::string ErrorPiece(const absl::Status& status) override {
-    Json data = {{"type", "error"}};
-    data.update(ErrorJson(status));
-    return ServerSentEvent("error", data.dump());
-  }
-
- private:
-  std::string Told(const char* type, const std::string& data, uint32_t image, const Json& more) {
-    Json json = {{"type", type},
-                 {"b64_json", absl::Base64Escape(data)},
-                 {"created_at", absl::ToUnixSeconds(absl::Now())}};
-    json.update(Common(shape_));
-    json.update(more);
-    json["image_index"] = image;  // Theirs tells of one image alone.
-    return ServerSentEvent(type, json.dump());
-  }
-
-  const Shape shape_;
-  std::map<uint32_t, int> sent_;  // Partial images, by image.
+// Of a picture, as it is sent; empty: none.
+struct OpenAiPictures {
+  std::string image;
+  std::string mask;  // White where to draw.
 };
 
 // Takes the fields of theirs out of the body, noting each fault and going on.
 class OpenAiReader {
  public:
-  explicit OpenAiReader(Json body) : body_(std::move(body)) {}
+  OpenAiReader(const char* task, Json body, FieldViolations violations = {})
+      : body_(std::move(body)), shape_{.task = task}, violations_(std::move(violations)) {}
 
-  absl::StatusOr<HttpTask> Read(const ModelCatalog& catalog) {
+  absl::StatusOr<HttpTask> Read(const ModelCatalog& catalog, OpenAiPictures pictures = {}) {
     ASSIGN_OR_RETURN(const ModelCatalog::Model model,
                      RequestedModel(catalog, Text("model").value_or("")));
     shape_.size = absl::StrCat(model->width, "x", model->height);
@@ -136,15 +64,15 @@ class OpenAiReader {
     for (const auto& [key, value] : body_.items()) fields_[key] = value;
     ASSIGN_OR_RETURN(v1::GenerateRequest request, RequestOfFields(fields_));
     request.set_model(model->name);
+    if (!pictures.image.empty()) Place(std::move(pictures), &request);
     if (!stream) {
       return HttpTask{.request = std::move(request),
                       .whole = [shape = shape_](const v1::GenerateImagesResponse& response) {
-                        return WholeOf(shape, response);
+                        return OpenAiAnswer(shape, response);
                       }};
     }
     SpreadPreviews(*model, &request);
-    return HttpTask{.request = std::move(request),
-                    .events = std::make_unique<OpenAiEvents>(shape_)};
+    return HttpTask{.request = std::move(request), .events = OpenAiEventsOf(shape_)};
   }
 
  private:
@@ -256,44 +184,119 @@ class OpenAiReader {
     }
   }
 
+  static void Place(OpenAiPictures pictures, v1::GenerateRequest* request) {
+    request->set_init_image(std::move(pictures.image));
+    request->set_mask(std::move(pictures.mask));
+    if (request->picture_fit() == v1::PICTURE_FIT_UNSPECIFIED) {
+      request->set_picture_fit(v1::PICTURE_FIT_COVER);
+    }
+    if (request->mask().empty() && !request->sampling().has_strength()) {
+      request->mutable_sampling()->set_strength(kEditStrength);
+    }
+  }
+
   // Steps as the request has them, or as the model takes them unasked.
   void SpreadPreviews(const ServedModel& model, v1::GenerateRequest* request) const {
     if (shape_.partial_images == 0 || request->has_preview()) return;
-    const auto asked = static_cast<int64_t>(request->sampling().steps());
-    const int64_t steps = asked > 0 ? asked : std::max<int64_t>(1, model.defaults.sampling.steps);
-    const int64_t parts = shape_.partial_images + 1;
+    const v1::SamplingOptions& sampling = request->sampling();
+    double steps = sampling.steps() > 0 ? sampling.steps() : model.defaults.sampling.steps;
+    if (sampling.has_strength()) steps *= std::clamp<double>(sampling.strength(), 0, 1);
     request->mutable_preview()->set_every_steps(
-        static_cast<uint32_t>(std::max<int64_t>(1, (steps + parts - 1) / parts)));
+        static_cast<uint32_t>(std::max(1.0, std::ceil(steps / (shape_.partial_images + 1)))));
     request->mutable_preview()->set_format(request->format());
   }
 
   Json body_;
   nlohmann::json fields_ = nlohmann::json::object();
-  Shape shape_;
+  OpenAiShape shape_;
+  FieldViolations violations_;
+};
+
+// What is transparent in theirs is drawn: white in ours.
+absl::StatusOr<std::string> MaskOf(absl::string_view file, int max_side) {
+  ASSIGN_OR_RETURN(const Image mask,
+                   DecodeTransparency({file.data(), file.size()}, {.max_side = max_side}));
+  return EncodePng(mask);
+}
+
+// A form's texts that JSON has as something else.
+Json ValueOf(const std::string& name, absl::string_view text) {
+  if (name == "stream" && (text == "true" || text == "false")) return text == "true";
+  if (int64_t number = 0; name == "partial_images" && absl::SimpleAtoi(text, &number)) {
+    return number;
+  }
+  return std::string(text);
+}
+
+class EditForm {
+ public:
+  explicit EditForm(int max_picture_side) : max_picture_side_(max_picture_side) {}
+
+  void Read(const FormPart& part) {
+    std::string name = part.name;
+    if (name == "image[]") name = "image";
+    if (name == "image" || name == "mask") return ReadFile(name, part);
+    if (body_.contains(name)) violations_.Add(name, "stands more than once in the form");
+    body_[name] = ValueOf(name, part.content);
+  }
+
+  absl::StatusOr<HttpTask> Take(const ModelCatalog& catalog) {
+    if (pictures_.image.empty()) violations_.Add("image", "is missing: a file, PNG, JPEG or WebP");
+    return OpenAiReader("image_edit", std::move(body_), std::move(violations_))
+        .Read(catalog, std::move(pictures_));
+  }
+
+ private:
+  void ReadFile(const std::string& name, const FormPart& part) {
+    std::string& file = name == "image" ? pictures_.image : pictures_.mask;
+    if (!file.empty()) {
+      violations_.Add(name, "stands more than once in the form: an edit is of one picture");
+      return;
+    }
+    if (name == "image") {
+      file = std::string(part.content);
+      return;
+    }
+    absl::StatusOr<std::string> mask = MaskOf(part.content, max_picture_side_);
+    if (!mask.ok()) {
+      violations_.Add(name, absl::StrCat(mask.status().message(),
+                                         "; what is transparent in a mask is drawn anew"));
+      return;
+    }
+    file = *std::move(mask);
+  }
+
+  const int max_picture_side_;
+  Json body_ = Json::object();
+  OpenAiPictures pictures_;
   FieldViolations violations_;
 };
 
 }  // namespace
 
-absl::StatusOr<HttpTask> ReadOpenAiRequest(const HttpRequest& request,
-                                           const ModelCatalog& catalog) {
+FieldNames OpenAiFieldNames() {
+  return {{"count", "n"},
+          {"format", "output_format"},
+          {"class_name", "prompt"},
+          {"class_id", "prompt"},
+          {"init_image", "image"}};
+}
+
+absl::StatusOr<HttpTask> ReadOpenAiGeneration(const HttpRequest& request,
+                                              const ModelCatalog& catalog) {
   Json body = Json::parse(request.body, nullptr, /*allow_exceptions=*/false);
   if (!body.is_object()) return absl::InvalidArgumentError("the body is no JSON object");
-  return OpenAiReader(std::move(body)).Read(catalog);
+  return OpenAiReader("image_generation", std::move(body)).Read(catalog);
 }
 
-Json OpenAiModel(const ServedModel& model, const RequestLimits& limits) {
-  return {{"id", model.name},
-          {"object", "model"},
-          {"created", 0},
-          {"owned_by", "diffusiond"},
-          {"diffusiond", Json::parse(JsonOf(ToProto(model, limits)))}};
-}
-
-Json OpenAiModels(const ModelCatalog& catalog, const RequestLimits& limits) {
-  Json data = Json::array();
-  for (const auto& model : catalog.List()) data.push_back(OpenAiModel(*model, limits));
-  return {{"object", "list"}, {"data", std::move(data)}};
+absl::StatusOr<HttpTask> ReadOpenAiEdit(const HttpRequest& request, const ModelCatalog& catalog,
+                                        int max_picture_side) {
+  const std::string* const type = FindHeader(request.headers, "content-type");
+  ASSIGN_OR_RETURN(const std::vector<FormPart> parts,
+                   ParseMultipartForm(type == nullptr ? "" : *type, request.body));
+  EditForm form(max_picture_side);
+  for (const FormPart& part : parts) form.Read(part);
+  return form.Take(catalog);
 }
 
 }  // namespace diffusiond

@@ -1,14 +1,13 @@
-// OpenAI's images API: its requests as generations, generations as its answers.
+// OpenAI's images API: its requests as generations.
 // https://platform.openai.com/docs/api-reference/images
 #ifndef DIFFUSIOND_SERVER_HTTP_OPENAI_IMAGES_H_
 #define DIFFUSIOND_SERVER_HTTP_OPENAI_IMAGES_H_
 
 #include "absl/status/statusor.h"
 #include "model/http/http_message.h"
-#include "nlohmann/json.hpp"
+#include "server/http/http_errors.h"
 #include "server/http/http_generation.h"
 #include "server/models/model_catalog.h"
-#include "server/rpc/generation_request.h"
 
 namespace diffusiond {
 
@@ -22,12 +21,21 @@ inline constexpr int kMaxPartialImages = 1000;
 // the steps. What else RequestOfFields takes may stand beside them. `user` acts on nothing;
 // `quality`, `background`, `style` and `moderation` may be "auto". INVALID_ARGUMENT names the
 // field.
-absl::StatusOr<HttpTask> ReadOpenAiRequest(const HttpRequest& request, const ModelCatalog& catalog);
+absl::StatusOr<HttpTask> ReadOpenAiGeneration(const HttpRequest& request,
+                                              const ModelCatalog& catalog);
 
-// GET /v1/models, and one of them. Beside OpenAI's fields each has `diffusiond`, a Model of the
-// API.
-nlohmann::ordered_json OpenAiModels(const ModelCatalog& catalog, const RequestLimits& limits);
-nlohmann::ordered_json OpenAiModel(const ServedModel& model, const RequestLimits& limits);
+// How much of a picture without a mask an edit draws, unless it says `strength`.
+inline constexpr float kEditStrength = 0.6F;
+
+// POST /v1/images/edits, a form of RFC 7578: `image`, a file, is what drawing starts from; `mask`,
+// a file with alpha and of the same size, says by its transparent parts where to draw. Else as
+// above; of other sizes than the model's the middle is taken (`picture_fit`: COVER), unless told.
+// Reads the mask, which takes a while.
+absl::StatusOr<HttpTask> ReadOpenAiEdit(const HttpRequest& request, const ModelCatalog& catalog,
+                                        int max_picture_side);
+
+// What their clients call the fields of GenerateRequest.
+FieldNames OpenAiFieldNames();
 
 }  // namespace diffusiond
 
