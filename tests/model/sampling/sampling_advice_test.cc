@@ -18,6 +18,9 @@ struct Asked {
   int64_t steps = 20;
   TimestepSpacing spacing = TimestepSpacing::kTrailing;
   double guidance_scale = 1.25;
+  double eta = 0;
+  bool clip_sample = true;
+  bool use_clipped_model_output = false;
 };
 
 // The model's own: unipc of 15 steps, guidance 1.25.
@@ -30,6 +33,9 @@ std::vector<std::string> Advice(const Asked& asked, int64_t default_steps = 15,
   options.sampler = asked.sampler;
   options.steps = asked.steps;
   options.timestep_spacing = asked.spacing;
+  options.eta = asked.eta;
+  options.clip_sample = asked.clip_sample;
+  options.use_clipped_model_output = asked.use_clipped_model_output;
   return SamplingAdvice(*FindSampler(asked.sampler), options, {.scale = asked.guidance_scale},
                         defaults, default_guidance_scale);
 }
@@ -56,6 +62,24 @@ TEST(SamplingAdviceTest, GuidanceThatSaturatesIsNamed) {
   EXPECT_THAT(Advice({.guidance_scale = 12.5}), ElementsAre(HasSubstr("guidance_scale is 12.5")));
   EXPECT_THAT(Advice({.steps = 2, .guidance_scale = 50}),
               ElementsAre(HasSubstr("steps"), HasSubstr("guidance_scale")));
+}
+
+TEST(SamplingAdviceTest, ClippingThatDriftsUnderGuidanceIsNamed) {
+  EXPECT_THAT(Advice({.sampler = "ddim", .steps = 250}),
+              ElementsAre("sampling.use_clipped_model_output is false; with 250 steps of "
+                          "guidance_scale 1.25 ddim drifts from the data where it clips: true "
+                          "holds it"));
+  EXPECT_THAT(Advice({.sampler = "ddim", .steps = 20, .guidance_scale = 2}),
+              ElementsAre(HasSubstr("use_clipped_model_output")));
+  for (const Asked& held :
+       {Asked{.sampler = "ddim", .steps = 40},
+        Asked{.sampler = "ddim", .steps = 250, .guidance_scale = 1},
+        Asked{.sampler = "ddim", .steps = 250, .eta = 1},
+        Asked{.sampler = "ddim", .steps = 250, .clip_sample = false},
+        Asked{.sampler = "ddim", .steps = 250, .use_clipped_model_output = true},
+        Asked{.sampler = "unipc", .steps = 250}}) {
+    EXPECT_THAT(Advice(held), IsEmpty()) << held.sampler << " " << held.steps;
+  }
 }
 
 // A model made for few steps, or for much guidance, knows better.
