@@ -67,7 +67,7 @@ Tiling ChooseTiling(size_t in, size_t, size_t height, size_t width) {
 
 ConvolutionLayer::ConvolutionLayer(const Options& options, float* packed)
     : options_(options), tiling_(TilingOf(options)), packed_(packed) {
-  options_.weights = {};
+  options_.weights = std::vector<float>();  // `= {}` would keep their memory.
   Pack(ShapeOf(options), tiling_, options.weights, packed);
   bias_ = options.bias;
   bias_.resize(WholePanels(options.out.channels));

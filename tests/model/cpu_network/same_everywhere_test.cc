@@ -1,6 +1,7 @@
 // A network's output depends on its input alone: not on the images beside it, the threads that
 // compute it, or the instruction set.
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <cmath>
 #include <cstdint>
@@ -73,6 +74,21 @@ TEST_P(SameEverywhereTest, ItsSizeIsToldByItsConfiguration) {
   EXPECT_EQ(told.scratch, size.scratch);
   EXPECT_GE(told.arena, size.arena);
   EXPECT_LE(told.arena, size.arena + size.arena / 2);
+}
+
+int64_t BytesInUse() {
+  const struct mallinfo2 heap = mallinfo2();  // Of sanitizers nothing.
+  return static_cast<int64_t>(heap.uordblks + heap.hblkhd);
+}
+
+TEST_P(SameEverywhereTest, ItKeepsItsPackedWeightsAndLittleElse) {
+  const int64_t before = BytesInUse();
+  const std::shared_ptr<const CpuUNet> another = RandomCpuUNet(UNetKinds().at(GetParam()));
+  ASSERT_NE(another, nullptr);
+  const auto weights = static_cast<double>(another->size().weights * sizeof(float));
+  constexpr double kHugePage = 2 << 20;  // Weights lie on whole ones.
+  EXPECT_LE(static_cast<double>(BytesInUse() - before), 1.08 * weights + kHugePage)
+      << "of weights " << weights;
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, SameEverywhereTest, testing::ValuesIn(KindNames()),
