@@ -77,6 +77,16 @@ std::string Escaped(absl::string_view text, bool keep_line_ends) {
 
 }  // namespace
 
+bool IsUtf8(absl::string_view text) {
+  while (!text.empty()) {
+    uint32_t character = 0;
+    const size_t length = Decode(text, &character);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 bool IsPrintable(absl::string_view text) {
   while (!text.empty()) {
     uint32_t character = 0;

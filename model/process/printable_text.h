@@ -8,6 +8,8 @@
 
 namespace diffusiond {
 
+bool IsUtf8(absl::string_view text);
+
 // Whether it is text and nothing but text to a terminal: UTF-8 without control characters (C0, DEL,
 // C1), without those that turn the direction of what stands beside them, and of one line.
 bool IsPrintable(absl::string_view text);

@@ -2,6 +2,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "model/process/printable_text.h"
 
 namespace diffusiond {
 namespace {
@@ -19,7 +20,9 @@ std::string Shortened(absl::string_view text, size_t limit) {
 }
 
 std::string QuoteValue(absl::string_view value) {
-  return absl::StrCat("\"", absl::Utf8SafeCHexEscape(Shortened(value, kMaxValueBytes)), "\"");
+  const std::string shown = Shortened(value, kMaxValueBytes);
+  return absl::StrCat(
+      "\"", IsUtf8(shown) ? absl::Utf8SafeCHexEscape(shown) : absl::CHexEscape(shown), "\"");
 }
 
 }  // namespace diffusiond

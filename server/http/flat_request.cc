@@ -9,6 +9,7 @@
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/util/json_util.h"
 #include "model/process/quoted_value.h"
+#include "server/http/json_body.h"
 #include "server/rpc/field_violations.h"
 
 namespace diffusiond {
@@ -90,7 +91,7 @@ class Reader {
   }
 
   void ReadClass(const nlohmann::json& value) {
-    const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    const std::string text = value.is_string() ? value.get<std::string>() : TextOf(value);
     uint32_t id = 0;
     if (absl::SimpleAtoi(text, &id)) {
       request_.set_class_id(id);
@@ -102,9 +103,8 @@ class Reader {
   void ReadField(const std::string& key, const nlohmann::json& value, Message* message) {
     const FieldDescriptor& field = *FieldOf(*message->GetDescriptor(), key);
     const nlohmann::json one = {{field.json_name(), ValueOf(field, value)}};
-    const std::string json = one.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-    if (!Merge(json, message).ok()) {
-      const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    if (!Merge(TextOf(one), message).ok()) {
+      const std::string text = value.is_string() ? value.get<std::string>() : TextOf(value);
       violations_.Add(key, absl::StrCat(QuoteValue(text), " is no value of this field"));
     }
   }

@@ -5,7 +5,9 @@
 #include <optional>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "google/rpc/error_details.pb.h"
 #include "server/engine/refusal.h"
 #include "server/rpc/field_violations.h"
@@ -37,15 +39,20 @@ std::optional<google::rpc::BadRequest> BadRequestOf(const absl::Status& status) 
 
 }  // namespace
 
-absl::Status InNamesOf(const FieldNames& names, const absl::Status& status) {
-  const std::optional<google::rpc::BadRequest> details = BadRequestOf(status);
-  if (!details.has_value() || names.empty()) return status;
-  FieldViolations violations;
-  for (const auto& violation : details->field_violations()) {
-    const auto name = names.find(violation.field());
-    violations.Add(name == names.end() ? violation.field() : name->second, violation.description());
+std::string FlatName(const std::string& field) {
+  for (const char* part : {"sampling.", "preview."}) {
+    if (absl::StartsWith(field, part)) return std::string(absl::StripPrefix(field, part));
   }
-  return violations.ToStatus();
+  return field;
+}
+
+absl::Status InNamesOf(FieldName name_of, const absl::Status& status) {
+  std::optional<google::rpc::BadRequest> details = BadRequestOf(status);
+  if (name_of == nullptr || !details.has_value()) return status;
+  for (auto& violation : *details->mutable_field_violations()) {
+    violation.set_field(name_of(violation.field()));
+  }
+  return BadRequestStatus(*details);
 }
 
 int HttpStatusOf(absl::StatusCode code) {

@@ -2,7 +2,6 @@
 #ifndef DIFFUSIOND_SERVER_HTTP_HTTP_ERRORS_H_
 #define DIFFUSIOND_SERVER_HTTP_HTTP_ERRORS_H_
 
-#include <map>
 #include <string>
 
 #include "absl/status/status.h"
@@ -14,11 +13,14 @@ namespace diffusiond {
 // As google.rpc.Code's comments map them; 499 for CANCELLED.
 int HttpStatusOf(absl::StatusCode code);
 
-// What a client calls the fields of GenerateRequest, by our names.
-using FieldNames = std::map<std::string, std::string>;
+// What a client calls a field of GenerateRequest: "sampling.steps".
+using FieldName = std::string (*)(const std::string& field);
+
+// Of fields on one floor (RequestOfFields): "steps".
+std::string FlatName(const std::string& field);
 
 // A violation of a field is told by its client's name.
-absl::Status InNamesOf(const FieldNames& names, const absl::Status& status);
+absl::Status InNamesOf(FieldName name_of, const absl::Status& status);
 
 // {"error": {"message", "type", "param", "code", "violations": [{"field", "description"}]}}: the
 // shape of OpenAI's API, with all violations beside the first, which is `param`. `code` is gRPC's

@@ -27,19 +27,27 @@ using Json = nlohmann::ordered_json;
 
 constexpr char kModelsPath[] = "/v1/models/";
 
-// A browser tells which page sends it. On loopback a name that somebody else's DNS made ours
-// (rebinding) is no name of this machine.
+// A browser tells which page sends it: by Origin, and where it needs none (a picture of a page) by
+// Sec-Fetch-Site; whoever types an address is "none". On loopback a name that somebody else's DNS
+// made ours (rebinding) is no name of this machine.
 std::optional<HttpAnswer> RefuseForeignPage(const HttpRequest& request, bool on_loopback) {
   const std::string* const host = FindHeader(request.headers, "host");
   if (on_loopback && host != nullptr && !IsLoopback(*host)) {
     return RefusalAnswer(403, "this server is asked for by the name of its own machine alone");
+  }
+  constexpr char kRefusal[] = "pages of other sites may not draw here";
+  const std::string* const fetched = FindHeader(request.headers, "sec-fetch-site");
+  // A link to the page itself may stand anywhere.
+  if (fetched != nullptr && *fetched != "same-origin" && *fetched != "none" &&
+      request.path != "/") {
+    return RefusalAnswer(403, kRefusal);
   }
   const std::string* const origin = FindHeader(request.headers, "origin");
   if (origin == nullptr) return std::nullopt;
   absl::string_view site = *origin;
   if (!absl::ConsumePrefix(&site, "http://")) absl::ConsumePrefix(&site, "https://");
   if (host != nullptr && site == *host) return std::nullopt;
-  return RefusalAnswer(403, "pages of other sites may not draw here");
+  return RefusalAnswer(403, kRefusal);
 }
 
 using Answer = std::function<absl::StatusOr<Json>(const HttpRequest&)>;
@@ -81,6 +89,16 @@ class Routes {
         [context = context_, name, reading = std::move(reading)](
             HttpRequest request, std::shared_ptr<HttpResponder> responder) {
           HttpGeneration::Start(context, name, std::move(request), std::move(responder), reading);
+        });
+  }
+
+  // What GET answers with is drawn for it: HEAD would cost as much and show nothing.
+  void RefuseHead(const std::string& path, const std::string& allow) {
+    Add("HEAD", path, 0,
+        [allow](const HttpRequest&, const std::shared_ptr<HttpResponder>& responder) {
+          HttpAnswer answer = RefusalAnswer(405, "HEAD draws nothing");
+          answer.head.headers.emplace_back("Allow", allow);
+          responder->Answer(std::move(answer));
         });
   }
 
@@ -153,13 +171,14 @@ class Routes {
 absl::StatusOr<std::unique_ptr<HttpFront>> HttpFront::Start(Options options, Context context) {
   Routes routes(context, options);
   routes.AddDrawing("POST", "/v1/generate", {.read = ReadJsonRequest});
-  routes.AddDrawing("GET", "/v1/generate", {.read = ReadQueryRequest});
+  routes.AddDrawing("GET", "/v1/generate", {.read = ReadQueryRequest, .name_of = FlatName});
+  routes.RefuseHead("/v1/generate", "GET, POST");
   routes.AddDrawing("POST", "/v1/images/generations",
                     {.read =
                          [context](const HttpRequest& request) {
                            return ReadOpenAiGeneration(request, *context->catalog);
                          },
-                     .names = OpenAiFieldNames()});
+                     .name_of = OpenAiName});
   routes.AddDrawing("POST", "/v1/images/edits",
                     {.read =
                          [context](const HttpRequest& request) {
@@ -167,7 +186,7 @@ absl::StatusOr<std::unique_ptr<HttpFront>> HttpFront::Start(Options options, Con
                                                  context->limits.max_picture_side);
                          },
                      .in_turn = true,
-                     .names = OpenAiFieldNames()});
+                     .name_of = OpenAiName});
   routes.AddModels();
   routes.AddGallery();
   routes.AddDescription();

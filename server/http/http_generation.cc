@@ -1,8 +1,11 @@
 #include "server/http/http_generation.h"
 
+#include <exception>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "model/process/quoted_value.h"
 #include "server/http/http_call.h"
 #include "server/http/http_errors.h"
 #include "server/imaging/frame_encoder.h"
@@ -62,14 +65,29 @@ void HttpGeneration::Run() {
     absl::MutexLock lock(&mu_);
     NoteCaller(*caller, scope_);
   }
-  if (!reading_.in_turn && request_.body.size() <= kReadAtOnce) {
-    absl::StatusOr<HttpTask> task = reading_.read(request_);
-    if (!task.ok() || !IsDear(task->request)) return Prepare(*caller, std::move(task));
+  const size_t bytes = request_.body.size();
+  std::shared_ptr<absl::StatusOr<HttpTask>> small;
+  if (!reading_.in_turn && bytes <= kReadAtOnce) {
+    small = std::make_shared<absl::StatusOr<HttpTask>>(Read());
+    if (!small->ok() || !IsDear((*small)->request)) return Prepare(*caller, std::move(*small));
   }
-  const absl::Status status = InTurn(
-      *context_, *caller, request_.body.size(),
-      [self, caller = *caller] { self->Prepare(caller, self->reading_.read(self->request_)); });
+  const absl::Status status = InTurn(*context_, *caller, bytes, [self, caller = *caller, small] {
+    self->Prepare(caller, small != nullptr ? std::move(*small) : self->Read());
+  });
   if (!status.ok()) Refuse(status);
+}
+
+absl::StatusOr<HttpTask> HttpGeneration::Read() {
+  absl::StatusOr<HttpTask> task = absl::UnknownError("not read");
+  // On a decoder thread nobody else would catch what a library throws at a stranger's bytes.
+  try {
+    task = reading_.read(request_);
+  } catch (const std::exception& error) {
+    task = absl::InvalidArgumentError(
+        absl::StrCat("the request is not readable: ", QuoteValue(error.what())));
+  }
+  request_.body = std::string();
+  return task;
 }
 
 void HttpGeneration::Prepare(const Caller& caller, absl::StatusOr<HttpTask> task) {
@@ -201,7 +219,7 @@ void HttpGeneration::FinishLocked(const absl::Status& status) {
     if (!status.ok()) responder_->Write(events_->ErrorPiece(status));
     responder_->End();
   } else if (!status.ok()) {
-    responder_->Answer(ErrorAnswer(InNamesOf(reading_.names, status)));
+    responder_->Answer(ErrorAnswer(InNamesOf(reading_.name_of, status)));
   }
   EndScope(status);
 }

@@ -42,8 +42,8 @@ class HttpGeneration : public std::enable_shared_from_this<HttpGeneration> {
   struct Reading {
     // On a decoder thread, if the request is large. Not OK: it is none.
     std::function<absl::StatusOr<HttpTask>(const HttpRequest& request)> read;
-    bool in_turn = false;  // On a decoder thread, however small the request is.
-    FieldNames names = {};
+    bool in_turn = false;         // On a decoder thread, however small the request is.
+    FieldName name_of = nullptr;  // As its client knows fields; null: as GenerateRequest.
   };
 
   // `method` names the call in metrics and log, "POST /v1/generate".
@@ -58,6 +58,8 @@ class HttpGeneration : public std::enable_shared_from_this<HttpGeneration> {
 
  private:
   void Run();
+  // Takes the body along: it may be large, and the answer far off.
+  absl::StatusOr<HttpTask> Read();
   void Prepare(const Caller& caller, absl::StatusOr<HttpTask> task);
   void OnGone();
   void OnRunWakes();
@@ -73,7 +75,7 @@ class HttpGeneration : public std::enable_shared_from_this<HttpGeneration> {
   void EndScope(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::shared_ptr<const ServiceContext> context_;
-  const HttpRequest request_;
+  HttpRequest request_;  // Its body until it is read.
   const std::shared_ptr<HttpResponder> responder_;
   const Reading reading_;
 

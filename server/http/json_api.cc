@@ -36,7 +36,9 @@ class Events final : public EventWriter {
     return "";
   }
   std::string ErrorPiece(const absl::Status& status) override {
-    return ServerSentEvent("error", ErrorJson(status).dump());
+    return ServerSentEvent(
+        "error",
+        ErrorJson(status).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   }
 };
 

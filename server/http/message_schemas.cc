@@ -52,6 +52,13 @@ Json Reference(const std::string& name) {
   return {{"$ref", absl::StrCat("#/components/schemas/", name)}};
 }
 
+// JSON has no infinity.
+Json NumberSchema(const char* format) {
+  return {{"anyOf",
+           {{{"type", "number"}, {"format", format}},
+            {{"type", "string"}, {"enum", {"Infinity", "-Infinity", "NaN"}}}}}};
+}
+
 // Of one value, in proto3's JSON.
 Json ValueSchema(const FieldDescriptor& field) {
   switch (field.type()) {
@@ -62,11 +69,9 @@ Json ValueSchema(const FieldDescriptor& field) {
     case FieldDescriptor::TYPE_UINT64:  // JavaScript's numbers do not hold it.
       return {{"type", "string"}, {"format", "uint64"}, {"pattern", "^[0-9]+$"}};
     case FieldDescriptor::TYPE_FLOAT:
-      return {{"type", "number"}, {"format", "float"}};
+      return NumberSchema("float");
     case FieldDescriptor::TYPE_DOUBLE:
-      return {{"anyOf",
-               {{{"type", "number"}, {"format", "double"}},
-                {{"type", "string"}, {"enum", {"Infinity", "-Infinity", "NaN"}}}}}};
+      return NumberSchema("double");
     case FieldDescriptor::TYPE_BYTES:
       return {{"type", "string"}, {"contentEncoding", "base64"}};
     case FieldDescriptor::TYPE_ENUM:

@@ -52,7 +52,7 @@ class OpenAiEvents final : public EventWriter {
   std::string ErrorPiece(const absl::Status& status) override {
     Json data = {{"type", "error"}};
     data.update(ErrorJson(status));
-    return ServerSentEvent("error", data.dump());
+    return ServerSentEvent("error", data.dump(-1, ' ', false, Json::error_handler_t::replace));
   }
 
  private:

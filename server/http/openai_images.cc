@@ -1,10 +1,10 @@
 #include "server/http/openai_images.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,9 +18,13 @@
 #include "model/http/multipart_form.h"
 #include "model/imaging/decode.h"
 #include "model/imaging/png.h"
+#include "model/process/printable_text.h"
+#include "model/sampling/sampler.h"
+#include "model/sampling/timesteps.h"
 #include "model/status/status_macros.h"
 #include "nlohmann/json.hpp"
 #include "server/http/flat_request.h"
+#include "server/http/json_body.h"
 #include "server/http/openai_answers.h"
 #include "server/rpc/field_violations.h"
 #include "server/rpc/requested_model.h"
@@ -28,7 +32,7 @@
 namespace diffusiond {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
 
 // Classes that an error names.
 constexpr size_t kMaxNamedClasses = 50;
@@ -36,7 +40,7 @@ constexpr size_t kMaxNamedClasses = 50;
 // Of a picture, as it is sent; empty: none.
 struct OpenAiPictures {
   std::string image;
-  std::string mask;  // White where to draw.
+  std::string mask;
 };
 
 // Takes the fields of theirs out of the body, noting each fault and going on.
@@ -45,7 +49,8 @@ class OpenAiReader {
   OpenAiReader(const char* task, Json body, FieldViolations violations = {})
       : body_(std::move(body)), shape_{.task = task}, violations_(std::move(violations)) {}
 
-  absl::StatusOr<HttpTask> Read(const ModelCatalog& catalog, OpenAiPictures pictures = {}) {
+  absl::StatusOr<HttpTask> Read(const ModelCatalog& catalog, OpenAiPictures pictures = {},
+                                int max_picture_side = 0) {
     ASSIGN_OR_RETURN(const ModelCatalog::Model model,
                      RequestedModel(catalog, Text("model").value_or("")));
     shape_.size = absl::StrCat(model->width, "x", model->height);
@@ -56,6 +61,11 @@ class OpenAiReader {
     ReadPartialImages(stream);
     for (const char* name : {"quality", "background", "style", "moderation"}) ReadAuto(name);
     body_.erase("user");
+    RefuseOurNames();
+    if (!pictures.mask.empty()) {
+      const int side = std::max({max_picture_side, model->width, model->height});
+      pictures.mask = ReadMask(pictures.mask, side);
+    }
     if (const auto n = body_.find("n"); n != body_.end()) {
       fields_["count"] = *n;
       body_.erase(n);
@@ -84,7 +94,7 @@ class OpenAiReader {
     body_.erase(found);
     if (value.is_null()) return std::nullopt;
     if (value.is_string()) return value.get<std::string>();
-    violations_.Add(name, absl::StrCat(QuoteValue(value.dump()), " is no text"));
+    violations_.Add(name, absl::StrCat(QuoteValue(TextOf(value)), " is no text"));
     return std::nullopt;
   }
 
@@ -94,7 +104,7 @@ class OpenAiReader {
     const Json value = *found;
     body_.erase(found);
     if (!value.is_boolean() && !value.is_null()) {
-      violations_.Add(name, absl::StrCat(QuoteValue(value.dump()), " is neither true nor false"));
+      violations_.Add(name, absl::StrCat(QuoteValue(TextOf(value)), " is neither true nor false"));
     }
     return value.is_boolean() && value.get<bool>();
   }
@@ -168,12 +178,23 @@ class OpenAiReader {
     const bool good = value.is_number_integer() && value.get<int64_t>() >= 0 &&
                       value.get<int64_t>() <= kMaxPartialImages;
     if (!good) {
-      violations_.Add("partial_images", absl::StrCat(QuoteValue(value.dump()), " is not in 0 .. ",
+      violations_.Add("partial_images", absl::StrCat(QuoteValue(TextOf(value)), " is not in 0 .. ",
                                                      kMaxPartialImages));
     } else if (!stream && value.get<int>() > 0) {
       violations_.Add("partial_images", "needs stream: true");
     } else {
       shape_.partial_images = value.get<int>();
+    }
+  }
+
+  // They would say otherwise than theirs, and win.
+  void RefuseOurNames() {
+    for (const char* name :
+         {"class", "class_id", "classId", "class_name", "className", "count", "format"}) {
+      if (body_.erase(name) == 0) continue;
+      const bool is_class = absl::StartsWith(name, "class");
+      violations_.Add(is_class ? "prompt" : OpenAiName(name),
+                      absl::StrCat("is what ", name, " is called here"));
     }
   }
 
@@ -195,14 +216,36 @@ class OpenAiReader {
     }
   }
 
-  // Steps as the request has them, or as the model takes them unasked.
+  // What is transparent in theirs is drawn: white in ours.
+  std::string ReadMask(const std::string& file, int max_side) {
+    const absl::StatusOr<Image> mask = DecodeTransparency(file, {.max_side = max_side});
+    const absl::StatusOr<std::string> png = mask.ok() ? EncodePng(*mask) : mask.status();
+    if (png.ok()) return *png;
+    violations_.Add("mask", absl::StrCat(png.status().message(),
+                                         "; what is transparent in a mask is drawn anew"));
+    return "";
+  }
+
+  // Steps that are run, as the request has them, or as the sampler takes them unasked.
+  static int64_t StepsOf(const ServedModel& model, const v1::SamplingOptions& asked) {
+    const SamplingOptions& defaults = model.defaults.sampling;
+    SamplingOptions options = {.steps = asked.steps(), .strength = 1};
+    const Sampler* const sampler =
+        FindSampler(asked.sampler().empty() ? defaults.sampler : asked.sampler());
+    if (options.steps == 0 && sampler != nullptr) {
+      options.steps = DefaultSteps(*sampler, defaults, model.scheduler.num_train_timesteps);
+    }
+    if (asked.has_strength()) options.strength = asked.strength();
+    const absl::StatusOr<int64_t> skipped = SkippedSteps(options);
+    return options.steps - (skipped.ok() ? *skipped : 0);
+  }
+
   void SpreadPreviews(const ServedModel& model, v1::GenerateRequest* request) const {
     if (shape_.partial_images == 0 || request->has_preview()) return;
-    const v1::SamplingOptions& sampling = request->sampling();
-    double steps = sampling.steps() > 0 ? sampling.steps() : model.defaults.sampling.steps;
-    if (sampling.has_strength()) steps *= std::clamp<double>(sampling.strength(), 0, 1);
+    const int64_t steps = StepsOf(model, request->sampling());
+    const int64_t parts = shape_.partial_images + 1;
     request->mutable_preview()->set_every_steps(
-        static_cast<uint32_t>(std::max(1.0, std::ceil(steps / (shape_.partial_images + 1)))));
+        static_cast<uint32_t>(std::max<int64_t>(1, (steps + parts - 1) / parts)));
     request->mutable_preview()->set_format(request->format());
   }
 
@@ -211,13 +254,6 @@ class OpenAiReader {
   OpenAiShape shape_;
   FieldViolations violations_;
 };
-
-// What is transparent in theirs is drawn: white in ours.
-absl::StatusOr<std::string> MaskOf(absl::string_view file, int max_side) {
-  ASSIGN_OR_RETURN(const Image mask,
-                   DecodeTransparency({file.data(), file.size()}, {.max_side = max_side}));
-  return EncodePng(mask);
-}
 
 // A form's texts that JSON has as something else.
 Json ValueOf(const std::string& name, absl::string_view text) {
@@ -230,43 +266,29 @@ Json ValueOf(const std::string& name, absl::string_view text) {
 
 class EditForm {
  public:
-  explicit EditForm(int max_picture_side) : max_picture_side_(max_picture_side) {}
-
   void Read(const FormPart& part) {
-    std::string name = part.name;
-    if (name == "image[]") name = "image";
-    if (name == "image" || name == "mask") return ReadFile(name, part);
-    if (body_.contains(name)) violations_.Add(name, "stands more than once in the form");
-    body_[name] = ValueOf(name, part.content);
+    const std::string name = part.name == "image[]" ? "image" : part.name;
+    const bool is_file = name == "image" || name == "mask";
+    if (!names_.insert(name).second) {
+      violations_.Add(name, is_file ? "stands more than once in the form: an edit is of one picture"
+                                    : "stands more than once in the form");
+    } else if (is_file) {
+      (name == "image" ? pictures_.image : pictures_.mask) = std::string(part.content);
+    } else if (!IsUtf8(name) || !IsUtf8(part.content)) {
+      violations_.Add(name, "is not UTF-8");
+    } else {
+      body_[name] = ValueOf(name, part.content);
+    }
   }
 
-  absl::StatusOr<HttpTask> Take(const ModelCatalog& catalog) {
+  absl::StatusOr<HttpTask> Take(const ModelCatalog& catalog, int max_picture_side) {
     if (pictures_.image.empty()) violations_.Add("image", "is missing: a file, PNG, JPEG or WebP");
     return OpenAiReader("image_edit", std::move(body_), std::move(violations_))
-        .Read(catalog, std::move(pictures_));
+        .Read(catalog, std::move(pictures_), max_picture_side);
   }
 
  private:
-  void ReadFile(const std::string& name, const FormPart& part) {
-    std::string& file = name == "image" ? pictures_.image : pictures_.mask;
-    if (!file.empty()) {
-      violations_.Add(name, "stands more than once in the form: an edit is of one picture");
-      return;
-    }
-    if (name == "image") {
-      file = std::string(part.content);
-      return;
-    }
-    absl::StatusOr<std::string> mask = MaskOf(part.content, max_picture_side_);
-    if (!mask.ok()) {
-      violations_.Add(name, absl::StrCat(mask.status().message(),
-                                         "; what is transparent in a mask is drawn anew"));
-      return;
-    }
-    file = *std::move(mask);
-  }
-
-  const int max_picture_side_;
+  std::set<std::string> names_;
   Json body_ = Json::object();
   OpenAiPictures pictures_;
   FieldViolations violations_;
@@ -274,18 +296,17 @@ class EditForm {
 
 }  // namespace
 
-FieldNames OpenAiFieldNames() {
-  return {{"count", "n"},
-          {"format", "output_format"},
-          {"class_name", "prompt"},
-          {"class_id", "prompt"},
-          {"init_image", "image"}};
+std::string OpenAiName(const std::string& field) {
+  if (field == "count") return "n";
+  if (field == "format") return "output_format";
+  if (field == "class_name" || field == "class_id") return "prompt";
+  if (field == "init_image") return "image";
+  return FlatName(field);
 }
 
 absl::StatusOr<HttpTask> ReadOpenAiGeneration(const HttpRequest& request,
                                               const ModelCatalog& catalog) {
-  Json body = Json::parse(request.body, nullptr, /*allow_exceptions=*/false);
-  if (!body.is_object()) return absl::InvalidArgumentError("the body is no JSON object");
+  ASSIGN_OR_RETURN(Json body, ParseJsonObject(request.body));
   return OpenAiReader("image_generation", std::move(body)).Read(catalog);
 }
 
@@ -294,9 +315,9 @@ absl::StatusOr<HttpTask> ReadOpenAiEdit(const HttpRequest& request, const ModelC
   const std::string* const type = FindHeader(request.headers, "content-type");
   ASSIGN_OR_RETURN(const std::vector<FormPart> parts,
                    ParseMultipartForm(type == nullptr ? "" : *type, request.body));
-  EditForm form(max_picture_side);
+  EditForm form;
   for (const FormPart& part : parts) form.Read(part);
-  return form.Take(catalog);
+  return form.Take(catalog, max_picture_side);
 }
 
 }  // namespace diffusiond

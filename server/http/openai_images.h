@@ -3,6 +3,8 @@
 #ifndef DIFFUSIOND_SERVER_HTTP_OPENAI_IMAGES_H_
 #define DIFFUSIOND_SERVER_HTTP_OPENAI_IMAGES_H_
 
+#include <string>
+
 #include "absl/status/statusor.h"
 #include "model/http/http_message.h"
 #include "server/http/http_errors.h"
@@ -30,12 +32,13 @@ inline constexpr float kEditStrength = 0.6F;
 // POST /v1/images/edits, a form of RFC 7578: `image`, a file, is what drawing starts from; `mask`,
 // a file with alpha and of the same size, says by its transparent parts where to draw. Else as
 // above; of other sizes than the model's the middle is taken (`picture_fit`: COVER), unless told.
+// A receipt's mask_sha256 is of the mask as GenerateRequest has it, white where to draw, in PNG.
 // Reads the mask, which takes a while.
 absl::StatusOr<HttpTask> ReadOpenAiEdit(const HttpRequest& request, const ModelCatalog& catalog,
                                         int max_picture_side);
 
-// What their clients call the fields of GenerateRequest.
-FieldNames OpenAiFieldNames();
+// What their clients call a field of GenerateRequest: "n" for count.
+std::string OpenAiName(const std::string& field);
 
 }  // namespace diffusiond
 

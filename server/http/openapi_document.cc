@@ -1,6 +1,7 @@
 #include "server/http/openapi_document.h"
 
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -49,8 +50,8 @@ Json FieldsOnOneFloor(const MessageSchemas& messages) {
   return fields;
 }
 
-Json QueryParameters(const Json& fields) {
-  Json parameters = Json::array();
+// Beside those that the file has.
+Json QueryParameters(Json parameters, const Json& fields) {
   for (const auto& [name, field] : fields.items()) {
     Json schema = field;
     Json parameter = {{"name", name}, {"in", "query"}};
@@ -69,7 +70,8 @@ std::string MakeDocument() {
   const MessageSchemas messages(FileNamed("diffusion.binpb"));
   document["info"]["version"] = std::string(kServerVersion);
   const Json fields = FieldsOnOneFloor(messages);
-  document["paths"]["/v1/generate"]["get"]["parameters"] = QueryParameters(fields);
+  Json& query = document["paths"]["/v1/generate"]["get"]["parameters"];
+  query = QueryParameters(std::move(query), fields);
   Json& schemas = document["components"]["schemas"];
   // Of what theirs call otherwise, and of what acts on pictures alone, the file tells.
   const std::set<std::string> told = {"class",  "class_id",    "class_name", "count",

@@ -11,6 +11,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "tests/server/http/front_requests.h"
 #include "tests/server/rpc/secured_server.h"
 #include "tests/server/rpc/test_server.h"
 #include "tests/testing/http_peer.h"
@@ -28,33 +29,6 @@ using ::testing::SizeIs;
 using ::testing::StartsWith;
 
 constexpr char kTwo[] = R"({"count": 2, "seed": "7", "className": "sneaker"})";
-
-std::unique_ptr<HttpFront> StartBefore(TestServer& server) {
-  auto front = HttpFront::Start(
-      {.listen = "127.0.0.1:0", .ready = [&server] { return server.server().IsServing(); }},
-      server.server().context());
-  EXPECT_TRUE(front.ok()) << front.status();
-  return *std::move(front);
-}
-
-std::string Post(const std::string& path, const std::string& body, const std::string& more = "") {
-  return absl::StrCat("POST ", path,
-                      " HTTP/1.1\r\nHost: localhost\r\nContent-Length: ", body.size(),
-                      "\r\nConnection: close\r\n", more, "\r\n", body);
-}
-
-std::string Get(const std::string& path, const std::string& more = "") {
-  return absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", more,
-                      "\r\n");
-}
-
-std::string Ask(const HttpFront& front, const std::string& request) {
-  const HttpPeer peer(front.port());
-  peer.Send(request);
-  return peer.ReadToEnd();
-}
-
-std::string BodyOf(const std::string& answer) { return answer.substr(answer.find("\r\n\r\n") + 4); }
 
 const std::string kEvents = "Accept: text/event-stream\r\n";
 
@@ -165,6 +139,18 @@ TEST(HttpFrontTest, TakesNoPagesOfOtherSites) {
     EXPECT_THAT(Ask(*front, Post("/v1/generate", kTwo, absl::StrCat("Origin: ", origin, "\r\n"))),
                 StartsWith("HTTP/1.1 403"))
         << origin;
+  }
+  // What a browser sends for a picture of another page, or of another port's.
+  for (const char* site : {"cross-site", "same-site"}) {
+    const std::string fetched = absl::StrCat("Sec-Fetch-Site: ", site, "\r\n");
+    EXPECT_THAT(Ask(*front, Get("/v1/generate?class=sneaker", fetched)),
+                StartsWith("HTTP/1.1 403"));
+    EXPECT_THAT(Ask(*front, Get("/", fetched)), StartsWith("HTTP/1.1 200")) << "a link";
+  }
+  for (const char* site : {"same-origin", "none"}) {
+    const std::string fetched = absl::StrCat("Sec-Fetch-Site: ", site, "\r\n");
+    EXPECT_THAT(Ask(*front, Get("/v1/generate?class=sneaker", fetched)),
+                StartsWith("HTTP/1.1 200"));
   }
   for (const char* host : {"evil.example", "127.evil.example", "localhost.evil.example:80"}) {
     EXPECT_THAT(Ask(*front, absl::StrCat("GET /v1/models HTTP/1.1\r\nHost: ", host,

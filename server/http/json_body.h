@@ -1,0 +1,24 @@
+// JSON that strangers send.
+#ifndef DIFFUSIOND_SERVER_HTTP_JSON_BODY_H_
+#define DIFFUSIOND_SERVER_HTTP_JSON_BODY_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "nlohmann/json.hpp"
+
+namespace diffusiond {
+
+// Levels of a body: values are copied and written level by level, on the thread's stack.
+inline constexpr int kMaxJsonDepth = 16;
+
+// INVALID_ARGUMENT: it is no object of JSON, or has more levels. A name that comes again counts as
+// it comes last.
+absl::StatusOr<nlohmann::json> ParseJsonObject(const std::string& body);
+
+// In one line; what is not UTF-8 is replaced.
+std::string TextOf(const nlohmann::json& json);
+
+}  // namespace diffusiond
+
+#endif  // DIFFUSIOND_SERVER_HTTP_JSON_BODY_H_
