@@ -42,7 +42,9 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(Options options) {
       return std::make_unique<StepPolicy>(StepPolicy::Options{.high_share = high_share});
     };
   }
-  return std::unique_ptr<Engine>(new Engine(std::move(options)));
+  std::unique_ptr<Engine> engine(new Engine(std::move(options)));
+  engine->ReportDepth();  // The limit is known before the first generation.
+  return engine;
 }
 
 Engine::Engine(Options options)
