@@ -325,6 +325,7 @@ absl::Status Diffusiond::StartHttp() {
   options.max_request_bytes = flags.max_request_bytes;
   options.tls = HttpTlsOf(*access_);
   options.ready = [server = server_.get()] { return server->IsServing(); };
+  options.work = [metrics = &metrics_] { return metrics->Work(); };
   absl::StatusOr<std::unique_ptr<HttpFront>> front =
       HttpFront::Start(std::move(options), server_->context());
   if (!front.ok()) return OfFlag("http_listen", front.status());

@@ -65,6 +65,9 @@ class Engine {
   static absl::StatusOr<std::unique_ptr<Engine>> Create(Options options);
   ~Engine();  // Shutdown() must have been called and all batches completed.
 
+  // Images that may wait and be in progress together.
+  int max_trajectories() const { return options_.max_trajectories; }
+
   // Queues a generation; never blocks. `listener` is taken only on OK.
   // INVALID_ARGUMENT: no trajectories, or more than max_trajectories, or a plan without rows.
   // RESOURCE_EXHAUSTED: full now, or over its share, or the deadline cannot be met; a Refusal

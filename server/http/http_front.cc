@@ -16,6 +16,7 @@
 #include "server/http/openai_images.h"
 #include "server/http/openai_models.h"
 #include "server/http/openapi_document.h"
+#include "server/http/server_state.h"
 #include "server/rpc/call_scope.h"
 #include "server/rpc/requested_model.h"
 
@@ -62,11 +63,13 @@ absl::StatusOr<Json> ReadAs(const ServiceContext& context, const HttpRequest& re
   return answer(request);
 }
 
-// A call that is answered at once, with the right to read.
-HttpHandler Reading(Context context, const std::string& method, Answer answer) {
-  return [context = std::move(context), method, answer = std::move(answer)](
+// A call that is answered at once, with the right to read. `polled`: as CallScope.
+HttpHandler Reading(Context context, const std::string& method, Answer answer,
+                    bool polled = false) {
+  return [context = std::move(context), method, answer = std::move(answer), polled](
              const HttpRequest& request, const std::shared_ptr<HttpResponder>& responder) {
     CallScope scope(context, method, OriginOf(request));
+    if (polled) scope.Polled();
     const absl::StatusOr<Json> body = ReadAs(*context, request, answer, scope);
     responder->Answer(body.ok() ? HttpAnswer{.head = {.content_type = "application/json"},
                                              .body = absl::StrCat(body->dump(), "\n")}
@@ -115,6 +118,15 @@ class Routes {
                   if (!model.ok()) return model.status();
                   return OpenAiModel(**model, context->limits);
                 }));
+  }
+
+  void AddState(std::function<WorkState()> work) {
+    const ServerStateLimits limits = {.trajectories = context_->engine->max_trajectories()};
+    const Answer answer = [context = context_, work = std::move(work), limits,
+                           start = context_->now()](const HttpRequest&) {
+      return ServerStateJson(work(), limits, context->now() - start);
+    };
+    Add("GET", "/v1/state", 0, Reading(context_, "GET /v1/state", answer, /*polled=*/true));
   }
 
   void AddProbe(const std::string& path, std::function<bool()> good) {
@@ -188,6 +200,7 @@ absl::StatusOr<std::unique_ptr<HttpFront>> HttpFront::Start(Options options, Con
                      .in_turn = true,
                      .name_of = OpenAiName});
   routes.AddModels();
+  if (options.work) routes.AddState(options.work);
   routes.AddGallery();
   routes.AddDescription();
   routes.AddProbe("/livez", [] { return true; });

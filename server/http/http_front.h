@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "model/http/http_server.h"
+#include "server/engine/work_state.h"
 #include "server/rpc/service_context.h"
 
 namespace diffusiond {
@@ -24,6 +25,8 @@ class HttpFront {
     int max_request_bytes = 4 << 20;
     TlsIdentitySource tls = {};             // Empty: in the clear.
     std::function<bool()> ready = nullptr;  // What /readyz says.
+    // What /v1/state says, from any thread; null: there is none.
+    std::function<WorkState()> work = nullptr;
   };
 
   // `context` as the gRPC server's. INVALID_ARGUMENT, UNAVAILABLE: as HttpServer.

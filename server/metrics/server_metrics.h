@@ -18,6 +18,7 @@
 #include "prometheus/histogram.h"
 #include "prometheus/registry.h"
 #include "server/engine/engine_metrics.h"
+#include "server/engine/work_state.h"
 
 namespace diffusiond {
 
@@ -75,6 +76,9 @@ class ServerMetrics : public EngineMetrics {
   // A worker of --devices runs, or does not. `device` names it; two of a kind get numbers.
   void WorkerUp(const std::string& worker, bool up);
   void WorkerRestarted(const std::string& worker);
+
+  // What the instruments of it show now.
+  WorkState Work() const;
 
   void OnQueueDepth(int waiting, int resident, int resident_limit) override;
   void OnRefused(const absl::Status& status) override;

@@ -68,11 +68,13 @@ void CallScope::End(const absl::Status& status, const std::optional<GenerationTi
   ended_ = true;
   const absl::Duration duration = age();
   context_->metrics->OnRequestFinished(method_, absl::StatusCodeToString(status.code()), duration);
-  const LogRecord line = Line(status, duration, timeline);
-  Write(status, line);
-  if (trace_.is_recorded()) {
-    context_->tracer->Export(SpansOfCall(*context_->tracer, trace_, method_, start_,
-                                         start_ + duration, status, line, timeline));
+  if (!polled_ || !status.ok()) {
+    const LogRecord line = Line(status, duration, timeline);
+    Write(status, line);
+    if (trace_.is_recorded()) {
+      context_->tracer->Export(SpansOfCall(*context_->tracer, trace_, method_, start_,
+                                           start_ + duration, status, line, timeline));
+    }
   }
   context_->calls->Leave();
 }

@@ -51,6 +51,9 @@ class CallScope {
   // What was asked for is being done: the line is written, whatever the call's end.
   void Accepted() { accepted_ = true; }
 
+  // It comes again and again: if it ends well it is counted, and has neither line nor spans.
+  void Polled() { polled_ = true; }
+
   // The call is over, its status sent or its client gone. Once. `timeline`: of what was done for
   // it.
   void End(const absl::Status& status,
@@ -68,6 +71,7 @@ class CallScope {
   const TraceContext trace_;
   const bool admitted_;
   bool accepted_ = false;
+  bool polled_ = false;
   bool ended_ = false;
   int images_ = 0;
   size_t bytes_ = 0;
