@@ -359,6 +359,7 @@ class AccessTest(PageTestCase):
         self.fill(token="sesame")
         self.click("Use")
         self.until("document.getElementById('access').hidden")
+        self.until("!document.getElementById('state').hidden")
         self.choose()
         self.click("Draw Enter")
         self.card_is("done")

@@ -1,9 +1,11 @@
 // The server as this page asks it.
 
+import {turn} from './turns.js';
+
 const TOKEN = 'diffusiond-token';
 
-// Browsers open six connections to a server, for all tabs together; a stream holds one.
-const MAX_STREAMS = 3;
+// An answer to what is answered at once takes no longer, unless the server is not there.
+const AT_ONCE_MS = 10000;
 
 export class Refusal extends Error {
   constructor(status, error, retryAfter) {
@@ -35,6 +37,11 @@ export async function models() {
   return list.data.map(entry => entry.diffusiond);
 }
 
+// GET /v1/state.
+export async function serverState() {
+  return (await ask('/v1/state', {cache: 'no-store', signal: AbortSignal.timeout(AT_ONCE_MS)})).json();
+}
+
 // {name, data} of each server-sent event; the server writes data as one line.
 async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
@@ -56,36 +63,14 @@ async function* events(body) {
   }
 }
 
-let streams = 0;
-const waiting = [];
-
-async function turn(signal) {
-  if (streams < MAX_STREAMS) {
-    streams++;
-    return;
-  }
-  await new Promise((resolve, reject) => {
-    waiting.push(resolve);
-    signal.addEventListener('abort', () => {
-      const at = waiting.indexOf(resolve);
-      if (at >= 0) waiting.splice(at, 1);
-      reject(signal.reason);
-    }, {once: true});
-  });
-}
-
-function endTurn() {
-  const next = waiting.shift();
-  if (next) next();
-  else streams--;
-}
-
-// The events of a GenerateRequest in proto3's JSON. Throws a Refusal, also for its event "error",
+// The events of a GenerateRequest in proto3's JSON, and before them "turn": it has a connection.
+// Throws a Refusal, also for its event "error",
 // and AbortError; an aborted one leaves the server's batch at the next step.
 export async function* generate(request, signal) {
   signal.throwIfAborted();
-  await turn(signal);
+  const endTurn = await turn(signal);
   try {
+    yield {name: 'turn'};
     const reply = await ask('/v1/generate', {
       method: 'POST',
       headers: {'Content-Type': 'application/json', Accept: 'text/event-stream'},

@@ -7,6 +7,7 @@ import {fromBase64, sha256, sheet, toBase64, toBlob} from './pixels.js';
 import {Tile} from './tile.js';
 
 const MAX_NOTES = 3;
+const WAITS_FOR_TURN = 'waits for a free connection';
 
 // Pictures are shown larger where there are fewer.
 function wantedWidth(count) {
@@ -164,8 +165,13 @@ export class Card {
 
   async #draw(job) {
     const tileOf = data => job.tiles[data.imageIndex - job.first];
+    for (const tile of job.tiles) tile.element.title = WAITS_FOR_TURN;
     for await (const {name, data} of generate(job.request, this.#abort.signal)) {
-      if (name === 'accepted') {
+      if (name === 'turn') {
+        job.hasTurn = true;
+        for (const tile of job.tiles) tile.element.title = '';
+        paintSoon(this);
+      } else if (name === 'accepted') {
         for (const warning of data.warnings) this.#note(warning, job);
       } else if (name === 'progress') {
         this.#firstStep ??= performance.now();
@@ -225,6 +231,7 @@ export class Card {
   #statusText(done, total) {
     const state = this.element.dataset.state;
     if (state === 'drawing') {
+      if (!this.jobs.some(job => job.hasTurn)) return WAITS_FOR_TURN;
       if (this.#firstStep === undefined) return 'waiting';
       const left = (performance.now() - this.#firstStep) / done * (total - done) / 1000;
       return `${Math.floor(100 * done / total)} %, ${seconds(left)} left`;

@@ -4,6 +4,7 @@ import {models, useToken} from './api.js';
 import {addCard, Card, encodedPictures, fits, requestOf} from './card.js';
 import {Comparison} from './comparison.js';
 import {byId, make, say} from './dom.js';
+import {ServerState} from './server_state.js';
 import {classLabel, Settings} from './settings.js';
 import {StartPicture} from './start_picture.js';
 import {Viewer} from './viewer.js';
@@ -16,6 +17,7 @@ const cards = [];  // The newest first.
 let settings;
 let comparison;
 const startPicture = new StartPicture();
+const serverState = new ServerState(() => cards.some(card => card.isDrawing));
 const viewer = new Viewer(blob => startPicture.take(blob));
 
 function complain(error) {
@@ -89,6 +91,7 @@ function start(spec) {
   byId('seed-last').onclick = () => { byId('seed').value = spec.jobs[0].request.seed; };
   settings.refuse([]);
   card.run();
+  serverState.ask();
 }
 
 async function drawPictures() {
@@ -161,6 +164,7 @@ async function load() {
   useModel();
   refill();
   byId('draw').disabled = false;
+  serverState.start();
 }
 
 byId('settings').onsubmit = told(() => settings && drawPictures());
@@ -194,6 +198,8 @@ addEventListener('keydown', event => {
   if (compares) byId('compare-draw').click();
   else byId('settings').requestSubmit();
 });
+// A browser may keep a page that was left, to come back to it, with all its connections.
+addEventListener('pagehide', () => { for (const card of cards) card.cancel(); });
 addEventListener('resize', () => { for (const card of cards) card.resize(); });
 addEventListener('dragover', event => {
   event.preventDefault();
