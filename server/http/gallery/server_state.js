@@ -11,7 +11,7 @@ const IDLE_MS = 5000;
 const LEAST_SECONDS = 0.5;
 
 function decimal(value) {
-  return value < 10 ? value.toFixed(1) : String(Math.round(value));
+  return String(Number(value.toFixed(value < 10 ? 1 : 0)));
 }
 
 function put(id, text) {

@@ -116,7 +116,7 @@ TEST(ServerStateTest, ItsAnswersHaveNoLineAndItsRefusalsDo) {
   EXPECT_THAT(AskForState(*front), StartsWith("HTTP/1.1 401"));
   EXPECT_THAT(AskForState(*front, "Authorization: Bearer guessed\r\n"), StartsWith("HTTP/1.1 401"));
   EXPECT_THAT(AskForState(*front, "Authorization: Bearer draws\r\n"), StartsWith("HTTP/1.1 403"));
-  EXPECT_THAT(server.metrics().AwaitFinished(4),
+  ASSERT_THAT(server.metrics().AwaitFinished(4),
               ElementsAre("GET /v1/state OK", "GET /v1/state UNAUTHENTICATED",
                           "GET /v1/state UNAUTHENTICATED", "GET /v1/state PERMISSION_DENIED"));
   EXPECT_THAT(server.AwaitLog(before + 3).back(), HasSubstr("method=\"GET /v1/state\""));
