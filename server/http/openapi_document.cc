@@ -73,6 +73,7 @@ std::string MakeDocument() {
   Json& query = document["paths"]["/v1/generate"]["get"]["parameters"];
   query = QueryParameters(std::move(query), fields);
   Json& schemas = document["components"]["schemas"];
+  schemas = Json::parse(FileNamed("schemas.json"), nullptr, /*allow_exceptions=*/false);
   // Of what theirs call otherwise, and of what acts on pictures alone, the file tells.
   const std::set<std::string> told = {"class",  "class_id",    "class_name", "count",
                                       "format", "picture_fit", "strength"};

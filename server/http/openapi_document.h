@@ -9,10 +9,10 @@
 
 namespace diffusiond {
 
-// openapi/openapi.json, and the descriptors of the API's messages.
+// Of the folder openapi, and the descriptors of the API's messages.
 absl::Span<const EmbeddedFile> OpenApiFiles();
 
-// openapi/openapi.json with the schemas of the API's messages that it names, and of those that they
+// openapi.json and schemas.json with the schemas of the API's messages that they name, and of those that they
 // name, as proto3's JSON has them and with their comments; and with the fields of GenerateRequest
 // where they stand on one floor (RequestOfFields). The same bytes each time. Thread-safe.
 const std::string& OpenApiDocument();

@@ -110,6 +110,7 @@ class OpenApiTest(unittest.TestCase):
     def test_answers_are_what_it_says(self):
         self.check("ModelList", json.load(self.open("/v1/models")))
         self.check("ListedModel", json.load(self.open("/v1/models/tiny")))
+        self.check("ServerState", json.load(self.open("/v1/state")))
         self.check("GenerateRequest", REQUEST)
         self.check("GenerateImagesResponse", json.load(self.open("/v1/generate", REQUEST)))
         self.check("ImagesResponse", json.load(self.open("/v1/images/generations", PROMPT)))

@@ -2,22 +2,27 @@
 #ifndef DIFFUSIOND_TESTS_SERVER_HTTP_FRONT_REQUESTS_H_
 #define DIFFUSIOND_TESTS_SERVER_HTTP_FRONT_REQUESTS_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "server/engine/work_state.h"
 #include "server/http/http_front.h"
 #include "tests/server/rpc/test_server.h"
 #include "tests/testing/http_peer.h"
 
 namespace diffusiond {
 
-inline std::unique_ptr<HttpFront> StartBefore(TestServer& server) {
-  auto front = HttpFront::Start(
-      {.listen = "127.0.0.1:0", .ready = [&server] { return server.server().IsServing(); }},
-      server.server().context());
+// `work`: what /v1/state tells; may be empty.
+inline std::unique_ptr<HttpFront> StartBefore(TestServer& server,
+                                              std::function<WorkState()> work = nullptr) {
+  auto front = HttpFront::Start({.listen = "127.0.0.1:0",
+                                 .ready = [&server] { return server.server().IsServing(); },
+                                 .work = std::move(work)},
+                                server.server().context());
   EXPECT_TRUE(front.ok()) << front.status();
   return *std::move(front);
 }

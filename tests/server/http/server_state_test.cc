@@ -13,8 +13,8 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "prometheus/registry.h"
-#include "server/http/http_front.h"
 #include "server/metrics/server_metrics.h"
+#include "tests/server/http/front_requests.h"
 #include "tests/server/rpc/secured_server.h"
 #include "tests/server/rpc/test_server.h"
 #include "tests/testing/http_peer.h"
@@ -30,25 +30,15 @@ using ::testing::StartsWith;
 
 using Json = nlohmann::json;
 
-std::unique_ptr<HttpFront> StartBefore(TestServer& server, std::function<WorkState()> work) {
-  auto front = HttpFront::Start({.listen = "127.0.0.1:0", .work = std::move(work)},
-                                server.server().context());
-  EXPECT_TRUE(front.ok()) << front.status();
-  return *std::move(front);
-}
-
 std::string AskForState(const HttpFront& front, const std::string& more = "") {
-  const HttpPeer peer(front.port());
-  peer.Send(absl::StrCat("GET /v1/state HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", more,
-                         "\r\n"));
-  return peer.ReadToEnd();
+  return Ask(front, Get("/v1/state", more));
 }
 
 Json StateOf(const HttpFront& front) {
   const std::string answer = AskForState(front);
   EXPECT_THAT(answer, AllOf(StartsWith("HTTP/1.1 200 OK\r\n"),
                             HasSubstr("Content-Type: application/json\r\n")));
-  return Json::parse(answer.substr(answer.find("\r\n\r\n")));
+  return Json::parse(BodyOf(answer));
 }
 
 TEST(ServerStateTest, FollowsAGenerationFromTheQueueToItsEnd) {
