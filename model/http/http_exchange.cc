@@ -181,6 +181,8 @@ void HttpExchange::Sent() {
     absl::MutexLock lock(&mutex_);
     const bool some = std::exchange(taken_, 0) > 0;
     if (some && waiting_ == 0) taken = on_taken_;
+    // What that writes is taken next, by who is here.
+    woken_ = true;
   }
   if (taken) taken();
 }

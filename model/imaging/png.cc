@@ -22,6 +22,16 @@ namespace {
 constexpr int kCompressionLevel = 6;
 constexpr int kCompressionStrategy = Z_RLE;
 
+// zlib's memory for so many bytes: the least that has room for a symbol each, so that the file is
+// the one that the default gives. Small pictures leave malloc nothing to give back after each, and
+// take half of the time.
+int MemoryLevelOf(size_t bytes) {
+  constexpr int kLeast = 4, kDefault = 8;
+  int level = kLeast;
+  while (level < kDefault && bytes >= (size_t{1} << (level + 6)) - 1) ++level;
+  return level;
+}
+
 // libpng reports an error by jumping out of it. So each function that calls setjmp owns nothing
 // with a destructor: state, buffers and the libpng structures belong to its caller.
 struct ErrorText {
@@ -70,6 +80,8 @@ bool Write(const Writer& writer, const Image& image, std::string* bytes) {
   png_set_write_fn(png, bytes, AppendTo, Flush);
   png_set_compression_level(png, kCompressionLevel);
   png_set_compression_strategy(png, kCompressionStrategy);
+  // Before each row stands its filter.
+  png_set_compression_mem_level(png, MemoryLevelOf(image.pixels.size() + image.height));
   png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_ALL_FILTERS);
   png_set_IHDR(png, writer.info, image.width, image.height, 8,
                image.channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,

@@ -4,8 +4,11 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "google/protobuf/util/json_util.h"
 #include "model/status/status_macros.h"
 #include "nlohmann/json.hpp"
@@ -41,6 +44,13 @@ class Events final : public EventWriter {
         ErrorJson(status).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   }
 };
+
+// As few digits as protobuf takes.
+std::string NumberOf(float value) {
+  std::string text = absl::StrFormat("%.6g", value);
+  float read = 0;
+  return absl::SimpleAtof(text, &read) && read == value ? text : absl::StrFormat("%.9g", value);
+}
 
 HttpAnswer WholeJson(const v1::GenerateImagesResponse& response) {
   return {.head = {.content_type = "application/json"},
@@ -114,6 +124,21 @@ std::string JsonOf(const google::protobuf::Message& message) {
   std::string json;
   const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
   return status.ok() ? json : "{}";
+}
+
+std::string JsonOf(const v1::Progress& progress) {
+  return absl::StrCat("{\"imageIndex\":", progress.image_index(),
+                      ",\"stepsDone\":", progress.steps_done(),
+                      ",\"stepsTotal\":", progress.steps_total(), "}");
+}
+
+std::string JsonOf(const v1::Preview& preview) {
+  return absl::StrCat(
+      "{\"imageIndex\":", preview.image_index(), ",\"stepsDone\":", preview.steps_done(),
+      ",\"timestep\":", NumberOf(preview.timestep()), ",\"kind\":\"",
+      v1::PreviewKind_Name(preview.kind()), "\",\"format\":\"",
+      v1::ImageFormat_Name(preview.format()), "\",\"width\":", preview.width(),
+      ",\"height\":", preview.height(), ",\"data\":\"", absl::Base64Escape(preview.data()), "\"}");
 }
 
 absl::StatusOr<HttpTask> ReadJsonRequest(const HttpRequest& request) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "diffusiond/v1/diffusion.pb.h"
 #include "google/protobuf/message.h"
 #include "model/http/http_message.h"
 #include "server/http/http_generation.h"
@@ -13,6 +14,9 @@ namespace diffusiond {
 
 // proto3's JSON, in one line; numbers that are zero are there, too.
 std::string JsonOf(const google::protobuf::Message& message);
+// The same in a tenth of the time, of what comes at each step of each image.
+std::string JsonOf(const v1::Progress& progress);
+std::string JsonOf(const v1::Preview& preview);
 
 // POST /v1/generate: a GenerateRequest in JSON. By Accept: text/event-stream (accepted, progress,
 // preview, image, completed and error, each with its message of GenerateEvent), a picture as below,
