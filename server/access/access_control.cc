@@ -118,8 +118,7 @@ absl::StatusOr<std::shared_ptr<const AccessIdentity>> AccessControl::Permit(
   const bool by_token = list_ != nullptr && credential.token.has_value();
   if (!by_token && identity != nullptr) {
     // Connections outlive handshakes, and resumed sessions skip what the first one checked.
-    const absl::StatusOr<absl::Time> expiry = CertificateExpiry(credential.certificate);
-    if (!expiry.ok() || *expiry < options_.now()) {
+    if (certificates_.Get(credential.certificate)->expiry < options_.now()) {
       return absl::UnauthenticatedError(
           absl::StrCat("the certificate of ", Quoted(credential.certificate_name), " has expired"));
     }

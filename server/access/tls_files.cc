@@ -130,12 +130,4 @@ absl::StatusOr<absl::Time> CheckTlsFiles(const TlsFiles& files, absl::Time now) 
   return expiry;
 }
 
-absl::StatusOr<absl::Time> CertificateExpiry(absl::string_view pem) {
-  const auto forget = ForgetErrors();
-  const Bio bio = BioOf(pem);
-  const Certificate certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
-  if (certificate == nullptr) return OpenSslError("is no certificate (PEM)");
-  return TimeOf(X509_get0_notAfter(certificate.get()));
-}
-
 }  // namespace diffusiond

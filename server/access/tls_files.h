@@ -6,7 +6,6 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 namespace diffusiond {
@@ -24,9 +23,6 @@ struct TlsFiles {
 // what OpenSSL would refuse to serve with, a key of another certificate, one that is encrypted, a
 // certificate that is not valid at `now`.
 absl::StatusOr<absl::Time> CheckTlsFiles(const TlsFiles& files, absl::Time now);
-
-// Until when a certificate is valid. INVALID_ARGUMENT: that is none.
-absl::StatusOr<absl::Time> CertificateExpiry(absl::string_view pem);
 
 }  // namespace diffusiond
 

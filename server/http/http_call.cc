@@ -13,14 +13,14 @@ CallOrigin OriginOf(const HttpRequest& request) {
   return origin;
 }
 
-CallShows ShowsOf(const HttpRequest& request, CertificateName kind) {
+CallShows ShowsOf(const HttpRequest& request, const AccessControl& access) {
   CallShows shows = {.peer = request.peer};
   for (const auto& [name, value] : request.headers) {
     if (absl::EqualsIgnoreCase(name, "authorization")) AddAuthorization(value, shows.credential);
   }
   if (!request.client_certificate.empty()) {
     shows.credential.certificate = request.client_certificate;
-    shows.credential.certificate_name = NameInCertificate(request.client_certificate, kind);
+    shows.credential.certificate_name = access.NameIn(request.client_certificate);
   }
   if (const std::string* tenant = FindHeader(request.headers, kTenantMetadata)) {
     shows.tenant = *tenant;

@@ -10,7 +10,7 @@
 namespace diffusiond {
 
 CallOrigin OriginOf(const HttpRequest& request);
-CallShows ShowsOf(const HttpRequest& request, CertificateName kind);
+CallShows ShowsOf(const HttpRequest& request, const AccessControl& access);
 
 }  // namespace diffusiond
 

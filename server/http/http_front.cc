@@ -58,7 +58,7 @@ absl::StatusOr<Json> ReadAs(const ServiceContext& context, const HttpRequest& re
   RETURN_IF_ERROR(scope.Admission());
   ASSIGN_OR_RETURN(const Caller caller,
                    CallerOf(context, "/diffusiond.v1.DiffusionService/ListModels",
-                            ShowsOf(request, context.access->certificate_name())));
+                            ShowsOf(request, *context.access)));
   NoteIdentity(caller.identity.get(), scope);
   return answer(request);
 }

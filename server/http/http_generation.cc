@@ -59,7 +59,7 @@ void HttpGeneration::Run() {
   }
   if (!admission.ok()) return Refuse(admission);
   const absl::StatusOr<Caller> caller =
-      CallerOf(*context_, kGenerate, ShowsOf(request_, context_->access->certificate_name()));
+      CallerOf(*context_, kGenerate, ShowsOf(request_, *context_->access));
   if (!caller.ok()) return Refuse(caller.status());
   {
     absl::MutexLock lock(&mu_);
