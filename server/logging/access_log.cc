@@ -1,11 +1,13 @@
 #include "server/logging/access_log.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstddef>
 #include <cstring>
 #include <utility>
@@ -20,6 +22,14 @@ namespace {
 // Who calls is nobody's business but the operator's.
 constexpr mode_t kFileMode = 0640;
 
+// How often who waits for a reader looks whether the end has come.
+constexpr int kLookMs = 50;
+
+bool IsRegularFile(int descriptor) {
+  struct stat found = {};
+  return fstat(descriptor, &found) == 0 && S_ISREG(found.st_mode);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<AccessLog>> AccessLog::Open(Options options) {
@@ -33,8 +43,15 @@ AccessLog::~AccessLog() {
   {
     absl::MutexLock lock(&mu_);
     stopping_ = true;
+    last_word_ = absl::Now() + options_.last_words;
   }
   if (thread_.joinable()) thread_.join();
+  if (lost_at_end_ > 0 && options_.log) {
+    options_.log(LogRecord(LogLevel::kError, "access log")
+                     .Add("state", "ended")
+                     .Add("lines_lost", lost_at_end_)
+                     .Add("error", absl::StrCat(options_.path, " had no room for them")));
+  }
   if (descriptor_ > STDERR_FILENO) close(descriptor_);
 }
 
@@ -79,15 +96,16 @@ void AccessLog::WriteUntilStopped() {
 }
 
 absl::Status AccessLog::OpenFile() {
-  if (options_.path == "-") {
-    descriptor_ = STDOUT_FILENO;
-    return absl::OkStatus();
+  descriptor_ = options_.path == "-"
+                    ? STDOUT_FILENO
+                    : open(options_.path.c_str(),
+                           O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, kFileMode);
+  if (descriptor_ < 0) {
+    return absl::UnavailableError(
+        absl::StrCat(options_.path, " cannot be appended to: ", std::strerror(errno)));
   }
-  descriptor_ =
-      open(options_.path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, kFileMode);
-  if (descriptor_ >= 0) return absl::OkStatus();
-  return absl::UnavailableError(
-      absl::StrCat(options_.path, " cannot be appended to: ", std::strerror(errno)));
+  waits_for_readers_ = !IsRegularFile(descriptor_);
+  return absl::OkStatus();
 }
 
 void AccessLog::FollowPath() {
@@ -107,12 +125,39 @@ void AccessLog::FollowPath() {
   }
 }
 
+size_t AccessLog::PieceOf(const std::string& text, size_t begin) const {
+  const size_t rest = text.size() - begin;
+  // poll(2) promises room for so much of a pipe, which is also written in one piece: whole lines.
+  if (!waits_for_readers_ || rest <= PIPE_BUF) return rest;
+  const size_t end = text.rfind('\n', begin + PIPE_BUF - 1);
+  return end == std::string::npos || end < begin ? PIPE_BUF : end + 1 - begin;
+}
+
+bool AccessLog::IsTooLate() {
+  absl::MutexLock lock(&mu_);
+  return absl::Now() >= last_word_;
+}
+
+// With a descriptor that is others' as well (standard output) no flag may be set, so that a write
+// without room would wait for the reader, however long.
+bool AccessLog::AwaitRoom() {
+  if (!waits_for_readers_) return true;
+  pollfd room = {.fd = descriptor_, .events = POLLOUT, .revents = 0};
+  while (!IsTooLate()) {
+    if (poll(&room, 1, kLookMs) > 0) return true;
+  }
+  return false;
+}
+
 void AccessLog::WriteAll(const std::string& lines) {
   const std::string text = absl::StrCat(torn_ ? "\n" : "", lines);
   size_t written = 0;
   absl::Status status;
+  bool has_room = true;
   while (written < text.size() && status.ok()) {
-    const ssize_t count = write(descriptor_, text.data() + written, text.size() - written);
+    has_room = AwaitRoom();
+    if (!has_room) break;
+    const ssize_t count = write(descriptor_, text.data() + written, PieceOf(text, written));
     if (count >= 0) {
       written += static_cast<size_t>(count);
     } else if (errno != EINTR) {
@@ -124,7 +169,8 @@ void AccessLog::WriteAll(const std::string& lines) {
   const auto lost =
       std::count(text.begin() + static_cast<std::ptrdiff_t>(written), text.end(), '\n');
   if (lost > 0 && options_.on_lost) options_.on_lost("write", static_cast<int>(lost));
-  Tell(status);
+  if (has_room) return Tell(status);
+  lost_at_end_ += lost;
 }
 
 void AccessLog::Tell(const absl::Status& status) {

@@ -41,9 +41,9 @@ def with_tiny_model(repository):
 
 class Diffusiond:
     """A context manager; `address` is where it listens. `fill` makes the repository; files that flags
-    name are in `directory`."""
+    name are in `directory`. `stdout` takes the place of the log there."""
 
-    def __init__(self, *flags, fill=with_tiny_model):
+    def __init__(self, *flags, fill=with_tiny_model, stdout=None):
         self.directory = tempfile.mkdtemp(prefix="diffusiond-e2e-")
         self.repository = os.path.join(self.directory, "repository")
         fill(self.repository)
@@ -53,7 +53,7 @@ class Diffusiond:
                 [os.path.abspath(os.path.join(BIN, "diffusiond")), f"--model_repository={self.repository}",
                  "--listen=127.0.0.1:0", "--metrics_listen=127.0.0.1:0",
                  "--http_listen=127.0.0.1:0", *flags],
-                stdout=log, stderr=log, cwd=self.directory)
+                stdout=log if stdout is None else stdout, stderr=log, cwd=self.directory)
         self.channel = None
 
     def __enter__(self):

@@ -2,8 +2,10 @@
 collector of this test's own."""
 
 import collections
+import fcntl
 import http.server
 import json
+import os
 import re
 import threading
 import unittest
@@ -196,6 +198,24 @@ class TelemetryTest(unittest.TestCase):
             lines = self.lines(server, 3)
             self.assertEqual(collections.Counter(line.get("trace_id") for line in lines),
                              {TRACE: 2, None: 1})
+
+    def test_a_pipe_that_nobody_reads_does_not_hold_up_the_end(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        room = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        server = Diffusiond("--access_log=-", stdout=writer)
+        self.addCleanup(server.__exit__, None, None, None)
+        with open(server.log_path, "ab") as log:
+            log.write(os.read(reader, room))  # Where it listens.
+        os.write(writer, b"." * room)
+        os.close(writer)
+        server.__enter__()
+        stub = diffusion_pb2_grpc.DiffusionServiceStub(server.channel)
+        for _ in range(3):
+            stub.GenerateImages(request(), timeout=60)
+        server.terminate()
+        self.assertEqual(server.wait(), 0)
+        self.assertRegex(server.log(), 'ERROR access log state=ended lines_lost=3 error="- had no room')
 
     def test_a_collector_that_takes_nothing_costs_only_its_spans(self):
         with Collector() as collector:

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -37,9 +38,11 @@ LogRecord Call(int number) { return LogRecord(LogLevel::kInfo, "call").Add("numb
 
 class AccessLogTest : public ::testing::Test {
  protected:
-  std::unique_ptr<AccessLog> Open(int max_queued = 100000) {
+  std::unique_ptr<AccessLog> Open(int max_queued = 100000,
+                                  absl::Duration last_words = absl::Hours(1)) {
     auto log = AccessLog::Open({.path = path_,
                                 .max_queued = max_queued,
+                                .last_words = last_words,
                                 .now = clock_.AsFunction(),
                                 .on_lost =
                                     [this](const std::string& why, int lines) {
@@ -150,6 +153,57 @@ TEST_F(AccessLogTest, LeavesOutAndCountsWhatFindsTooManyWaiting) {
   log.reset();
   close(reader);
   close(filler);
+}
+
+// A pipe at `path`, full but for `room` bytes.
+class FullPipe {
+ public:
+  FullPipe(const std::string& path, size_t room) {
+    EXPECT_EQ(mkfifo(path.c_str(), 0600), 0);
+    reader_ = open(path.c_str(), O_RDONLY | O_NONBLOCK);
+    const int filler = open(path.c_str(), O_WRONLY | O_NONBLOCK);
+    const std::string junk(4096, '.');
+    while (write(filler, junk.data(), junk.size()) > 0) {
+    }
+    close(filler);
+    std::string taken(room, ' ');
+    EXPECT_EQ(read(reader_, taken.data(), room), static_cast<ssize_t>(room));
+  }
+  ~FullPipe() { close(reader_); }
+
+  // What is in it, without what it was filled with.
+  std::string Rest() const {
+    std::string text(1 << 20, ' ');
+    text.resize(static_cast<size_t>(std::max<ssize_t>(0, read(reader_, text.data(), text.size()))));
+    return text.substr(std::min(text.find_first_not_of('.'), text.size()));
+  }
+
+ private:
+  int reader_ = -1;
+};
+
+TEST_F(AccessLogTest, EndsThoughNobodyReadsAndCountsWhatIsLost) {
+  const FullPipe pipe(path_, 0);
+  auto log = Open(/*max_queued=*/3, /*last_words=*/absl::ZeroDuration());
+  for (int i = 0; i < 5; ++i) log->Write(Call(i));
+  log.reset();
+  EXPECT_EQ(lost(), (std::map<std::string, int>{{"queue", 2}, {"write", 3}}));
+  EXPECT_THAT(told(), ElementsAre(HasSubstr("access log state=ended lines_lost=3")));
+  EXPECT_EQ(pipe.Rest(), "");
+}
+
+TEST_F(AccessLogTest, WritesWholeLinesWhereThereIsRoomForSome) {
+  constexpr int kLines = 200;
+  const FullPipe pipe(path_, 2 * 4096);
+  auto log = Open(kLines, /*last_words=*/absl::Milliseconds(1));
+  for (int i = 0; i < kLines; ++i) log->Write(Call(i));
+  log.reset();
+  const std::vector<std::string> lines = absl::StrSplit(pipe.Rest(), '\n', absl::SkipEmpty());
+  for (const std::string& line : lines) {
+    EXPECT_TRUE(nlohmann::json::accept(line)) << line;
+  }
+  EXPECT_EQ(lost()["write"] + static_cast<int>(lines.size()), kLines);
+  EXPECT_GT(lost()["write"], 0);
 }
 
 TEST_F(AccessLogTest, CountsWhatAFullDiskTakesNotAndTellsOnce) {
