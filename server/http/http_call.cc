@@ -1,6 +1,7 @@
 #include "server/http/http_call.h"
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "proto/metadata_keys.h"
 #include "server/access/shown_credential.h"
 
@@ -9,6 +10,10 @@ CallOrigin OriginOf(const HttpRequest& request) {
   CallOrigin origin = {.peer = request.peer};
   if (const std::string* header = FindHeader(request.headers, kTraceparent)) {
     origin.traceparent = *header;
+  }
+  for (const auto& [name, value] : request.headers) {
+    if (!absl::EqualsIgnoreCase(name, kTracestate)) continue;
+    absl::StrAppend(&origin.tracestate, origin.tracestate.empty() ? "" : ",", value);
   }
   return origin;
 }

@@ -32,7 +32,7 @@ CallScope::CallScope(std::shared_ptr<const ServiceContext> context, std::string 
       method_(std::move(method)),
       start_(context_->now()),
       request_id_(absl::StrFormat("%016x", context_->random())),
-      trace_(context_->tracer->Begin(origin.traceparent)),
+      trace_(context_->tracer->Begin(origin.traceparent, origin.tracestate)),
       admitted_(context_->calls->Enter()),
       record_(LogLevel::kInfo, "call") {
   context_->metrics->OnRequestStarted(method_);

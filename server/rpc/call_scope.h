@@ -21,6 +21,7 @@ namespace diffusiond {
 struct CallOrigin {
   std::string peer;              // As gRPC names it, "ipv4:127.0.0.1:50000".
   std::string traceparent = {};  // Of the metadata; empty: none.
+  std::string tracestate = {};   // The same; of several, all with commas between.
 };
 
 // Thread-compatible.

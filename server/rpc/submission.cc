@@ -191,6 +191,11 @@ CallOrigin OriginOf(const grpc::CallbackServerContext& rpc) {
   if (first != end && std::next(first) == end) {
     origin.traceparent.assign(first->second.data(), first->second.size());
   }
+  const auto [begin_states, end_states] = metadata.equal_range(kTracestate);
+  for (auto state = begin_states; state != end_states; ++state) {
+    absl::StrAppend(&origin.tracestate, origin.tracestate.empty() ? "" : ",",
+                    absl::string_view(state->second.data(), state->second.size()));
+  }
   return origin;
 }
 

@@ -28,6 +28,7 @@ std::string UnixNanos(absl::Time time) { return absl::StrCat(absl::ToUnixNanos(t
 Json ToJson(const Span& span) {
   constexpr int kStatusError = 2;
   Json json = {{"traceId", span.trace_id}, {"spanId", span.span_id}};
+  if (!span.trace_state.empty()) json["traceState"] = span.trace_state;
   if (!span.parent_id.empty()) json["parentSpanId"] = span.parent_id;
   json["name"] = span.name;
   json["kind"] = static_cast<int>(span.kind);

@@ -22,6 +22,7 @@ struct Span {
   std::string trace_id;  // As TraceContext has the ids.
   std::string span_id;
   std::string parent_id;  // Empty: the root.
+  std::string trace_state = {};
   std::string name;
   Kind kind = Kind::kInternal;
   absl::Time start;

@@ -2,6 +2,7 @@
 #ifndef DIFFUSIOND_SERVER_TRACING_TRACE_CONTEXT_H_
 #define DIFFUSIOND_SERVER_TRACING_TRACE_CONTEXT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,13 +11,19 @@
 
 namespace diffusiond {
 
-// Metadata key, and HTTP header.
+// Metadata keys, and HTTP headers.
 inline constexpr char kTraceparent[] = "traceparent";
+inline constexpr char kTracestate[] = "tracestate";
+
+// A longer tracestate is dropped: what the recommendation asks to hand on at least.
+inline constexpr size_t kMaxTracestateBytes = 512;
 
 struct TraceContext {
   std::string trace_id = {};   // 32 lower-case hexadecimal digits; empty: of no trace.
   std::string parent_id = {};  // 16: the caller's span; empty: the trace begins here.
   std::string span_id = {};    // 16: the call's own; empty: none is made.
+  // What tracing systems before this one say of the trace, as it came; empty: nothing.
+  std::string trace_state = {};
 
   bool is_recorded() const { return !span_id.empty(); }
 };
@@ -31,6 +38,11 @@ struct Traceparent {
 // with its rules for versions that are not known yet). Absent: it is none, to be treated as if
 // there were none.
 std::optional<Traceparent> ParseTraceparent(absl::string_view header);
+
+// Whether it may be handed on: "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE" (section 3.3), at most 32
+// members, no key twice, at most kMaxTracestateBytes. Values of several headers are one, with
+// commas between.
+bool IsTracestate(absl::string_view header);
 
 std::string TraceIdOf(uint64_t high, uint64_t low);
 std::string SpanIdOf(uint64_t id);

@@ -26,9 +26,9 @@ class Tracer {
   Tracer(Options options, std::function<uint64_t()> random)
       : options_(std::move(options)), random_(std::move(random)) {}
 
-  // Where a call with this header (empty: without) belongs. Recorded: if its caller records it, or
-  // if it brings no trace and is one of --trace_ratio.
-  TraceContext Begin(absl::string_view traceparent) const;
+  // Where a call with these headers (empty: without) belongs. Recorded: if its caller records it,
+  // or if it brings no trace and is one of --trace_ratio. A tracestate goes with a traceparent.
+  TraceContext Begin(absl::string_view traceparent, absl::string_view tracestate = {}) const;
 
   int every_steps() const { return options_.sink ? options_.every_steps : 0; }
   std::string NewSpanId() const { return SpanIdOf(random_()); }

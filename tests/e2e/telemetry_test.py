@@ -3,6 +3,7 @@ collector of this test's own."""
 
 import collections
 import fcntl
+import http.client
 import http.server
 import json
 import os
@@ -198,6 +199,37 @@ class TelemetryTest(unittest.TestCase):
             lines = self.lines(server, 3)
             self.assertEqual(collections.Counter(line.get("trace_id") for line in lines),
                              {TRACE: 2, None: 1})
+
+    def test_what_others_say_of_a_trace_goes_on_unchanged(self):
+        with Collector() as collector:
+            server, stub = self.serve(f"--otlp_endpoint={collector.url}", "--trace_ratio=0")
+            parent = ("traceparent", f"00-{TRACE}-{PARENT}-01")
+
+            def states(wanted):
+                """Of the spans of that many calls, which come together."""
+                def calls():
+                    return [span for span in collector.spans() if span["kind"] == 2]
+                eventually(lambda: len(calls()) == wanted, f"spans of {wanted} calls")
+                last = calls()[-1]["spanId"]
+                return {span.get("traceState") for span in collector.spans()
+                        if last in (span["spanId"], span.get("parentSpanId"))}
+
+            stub.GenerateImages(request(), timeout=60, metadata=(
+                parent, ("tracestate", "rojo=00f067aa0ba902b7"), ("tracestate", "congo=t61rcWkgMzE")))
+            self.assertEqual(states(1), {"rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"})
+            stub.GenerateImages(request(), timeout=60, metadata=(
+                parent, ("tracestate", "rojo=" + "0" * 256 + ",congo=" + "0" * 256)))
+            self.assertEqual(states(2), {None})
+
+            connection = http.client.HTTPConnection(server.http_address, timeout=60)
+            self.addCleanup(connection.close)
+            for value, found in (("a=1, b=2", "a=1, b=2"), ("not one", None)):
+                connection.request("GET", "/v1/generate?class=3&steps=2&sampler=ddim",
+                                   headers=dict((parent, ("Tracestate", value))))
+                reply = connection.getresponse()
+                self.assertEqual(reply.status, 200, reply.read())
+                reply.read()
+                self.assertEqual(states(3 if found else 4), {found})
 
     def test_a_pipe_that_nobody_reads_does_not_hold_up_the_end(self):
         reader, writer = os.pipe()

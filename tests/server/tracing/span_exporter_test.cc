@@ -32,6 +32,7 @@ Span Named(const std::string& name) {
 TEST(OtlpJsonTest, IsAnExportTraceServiceRequest) {
   Span span = Named("draw");
   span.parent_id = SpanIdOf(4);
+  span.trace_state = "rojo=1,congo=2";
   span.kind = Span::Kind::kServer;
   span.attributes = {{"text", std::string("t")}, {"whole", int64_t{5}}, {"real", 0.5}};
   span.error = "it broke";
@@ -44,6 +45,7 @@ TEST(OtlpJsonTest, IsAnExportTraceServiceRequest) {
       {"key": "service.instance.id", "value": {"stringValue": "i"}}]},
     "scopeSpans": [{"scope": {"name": "diffusiond", "version": "1"}, "spans": [
       {"traceId": "00000000000000010000000000000002", "spanId": "0000000000000003",
+       "traceState": "rojo=1,congo=2",
        "parentSpanId": "0000000000000004", "name": "draw", "kind": 2,
        "startTimeUnixNano": "1700000000123456789", "endTimeUnixNano": "1700000000223456789",
        "attributes": [{"key": "text", "value": {"stringValue": "t"}},

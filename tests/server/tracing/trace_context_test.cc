@@ -58,6 +58,45 @@ TEST(TraceparentTest, WhatIsNoneIsNone) {
   EXPECT_FALSE(ParseTraceparent(kHeader.substr(0, 36) + std::string(16, '0') + "-01").has_value());
 }
 
+TEST(TracestateTest, IsHandedOnAsTheRecommendationSays) {
+  std::string most = "k0=v";
+  for (int i = 1; i < 32; ++i) most += ",k" + std::to_string(i) + "=v";
+  const std::string longest = "a=" + std::string(256, 'v') + ",b=" + std::string(251, 'v');
+  ASSERT_EQ(longest.size(), kMaxTracestateBytes);
+  for (const std::string& good :
+       {std::string("rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"), std::string("a=1"),
+        std::string("a= b !#$%&'()*+-./:;<>?@[]^_`{|}~\"\\"), std::string("a_-*/=1"),
+        std::string("fw529a3039@dt=FfJhOTA"), std::string("0a@b=1"), std::string("a=1,,b=2, ,"),
+        std::string(" a=1 \t,\tb=2 "), std::string(256, 'k') + "=v", most, longest}) {
+    EXPECT_TRUE(IsTracestate(good)) << good;
+  }
+  for (const std::string& bad : {std::string(),
+                                 std::string(","),
+                                 std::string("a"),
+                                 std::string("a="),
+                                 std::string("=1"),
+                                 std::string("a=  "),
+                                 std::string("A=1"),
+                                 std::string("a b=1"),
+                                 std::string("a =1"),
+                                 std::string("@a=1"),
+                                 std::string("_a=1"),
+                                 std::string("a=1=2"),
+                                 std::string("a=1,a=2"),
+                                 std::string("a=\x7f"),
+                                 std::string("a=\x01"),
+                                 std::string("a=b\tc"),
+                                 std::string("a=\xc3\xa4"),
+                                 std::string("a=1;b=2,c"),
+                                 std::string(257, 'k') + "=v",
+                                 "a=" + std::string(257, 'v'),
+                                 most + ",last=v",
+                                 longest + "v",
+                                 longest + std::string(1, ' ')}) {
+    EXPECT_FALSE(IsTracestate(bad)) << bad;
+  }
+}
+
 class TracerTest : public ::testing::Test {
  protected:
   Tracer Make(double ratio, bool with_sink = true) {
@@ -77,6 +116,17 @@ TEST_F(TracerTest, GoesOnWithItsCallersTraceAndRecordsIfHeDoes) {
   const TraceContext not_recorded = Make(1).Begin(kHeader.substr(0, 53) + "00");
   EXPECT_EQ(not_recorded.trace_id, kTrace);
   EXPECT_FALSE(not_recorded.is_recorded());
+}
+
+TEST_F(TracerTest, HandsOnWhatOthersSayOfATraceThatIsRecorded) {
+  const std::string state = "rojo=1, congo=2";
+  const Tracer tracer = Make(1);
+  EXPECT_EQ(tracer.Begin(kHeader, state).trace_state, state);
+  EXPECT_EQ(tracer.Begin(kHeader, "Rojo=1").trace_state, "");
+  EXPECT_EQ(tracer.Begin(kHeader.substr(0, 53) + "00", state).trace_state, "");
+  // Without a traceparent it is of no trace.
+  EXPECT_EQ(tracer.Begin("", state).trace_state, "");
+  EXPECT_EQ(tracer.Begin("nonsense", state).trace_state, "");
 }
 
 TEST_F(TracerTest, BeginsATraceForItsShareOfTheOthers) {
