@@ -31,8 +31,8 @@ struct ClientCertificate {
 // Of PEM. One that cannot be read has no names and has expired.
 ClientCertificate ReadClientCertificate(absl::string_view pem);
 
-// Reads each once: OpenSSL takes 100 us and more, and a connection's calls all show the same bytes, of which
-// nothing that is read here can change. Thread-safe.
+// Reads each once: it takes OpenSSL 100 us, and a connection's calls all show the same bytes, of
+// which nothing that is read here can change. Thread-safe.
 class CertificateReader {
  public:
   // Remembered; one more, and those before are forgotten and read again when they are shown.
