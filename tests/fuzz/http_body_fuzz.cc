@@ -1,5 +1,5 @@
-// Any bytes as the body of a form, or as the JSON or the query that fields are read of: refused, or
-// read to something that is within its bytes.
+// Any bytes as the body of a form, or as the JSON or the query that fields are read of: refused by
+// name, or read to something that is within its bytes; none throws.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -9,6 +9,11 @@
 #include "model/http/request_target.h"
 #include "nlohmann/json.hpp"
 #include "server/http/flat_request.h"
+#include "server/http/http_errors.h"
+#include "server/http/json_body.h"
+#include "server/http/openai_images.h"
+#include "server/models/model_catalog.h"
+#include "tests/server/rpc/test_server.h"
 
 namespace diffusiond {
 namespace {
@@ -29,11 +34,30 @@ void ReadForm(const std::string& body) {
   }
 }
 
-void ReadFields(const nlohmann::json& fields) {
-  const auto request = RequestOfFields(fields);
-  if (request.ok()) return;
-  if (!absl::IsInvalidArgument(request.status())) std::abort();
+const ModelCatalog& Models() {
+  static const ModelCatalog* const models = [] {
+    auto* catalog = new ModelCatalog("clothes");
+    catalog->Put(TestModel());
+    return catalog;
+  }();
+  return *models;
 }
+
+// What a client is told is text.
+void CheckRefusal(const absl::Status& status) {
+  if (status.ok()) return;
+  if (!absl::IsInvalidArgument(status) && !absl::IsNotFound(status)) std::abort();
+  ErrorJson(InNamesOf(OpenAiName, status)).dump();
+}
+
+void ReadAsOpenAi(const std::string& body) {
+  HttpRequest request = {.method = "POST", .path = "/v1/images/generations", .body = body};
+  CheckRefusal(ReadOpenAiGeneration(request, Models()).status());
+  request.headers = {{"Content-Type", "multipart/form-data; boundary=b"}};
+  CheckRefusal(ReadOpenAiEdit(request, Models(), /*max_picture_side=*/64).status());
+}
+
+void ReadFields(const nlohmann::json& fields) { CheckRefusal(RequestOfFields(fields).status()); }
 
 }  // namespace
 }  // namespace diffusiond
@@ -44,8 +68,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ReadForm(body);
   // A type is what the client says, too.
   ParseMultipartForm(body, "--b--").IgnoreError();
-  const auto json = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
-  if (json.is_object()) ReadFields(json);
+  if (const auto json = ParseJsonObject(body); json.ok()) ReadFields(*json);
+  ReadAsOpenAi(body);
   RequestOfJson(body).IgnoreError();
   if (const auto query = ParseUrlEncoded(body); query.ok()) {
     nlohmann::json fields = nlohmann::json::object();
