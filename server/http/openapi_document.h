@@ -12,9 +12,10 @@ namespace diffusiond {
 // Of the folder openapi, and the descriptors of the API's messages.
 absl::Span<const EmbeddedFile> OpenApiFiles();
 
-// openapi.json and schemas.json with the schemas of the API's messages that they name, and of those that they
-// name, as proto3's JSON has them and with their comments; and with the fields of GenerateRequest
-// where they stand on one floor (RequestOfFields). The same bytes each time. Thread-safe.
+// openapi.json and schemas.json with the schemas of the API's messages that they name, and of those
+// that they name, as proto3's JSON has them and with their comments; and with the fields of
+// GenerateRequest where they stand on one floor (RequestOfFields). The same bytes each time.
+// Thread-safe.
 const std::string& OpenApiDocument();
 
 }  // namespace diffusiond
