@@ -14,29 +14,16 @@ import urllib.request
 from diffusiond.v1 import diffusion_pb2 as pb
 from diffusiond.v1 import diffusion_pb2_grpc
 from diffusiond_process import SOURCE, Diffusiond, eventually
+from over_http import OverHttpTest, events
 
 JSON = {"Content-Type": "application/json"}
 IMAGES = "/v1/images/generations"
 
 
-def events(stream):
-    """(name, data) of each server-sent event."""
-    name = None
-    for line in stream:
-        line = line.decode().rstrip("\n")
-        if line.startswith("event: "):
-            name = line[7:]
-        elif line.startswith("data: "):
-            yield name, json.loads(line[6:])
-
-
-class HttpApiTest(unittest.TestCase):
+class HttpApiTest(OverHttpTest):
     @classmethod
     def setUpClass(cls):
-        cls.server = Diffusiond()
-        cls.server.__enter__()
-        cls.addClassCleanup(cls.server.__exit__, None, None, None)
-        cls.url = f"http://{cls.server.http_address}"
+        super().setUpClass()
         cls.stub = diffusion_pb2_grpc.DiffusionServiceStub(cls.server.channel)
 
     def open(self, path, body=None, headers=None, method=None):

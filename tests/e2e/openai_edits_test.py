@@ -13,7 +13,7 @@ import zlib
 
 from diffusiond.v1 import diffusion_pb2 as pb
 from diffusiond.v1 import diffusion_pb2_grpc
-from diffusiond_process import Diffusiond
+from over_http import OverHttpTest, events
 
 SIDE = 28  # Of the model "tiny".
 GREY, RGBA = 0, 6
@@ -46,13 +46,11 @@ def form(fields):
     return "multipart/form-data; boundary=hereabouts", b"".join(parts) + b"--hereabouts--\r\n"
 
 
-class OpenAiEditsTest(unittest.TestCase):
+class OpenAiEditsTest(OverHttpTest):
     @classmethod
     def setUpClass(cls):
-        cls.server = Diffusiond()
-        cls.server.__enter__()
-        cls.addClassCleanup(cls.server.__exit__, None, None, None)
-        cls.url = f"http://{cls.server.http_address}/v1/images/edits"
+        super().setUpClass()
+        cls.url += "/v1/images/edits"
         cls.stub = diffusion_pb2_grpc.DiffusionServiceStub(cls.server.channel)
 
     def open(self, *fields):
@@ -97,11 +95,8 @@ class OpenAiEditsTest(unittest.TestCase):
         self.assertEqual((code, error["param"]), (400, "image"))
 
     def test_partial_images_are_called_those_of_an_edit(self):
-        told = []
         with self.open(("image", PICTURE), ("stream", "true"), ("partial_images", "2")) as reply:
-            for line in reply:
-                if line.startswith(b"data: "):
-                    told.append(json.loads(line[6:]))
+            told = [data for _, data in events(reply)]
         self.assertEqual(told[-1]["type"], "image_edit.completed")
         self.assertEqual([base64.b64decode(told[-1]["b64_json"])], self.edited(("image", PICTURE)))
         # Three steps are run: a slow reader gets the newer ones alone.

@@ -7,8 +7,8 @@ import urllib.request
 
 import jsonschema
 
-from diffusiond_process import Diffusiond
 from openai_edits_test import PICTURE, form
+from over_http import OverHttpTest, events
 
 JSON = {"Content-Type": "application/json"}
 SSE = {"Accept": "text/event-stream"}
@@ -27,23 +27,10 @@ def walk(json_value, path=()):
             yield from walk(value, path + (index,))
 
 
-def events(reply):
-    name = None
-    for line in reply:
-        line = line.decode().rstrip("\n")
-        if line.startswith("event: "):
-            name = line[7:]
-        elif line.startswith("data: "):
-            yield name, json.loads(line[6:])
-
-
-class OpenApiTest(unittest.TestCase):
+class OpenApiTest(OverHttpTest):
     @classmethod
     def setUpClass(cls):
-        cls.server = Diffusiond()
-        cls.server.__enter__()
-        cls.addClassCleanup(cls.server.__exit__, None, None, None)
-        cls.url = f"http://{cls.server.http_address}"
+        super().setUpClass()
         with urllib.request.urlopen(f"{cls.url}/openapi.json", timeout=60) as reply:
             cls.text = reply.read()
         cls.document = json.loads(cls.text)
