@@ -1,6 +1,7 @@
 // DDIM: Song, Meng and Ermon 2020, equation 12 with sigma from equation 16.
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -51,6 +52,22 @@ absl::StatusOr<SamplingPlan> CompileDdim(const ModelSchedule& model,
   return plan;
 }
 
+// Where D is clipped and epsilon, which goes with it, is not, each step under guidance leaves a
+// rest that adds up: with more than so many steps * (guidance_scale - 1) images drift from the data
+// (the shipped models), and with more steps they are worse, not better.
+constexpr double kMostClippedGuidance = 10;
+
+std::string AdviseAgainstDrift(const SamplingOptions& options, double guidance_scale) {
+  const bool drifts =
+      !options.use_clipped_model_output && (options.clip_sample || options.thresholding) &&
+      options.eta < 1 &&
+      static_cast<double>(options.steps) * (guidance_scale - 1) > kMostClippedGuidance;
+  if (!drifts) return "";
+  return absl::StrCat("sampling.use_clipped_model_output is false; with ", options.steps,
+                      " steps of guidance_scale ", guidance_scale,
+                      " ddim drifts from the data where it clips: true holds it");
+}
+
 }  // namespace
 
 const Sampler& DdimSampler() {
@@ -61,7 +78,8 @@ const Sampler& DdimSampler() {
                   "use_clipped_model_output", "thresholding", "dynamic_thresholding_ratio",
                   "sample_max_value"},
       .solver_types = {},
-      .compile = CompileDdim};
+      .compile = CompileDdim,
+      .advise = AdviseAgainstDrift};
   return sampler;
 }
 

@@ -63,6 +63,8 @@ struct Sampler {
   int64_t least_steps = 0;
   bool runs_edm = false;  // Whether it takes a model without betas.
   absl::StatusOr<SamplingPlan> (*compile)(const ModelSchedule&, const SamplingOptions&);
+  // A sentence if its options, though allowed, draw badly under so much guidance; null: none do.
+  std::string (*advise)(const SamplingOptions&, double guidance_scale) = nullptr;
 };
 
 // `options` for the sampler of that name: what only another knows as solver_type becomes its first,

@@ -1,6 +1,7 @@
 #include "model/sampling/sampling_advice.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -11,14 +12,6 @@ int64_t FewestGood(const Sampler& sampler, const SamplingOptions& options) {
   const bool leading =
       Reads(sampler, "timestep_spacing") && options.timestep_spacing == TimestepSpacing::kLeading;
   return std::max(sampler.least_steps, leading ? kFewestGoodLeadingSteps : kFewestGoodSteps);
-}
-
-// Epsilon stays the network's own where D, which goes with it, is clipped.
-bool DriftsWithGuidance(const Sampler& sampler, const SamplingOptions& options,
-                        const Guidance& guidance) {
-  return Reads(sampler, "use_clipped_model_output") && !options.use_clipped_model_output &&
-         (options.clip_sample || options.thresholding) && options.eta < 1 &&
-         static_cast<double>(options.steps) * (guidance.scale - 1) > kMostClippedGuidance;
 }
 
 }  // namespace
@@ -42,11 +35,9 @@ std::vector<std::string> SamplingAdvice(const Sampler& sampler, const SamplingOp
   const bool less_than_the_model = options.sampler == defaults.sampler &&
                                    options.steps <= defaults.steps &&
                                    guidance.scale <= default_guidance_scale;
-  if (DriftsWithGuidance(sampler, options, guidance) && !less_than_the_model) {
-    advice.push_back(absl::StrCat("sampling.use_clipped_model_output is false; with ",
-                                  options.steps, " steps of guidance_scale ", guidance.scale, " ",
-                                  sampler.name,
-                                  " drifts from the data where it clips: true holds it"));
+  if (sampler.advise != nullptr && !less_than_the_model) {
+    std::string own = sampler.advise(options, guidance.scale);
+    if (!own.empty()) advice.push_back(std::move(own));
   }
   return advice;
 }

@@ -17,11 +17,6 @@ inline constexpr int64_t kFewestGoodSteps = 5;
 inline constexpr int64_t kFewestGoodLeadingSteps = 10;
 // Above it images saturate (Saharia et al. 2022, section 2.3).
 inline constexpr double kMostGoodGuidance = 10;
-// Where D is clipped and epsilon is not taken from it, each step of guidance leaves a rest that
-// adds up: with more than so many steps * (guidance_scale - 1) images drift from the data. (The
-// shipped models; more steps make it worse, not better.)
-inline constexpr double kMostClippedGuidance = 10;
-
 // A sentence for each option that is so, named as in the API, with its value and what draws. The
 // model's own defaults are never advised against.
 std::vector<std::string> SamplingAdvice(const Sampler& sampler, const SamplingOptions& options,

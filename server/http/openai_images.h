@@ -30,7 +30,7 @@ absl::StatusOr<HttpTask> ReadOpenAiGeneration(const HttpRequest& request,
 inline constexpr float kEditStrength = 0.6F;
 
 // POST /v1/images/edits, a form of RFC 7578: `image`, a file, is what drawing starts from; `mask`,
-// a file with alpha and of the same size, says by its transparent parts where to draw. Else as
+// a file with alpha, fitted as it is, says by its transparent parts where to draw. Else as
 // above; of other sizes than the model's the middle is taken (`picture_fit`: COVER), unless told.
 // A receipt's mask_sha256 is of the mask as GenerateRequest has it, white where to draw, in PNG.
 // Reads the mask, which takes a while.

@@ -29,9 +29,8 @@ class PictureReader {
                 FieldViolations* violations)
       : fit_(fit), model_(model), max_side_(max_side), violations_(violations) {}
 
-  // In the model's size; nothing after a fault. Those of one request must be of one size: fitted,
-  // what lay on each other would lie beside each other.
-  std::optional<Image> Read(const char* field, const std::string& bytes) {
+  // In the model's size; nothing after a fault.
+  std::optional<Image> Read(const char* field, const std::string& bytes) const {
     const bool fits = fit_ == v1::PICTURE_FIT_COVER || fit_ == v1::PICTURE_FIT_CONTAIN;
     const int model_side = std::max(model_.width, model_.height);
     absl::StatusOr<Image> image =
@@ -42,16 +41,6 @@ class PictureReader {
                                   ? absl::StrCat(image.status().message(), ", the server's limit")
                                   : std::string(image.status().message()));
       return std::nullopt;
-    }
-    if (image.ok() && fits) {
-      const std::pair<int, int> size = {image->width, image->height};
-      if (first_size_.value_or(size) != size) {
-        violations_->Add(field, absl::StrCat("is ", size.first, " x ", size.second,
-                                             " pixels, init_image ", first_size_->first, " x ",
-                                             first_size_->second, ": they must be of one size"));
-        return std::nullopt;
-      }
-      first_size_ = size;
     }
     if (fit_ == v1::PICTURE_FIT_COVER) return Cover(*image, model_.width, model_.height);
     if (fit_ == v1::PICTURE_FIT_CONTAIN) return Contain(*image, model_.width, model_.height);
@@ -72,7 +61,6 @@ class PictureReader {
   const ServedModel& model_;
   const int max_side_;
   FieldViolations* const violations_;
-  std::optional<std::pair<int, int>> first_size_;  // Of one that is fitted.
 };
 
 // Grey is spread over the model's channels; other channels must be as many. WebP has no grey, so a
@@ -140,7 +128,7 @@ RequestedStart ReadStart(const v1::GenerateRequest& request, const ServedModel& 
   } else if (request.picture_fit() != v1::PICTURE_FIT_UNSPECIFIED && request.init_image().empty()) {
     violations->Add("picture_fit", "has no effect without init_image");
   }
-  PictureReader reader(request.picture_fit(), model, max_picture_side, violations);
+  const PictureReader reader(request.picture_fit(), model, max_picture_side, violations);
   if (request.sampling().has_strength() && request.init_image().empty()) {
     violations->Add("sampling.strength", absl::StrCat(request.sampling().strength(),
                                                       " has no effect without init_image"));

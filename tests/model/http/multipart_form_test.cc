@@ -30,12 +30,14 @@ std::string Refusal(const std::string& body, const std::string& type = kType) {
 
 TEST(MultipartFormTest, HasTextsAndFilesWithWhateverBytes) {
   const std::string bytes("\r\n--xY\0\r\n\r\n--\r\n-xYz--", 22);
-  const auto parts = ParseMultipartForm(
-      kType, absl::StrCat(Named("prompt", "a bag"),
-                          Part("content-disposition: form-data; filename=\"C:\\a \\\"b\\\".png\"; "
-                               "name=image\r\nContent-Type: image/png",
-                               bytes),
-                          Named("n", ""), "--xYz--\r\nbehind it"));
+  // Contents are of the body.
+  const std::string body =
+      absl::StrCat(Named("prompt", "a bag"),
+                   Part("content-disposition: form-data; filename=\"C:\\a \\\"b\\\".png\"; "
+                        "name=image\r\nContent-Type: image/png",
+                        bytes),
+                   Named("n", ""), "--xYz--\r\nbehind it");
+  const auto parts = ParseMultipartForm(kType, body);
   ASSERT_TRUE(parts.ok()) << parts.status();
   ASSERT_THAT(*parts, SizeIs(3));
   EXPECT_EQ((*parts)[0].name, "prompt");
@@ -51,8 +53,9 @@ TEST(MultipartFormTest, TheBoundaryIsTakenAsItIsTold) {
   const std::string disposition = "Content-Disposition: form-data; name=a";
   for (const char* type : {"multipart/form-data; boundary=\"a b\"",
                            "Multipart/Form-Data;charset=utf-8; BOUNDARY=\"a b\";"}) {
-    const auto parts = ParseMultipartForm(
-        type, absl::StrCat("before\r\n--a b \t\r\n", disposition, "\r\n\r\n7\r\n--a b--"));
+    const std::string body =
+        absl::StrCat("before\r\n--a b \t\r\n", disposition, "\r\n\r\n7\r\n--a b--");
+    const auto parts = ParseMultipartForm(type, body);
     ASSERT_TRUE(parts.ok()) << parts.status();
     ASSERT_THAT(*parts, SizeIs(1));
     EXPECT_EQ((*parts)[0].content, "7");
