@@ -10,6 +10,7 @@
 #include "absl/strings/strip.h"
 #include "google/rpc/error_details.pb.h"
 #include "server/engine/refusal.h"
+#include "server/http/json_body.h"
 #include "server/rpc/field_violations.h"
 
 namespace diffusiond {
@@ -27,7 +28,7 @@ const char* TypeOf(int status) {
 
 HttpAnswer AnswerOf(int status, const Json& body) {
   return {.head = {.status = status, .content_type = "application/json"},
-          .body = absl::StrCat(body.dump(-1, ' ', false, Json::error_handler_t::replace), "\n")};
+          .body = absl::StrCat(TextOf(body), "\n")};
 }
 
 std::optional<google::rpc::BadRequest> BadRequestOf(const absl::Status& status) {

@@ -14,6 +14,7 @@
 #include "nlohmann/json.hpp"
 #include "server/http/flat_request.h"
 #include "server/http/http_errors.h"
+#include "server/http/json_body.h"
 #include "server/rpc/field_violations.h"
 
 namespace diffusiond {
@@ -39,9 +40,7 @@ class Events final : public EventWriter {
     return "";
   }
   std::string ErrorPiece(const absl::Status& status) override {
-    return ServerSentEvent(
-        "error",
-        ErrorJson(status).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    return ServerSentEvent("error", TextOf(ErrorJson(status)));
   }
 };
 

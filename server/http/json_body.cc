@@ -22,8 +22,4 @@ absl::StatusOr<Json> ParseJsonObject(const std::string& body) {
   return json;
 }
 
-std::string TextOf(const Json& json) {
-  return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
-}
-
 }  // namespace diffusiond

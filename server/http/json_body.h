@@ -1,4 +1,4 @@
-// JSON that strangers send.
+// JSON that strangers send, and what of it goes back to them.
 #ifndef DIFFUSIOND_SERVER_HTTP_JSON_BODY_H_
 #define DIFFUSIOND_SERVER_HTTP_JSON_BODY_H_
 
@@ -16,8 +16,11 @@ inline constexpr int kMaxJsonDepth = 16;
 // it comes last.
 absl::StatusOr<nlohmann::json> ParseJsonObject(const std::string& body);
 
-// In one line; what is not UTF-8 is replaced.
-std::string TextOf(const nlohmann::json& json);
+// In one line; what is not UTF-8 is replaced. `Json`: nlohmann::json or ordered_json.
+template <typename Json>
+std::string TextOf(const Json& json) {
+  return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+}
 
 }  // namespace diffusiond
 

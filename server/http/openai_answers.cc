@@ -11,6 +11,7 @@
 #include "nlohmann/json.hpp"
 #include "server/http/http_errors.h"
 #include "server/http/json_api.h"
+#include "server/http/json_body.h"
 
 namespace diffusiond {
 namespace {
@@ -52,7 +53,7 @@ class OpenAiEvents final : public EventWriter {
   std::string ErrorPiece(const absl::Status& status) override {
     Json data = {{"type", "error"}};
     data.update(ErrorJson(status));
-    return ServerSentEvent("error", data.dump(-1, ' ', false, Json::error_handler_t::replace));
+    return ServerSentEvent("error", TextOf(data));
   }
 
  private:
