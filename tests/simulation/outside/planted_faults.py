@@ -39,9 +39,8 @@ FAULTS = (
              "catalog.Find(name, digest);", "catalog.Find(name, \"\");"),
     # Who goes away.
     Mutation("a request goes on when its client is gone", RPC + "generate_reactor.cc",
-             "  const absl::Status reason = CancellationReason(*rpc_);\n"
-             "  CancelGeneration(reason);\n",
-             "  const absl::Status reason = CancellationReason(*rpc_);\n"),
+             "  const absl::Status reason = Gone();\n  CancelGeneration(reason);\n",
+             "  const absl::Status reason = Gone();\n"),
     Mutation("a dropped connection leaves a descriptor", "server/connections/listener.cc",
              "    take_(descriptor);\n",
              "    [[maybe_unused]] const int left = dup(descriptor);\n    take_(descriptor);\n"),
@@ -71,8 +70,7 @@ FAULTS = (
              "  if (code != \"NOT_FOUND\") "
              "requests_in_flight_.Add({{\"method\", method}}).Decrement();\n"),
     Mutation("images of one answer are counted once", RPC + "generate_images_reactor.cc",
-             "                                       image.data().size());\n",
-             "                                       image.data().size());\n        break;\n"),
+             "image.data().size());\n", "image.data().size());\n        break;\n"),
     Mutation("lost previews are not counted", RPC + "generate_reactor.cc",
              "  context_->metrics->OnPreviewsDropped(count);\n", ""),
     Mutation("a refusal is not counted", "server/engine/engine.cc",
