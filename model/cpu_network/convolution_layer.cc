@@ -13,6 +13,9 @@ constexpr size_t kFewestWinogradChannels = 16;
 // Fewer tiles than these wait for their weights.
 constexpr size_t kFewestTiles = 16;
 
+// More than these meet their kernels often enough to keep what these become.
+constexpr size_t kMostTilesAtUse = 48;
+
 size_t TilesOf(size_t height, size_t width, Tiling tiling) {
   const size_t size = std::max<size_t>(1, static_cast<size_t>(tiling));
   return (height + size - 1) / size * ((width + size - 1) / size);
@@ -49,7 +52,9 @@ WeightShape ShapeOf(const ConvolutionLayer::Options& o) {
   return {.out = o.out.channels,
           .in = o.in[0].channels + o.in[1].channels,
           .kernel = o.kernel,
-          .first_in = o.in[1].channels == 0 ? 0 : o.in[0].channels};
+          .first_in = o.in[1].channels == 0 ? 0 : o.in[0].channels,
+          .tiling = TilingOf(o),
+          .transform_at_use = o.transform_at_use};
 }
 
 }  // namespace
@@ -68,14 +73,14 @@ Tiling ChooseTiling(size_t in, size_t, size_t height, size_t width) {
 ConvolutionLayer::ConvolutionLayer(const Options& options, float* packed)
     : options_(options), tiling_(TilingOf(options)), packed_(packed) {
   options_.weights = std::vector<float>();  // `= {}` would keep their memory.
-  Pack(ShapeOf(options), tiling_, options.weights, packed);
+  Pack(ShapeOf(options), options.weights, packed);
   bias_ = options.bias;
   bias_.resize(WholePanels(options.out.channels));
   zeros_.resize(WholePanels(std::max(options.in[0].channels, options.in[1].channels)));
 }
 
 size_t ConvolutionLayer::PackedFloats(const Options& options) {
-  return PackedSize(ShapeOf(options), TilingOf(options));
+  return PackedSize(ShapeOf(options));
 }
 
 size_t ConvolutionLayer::ScratchFloats(const Options& options) {
@@ -93,6 +98,7 @@ void ConvolutionLayer::Run(const LayerRun& run) const {
   c.stride = o.stride;
   c.padding = o.padding;
   c.weights = packed_;
+  c.transform_at_use = o.transform_at_use;
   c.zeros = zeros_.data();
   c.out = run.At(o.out);
   c.epilogue.bias = bias_.data();
@@ -127,8 +133,15 @@ const char* ConvolutionLayer::kind() const {
   return options_.kernel == 1 ? "product" : "convolution, directly";
 }
 
-double ConvolutionLayer::operations() const {
-  const Options& o = options_;
+size_t ConvolutionLayer::TransformsAtUse(const Options& o) {
+  const Tiling tiling = TilingOf(o);
+  const size_t tiles = TilesOf(o.out.height, o.out.width, tiling);
+  if (tiling == Tiling::kDirect || tiles > kMostTilesAtUse) return 0;
+  const size_t block = TileBlockSize(static_cast<size_t>(tiling) + 2, o.in[0].channels);
+  return (tiles + block - 1) / block * o.in[0].channels * o.out.channels;
+}
+
+double ConvolutionLayer::Operations(const Options& o) {
   return 2.0 * static_cast<double>(o.kernel * o.kernel) *
          static_cast<double>(o.in[0].channels + o.in[1].channels) *
          static_cast<double>(o.out.channels) * static_cast<double>(o.out.pixels());

@@ -1,5 +1,9 @@
 #include "model/cpu_network/cpu_unet.h"
 
+#include <string>
+
+#include "absl/memory/memory.h"
+#include "model/checkpoint/diffusers_directory.h"
 #include "model/cpu_network/unet_builder.h"
 #include "model/status/status_macros.h"
 
@@ -17,19 +21,36 @@ CpuUNetSize CpuUNetSizeOf(const UNetConfig& config) {
   return builder.size();
 }
 
+CpuUNet::CpuUNet(const UNetConfig& config, UNetBuilder* built)
+    : config_(config),
+      weights_(built->TakeWeights()),
+      layers_(built->TakeLayers()),
+      size_(built->size()) {}
+
 absl::StatusOr<std::unique_ptr<CpuUNet>> CpuUNet::Create(const UNetConfig& config,
                                                          const TensorMap& tensors) {
   UNetBuilder listed(config);
   listed.Build();
   RETURN_IF_ERROR(CheckTensors(listed.parameters(), tensors));
-  UNetBuilder builder(listed, &tensors);
+  UNetBuilder builder(listed, [&](const std::string& name) { return ToFloats(tensors.at(name)); });
   builder.Build();
-  std::unique_ptr<CpuUNet> network(new CpuUNet());
-  network->config_ = config;
-  network->weights_ = builder.TakeWeights();
-  network->layers_ = builder.TakeLayers();
-  network->size_ = builder.size();
-  return network;
+  return absl::WrapUnique(new CpuUNet(config, &builder));
+}
+
+absl::StatusOr<std::unique_ptr<CpuUNet>> CpuUNet::Load(const Checkpoint& checkpoint) {
+  const UNetConfig& config = checkpoint.config().unet;
+  const NetworkWeights& weights = checkpoint.weights();
+  UNetBuilder listed(config);
+  listed.Build();
+  RETURN_IF_ERROR(weights.Check(listed.parameters()));
+  UNetBuilder builder(listed, [&](const std::string& name) {
+    const TensorView& tensor = weights.tensors.at(name);
+    std::vector<float> values = ToFloats(tensor);
+    weights.file.Forget(tensor.data);
+    return values;
+  });
+  builder.Build();
+  return absl::WrapUnique(new CpuUNet(config, &builder));
 }
 
 }  // namespace diffusiond

@@ -16,6 +16,9 @@
 
 namespace diffusiond {
 
+class Checkpoint;
+class UNetBuilder;
+
 // The version of the numerics: what a given network, input and timestep give, to the last bit, on
 // every machine. Raised by whatever changes a byte.
 inline constexpr int kNetworkNumerics = 1;
@@ -39,6 +42,9 @@ class CpuUNet {
   // `tensors` are copied. INVALID_ARGUMENT: as CheckTensors.
   static absl::StatusOr<std::unique_ptr<CpuUNet>> Create(const UNetConfig& config,
                                                          const TensorMap& tensors);
+  // A checkpoint's, whose file's pages leave memory as they are read. INVALID_ARGUMENT names the
+  // file.
+  static absl::StatusOr<std::unique_ptr<CpuUNet>> Load(const Checkpoint& checkpoint);
 
   const UNetConfig& config() const { return config_; }
   const std::vector<std::unique_ptr<Layer>>& layers() const { return layers_; }
@@ -46,7 +52,7 @@ class CpuUNet {
   const CpuUNetSize& size() const { return size_; }
 
  private:
-  CpuUNet() = default;
+  CpuUNet(const UNetConfig& config, UNetBuilder* built);
 
   UNetConfig config_;
   FloatArray weights_;

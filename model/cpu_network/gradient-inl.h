@@ -71,7 +71,7 @@ void Turn(const Matrix& from, size_t rows, size_t columns, float* to, size_t to_
   }
 }
 
-// `g` is KernelTransform's G, here as below.
+// `g` is G, here as below.
 void PackKernels(const KernelsByTap& kernels, Part groups, const float (*g)[3], float* packed) {
   constexpr size_t kSize = F4::kSize;
   for (size_t group = groups.begin; group < groups.end; ++group) {
@@ -96,13 +96,13 @@ void PackKernels(const KernelsByTap& kernels, Part groups, const float (*g)[3], 
                 Fma(All(g[i][0]), k[0], Fma(All(g[i][1]), k[1], hn::Mul(All(g[i][2]), k[2])));
           }
         }
-        float* const to =
-            to_group + (block * panels + v / kPanel * terms + in - block) * kPanel + v % kPanel;
+        float* const to = to_group + block * kFrequencies * panels * kPanel +
+                          (v / kPanel * terms + in - block) * kPanel + v % kPanel;
         for (size_t i = 0; i < kSize; ++i) {
           for (size_t j = 0; j < kSize; ++j) {
             Store(Fma(All(g[j][0]), half[i][0],
                       Fma(All(g[j][1]), half[i][1], hn::Mul(All(g[j][2]), half[i][2]))),
-                  to + (i * kSize + j) * kernels.in * panels * kPanel);
+                  to + (i * kSize + j) * terms * panels * kPanel);
           }
         }
       }

@@ -10,7 +10,6 @@
 namespace diffusiond {
 
 inline constexpr size_t kFrequencies = 36;  // Of F(4x4, 3x3).
-inline constexpr size_t kTaps = 9;
 
 // [frequency][tile][channels and kApart more], of x and of dy. More tiles at a time pass less often
 // through the sums, fewer stay nearer.

@@ -37,6 +37,7 @@ const std::vector<int64_t>& Targets() {
 }  // namespace
 
 HWY_EXPORT(Convolve);
+HWY_EXPORT(TransformKernels);
 HWY_EXPORT(ChannelMoments);
 HWY_EXPORT(Normalize);
 HWY_EXPORT(PackAttention);
@@ -50,11 +51,17 @@ size_t ConvolutionScratch(Tiling tiling, size_t kernel, size_t in_channels) {
   }
   const size_t size = static_cast<size_t>(tiling) + 2;
   const size_t tiles = TileBlockSize(size, in_channels);
-  return size * size * (TileInputStride(tiles, in_channels) + TileSumStride(tiles));
+  return size * size *
+         (TileInputStride(tiles, in_channels) + TileSumStride(tiles) + kTransformStride);
 }
 
 void Convolve(const Convolution& convolution, Tiling tiling) {
   HWY_DYNAMIC_DISPATCH(Convolve)(convolution, tiling);
+}
+
+void TransformKernels(Tiling tiling, const float* kernels, size_t channels, size_t panels,
+                      float* transforms, size_t stride) {
+  HWY_DYNAMIC_DISPATCH(TransformKernels)(tiling, kernels, channels, panels, transforms, stride);
 }
 
 void ChannelMoments(const Images& image, size_t row, Part panels, double* mean, double* deviation) {

@@ -29,6 +29,9 @@ inline constexpr size_t kDepth = 64;
 // Output panels whose weights lie together.
 inline constexpr size_t kPanelGroup = 2;
 
+// Of a 3x3 kernel.
+inline constexpr size_t kTaps = 9;
+
 // How a 3x3 convolution of stride 1 is computed: directly, or in tiles of 2x2 or 4x4 outputs.
 enum class Tiling { kDirect = 0, kF2 = 2, kF4 = 4 };
 
@@ -63,6 +66,7 @@ struct Convolution {
   size_t in_shift = 0;  // 1: the input is enlarged, each pixel taken four times.
   size_t kernel = 3, stride = 1, padding = 1;  // padding 0 with stride 2: one column and row after.
   const float* weights = nullptr;              // As packed_weights.h lays them.
+  bool transform_at_use = false;               // Winograd's weights are kernels as they are.
   const float* zeros = nullptr;                // As many as the input has channels.
   Images out;
   Epilogue epilogue;
@@ -76,6 +80,12 @@ size_t ConvolutionScratch(Tiling tiling, size_t kernel, size_t in_channels);
 
 // Winograd is for 3x3 convolutions of stride 1 and padding 1.
 void Convolve(const Convolution& convolution, Tiling tiling);
+
+// The transforms G g G^T of 3x3 kernels g, in double precision, rounded once:
+// [channel][panel][tap][kPanel] become [frequency][panel][channel][kPanel], frequencies `stride`
+// floats apart.
+void TransformKernels(Tiling tiling, const float* kernels, size_t channels, size_t panels,
+                      float* transforms, size_t stride);
 
 // Of each channel over all pixels: mean, and the sum of squared deviations from it. [channels]
 // each.

@@ -58,8 +58,10 @@ class ConvolutionLayer : public Layer {
     size_t kernel = 1, stride = 1, padding = 0;
     Slot out = {};
     std::vector<float> weights = {};  // [out, in, kernel, kernel]
-    std::vector<float> bias = {};     // [out]; empty: in `row_bias`.
-    Slot row_bias = {};               // Each image's own.
+    // Winograd's kernels are transformed each time, to the same bytes; less memory, more time.
+    bool transform_at_use = false;
+    std::vector<float> bias = {};  // [out]; empty: in `row_bias`.
+    Slot row_bias = {};            // Each image's own.
     Slot residual = {};
     size_t residual_shift = 0;
     float divisor = 1;
@@ -67,14 +69,19 @@ class ConvolutionLayer : public Layer {
   // `packed`: PackedFloats(options) floats, which are filled and must outlive the layer.
   ConvolutionLayer(const Options& options, float* packed);
 
-  // Of a layer of these options, weights or not: floats of its packed weights, and of its scratch.
+  // Of a layer of these options, weights or not: floats of its packed weights, and of its scratch,
+  // and the operations of a direct convolution.
   static size_t PackedFloats(const Options& options);
   static size_t ScratchFloats(const Options& options);
+  static double Operations(const Options& options);
+  // Kernels that are transformed for an image, if they are so at use; 0: they had better not be, as
+  // there are none or many tiles.
+  static size_t TransformsAtUse(const Options& options);
 
   void Run(const LayerRun& run) const override;
   const char* kind() const override;
   size_t scratch_floats() const override { return ScratchFloats(options_); }
-  double operations() const override;
+  double operations() const override { return Operations(options_); }
   Tiling tiling() const { return tiling_; }
 
  private:

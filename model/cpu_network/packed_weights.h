@@ -2,10 +2,8 @@
 #ifndef DIFFUSIOND_MODEL_CPU_NETWORK_PACKED_WEIGHTS_H_
 #define DIFFUSIOND_MODEL_CPU_NETWORK_PACKED_WEIGHTS_H_
 
-#include <array>
 #include <cstddef>
 #include <span>
-#include <vector>
 
 #include "model/cpu_network/kernels.h"
 
@@ -16,18 +14,18 @@ struct WeightShape {
   size_t in = 0;
   size_t kernel = 1;    // Of [out, in, kernel, kernel].
   size_t first_in = 0;  // Channels of the first of two inputs; 0: there is one.
+  Tiling tiling = Tiling::kDirect;
+  bool transform_at_use = false;  // For Winograd: kernels are kept, not their transforms.
 };
 
-// One dimension of a kernel's transform, G: a row for each point, in order.
-std::vector<std::array<double, 3>> KernelTransform(Tiling tiling);
+// Floats of
+//   directly:         [group of panels][tap][input][block of channels][panel][channel][kPanel]
+//   Winograd:         [group of panels][block of channels][frequency][panel][channel][kPanel]
+//   transform_at_use: [group of panels][channel][panel][tap][kPanel]
+size_t PackedSize(const WeightShape& shape);
 
-// Floats of [group of panels][tap][input][block of channels][panel][channel][kPanel], or with a
-// frequency for the tap.
-size_t PackedSize(const WeightShape& shape, Tiling tiling);
-
-// For Winograd, the kernels' transforms G g G^T, in double precision, rounded once. `packed`:
-// PackedSize floats.
-void Pack(const WeightShape& shape, Tiling tiling, std::span<const float> weights, float* packed);
+// `packed`: PackedSize floats.
+void Pack(const WeightShape& shape, std::span<const float> weights, float* packed);
 
 }  // namespace diffusiond
 

@@ -32,6 +32,7 @@ HWY_INLINE float* PixelAt(const Images& images, size_t row, size_t y, size_t x) 
 // One dimension of a tile: kSize inputs become kSize products, of which kOutputs outputs are made.
 struct F4 {
   static constexpr size_t kOutputs = 4, kSize = 6;
+  static constexpr KernelTransform<5> kKernelTransform = kKernelTransformF4;
 
   static HWY_INLINE void Input(const Vector* d, size_t stride, Vector* out, size_t out_stride) {
     constexpr float a = kPointA, b = kPointB, a2 = a * a, b2 = b * b;
@@ -61,6 +62,7 @@ struct F4 {
 
 struct F2 {
   static constexpr size_t kOutputs = 2, kSize = 4;
+  static constexpr KernelTransform<3> kKernelTransform = kKernelTransformF2;
 
   static HWY_INLINE void Input(const Vector* d, size_t stride, Vector* out, size_t out_stride) {
     const Vector d0 = d[0], d1 = d[stride], d2 = d[2 * stride], d3 = d[3 * stride];

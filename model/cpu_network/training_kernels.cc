@@ -16,13 +16,14 @@ namespace {
 class SingleTransform {
  public:
   SingleTransform() {
-    const std::vector<std::array<double, 3>> rows = KernelTransform(Tiling::kF4);
-    for (size_t i = 0; i < rows.size(); ++i) std::copy(rows[i].begin(), rows[i].end(), g_[i]);
+    for (size_t i = 0; i < kKernelTransformF4.size(); ++i) {
+      std::copy(kKernelTransformF4[i].begin(), kKernelTransformF4[i].end(), g_[i]);
+    }
   }
   const float (*g() const)[3] { return g_; }
 
  private:
-  float g_[6][3];
+  float g_[6][3] = {{}, {}, {}, {}, {}, {0, 0, 1}};
 };
 
 const SingleTransform& Transform() {
@@ -46,7 +47,7 @@ void Turn(const Matrix& from, size_t rows, size_t columns, float* to, size_t to_
 }
 
 size_t PackedKernelsSize(size_t in, size_t out) {
-  return PackedSize({.out = out, .in = in, .kernel = 3}, Tiling::kF4);
+  return PackedSize({.out = out, .in = in, .kernel = 3, .tiling = Tiling::kF4});
 }
 
 void PackKernels(const KernelsByTap& kernels, Part groups, float* packed) {

@@ -27,17 +27,35 @@ void UNetBuilder::Add(std::unique_ptr<Layer> layer) {
   if (!lists_only()) layers_.push_back(std::move(layer));
 }
 
-void UNetBuilder::AddConvolution(const ConvolutionLayer::Options& options) {
-  if (!lists_only()) {
+void UNetBuilder::AddConvolution(ConvolutionLayer::Options options) {
+  const size_t transforms = ConvolutionLayer::TransformsAtUse(options);
+  if (lists_only()) {
+    operations_ += ConvolutionLayer::Operations(options);
+    transforms_ += static_cast<double>(transforms);
+    const size_t kept = ConvolutionLayer::PackedFloats(options);
+    options.transform_at_use = transforms > 0;
+    saved_ += kept - ConvolutionLayer::PackedFloats(options);
+    options.transform_at_use = false;
+  } else {
+    options.transform_at_use = transforms > 0 && transforms_at_use_;
     layers_.push_back(std::make_unique<ConvolutionLayer>(options, weights_.get() + size_.weights));
   }
   size_.weights += ConvolutionLayer::PackedFloats(options);
   size_.scratch = std::max(size_.scratch, ConvolutionLayer::ScratchFloats(options));
 }
 
+// Transforms take up to four times their kernels' memory. Where most of the work is at higher
+// resolutions, those of the deep layers, which have most of the kernels, are made at each use.
+void UNetBuilder::ChooseTransforms() {
+  constexpr double kOperationsOfATransform = 1700;  // In the time of one.
+  constexpr double kMostOfAll = 0.05;
+  transforms_at_use_ = transforms_ * kOperationsOfATransform < kMostOfAll * operations_;
+  if (transforms_at_use_) size_.weights -= saved_;
+}
+
 std::vector<float> UNetBuilder::Take(const std::string& name, std::vector<int64_t> shape) {
   parameters_.emplace_back(name, std::move(shape));
-  return lists_only() ? std::vector<float>() : ToFloats(tensors_->at(name));
+  return lists_only() ? std::vector<float>() : read_(name);
 }
 
 std::vector<float> UNetBuilder::TakeMatrix(const std::string& name, size_t out, size_t in) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,7 +12,6 @@
 #include <vector>
 
 #include "model/checkpoint/check_tensors.h"
-#include "model/checkpoint/tensor_view.h"
 #include "model/config/unet_config.h"
 #include "model/cpu_network/arena.h"
 #include "model/cpu_network/cpu_unet.h"
@@ -26,12 +26,14 @@ class UNetBuilder {
  public:
   // Only finds out which parameters there are, which residual blocks, and how large all is.
   explicit UNetBuilder(const UNetConfig& config) : config_(config) {}
-  // `listed` has built; `tensors` have passed CheckTensors with what it found.
-  UNetBuilder(const UNetBuilder& listed, const TensorMap* tensors)
+  // `listed` has built; `read` gives the values of the parameters that it found.
+  using ReadParameter = std::function<std::vector<float>(const std::string& name)>;
+  UNetBuilder(const UNetBuilder& listed, ReadParameter read)
       : config_(listed.config_),
-        tensors_(tensors),
+        read_(std::move(read)),
         weights_(MakeFloatArray(listed.size_.weights)),
-        resnets_(listed.resnets_) {}
+        resnets_(listed.resnets_),
+        transforms_at_use_(listed.transforms_at_use_) {}
 
   void Build();
 
@@ -67,9 +69,10 @@ class UNetBuilder {
     Slot slots[2];
   };
 
-  bool lists_only() const { return tensors_ == nullptr; }
+  bool lists_only() const { return read_ == nullptr; }
   void Add(std::unique_ptr<Layer> layer);
-  void AddConvolution(const ConvolutionLayer::Options& options);
+  void AddConvolution(ConvolutionLayer::Options options);
+  void ChooseTransforms();
   void Release(const Value& value);
   // The parameter's values; nothing if only lists are wanted.
   std::vector<float> Take(const std::string& name, std::vector<int64_t> shape);
@@ -98,7 +101,7 @@ class UNetBuilder {
   AttentionBlock AttentionOf(size_t channels) const;
 
   const UNetConfig config_;
-  const TensorMap* const tensors_ = nullptr;
+  const ReadParameter read_;
   FloatArray weights_;  // All layers' packed ones, in the order in which they run.
   ParameterList parameters_;
   ArenaPlan arena_;
@@ -108,6 +111,10 @@ class UNetBuilder {
   Slot projections_;
   CpuUNetSize size_;
   size_t projected_ = 0;  // Channels of `projections_` that blocks have taken.
+  // What ChooseTransforms judges by, and what it says.
+  double operations_ = 0, transforms_ = 0;
+  size_t saved_ = 0;  // Floats of weights that would not be there.
+  bool transforms_at_use_ = false;
 };
 
 }  // namespace diffusiond

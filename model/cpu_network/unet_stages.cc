@@ -113,7 +113,9 @@ void UNetBuilder::Build() {
   const Slot out = BuildConvolution("conv_out", x, side(config_.out_channels), 3, {.padding = 1});
   Add(std::make_unique<OutputLayer>(out));
   size_.arena = arena_.floats();
-  if (lists_only()) CountProjections();
+  if (!lists_only()) return;
+  CountProjections();
+  ChooseTransforms();
 }
 
 }  // namespace diffusiond

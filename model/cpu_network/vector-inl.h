@@ -40,6 +40,18 @@ HWY_INLINE Vector Load(const float* from) { return hn::LoadU(Floats(), from); }
 HWY_INLINE void Store(Vector v, float* to) { hn::StoreU(v, Floats(), to); }
 HWY_INLINE Vector All(float value) { return hn::Set(Floats(), value); }
 
+// In double precision, as many of a panel as a vector holds.
+using Doubles = hn::CappedTag<double, kPanel>;
+using DoubleVector = hn::Vec<Doubles>;
+inline constexpr size_t kDoubleLanes = hn::MaxLanes(Doubles());
+HWY_INLINE DoubleVector LoadDoubles(const float* from) {
+  return hn::PromoteTo(Doubles(), hn::LoadU(hn::Rebind<float, Doubles>(), from));
+}
+HWY_INLINE void StoreRounded(DoubleVector v, float* to) {
+  const hn::Rebind<float, Doubles> floats;
+  hn::StoreU(hn::DemoteTo(floats, v), floats, to);
+}
+
 // a * b + c, rounded once.
 HWY_INLINE Vector Fma(Vector a, Vector b, Vector c) {
 #if DIFFUSIOND_NATIVE_FMA

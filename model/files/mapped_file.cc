@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <functional>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -42,6 +43,16 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   return *this;
+}
+
+void MappedFile::Forget(std::span<const std::byte> part) const {
+  const std::less_equal<const std::byte*> not_after;  // Of any addresses.
+  if (part.empty() || !not_after(data_, part.data())) return;
+  if (!not_after(part.data() + part.size(), data_ + size_)) return;
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t begin = static_cast<size_t>(part.data() - data_) / page * page;
+  const size_t end = static_cast<size_t>(part.data() - data_) + part.size();
+  (void)madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);  // Advice.
 }
 
 MappedFile::~MappedFile() {

@@ -35,6 +35,10 @@ class MappedFile {
   ~MappedFile();
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // Of a part that has been read: its pages may leave memory. Whoever reads it again gets them from
+  // the file. Nothing for bytes that are not the file's.
+  void Forget(std::span<const std::byte> part) const;
+
   absl::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
 
  private:

@@ -98,9 +98,7 @@ absl::Status CheckCudaModelMemory(const Checkpoint& checkpoint, int64_t rows,
 }
 
 absl::StatusOr<Networks> LoadCpuNetworks(const Checkpoint& checkpoint) {
-  RETURN_IF_ERROR(checkpoint.weights().Check(CpuUNetParameters(checkpoint.config().unet)));
-  ASSIGN_OR_RETURN(std::unique_ptr<CpuUNet> network,
-                   CpuUNet::Create(checkpoint.config().unet, checkpoint.tensors()));
+  ASSIGN_OR_RETURN(std::unique_ptr<CpuUNet> network, CpuUNet::Load(checkpoint));
   ASSIGN_OR_RETURN(std::shared_ptr<UNet> classifier, LoadClassifier(checkpoint));
   return Networks{.cpu = std::move(network), .unet = nullptr, .classifier = std::move(classifier)};
 }

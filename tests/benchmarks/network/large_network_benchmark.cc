@@ -65,8 +65,8 @@ void WriteUntrained(const std::filesystem::path& directory) {
 
 std::unique_ptr<Denoiser> Ours(const std::filesystem::path& directory) {
   const Checkpoint checkpoint = Checked(Checkpoint::Open(directory));
-  auto network = Checked(CpuUNet::Create(checkpoint.config().unet, checkpoint.tensors()));
-  return std::make_unique<CpuDenoiser>(std::move(network), std::make_shared<LanePool>(Cores()));
+  return std::make_unique<CpuDenoiser>(Checked(CpuUNet::Load(checkpoint)),
+                                       std::make_shared<LanePool>(Cores()));
 }
 
 std::unique_ptr<Denoiser> LibTorchs(const std::filesystem::path& directory) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <ostream>
+#include <string>
 #include <vector>
 
 #include "model/cpu_network/kernels.h"
@@ -145,6 +146,24 @@ TEST_P(ConvolutionTest, ThreadsDivideIt) {
       if (i >= options_.out.offset && i < options_.out.offset + options_.out.floats()) continue;
       ASSERT_EQ(whole[at], arena_[at]) << "float " << i;
     }
+  }
+}
+
+// Whether Winograd's transforms of kernels are kept or made at each use changes no byte.
+TEST_P(ConvolutionTest, KernelsTransformedAtUse) {
+  const std::vector<float> kept = Run(1);
+  const size_t packed = ConvolutionLayer::PackedFloats(options_);
+  options_.transform_at_use = true;
+  for (const std::string& target : KernelTargets()) {
+    UseKernelTarget(target);
+    EXPECT_EQ(Run(1), kept) << target;
+    EXPECT_EQ(Run(3), kept) << target << ", 3 threads";
+  }
+  UseKernelTarget(KernelTargets().front());
+  if (ConvolutionLayer::TransformsAtUse(options_) > 0) {
+    EXPECT_LE(ConvolutionLayer::PackedFloats(options_) * 16, packed * 9);
+  } else {
+    EXPECT_LE(ConvolutionLayer::PackedFloats(options_), packed);
   }
 }
 

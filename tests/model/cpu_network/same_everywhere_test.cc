@@ -91,6 +91,34 @@ TEST_P(SameEverywhereTest, ItKeepsItsPackedWeightsAndLittleElse) {
       << "of weights " << weights;
 }
 
+double WeightsByParameters(const UNetConfig& config) {
+  double parameters = 0;
+  for (const auto& [name, shape] : CpuUNetParameters(config)) {
+    double count = 1;
+    for (const int64_t side : shape) count *= static_cast<double>(side);
+    parameters += count;
+  }
+  return static_cast<double>(CpuUNetSizeOf(config).weights) / parameters;
+}
+
+// Winograd's transforms of deep layers' kernels are kept where these layers are much of the work.
+TEST(TransformsAtUseTest, WhereTheWorkIsElsewhere) {
+  UNetConfig paper;  // Ho et al. 2020, for CIFAR-10.
+  paper.block_out_channels = {128, 256, 256, 256};
+  paper.down_block_types = {"DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"};
+  paper.up_block_types = {"UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"};
+  paper.attention_head_dim = std::nullopt;
+  EXPECT_NEAR(WeightsByParameters(paper), 2.05, 0.1);
+  UNetConfig large = paper;  // For 256x256.
+  large.sample_height = large.sample_width = 256;
+  large.block_out_channels = {128, 128, 256, 256, 512, 512};
+  large.down_block_types = {"DownBlock2D", "DownBlock2D",     "DownBlock2D",
+                            "DownBlock2D", "AttnDownBlock2D", "DownBlock2D"};
+  large.up_block_types = {"UpBlock2D", "AttnUpBlock2D", "UpBlock2D",
+                          "UpBlock2D", "UpBlock2D",     "UpBlock2D"};
+  EXPECT_NEAR(WeightsByParameters(large), 1.6, 0.1);
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, SameEverywhereTest, testing::ValuesIn(KindNames()),
                          [](const auto& info) { return info.param; });
 
