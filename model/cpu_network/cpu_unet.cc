@@ -3,7 +3,6 @@
 #include <string>
 
 #include "absl/memory/memory.h"
-#include "model/checkpoint/diffusers_directory.h"
 #include "model/cpu_network/unet_builder.h"
 #include "model/status/status_macros.h"
 
@@ -27,26 +26,16 @@ CpuUNet::CpuUNet(const UNetConfig& config, UNetBuilder* built)
       layers_(built->TakeLayers()),
       size_(built->size()) {}
 
-absl::StatusOr<std::unique_ptr<CpuUNet>> CpuUNet::Create(const UNetConfig& config,
-                                                         const TensorMap& tensors) {
+absl::StatusOr<std::unique_ptr<CpuUNet>> CpuUNet::Create(
+    const UNetConfig& config, const TensorMap& tensors,
+    const std::function<void(const TensorView&)>& copied) {
   UNetBuilder listed(config);
   listed.Build();
   RETURN_IF_ERROR(CheckTensors(listed.parameters(), tensors));
-  UNetBuilder builder(listed, [&](const std::string& name) { return ToFloats(tensors.at(name)); });
-  builder.Build();
-  return absl::WrapUnique(new CpuUNet(config, &builder));
-}
-
-absl::StatusOr<std::unique_ptr<CpuUNet>> CpuUNet::Load(const Checkpoint& checkpoint) {
-  const UNetConfig& config = checkpoint.config().unet;
-  const NetworkWeights& weights = checkpoint.weights();
-  UNetBuilder listed(config);
-  listed.Build();
-  RETURN_IF_ERROR(weights.Check(listed.parameters()));
   UNetBuilder builder(listed, [&](const std::string& name) {
-    const TensorView& tensor = weights.tensors.at(name);
+    const TensorView& tensor = tensors.at(name);
     std::vector<float> values = ToFloats(tensor);
-    weights.file.Forget(tensor.data);
+    if (copied != nullptr) copied(tensor);
     return values;
   });
   builder.Build();

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -16,7 +17,6 @@
 
 namespace diffusiond {
 
-class Checkpoint;
 class UNetBuilder;
 
 // The version of the numerics: what a given network, input and timestep give, to the last bit, on
@@ -39,12 +39,11 @@ CpuUNetSize CpuUNetSizeOf(const UNetConfig& config);
 // A network with its weights, packed. Immutable: any number of threads may run it at once.
 class CpuUNet {
  public:
-  // `tensors` are copied. INVALID_ARGUMENT: as CheckTensors.
-  static absl::StatusOr<std::unique_ptr<CpuUNet>> Create(const UNetConfig& config,
-                                                         const TensorMap& tensors);
-  // A checkpoint's, whose file's pages leave memory as they are read. INVALID_ARGUMENT names the
-  // file.
-  static absl::StatusOr<std::unique_ptr<CpuUNet>> Load(const Checkpoint& checkpoint);
+  // `tensors` are copied; `copied` is told of each when that is done. INVALID_ARGUMENT: as
+  // CheckTensors.
+  static absl::StatusOr<std::unique_ptr<CpuUNet>> Create(
+      const UNetConfig& config, const TensorMap& tensors,
+      const std::function<void(const TensorView&)>& copied = nullptr);
 
   const UNetConfig& config() const { return config_; }
   const std::vector<std::unique_ptr<Layer>>& layers() const { return layers_; }

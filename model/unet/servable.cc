@@ -98,7 +98,13 @@ absl::Status CheckCudaModelMemory(const Checkpoint& checkpoint, int64_t rows,
 }
 
 absl::StatusOr<Networks> LoadCpuNetworks(const Checkpoint& checkpoint) {
-  ASSIGN_OR_RETURN(std::unique_ptr<CpuUNet> network, CpuUNet::Load(checkpoint));
+  const UNetConfig& config = checkpoint.config().unet;
+  const NetworkWeights& weights = checkpoint.weights();
+  RETURN_IF_ERROR(weights.Check(CpuUNetParameters(config)));
+  ASSIGN_OR_RETURN(std::unique_ptr<CpuUNet> network,
+                   CpuUNet::Create(config, weights.tensors, [&weights](const TensorView& tensor) {
+                     weights.file.Forget(tensor.data);
+                   }));
   ASSIGN_OR_RETURN(std::shared_ptr<UNet> classifier, LoadClassifier(checkpoint));
   return Networks{.cpu = std::move(network), .unet = nullptr, .classifier = std::move(classifier)};
 }

@@ -32,7 +32,7 @@ absl::Status CheckCpuModelMemory(const Checkpoint& checkpoint, int64_t threads,
 absl::Status CheckCudaModelMemory(const Checkpoint& checkpoint, int64_t rows,
                                   int64_t max_model_memory);
 
-// For CPUs, or in memory that goes to CUDA. As CpuUNet::Load, LoadUNet and LoadClassifier.
+// For CPUs, or in memory that goes to CUDA. As CpuUNet::Create, LoadUNet and LoadClassifier.
 absl::StatusOr<Networks> LoadCpuNetworks(const Checkpoint& checkpoint);
 absl::StatusOr<Networks> LoadCudaNetworks(const Checkpoint& checkpoint);
 

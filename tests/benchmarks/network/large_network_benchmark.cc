@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 #include "model/checkpoint/diffusers_directory.h"
 #include "model/cpu_network/cpu_denoiser.h"
+#include "model/unet/servable.h"
 #include "model/unet/unet.h"
 #include "model/unet/unet_checkpoint.h"
 #include "model/unet/unet_denoiser.h"
@@ -65,7 +66,7 @@ void WriteUntrained(const std::filesystem::path& directory) {
 
 std::unique_ptr<Denoiser> Ours(const std::filesystem::path& directory) {
   const Checkpoint checkpoint = Checked(Checkpoint::Open(directory));
-  return std::make_unique<CpuDenoiser>(Checked(CpuUNet::Load(checkpoint)),
+  return std::make_unique<CpuDenoiser>(Checked(LoadCpuNetworks(checkpoint)).cpu,
                                        std::make_shared<LanePool>(Cores()));
 }
 
