@@ -230,6 +230,7 @@ absl::Status Diffusiond::MakeServer() {
   options.listen_address = flags.listen;
   options.limits.max_count = flags.max_images_per_request;
   options.limits.max_picture_side = flags.max_picture_side;
+  options.progress_interval = flags.progress_interval;
   options.transport = TransportLimitsOf(flags);
   options.stall_timeout = flags.stall_timeout;
   options.lame_duck = flags.lame_duck;

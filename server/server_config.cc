@@ -214,6 +214,8 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
   faults.InRange("max_waiting_bytes", flags.max_waiting_bytes, kMinMemory, kMaxMemory);
   faults.InRange("encoder_threads", flags.encoder_threads, 1, Outbox::kMaxFrameThreads);
   faults.InRange("max_queued_previews", flags.max_queued_previews, 0, kMaxQueuedPreviews);
+  faults.InRange("progress_interval", flags.progress_interval, absl::ZeroDuration(),
+                 absl::Hours(1));
   faults.InRange("worker_watchdog", flags.worker_watchdog, kMinWatchdog, absl::InfiniteDuration());
   faults.InRange("priority_ageing", flags.priority_ageing, kMinAgeing, absl::InfiniteDuration());
   faults.IsShare("queue_share", flags.queue_share);

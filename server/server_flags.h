@@ -115,6 +115,9 @@
        "Threads that write PNG, WebP and JPEG, 1 .. 256.") \
   FLAG(int, max_queued_previews, 64, \
        "Previews waiting for an encoder; more are dropped. 0 .. 100000.") \
+  FLAG(absl::Duration, progress_interval, absl::Milliseconds(50), \
+       "A stream hears of an image's progress at most once in so long, and of its last step: an " \
+       "event can take longer than a step of a small model. 0 .. 1h; 0: of every step.") \
   FLAG(absl::Duration, worker_watchdog, absl::Minutes(1), \
        "A worker whose step takes longer hangs: it is taken out and built again, and its " \
        "images go on elsewhere. 1s .. inf.") \

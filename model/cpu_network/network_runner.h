@@ -30,9 +30,9 @@ class NetworkRunner {
   NetworkRunner(std::shared_ptr<const CpuUNet> network, std::shared_ptr<LanePool> pool);
 
   const CpuUNet& network() const { return *network_; }
-  // Rows that are best asked together: each thread takes a few at once, which share the reading of
-  // the weights.
-  size_t capacity() const { return threads_ * rows_per_pass_; }
+  // Rows that keep all threads busy. More at once share the reading of the weights, which is worth
+  // a few percent, and keep each other waiting.
+  size_t capacity() const { return threads_; }
   void Run(const Call& call);
 
   // Floats that one takes for so many threads.

@@ -110,7 +110,7 @@ void HttpGeneration::Prepare(const Caller& caller, absl::StatusOr<HttpTask> task
       if (const auto strong = weak.lock()) method(*strong);
     };
     run_ = run = MakeRun(
-        *context_, std::move(submission->request),
+        *context_, previews, std::move(submission->request),
         [call] { call([](HttpGeneration& generation) { generation.OnRunWakes(); }); },
         [call, metrics = context_->metrics](int count) {
           metrics->OnPreviewsDropped(count);

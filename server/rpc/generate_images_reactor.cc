@@ -68,7 +68,7 @@ void GenerateImagesReactor::PrepareAndSubmit(const Caller& caller,
     NoteSubmission(*context_, *submission, scope_);
     messages_.emplace(scope_.request_id(), submission->request);
     run_ = run = MakeRun(
-        *context_, std::move(submission->request),
+        *context_, PreviewSupport::kNotAllowed, std::move(submission->request),
         [reactor = weak_from_this()] {
           if (const auto self = reactor.lock()) self->OnRunWakes();
         },

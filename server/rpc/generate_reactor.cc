@@ -67,7 +67,7 @@ void GenerateReactor::PrepareAndSubmit(const Caller& caller,
       if (const auto self = reactor.lock()) method(*self);
     };
     run_ = run = MakeRun(
-        *context_, std::move(submission->request),
+        *context_, PreviewSupport::kAllowed, std::move(submission->request),
         [call] { call([](GenerateReactor& self) { self.OnRunWakes(); }); },
         [call](int count) { call([&](GenerateReactor& self) { self.OnPreviewsDropped(count); }); });
   }

@@ -7,7 +7,9 @@
 namespace diffusiond {
 
 GenerationRun::GenerationRun(Options options)
-    : options_(std::move(options)), sha256_(static_cast<size_t>(options_.images)) {
+    : options_(std::move(options)),
+      sha256_(static_cast<size_t>(options_.images)),
+      progress_told_(static_cast<size_t>(options_.images), absl::InfinitePast()) {
   absl::MutexLock lock(&mu_);
   timeline_.accepted = options_.now();
   hold_ = std::exchange(options_.hold, nullptr);
@@ -67,6 +69,11 @@ void GenerationRun::OnProgress(const StepProgress& progress) {
                                  .start = progress.batch_started,
                                  .duration = progress.batch_duration});
     }
+    absl::Time& told = progress_told_[static_cast<size_t>(progress.image_index)];
+    const absl::Time now = options_.now();
+    const bool last = progress.steps_done == progress.steps_total;
+    if (!last && now - told < options_.progress_interval) return;
+    told = now;
     events_.Push(
         StreamEvent::Progress{progress.image_index, progress.steps_done, progress.steps_total});
   }

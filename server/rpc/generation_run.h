@@ -64,6 +64,8 @@ class GenerationRun : public GenerationListener {
     // So many previews will never come from Next; as `wake`.
     std::function<void(int)> on_previews_dropped;
     std::function<absl::Time()> now = absl::Now;
+    // An image's progress is an event at most once in so long; of its last step always.
+    absl::Duration progress_interval = absl::ZeroDuration();
     // The timeline has each n-th step of an image, and the encoding of images; 0: neither.
     int every_steps = 0;
   };
@@ -105,7 +107,8 @@ class GenerationRun : public GenerationListener {
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
   std::optional<absl::Status> outcome_ ABSL_GUARDED_BY(mu_);
   GenerationTimeline timeline_ ABSL_GUARDED_BY(mu_);
-  std::vector<std::string> sha256_ ABSL_GUARDED_BY(mu_);  // By image.
+  std::vector<std::string> sha256_ ABSL_GUARDED_BY(mu_);        // By image.
+  std::vector<absl::Time> progress_told_ ABSL_GUARDED_BY(mu_);  // By image.
 };
 
 }  // namespace diffusiond

@@ -74,6 +74,7 @@ std::shared_ptr<const ServiceContext> Server::MakeContext() {
   context->stalls = &stalls_;
   context->metrics = metrics_;
   context->limits = options_.limits;
+  context->progress_interval = options_.progress_interval;
   context->random = options_.random;
   context->now = options_.now;
   context->log = &log_;

@@ -44,6 +44,8 @@ class Server {
     // host:port or [IPv6]:port, port 0 for any free one. Empty: only InProcessChannel.
     std::string listen_address = "127.0.0.1:50051";
     RequestLimits limits;
+    // A stream hears of an image's progress at most once in so long, and of its last step.
+    absl::Duration progress_interval = absl::ZeroDuration();
     TransportLimits transport;
     // An answer of which the client takes nothing for this long is cancelled. Infinite: never.
     absl::Duration stall_timeout = absl::Minutes(2);

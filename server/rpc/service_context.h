@@ -39,6 +39,7 @@ struct ServiceContext {
   StallWatch* stalls = nullptr;
   RpcMetrics* metrics = nullptr;  // Never null.
   RequestLimits limits;
+  absl::Duration progress_interval;                 // As GenerationRun::Options has it, of streams.
   std::function<uint64_t()> random = RandomNumber;  // Seeds and request ids.
   std::function<absl::Time()> now = absl::Now;
   CallLog* log = nullptr;            // Never null; outlives the gRPC server.

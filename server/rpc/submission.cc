@@ -222,8 +222,8 @@ void NoteSubmission(const ServiceContext& context, const Submission& submission,
   scope.Note("steps", request.sampling.steps);
 }
 
-std::shared_ptr<GenerationRun> MakeRun(const ServiceContext& context, GenerationRequest request,
-                                       std::function<void()> wake,
+std::shared_ptr<GenerationRun> MakeRun(const ServiceContext& context, PreviewSupport previews,
+                                       GenerationRequest request, std::function<void()> wake,
                                        std::function<void(int)> on_previews_dropped) {
   GenerationRun::Options options;
   options.images = request.count;
@@ -234,6 +234,8 @@ std::shared_ptr<GenerationRun> MakeRun(const ServiceContext& context, Generation
   options.wake = std::move(wake);
   options.on_previews_dropped = std::move(on_previews_dropped);
   options.now = context.now;
+  options.progress_interval =
+      previews == PreviewSupport::kAllowed ? context.progress_interval : absl::InfiniteDuration();
   options.every_steps = context.tracer->every_steps();
   return std::make_shared<GenerationRun>(std::move(options));
 }

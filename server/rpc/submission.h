@@ -77,10 +77,11 @@ void NoteIdentity(const AccessIdentity* identity, CallScope& scope);  // May be 
 void NoteCaller(const Caller& caller, CallScope& scope);
 void NoteSubmission(const ServiceContext& context, const Submission& submission, CallScope& scope);
 
-// What the engine tells of it, with the steps that a trace shows. `wake` and `on_previews_dropped`
-// as GenerationRun::Options has them.
-std::shared_ptr<GenerationRun> MakeRun(const ServiceContext& context, GenerationRequest request,
-                                       std::function<void()> wake,
+// What the engine tells of it, with the steps that a trace shows; where previews are not allowed
+// nobody hears of progress either. `wake` and `on_previews_dropped` as GenerationRun::Options has
+// them.
+std::shared_ptr<GenerationRun> MakeRun(const ServiceContext& context, PreviewSupport previews,
+                                       GenerationRequest request, std::function<void()> wake,
                                        std::function<void(int)> on_previews_dropped);
 
 // To the engine, as it has it; what is admitted is charged.

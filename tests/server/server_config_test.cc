@@ -180,6 +180,8 @@ INSTANTIATE_TEST_SUITE_P(
                   "is 0, allowed: 1 .. 256"},
         WrongFlag{"Previews", [](F& f) { f.max_queued_previews = -5; }, "--max_queued_previews",
                   "is -5"},
+        WrongFlag{"Progress", [](F& f) { f.progress_interval = absl::Hours(2); },
+                  "--progress_interval", "is 2h, allowed: 0 .. 1h"},
         WrongFlag{"Drain", [](F& f) { f.drain_timeout = -absl::Seconds(1); }, "--drain_timeout",
                   "is -1s, allowed: 0 .. 24h"},
         WrongFlag{"DrainForEver", [](F& f) { f.drain_timeout = absl::InfiniteDuration(); },

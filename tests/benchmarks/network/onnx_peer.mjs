@@ -1,16 +1,21 @@
 // Milliseconds an image of an ONNX network, the least of many calls:
-//   node onnx_peer.mjs FILE.onnx THREADS ROWS CALLS     (npm install --ignore-scripts onnxruntime-node)
+//   node onnx_peer.mjs FILE.onnx 3x32x32 THREADS ROWS CALLS     (npm install --ignore-scripts onnxruntime-node)
 import ort from "onnxruntime-node";
 
-const [file, threads, rows, calls] = process.argv.slice(2);
+const [file, sides, threads, rows, calls] = process.argv.slice(2);
 const session = await ort.InferenceSession.create(file, {
   intraOpNumThreads: Number(threads), interOpNumThreads: 1, executionMode: "sequential",
 });
 const n = Number(rows);
+const image = sides.split("x").map(Number);  // channels x height x width
+const values = image.reduce((product, side) => product * side, n);
 const feeds = {
-  x: new ort.Tensor("float32", new Float32Array(n * 3 * 32 * 32).fill(0.5), [n, 3, 32, 32]),
+  x: new ort.Tensor("float32", new Float32Array(values).fill(0.5), [n, ...image]),
   t: new ort.Tensor("float32", new Float32Array(n).fill(500), [n]),
 };
+if (session.inputNames.includes("label")) {
+  feeds.label = new ort.Tensor("int64", new BigInt64Array(n).fill(1n), [n]);
+}
 let least = Infinity;
 for (let call = 0; call <= Number(calls); ++call) {
   const start = process.hrtime.bigint();

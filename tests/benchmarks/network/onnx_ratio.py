@@ -1,11 +1,12 @@
-"""ONNX Runtime's milliseconds an image over ours: the DDPM paper's network for CIFAR-10, in turn,
-the least of several rounds each.
+"""ONNX Runtime's milliseconds an image over ours: the DDPM paper's network for CIFAR-10 and the
+shipped model of clothes', in turn, the least of several rounds each.
 
     npm install --ignore-scripts onnxruntime-node      # in any folder
     apt-get install python3-torch                      # export_onnx.py
     onnx_ratio.py --build=build/release --modules=FOLDER/node_modules [--rounds=4]
 """
 import argparse
+import itertools
 import pathlib
 import shutil
 import subprocess
@@ -13,6 +14,10 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+NETWORKS = {  # Image, checkpoint that network_benchmark reads, calls of a process.
+    "clothes": ("1x28x28", [HERE.parents[2] / "model" / "checkpoints" / "fashion-mnist"], "50"),
+    "cifar": ("3x32x32", [], "8"),
+}
 
 
 def milliseconds(command, folder=None):
@@ -29,22 +34,23 @@ def main():
     args = parser.parse_args()
     ours = pathlib.Path(args.build).resolve() / "bin" / "network_benchmark"
     with tempfile.TemporaryDirectory() as scratch:
-        model = pathlib.Path(scratch) / "cifar.onnx"
-        subprocess.run(["/usr/bin/python3", HERE / "export_onnx.py", model], check=True,
-                       stderr=subprocess.DEVNULL)
         # Node looks for modules beside the script.
         peer = shutil.copy(HERE / "onnx_peer.mjs", scratch)
         (pathlib.Path(scratch) / "node_modules").symlink_to(pathlib.Path(args.modules).resolve())
-        print(f"{'threads':8} {'rows':>5} {'ours, ms/row':>14} {'ONNX, ms/row':>14} {'ratio':>6}")
-        for threads in args.threads:
-            for rows in (1, 2, 8):
+        print(f"{'network':8} {'threads':8} {'rows':>5} {'ours, ms/row':>14} "
+              f"{'ONNX, ms/row':>14} {'ratio':>6}")
+        for network, (sides, checkpoint, calls) in NETWORKS.items():
+            model = pathlib.Path(scratch) / f"{network}.onnx"
+            subprocess.run(["/usr/bin/python3", HERE / "export_onnx.py", model,
+                            f"--network={network}"], check=True, capture_output=True)
+            for threads, rows in itertools.product(args.threads, (1, 2, 8)):
                 least = [1e9, 1e9]
                 for _ in range(args.rounds):
                     least[0] = min(least[0], milliseconds(
-                        [ours, f"--threads={threads}", f"--rows={rows}"]))
+                        [ours, f"--threads={threads}", f"--rows={rows}", *checkpoint]))
                     least[1] = min(least[1], milliseconds(
-                        ["node", peer, model, str(threads), str(rows), "8"], scratch))
-                print(f"{threads:<8} {rows:5} {least[0]:14.2f} {least[1]:14.2f} "
+                        ["node", peer, model, sides, str(threads), str(rows), calls], scratch))
+                print(f"{network:8} {threads:<8} {rows:5} {least[0]:14.2f} {least[1]:14.2f} "
                       f"{least[1] / least[0]:6.2f}", flush=True)
 
 

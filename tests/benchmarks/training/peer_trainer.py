@@ -9,17 +9,42 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-LEVELS = (1, 2, 2, 2)  # Times the width; attention at the second (Ho et al. 2020, appendix B).
-GROUPS = 32
+
+class Shape:
+    """Of a network. The DDPM paper's for CIFAR-10 (Ho et al. 2020, appendix B), at some width."""
+    levels = (1, 2, 2, 2)  # Times the width.
+    attention = 1          # At that level.
+    head = None            # Channels of a head; None: one head.
+    blocks = 2             # Of a level.
+    groups = 32
+    channels = 3
+    side = 32
+    classes = 0
+
+    def __init__(self, width):
+        self.width = width
+
+
+class ClothesShape(Shape):
+    """As model/checkpoints/fashion-mnist."""
+    levels = (1, 2, 3)
+    attention = 2
+    head = 32
+    blocks = 1
+    groups = 8
+    channels = 1
+    side = 28
+    classes = 11
 
 
 class ResnetBlock(nn.Module):
-    def __init__(self, channels_in, channels_out, embedding):
+    def __init__(self, channels_in, channels_out, shape):
         super().__init__()
-        self.norm1 = nn.GroupNorm(GROUPS, channels_in, 1e-5)
+        embedding = 4 * shape.width
+        self.norm1 = nn.GroupNorm(shape.groups, channels_in, 1e-5)
         self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
         self.time = nn.Linear(embedding, channels_out)
-        self.norm2 = nn.GroupNorm(GROUPS, channels_out, 1e-5)
+        self.norm2 = nn.GroupNorm(shape.groups, channels_out, 1e-5)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
         same = channels_in == channels_out
         self.shortcut = nn.Identity() if same else nn.Conv2d(channels_in, channels_out, 1)
@@ -31,59 +56,68 @@ class ResnetBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    def __init__(self, channels):
+    def __init__(self, channels, shape):
         super().__init__()
-        self.norm = nn.GroupNorm(GROUPS, channels, 1e-5)
+        self.heads = channels // (shape.head or channels)
+        self.norm = nn.GroupNorm(shape.groups, channels, 1e-5)
         self.q, self.k, self.v, self.out = (nn.Linear(channels, channels) for _ in range(4))
 
     def forward(self, x):
         b, c, height, width = x.shape
         h = self.norm(x).flatten(2).transpose(1, 2)
-        weights = torch.bmm(self.q(h) / math.sqrt(c), self.k(h).transpose(1, 2)).softmax(-1)
-        h = self.out(torch.bmm(weights, self.v(h)))
+        q, k, v = (self.by_head(part(h)) for part in (self.q, self.k, self.v))
+        weights = torch.matmul(q / math.sqrt(c // self.heads), k.transpose(-1, -2)).softmax(-1)
+        h = self.out(torch.matmul(weights, v).transpose(1, 2).reshape(b, height * width, c))
         return x + h.transpose(1, 2).reshape(b, c, height, width)
+
+    def by_head(self, x):
+        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class UNet(nn.Module):
-    def __init__(self, width):
+    def __init__(self, shape):
         super().__init__()
-        self.width, embedding = width, 4 * width
-        channels = [width * level for level in LEVELS]
-        self.conv_in = nn.Conv2d(3, width, 3, padding=1)
+        self.shape, width = shape, shape.width
+        embedding = 4 * width
+        channels = [width * level for level in shape.levels]
+        self.conv_in = nn.Conv2d(shape.channels, width, 3, padding=1)
         self.time = nn.Sequential(nn.Linear(width, embedding), nn.SiLU(),
                                   nn.Linear(embedding, embedding))
+        self.classes = nn.Embedding(shape.classes, embedding) if shape.classes else None
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         skips, c = [width], width
         for level, out in enumerate(channels):
-            for _ in range(2):
+            for _ in range(shape.blocks):
                 self.down.append(self.block(c, out, level))
                 c = out
                 skips.append(c)
             if level + 1 < len(channels):
                 self.down.append(nn.ModuleList([nn.Conv2d(c, c, 3, 2, 1)]))
                 skips.append(c)
-        self.middle = nn.ModuleList([ResnetBlock(c, c, embedding), Attention(c),
-                                     ResnetBlock(c, c, embedding)])
+        self.middle = nn.ModuleList([ResnetBlock(c, c, shape), Attention(c, shape),
+                                     ResnetBlock(c, c, shape)])
         for level in reversed(range(len(channels))):
-            for _ in range(3):
+            for _ in range(shape.blocks + 1):
                 self.up.append(self.block(c + skips.pop(), channels[level], level))
                 c = channels[level]
             if level > 0:
                 self.up.append(nn.ModuleList([nn.Conv2d(c, c, 3, padding=1)]))
-        self.norm_out = nn.GroupNorm(GROUPS, width, 1e-5)
-        self.conv_out = nn.Conv2d(width, 3, 3, padding=1)
+        self.norm_out = nn.GroupNorm(shape.groups, width, 1e-5)
+        self.conv_out = nn.Conv2d(width, shape.channels, 3, padding=1)
 
     def block(self, channels_in, channels_out, level):
-        parts = [ResnetBlock(channels_in, channels_out, 4 * self.width)]
-        if level == 1:
-            parts.append(Attention(channels_out))
+        parts = [ResnetBlock(channels_in, channels_out, self.shape)]
+        if level == self.shape.attention:
+            parts.append(Attention(channels_out, self.shape))
         return nn.ModuleList(parts)
 
-    def forward(self, x, t):
-        half = self.width // 2
+    def forward(self, x, t, label=None):
+        half = self.shape.width // 2
         frequencies = torch.exp(-math.log(10000) * torch.arange(half, device=t.device) / half)
         angles = t[:, None].float() * frequencies[None]
         embedding = self.time(torch.cat([angles.cos(), angles.sin()], 1))
+        if self.classes is not None:
+            embedding = embedding + self.classes(label)
         h = self.conv_in(x)
         skips = [h]
         for block in self.down:
@@ -114,7 +148,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    network = UNet(args.width).to(args.device)
+    network = UNet(Shape(args.width)).to(args.device)
     if args.fast:
         network = network.to(memory_format=torch.channels_last)
     print(sum(p.numel() for p in network.parameters()), flush=True)

@@ -81,6 +81,29 @@ TEST_F(GenerationRunTest, GivesEncodedEventsInOrderAndWakesForEach) {
   EXPECT_THAT(TakeAll(run), ElementsAre("image 1 i9", "completed"));
 }
 
+TEST_F(GenerationRunTest, TellsOfProgressOnceInAnIntervalAndOfTheLastStep) {
+  GenerationRun::Options options = Options();
+  options.progress_interval = absl::Milliseconds(50);
+  GenerationRun run(std::move(options));
+  EXPECT_THAT(TakeAll(run), ElementsAre("accepted"));
+  const auto step = [&](int image, int done) {
+    run.OnProgress({.image_index = image, .steps_done = done, .steps_total = 9});
+  };
+  step(0, 1);
+  now_ += absl::Milliseconds(49);
+  step(0, 2);
+  step(1, 1);  // Each image has its own.
+  EXPECT_THAT(TakeAll(run), ElementsAre("progress 0 1", "progress 1 1"));
+  EXPECT_EQ(wakes_, 2);
+  now_ += absl::Milliseconds(1);
+  step(0, 3);
+  step(1, 2);
+  step(0, 9);
+  EXPECT_THAT(TakeAll(run), ElementsAre("progress 0 9"));
+  step(1, 9);
+  EXPECT_THAT(TakeAll(run), ElementsAre("progress 1 9"));
+}
+
 TEST_F(GenerationRunTest, CompletedHasDigestsByImageAndTimes) {
   GenerationRun run(Options());
   run.OnImage(1, Named(9));

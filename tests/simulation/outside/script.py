@@ -106,6 +106,7 @@ def flags_of(seed):
         f"--cpu_cores={dice.choice((2, 3, 4))}",
         f"--encoder_threads={dice.randint(1, 2)}",
         f"--max_queued_previews={dice.choice((0, 1, 64))}",
+        "--progress_interval=0",  # Troubles begin after so many events.
         f"--max_queued_pictures={dice.choice((4, 64))}",
         f"--max_calls_per_connection={dice.choice((1, 2, 256))}",
         f"--stall_timeout={dice.choice(('1s', '2m', '2m', '2m'))}",
