@@ -1,5 +1,5 @@
 // How much the kernels take at a time, and where it lies meanwhile: what is near in the caches.
-// Nothing here changes a byte of the results but the two points.
+// Nothing here changes a byte of the results but the points and the transforms made of them.
 #ifndef DIFFUSIOND_MODEL_CPU_NETWORK_BLOCKING_H_
 #define DIFFUSIOND_MODEL_CPU_NETWORK_BLOCKING_H_
 

@@ -26,16 +26,21 @@ struct Split {
   size_t by_tiles = 1, by_groups = 1;
 };
 
+// The transforms of a group's kernels take the time of so many tiles.
+constexpr size_t kTransformTiles = 6;
+
 // The least work for the busiest thread, where each repeats its tiles' transforms, worth about one
-// group, and few tiles wait for their weights as long as kFewestTiles would.
-Split ChooseSplit(size_t tiles, size_t groups, size_t threads) {
+// group, and those of its groups' kernels, worth `transforms` tiles; few tiles wait for their
+// weights as long as kFewestTiles would.
+Split ChooseSplit(size_t tiles, size_t groups, size_t threads, size_t transforms) {
   Split best;
   size_t least = std::numeric_limits<size_t>::max();
   for (size_t by_tiles = 1; by_tiles <= std::min(threads, tiles); ++by_tiles) {
     const size_t by_groups = std::min(groups, threads / by_tiles);
     const size_t most_tiles = (tiles + by_tiles - 1) / by_tiles;
     const size_t most_groups = (groups + by_groups - 1) / by_groups;
-    const size_t work = std::max(most_tiles, kFewestTiles) * most_groups + most_tiles;
+    const size_t each = std::max(most_tiles, kFewestTiles) + transforms;
+    const size_t work = each * most_groups + most_tiles;
     if (work >= least) continue;
     least = work;
     best = {by_tiles, by_groups};
@@ -113,7 +118,8 @@ void ConvolutionLayer::Run(const LayerRun& run) const {
   const size_t tiles = run.rows * TilesOf(o.out.height, o.out.width, tiling_);
   const size_t panels = Panels(o.out.channels);
   const size_t groups = (panels + kPanelGroup - 1) / kPanelGroup;
-  const Split split = ChooseSplit(tiles, groups, run.threads);
+  const Split split =
+      ChooseSplit(tiles, groups, run.threads, o.transform_at_use ? kTransformTiles : 0);
   if (run.thread >= split.by_tiles * split.by_groups) return;
   c.pixels = ShareOf(tiles, run.thread / split.by_groups, split.by_tiles);
   const Part share = ShareOf(groups, run.thread % split.by_groups, split.by_groups);
@@ -124,9 +130,9 @@ void ConvolutionLayer::Run(const LayerRun& run) const {
 const char* ConvolutionLayer::kind() const {
   switch (tiling_) {
     case Tiling::kF4:
-      return "convolution, F(4x4)";
+      return options_.transform_at_use ? "convolution, F(4x4) at use" : "convolution, F(4x4)";
     case Tiling::kF2:
-      return "convolution, F(2x2)";
+      return options_.transform_at_use ? "convolution, F(2x2) at use" : "convolution, F(2x2)";
     case Tiling::kDirect:
       break;
   }

@@ -30,9 +30,10 @@ class NetworkRunner {
   NetworkRunner(std::shared_ptr<const CpuUNet> network, std::shared_ptr<LanePool> pool);
 
   const CpuUNet& network() const { return *network_; }
-  // Rows that keep all threads busy. More at once share the reading of the weights, which is worth
-  // a few percent, and keep each other waiting.
-  size_t capacity() const { return threads_; }
+  // Rows that keep all threads busy: one a thread, and an even number, as guided images are two.
+  // More at once share the reading of the weights, which is worth a few percent, and keep each
+  // other waiting.
+  size_t capacity() const { return threads_ + threads_ % 2; }
   void Run(const Call& call);
 
   // Floats that one takes for so many threads.

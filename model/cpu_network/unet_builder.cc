@@ -27,7 +27,7 @@ void UNetBuilder::Add(std::unique_ptr<Layer> layer) {
   if (!lists_only()) layers_.push_back(std::move(layer));
 }
 
-void UNetBuilder::AddConvolution(ConvolutionLayer::Options options) {
+void UNetBuilder::AddConvolution(ConvolutionLayer::Options& options) {
   const size_t transforms = ConvolutionLayer::TransformsAtUse(options);
   if (lists_only()) {
     operations_ += ConvolutionLayer::Operations(options);

@@ -71,7 +71,8 @@ class UNetBuilder {
 
   bool lists_only() const { return read_ == nullptr; }
   void Add(std::unique_ptr<Layer> layer);
-  void AddConvolution(ConvolutionLayer::Options options);
+  // Chooses its transform_at_use.
+  void AddConvolution(ConvolutionLayer::Options& options);
   void ChooseTransforms();
   void Release(const Value& value);
   // The parameter's values; nothing if only lists are wanted.

@@ -34,6 +34,7 @@ absl::StatusOr<std::shared_ptr<UNet>> LoadNetwork(const UNetConfig& config,
       parameter.value().copy_(
           torch::from_blob(const_cast<std::byte*>(view.data.data()), parameter.value().sizes(),
                            torch::TensorOptions().dtype(TorchDtype(view.dtype))));
+      weights.file.Forget(view.data);
       parameter.value().set_requires_grad(false);
     }
     network->eval();

@@ -14,7 +14,7 @@ namespace diffusiond {
 
 // proto3's JSON, in one line; numbers that are zero are there, too.
 std::string JsonOf(const google::protobuf::Message& message);
-// The same in a tenth of the time, of what comes at each step of each image.
+// The same in a tenth of the time, of what comes at steps of each image.
 std::string JsonOf(const v1::Progress& progress);
 std::string JsonOf(const v1::Preview& preview);
 

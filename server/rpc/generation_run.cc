@@ -57,6 +57,17 @@ absl::StatusOr<EncodedFrame> GenerationRun::Timed(const Frame& frame, const Enco
   return encoded;
 }
 
+bool GenerationRun::IsToldOf(const StepProgress& progress) {
+  if (options_.progress_interval == absl::InfiniteDuration()) return false;
+  absl::Time& told = progress_told_[static_cast<size_t>(progress.image_index)];
+  const absl::Time now = options_.now();
+  const absl::Duration since = now - told;  // Negative where the clock was set back.
+  const bool last = progress.steps_done == progress.steps_total;
+  if (!last && since >= absl::ZeroDuration() && since < options_.progress_interval) return false;
+  told = now;
+  return true;
+}
+
 void GenerationRun::OnProgress(const StepProgress& progress) {
   {
     absl::MutexLock lock(&mu_);
@@ -69,11 +80,7 @@ void GenerationRun::OnProgress(const StepProgress& progress) {
                                  .start = progress.batch_started,
                                  .duration = progress.batch_duration});
     }
-    absl::Time& told = progress_told_[static_cast<size_t>(progress.image_index)];
-    const absl::Time now = options_.now();
-    const bool last = progress.steps_done == progress.steps_total;
-    if (!last && now - told < options_.progress_interval) return;
-    told = now;
+    if (!IsToldOf(progress)) return;
     events_.Push(
         StreamEvent::Progress{progress.image_index, progress.steps_done, progress.steps_total});
   }

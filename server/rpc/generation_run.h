@@ -64,7 +64,8 @@ class GenerationRun : public GenerationListener {
     // So many previews will never come from Next; as `wake`.
     std::function<void(int)> on_previews_dropped;
     std::function<absl::Time()> now = absl::Now;
-    // An image's progress is an event at most once in so long; of its last step always.
+    // An image's progress is an event at most once in so long; of its last step always. Infinite:
+    // never.
     absl::Duration progress_interval = absl::ZeroDuration();
     // The timeline has each n-th step of an image, and the encoding of images; 0: neither.
     int every_steps = 0;
@@ -96,6 +97,7 @@ class GenerationRun : public GenerationListener {
   // Nobody wants to know more.
   bool over() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return closed_ || outcome_.has_value(); }
   bool IsOver() const ABSL_LOCKS_EXCLUDED(mu_);
+  bool IsToldOf(const StepProgress& progress) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // `image_index` of what goes into the timeline.
   absl::StatusOr<EncodedFrame> Timed(const Frame& frame, const EncodeOptions& encode,
                                      std::optional<int> image_index) ABSL_LOCKS_EXCLUDED(mu_);

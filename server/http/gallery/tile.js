@@ -41,6 +41,7 @@ export class Tile {
   }
 
   preview({kind, stepsDone, data}) {
+    this.stepsDone = Math.max(this.stepsDone, stepsDone);  // Progress comes less often.
     const frame = {kind, stepsDone, bytes: fromBase64(data)};
     this.frames.push(frame);
     if (this.frames.length > MAX_FRAMES) {

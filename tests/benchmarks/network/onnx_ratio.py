@@ -14,9 +14,9 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-NETWORKS = {  # Image, checkpoint that network_benchmark reads, calls of a process.
-    "clothes": ("1x28x28", [HERE.parents[2] / "model" / "checkpoints" / "fashion-mnist"], "50"),
-    "cifar": ("3x32x32", [], "8"),
+NETWORKS = {  # Image, checkpoint that network_benchmark reads.
+    "clothes": ("1x28x28", [HERE.parents[2] / "model" / "checkpoints" / "fashion-mnist"]),
+    "cifar": ("3x32x32", []),
 }
 
 
@@ -39,7 +39,7 @@ def main():
         (pathlib.Path(scratch) / "node_modules").symlink_to(pathlib.Path(args.modules).resolve())
         print(f"{'network':8} {'threads':8} {'rows':>5} {'ours, ms/row':>14} "
               f"{'ONNX, ms/row':>14} {'ratio':>6}")
-        for network, (sides, checkpoint, calls) in NETWORKS.items():
+        for network, (sides, checkpoint) in NETWORKS.items():
             model = pathlib.Path(scratch) / f"{network}.onnx"
             subprocess.run(["/usr/bin/python3", HERE / "export_onnx.py", model,
                             f"--network={network}"], check=True, capture_output=True)
@@ -49,7 +49,7 @@ def main():
                     least[0] = min(least[0], milliseconds(
                         [ours, f"--threads={threads}", f"--rows={rows}", *checkpoint]))
                     least[1] = min(least[1], milliseconds(
-                        ["node", peer, model, sides, str(threads), str(rows), calls], scratch))
+                        ["node", peer, model, sides, str(threads), str(rows)], scratch))
                 print(f"{network:8} {threads:<8} {rows:5} {least[0]:14.2f} {least[1]:14.2f} "
                       f"{least[1] / least[0]:6.2f}", flush=True)
 

@@ -30,6 +30,7 @@ constexpr Shape kShapes[] = {
     {"conv_in", 3, 0, 32, 8, 8, 3, 1, 1, 0, false},
     {"of_28_pixels_in_tiles_of_4", 16, 0, 48, 28, 28, 3, 1, 1, 0, true},
     {"of_14_by_18_pixels_that_tiles_overhang", 20, 0, 20, 14, 18, 3, 1, 1, 0, true},
+    {"of_16_pixels_and_many_channels", 150, 0, 33, 16, 16, 3, 1, 1, 0, true},
     {"of_7_pixels_in_tiles_of_2", 96, 0, 40, 7, 7, 3, 1, 1, 0, true},
     {"of_4_pixels", 130, 0, 33, 4, 4, 3, 1, 1, 0, true},
     {"of_one_pixel", 17, 0, 5, 1, 1, 3, 1, 1, 0, false},

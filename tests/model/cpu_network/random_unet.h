@@ -76,7 +76,7 @@ inline std::map<std::string, UNetConfig> UNetKinds() {
 
   UNetConfig large = plain;  // Work is at 64 pixels, so deep kernels are transformed at each use.
   large.sample_height = large.sample_width = 64;
-  large.block_out_channels = {16, 16, 24, 24};
+  large.block_out_channels = {32, 16, 24, 24};
   large.layers_per_block = 1;
   large.down_block_types = {"DownBlock2D", "DownBlock2D", "DownBlock2D", "DownBlock2D"};
   large.up_block_types = {"UpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D"};

@@ -1,11 +1,13 @@
 // A network's output depends on its input alone: not on the images beside it, the threads that
 // compute it, or the instruction set.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <malloc.h>
 
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,8 @@
 
 namespace diffusiond {
 namespace {
+
+using ::testing::IsSupersetOf;
 
 std::vector<std::string> KindNames() {
   std::vector<std::string> names;
@@ -117,6 +121,14 @@ TEST(TransformsAtUseTest, WhereTheWorkIsElsewhere) {
   large.up_block_types = {"UpBlock2D", "AttnUpBlock2D", "UpBlock2D",
                           "UpBlock2D", "UpBlock2D",     "UpBlock2D"};
   EXPECT_NEAR(WeightsByParameters(large), 1.6, 0.1);
+
+  const std::shared_ptr<const CpuUNet> network = RandomCpuUNet(UNetKinds().at("large"));
+  ASSERT_NE(network, nullptr);
+  std::set<std::string> kinds;
+  for (const auto& layer : network->layers()) kinds.insert(layer->kind());
+  EXPECT_THAT(kinds, IsSupersetOf({"convolution, F(4x4)", "convolution, F(4x4) at use",
+                                   "convolution, F(2x2) at use"}))
+      << "the tests above are of all ways";
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, SameEverywhereTest, testing::ValuesIn(KindNames()),

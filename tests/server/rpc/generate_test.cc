@@ -15,9 +15,11 @@
 namespace diffusiond {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Pair;
 
 v1::GenerateRequest Sneakers(uint32_t count, uint64_t seed) {
   v1::GenerateRequest request;
@@ -63,6 +65,21 @@ TEST(Generate, EventsComeInTheDocumentedOrder) {
   }
   EXPECT_THAT(images, ElementsAre(0, 1, 2));
   EXPECT_THAT(steps_done, ElementsAre(std::pair(0u, 5u), std::pair(1u, 5u), std::pair(2u, 5u)));
+}
+
+TEST(Generate, TellsOfProgressAtAnIntervalAndOfTheLastStep) {
+  TestServer::Options options;
+  options.server.progress_interval = absl::Hours(1);
+  TestServer server(options);
+  std::map<uint32_t, std::vector<uint32_t>> steps;
+  for (const v1::GenerateEvent& event : server.Generate(Sneakers(3, 11))) {
+    if (!event.has_progress()) continue;
+    steps[event.progress().image_index()].push_back(event.progress().steps_done());
+  }
+  // The last takes the place of a first one that still waits.
+  const auto first_and_last = AnyOf(ElementsAre(1, 5), ElementsAre(5));
+  EXPECT_THAT(steps, ElementsAre(Pair(0, first_and_last), Pair(1, first_and_last),
+                                 Pair(2, first_and_last)));
 }
 
 TEST(Generate, WarnsOfWhatIsFarFromGoodImages) {

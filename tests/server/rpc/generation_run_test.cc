@@ -100,8 +100,22 @@ TEST_F(GenerationRunTest, TellsOfProgressOnceInAnIntervalAndOfTheLastStep) {
   step(1, 2);
   step(0, 9);
   EXPECT_THAT(TakeAll(run), ElementsAre("progress 0 9"));
+  now_ -= absl::Hours(1);  // A clock that is set back silences nothing.
+  step(1, 8);
+  EXPECT_THAT(TakeAll(run), ElementsAre("progress 1 8"));
   step(1, 9);
   EXPECT_THAT(TakeAll(run), ElementsAre("progress 1 9"));
+}
+
+TEST_F(GenerationRunTest, TellsOfNoProgressWhereNobodyHearsOfIt) {
+  GenerationRun::Options options = Options();
+  options.progress_interval = absl::InfiniteDuration();
+  GenerationRun run(std::move(options));
+  for (int done = 1; done <= 2; ++done) {
+    run.OnProgress({.image_index = 0, .steps_done = done, .steps_total = 2});
+  }
+  EXPECT_THAT(TakeAll(run), ElementsAre("accepted"));
+  EXPECT_EQ(wakes_, 0);
 }
 
 TEST_F(GenerationRunTest, CompletedHasDigestsByImageAndTimes) {
