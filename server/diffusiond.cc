@@ -8,7 +8,6 @@
 #include "absl/time/clock.h"
 #include "model/cpu_network/kernels.h"
 #include "model/status/status_macros.h"
-#include "server/connections/descriptor_limit.h"
 #include "server/engine/step_policy.h"
 #include "server/http/http_tls.h"
 #include "server/rpc/version.h"
@@ -23,10 +22,9 @@ std::string WithPort(const std::string& address, int port) {
   return absl::StrCat(address.substr(0, address.rfind(':') + 1), port);
 }
 
-// As many connections as asked for, or as there are descriptors for.
-TransportLimits TransportLimitsOf(const ServerFlags& flags) {
+TransportLimits TransportLimitsOf(const ServerFlags& flags, int connections) {
   TransportLimits limits;
-  limits.connections.total = MakeRoomForConnections(flags.max_connections);
+  limits.connections.total = connections;
   limits.connections.per_address = flags.max_connections_per_address;
   limits.connection_rate = {.total = flags.max_connections_per_second,
                             .per_address = flags.max_connections_per_second_per_address};
@@ -67,15 +65,21 @@ Diffusiond::Diffusiond(Options options)
       telemetry_(registry_.get()),
       catalog_(options_.flags.default_model) {}
 
-Diffusiond::~Diffusiond() {
+Diffusiond::~Diffusiond() { (void)Stop(); }
+
+int Diffusiond::Stop() {
   if (versions_ != nullptr) versions_->Stop();
   admin_server_.reset();
   // The supervisor tells the server of workers, which call the engine.
   if (engine_ != nullptr) engine_->Shutdown();
+  const int hung = supervisor_ == nullptr ? 0 : supervisor_->Stop();
   supervisor_.reset();
   idle_trim_.reset();
   http_front_.reset();
   server_.reset();
+  access_log_.reset();
+  span_exporter_.reset();
+  return hung;
 }
 
 absl::Status Diffusiond::Start() {
@@ -223,6 +227,20 @@ absl::Status Diffusiond::MakeEngine() {
   return absl::OkStatus();
 }
 
+void Diffusiond::MakeRoom() {
+  const ServerFlags& flags = options_.flags;
+  const Connections wanted = {.grpc = flags.max_connections,
+                              .http = flags.http_listen.empty() ? 0 : flags.max_http_connections};
+  room_ = MakeRoomForConnections(wanted);
+  if (room_.grpc == wanted.grpc && room_.http == wanted.http) return;
+  options_.log(LogRecord(LogLevel::kWarning, "connections")
+                   .Add("max_connections", wanted.grpc)
+                   .Add("descriptors_allow", room_.grpc)
+                   .Add("max_http_connections", wanted.http)
+                   .Add("descriptors_allow_http", room_.http)
+                   .Add("warning", "more need more descriptors (ulimit -n)"));
+}
+
 absl::Status Diffusiond::MakeServer() {
   const ServerFlags& flags = options_.flags;
 
@@ -231,7 +249,8 @@ absl::Status Diffusiond::MakeServer() {
   options.limits.max_count = flags.max_images_per_request;
   options.limits.max_picture_side = flags.max_picture_side;
   options.progress_interval = flags.progress_interval;
-  options.transport = TransportLimitsOf(flags);
+  MakeRoom();
+  options.transport = TransportLimitsOf(flags, room_.grpc);
   options.stall_timeout = flags.stall_timeout;
   options.lame_duck = flags.lame_duck;
   options.decoders.threads = flags.decoder_threads;
@@ -239,12 +258,6 @@ absl::Status Diffusiond::MakeServer() {
   options.decoders.max_queued_per_address = (flags.max_queued_pictures + 3) / 4;
   options.max_waiting_bytes = static_cast<size_t>(flags.max_waiting_bytes);
   options.log = options_.log;
-  if (options.transport.connections.total < flags.max_connections) {
-    options_.log(LogRecord(LogLevel::kWarning, "connections")
-                     .Add("max_connections", flags.max_connections)
-                     .Add("descriptors_allow", options.transport.connections.total)
-                     .Add("warning", "more need more descriptors (ulimit -n)"));
-  }
   options.refusals_logged_per_second = flags.refusals_logged_per_second;
   options.access_log = access_log_.get();
   options.tracing.ratio = flags.trace_ratio;
@@ -319,7 +332,7 @@ absl::Status Diffusiond::StartHttp() {
   if (flags.http_listen.empty()) return absl::OkStatus();
   HttpFront::Options options;
   options.listen = flags.http_listen;
-  options.limits.max_connections = flags.max_http_connections;
+  options.limits.max_connections = room_.http;
   options.limits.max_connections_per_address = flags.max_http_connections_per_address;
   options.limits.max_bodies_bytes = static_cast<size_t>(flags.max_transport_bytes);
   options.limits.slow_reader_time = flags.stall_timeout;
@@ -332,6 +345,10 @@ absl::Status Diffusiond::StartHttp() {
   if (!front.ok()) return OfFlag("http_listen", front.status());
   http_front_ = *std::move(front);
   http_address_ = WithPort(flags.http_listen, http_front_->port());
+  server_->SetOtherFront(
+      {.leave = [front = http_front_.get()] { front->Leave(); },
+       .close_idle = [front = http_front_.get()] { front->CloseIdle(); },
+       .count_open = [front = http_front_.get()] { return front->CountOpen(); }});
   return absl::OkStatus();
 }
 

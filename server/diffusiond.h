@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "prometheus/registry.h"
 #include "server/access/access_control.h"
+#include "server/connections/descriptor_limit.h"
 #include "server/counted_rpc.h"
 #include "server/engine/engine.h"
 #include "server/http/http_front.h"
@@ -62,8 +63,10 @@ class Diffusiond : private WorkerObserver {
   // As Server::Drain, for at most --drain_timeout.
   bool Drain();
 
-  // Threads that hang in a device and cannot be ended.
-  int hung_threads() { return supervisor_ == nullptr ? 0 : supervisor_->hung_threads(); }
+  // Ends everything, as the destructor does; nothing else may follow. Logs and spans are out then.
+  // Returns the threads that hang in a device and could not be ended: with any of them, end the
+  // process without running static destructors.
+  int Stop();
 
   VersionManager& versions() { return *versions_; }
 
@@ -75,6 +78,7 @@ class Diffusiond : private WorkerObserver {
   absl::Status MakeTelemetry();
   absl::Status MakeAccess();
   absl::Status MakeEngine();
+  void MakeRoom();
   absl::Status MakeServer();
   absl::Status StartWorkers();
   void MakeVersions();
@@ -99,6 +103,7 @@ class Diffusiond : private WorkerObserver {
   std::unique_ptr<AccessLog> access_log_;        // Null without --access_log.
   std::unique_ptr<SpanExporter> span_exporter_;  // Null without --otlp_endpoint.
   std::unique_ptr<AccessControl> access_;
+  Connections room_;  // Of --listen and --http_listen.
   ModelCatalog catalog_;
   LoadedVersions loaded_;
   std::unique_ptr<Engine> engine_;

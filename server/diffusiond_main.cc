@@ -93,7 +93,7 @@ int Run(const ServerFlags& flags, ShutdownSignal& shutdown) {
   log(drained ? LogRecord(LogLevel::kInfo, "drained")
               : LogRecord(LogLevel::kWarning, "drain timeout passed, requests were cut off"));
   // A thread that hangs in a device's library would be torn down under it.
-  if (diffusiond.hung_threads() > 0) std::_Exit(0);
+  if (diffusiond.Stop() > 0) std::_Exit(0);
   return 0;
 }
 

@@ -95,6 +95,11 @@ std::vector<std::shared_ptr<TabledConnection>> ConnectionTable::All() const {
   return all;
 }
 
+int ConnectionTable::Count() const {
+  absl::MutexLock lock(&mutex_);
+  return static_cast<int>(entries_.size());
+}
+
 bool ConnectionTable::AwaitEmpty(absl::Duration limit) const {
   absl::MutexLock lock(&mutex_);
   return mutex_.AwaitWithTimeout(

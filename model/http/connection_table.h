@@ -51,6 +51,7 @@ class ConnectionTable {
   void Remove(Id id);
 
   std::vector<std::shared_ptr<TabledConnection>> All() const;
+  int Count() const;
   // False: some are left after so long.
   bool AwaitEmpty(absl::Duration limit) const;
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "model/process/quoted_value.h"
 
 namespace diffusiond {
 namespace {
@@ -197,7 +199,8 @@ Progress HttpConnection::JudgeHead() {
     return Progress::kBad;
   }
   if (route_ == nullptr) {
-    HttpAnswer answer = service_->refusal(405, found.allow);
+    HttpAnswer answer = service_->refusal(
+        405, absl::StrCat(QuoteValue(head.method), " is not taken here: ", found.allow));
     answer.head.headers.emplace_back("Allow", found.allow);
     Refuse(std::move(answer), keep_alive);
     return Progress::kBad;
@@ -239,7 +242,12 @@ void HttpConnection::Handle() {
 
 void HttpConnection::StartExchange(bool keep_alive) {
   state_ = State::kAnswering;
-  socket_->ClearDeadline();
+  // What is left of "100 Continue" nobody may ever take.
+  if (out_.empty()) {
+    socket_->ClearDeadline();
+  } else {
+    socket_->SetDeadline(service_->limits.slow_reader_time);
+  }
   keep_alive_ = keep_alive;
   sending_ = last_ = close_ = false;
   exchange_ = std::make_shared<HttpExchange>(
@@ -301,7 +309,7 @@ void HttpConnection::Write() {
 }
 
 bool HttpConnection::TakeOutput() {
-  HttpExchange::Output output = exchange_->Take(keep_alive_ && !ended_ && !service_->draining);
+  HttpExchange::Output output = exchange_->Take(keep_alive_ && !ended_ && !service_->leaving);
   if (output.status.has_value()) service_->observer->OnAnswer(method_, *output.status);
   if (output.bytes.empty() && !output.last) return false;
   for (std::string& bytes : output.bytes) out_.push_back(std::move(bytes));

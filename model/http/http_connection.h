@@ -20,14 +20,15 @@
 
 namespace diffusiond {
 
-// What the connections of one server share. Thread-safe: fixed, but for the table and the flag.
+// What the connections of one server share. Thread-safe: fixed, but for the table and the atomics.
 struct HttpService {
   HttpLimits limits;
   HttpRoutes routes;
   std::function<HttpAnswer(int status, const std::string& text)> refusal;
   std::shared_ptr<HttpObserver> observer;
   ConnectionTable table;
-  std::atomic<bool> draining = false;
+  std::atomic<bool> leaving = false;   // Answers say that the connection closes.
+  std::atomic<bool> draining = false;  // And those without a request close.
   std::atomic<size_t> bodies_bytes = 0;
 };
 

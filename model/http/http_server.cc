@@ -82,10 +82,17 @@ class HttpServer::Room {
     }
   }
 
+  void Leave() { service_->leaving = true; }
+  void CloseIdle() {
+    for (const auto& connection : service_->table.All()) connection->Drain();
+  }
+  int CountOpen() const { return service_->table.Count(); }
+
   void Drain(absl::Duration limit) {
+    Leave();
     service_->draining = true;
     StopListening();
-    for (const auto& connection : service_->table.All()) connection->Drain();
+    CloseIdle();
     if (service_->table.AwaitEmpty(limit)) return;
     for (const auto& connection : service_->table.All()) connection->Cut();
     service_->table.AwaitEmpty(absl::InfiniteDuration());
@@ -188,6 +195,12 @@ HttpServer::HttpServer(std::unique_ptr<Room> room, int port)
     : room_(std::move(room)), port_(port) {}
 
 HttpServer::~HttpServer() = default;
+
+void HttpServer::Leave() { room_->Leave(); }
+
+void HttpServer::CloseIdle() { room_->CloseIdle(); }
+
+int HttpServer::CountOpen() const { return room_->CountOpen(); }
 
 void HttpServer::Drain(absl::Duration limit) { room_->Drain(limit); }
 

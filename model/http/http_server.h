@@ -48,6 +48,13 @@ class HttpServer {
 
   int port() const { return port_; }
 
+  // Before a drain: answers from then on say "Connection: close", so that their clients' next
+  // connection finds another server.
+  void Leave();
+  // Closes the connections that have no request now.
+  void CloseIdle();
+  int CountOpen() const;
+
   // Takes no more connections and closes those without a request; answers from then on say
   // "Connection: close". Returns when all are over, or after `limit` cuts off what is left. Not for
   // the server's own threads.

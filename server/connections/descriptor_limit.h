@@ -4,12 +4,19 @@
 
 namespace diffusiond {
 
-// For what is no connection: model files, metrics, the libraries' own.
-inline constexpr int kDescriptorsForOthers = 256;
+// For all else: model files, certificates, the connections of the metrics' and the operators' ports
+// (192 at most), the libraries' own.
+inline constexpr int kDescriptorsForOthers = 512;
 
-// Raises the soft limit (setrlimit(2)) as far as `connections` need and the hard limit allows.
-// Returns how many connections there is room for: `connections`, or less, at least 1.
-int MakeRoomForConnections(int connections);
+// Of the ports that clients come to.
+struct Connections {
+  int grpc = 0;
+  int http = 0;
+};
+
+// Raises the soft limit (setrlimit(2)) as far as `wanted` needs and the hard limit allows. Returns
+// how many there is room for: `wanted`, or less, divided as it is, at least 1 where any are wanted.
+Connections MakeRoomForConnections(const Connections& wanted);
 
 }  // namespace diffusiond
 

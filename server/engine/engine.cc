@@ -240,12 +240,17 @@ void Engine::Complete(StepBatch batch, absl::Status status) {
 }
 
 void Engine::Post(Effects& effects) {
+  const EngineMetrics::QueueDepth depth = scheduler_->depth();
+  effects.posted = !effects.events.empty() || !effects.counts.empty() || depth != posted_depth_;
+  // Of most batches that are chosen nobody need hear: they go on with what was begun.
+  if (!effects.posted) return;
+  posted_depth_ = depth;
   outbox_.Post(std::move(effects.events), std::move(effects.counts));
 }
 
 void Engine::Conclude(Effects effects) {
   effects.dropped.clear();  // Device memory first.
-  outbox_.Wake();
+  if (effects.posted) outbox_.Wake();
 }
 
 void Engine::Count(const EngineCounts& counts) {
@@ -263,12 +268,12 @@ void Engine::Count(const EngineCounts& counts) {
 void Engine::ReportDepth() {
   if (options_.metrics == nullptr) return;
   absl::MutexLock report(&depth_mu_);
-  StepScheduler::Depth depth;
+  EngineMetrics::QueueDepth depth;
   {
     absl::MutexLock lock(&mu_);
     depth = scheduler_->depth();
   }
-  options_.metrics->OnQueueDepth(depth.waiting, depth.resident, depth.resident_limit);
+  options_.metrics->OnQueueDepth(depth);
 }
 
 }  // namespace diffusiond

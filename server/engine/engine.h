@@ -130,7 +130,8 @@ class Engine {
  private:
   explicit Engine(Options options);
 
-  // Posts what a change leaves to be told, so that it is told in the order of the changes.
+  // Posts what a change leaves to be told, if anything, so that it is told in the order of the
+  // changes.
   void Post(Effects& effects) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Does the rest of it.
   void Conclude(Effects effects) ABSL_LOCKS_EXCLUDED(mu_);
@@ -145,6 +146,7 @@ class Engine {
   std::unique_ptr<StepScheduler> scheduler_ ABSL_PT_GUARDED_BY(mu_);
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
   bool shut_down_ ABSL_GUARDED_BY(mu_) = false;
+  EngineMetrics::QueueDepth posted_depth_ ABSL_GUARDED_BY(mu_);  // With the last Post.
 
   // Held while the depth is read and reported, so that the last report is the newest.
   absl::Mutex depth_mu_ ABSL_ACQUIRED_BEFORE(mu_);

@@ -48,6 +48,12 @@ struct EngineCounts {
   std::vector<int64_t> release_delays;
   int preemptions = 0;
   int migrations = 0;
+
+  bool empty() const {
+    return first_steps.empty() && finished.empty() && !step.has_value() &&
+           !device_failure.has_value() && release_delays.empty() && preemptions == 0 &&
+           migrations == 0;
+  }
 };
 
 }  // namespace diffusiond

@@ -39,10 +39,16 @@ class EngineMetrics {
     absl::Duration overhead = {};  // Since the worker's last step, if it did not wait for work.
   };
 
+  struct QueueDepth {
+    int waiting = 0;         // Trajectories that have not begun.
+    int resident = 0;        // Those that have, and hold device memory or may.
+    int resident_limit = 0;  // Of the model that may have the fewest.
+
+    bool operator==(const QueueDepth&) const = default;
+  };
+
   virtual ~EngineMetrics() = default;
-  // Trajectories that have not begun, those that have (and may hold device memory), and how many
-  // may at once.
-  virtual void OnQueueDepth(int /*waiting*/, int /*resident*/, int /*resident_limit*/) {}
+  virtual void OnQueueDepth(const QueueDepth& /*depth*/) {}
   // Submit refused with this status.
   virtual void OnRefused(const absl::Status& /*status*/) {}
   virtual void OnFirstStep(const FirstStep& /*first_step*/) {}

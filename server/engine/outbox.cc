@@ -115,8 +115,8 @@ void Outbox::ScheduleAtOnce(Lane& lane) {
   lanes_.push_back(&lane);
 }
 
-void Outbox::ScheduleFrames(Lane& lane) {
-  if (lane.at_frames || lane.frames.empty()) return;
+bool Outbox::ScheduleFrames(Lane& lane) {
+  if (lane.at_frames || lane.frames.empty()) return false;
   lane.at_frames = true;
   ++lane.generation->turns;
   if (std::exchange(lane.passed_over, false)) {
@@ -124,7 +124,7 @@ void Outbox::ScheduleFrames(Lane& lane) {
   } else {
     frame_lanes_.push_back(&lane);
   }
-  frame_waits_.Signal();
+  return true;
 }
 
 void Outbox::EndTurn(Generation& generation) {
@@ -220,7 +220,7 @@ void Outbox::TellLanes() {
       continue;
     }
     lane->at_once = false;
-    ScheduleFrames(*lane);
+    if (ScheduleFrames(*lane)) frame_waits_.Signal();
     EndTurn(*lane->generation);
   }
 }
@@ -251,6 +251,7 @@ void Outbox::TellFrame() {
     lane.passed_over = lane.at_once;
   }
   lane.at_frames = false;
+  // Nobody need be woken: this thread looks for a lane next.
   if (!lane.at_once) ScheduleFrames(lane);
   EndTurn(generation);
 }

@@ -85,7 +85,8 @@ class Outbox {
   void Finish(Generation& generation, EngineEvent::Finished finished)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ScheduleAtOnce(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void ScheduleFrames(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // False: it has none, or was scheduled. Wakes no thread.
+  bool ScheduleFrames(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A turn of a lane is over.
   void EndTurn(Generation& generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Notice(Generation& generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

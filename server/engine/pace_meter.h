@@ -2,6 +2,8 @@
 #ifndef DIFFUSIOND_SERVER_ENGINE_PACE_METER_H_
 #define DIFFUSIOND_SERVER_ENGINE_PACE_METER_H_
 
+#include <algorithm>
+
 #include "absl/time/time.h"
 #include "server/engine/scheduling_policy.h"
 
@@ -10,14 +12,23 @@ namespace diffusiond {
 // Moving averages over one model's step batches. Thread-compatible.
 class PaceMeter {
  public:
-  // A step batch that carried `passes` of the `capacity` its worker has.
-  void Add(absl::Duration duration, int passes, int capacity) {
+  // A step batch that ended now and carried `passes` of the `capacity` its worker has.
+  void Add(absl::Time now, absl::Duration duration, int passes, int capacity) {
+    last_ = now;
+    fastest_ = std::min(fastest_, duration);
     Average(step_, duration);
-    // A batch that is less than half full says little about full ones.
+    // A batch that is less than half full says little about full ones: that they take no longer
+    // than its passes would one after another.
     if (2 * passes > capacity || full_step_ == absl::ZeroDuration()) {
       Average(full_step_, duration);
+    } else if (passes > 0 && duration > absl::ZeroDuration()) {
+      full_step_ = std::min(full_step_, duration * capacity / passes);
     }
   }
+
+  bool has_seen_any() const { return last_ > absl::InfinitePast(); }
+  absl::Time last() const { return last_; }            // Infinite past before the first Add.
+  absl::Duration fastest() const { return fastest_; }  // Infinite then.
 
   // With workers that carry so many network passes together. Zero before the first Add.
   Pace pace(int side_by_side) const {
@@ -32,6 +43,8 @@ class PaceMeter {
     average = average == absl::ZeroDuration() ? value : average + kNewest * (value - average);
   }
 
+  absl::Time last_ = absl::InfinitePast();
+  absl::Duration fastest_ = absl::InfiniteDuration();
   absl::Duration step_;
   absl::Duration full_step_;
 };

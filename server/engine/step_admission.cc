@@ -17,8 +17,22 @@ constexpr absl::Duration kUnknownRetry = absl::Seconds(1);
 // is taken for certain.
 constexpr double kSurely = 0.5;
 
+// An idle server's pace is doubted after so long without a step. It may be that of one slow step (a
+// machine that was suspended, another model that was being loaded), and what is refused for it runs
+// no step that would correct it.
+constexpr absl::Duration kPaceHolds = absl::Seconds(10);
+
 // Refusals show durations to the millisecond.
 constexpr absl::Duration kShown = absl::Milliseconds(1);
+
+// Of the trajectory that has most.
+int LongestRows(const std::vector<PolicyTrajectory>& trajectories) {
+  int longest = 0;
+  for (const PolicyTrajectory& trajectory : trajectories) {
+    longest = std::max(longest, trajectory.rows_left);
+  }
+  return longest;
+}
 
 absl::Status ValidateSpec(const GenerationSpec& spec, int max_trajectories) {
   const int count = static_cast<int>(spec.trajectories.size());
@@ -93,25 +107,18 @@ std::optional<absl::Duration> StepScheduler::PredictTime(
     const std::vector<PolicyTrajectory>& trajectories) const {
   const Pace pace = PaceOf(model, name);
   if (pace.pass == absl::ZeroDuration()) return std::nullopt;
-  int longest = 0;
-  for (const PolicyTrajectory& trajectory : trajectories) {
-    longest = std::max(longest, trajectory.rows_left);
-  }
   // It joins after the step that is running.
   return pace.step / 2 +
-         std::max(longest * pace.step,
+         std::max(LongestRows(trajectories) * pace.step,
                   model.policy->PassesUntilDone(generation, trajectories) * pace.pass);
 }
 
 absl::Duration StepScheduler::TimeAlone(const Model& model, const std::string& name,
                                         const std::vector<PolicyTrajectory>& trajectories) const {
   const Pace pace = model.meter.pace(workers_.total_capacity(name));
-  int longest = 0, work = 0;
-  for (const PolicyTrajectory& trajectory : trajectories) {
-    longest = std::max(longest, trajectory.rows_left);
-    work += trajectory.work();
-  }
-  return std::max(longest * pace.step, work * pace.pass);
+  int work = 0;
+  for (const PolicyTrajectory& trajectory : trajectories) work += trajectory.work();
+  return std::max(LongestRows(trajectories) * pace.step, work * pace.pass);
 }
 
 absl::Status StepScheduler::CheckDeadline(const Generation& generation,
@@ -122,7 +129,13 @@ absl::Status StepScheduler::CheckDeadline(const Generation& generation,
     return absl::OkStatus();
   }
   const absl::Duration left = asked.deadline - now, predicted = *generation.predicted;
-  const SchedulingPolicy& policy = *models_.at(generation.spec.model).policy;
+  const Model& model = models_.at(generation.spec.model);
+  const SchedulingPolicy& policy = *model.policy;
+  const bool idle = model.batches_in_hand == 0 && policy.waiting_passes() == 0;
+  if (idle && now - model.meter.last() > kPaceHolds &&
+      LongestRows(trajectories) * model.meter.fastest() <= left) {
+    return absl::OkStatus();
+  }
   if (predicted <= left && !policy.DeadlinesFit(asked, trajectories, now)) {
     return Refusal(RefusalReason::kDeadline,
                    absl::StrCat("the deadline is in ", Shown(left),
@@ -132,8 +145,7 @@ absl::Status StepScheduler::CheckDeadline(const Generation& generation,
                    predicted);
   }
   // No time to come back at would help, so none is named.
-  const absl::Duration alone =
-      TimeAlone(models_.at(generation.spec.model), generation.spec.model, trajectories);
+  const absl::Duration alone = TimeAlone(model, generation.spec.model, trajectories);
   if (kSurely * alone > left) {
     return absl::DeadlineExceededError(absl::StrCat(
         "the deadline is in ", Shown(left), ", which an idle server cannot meet: it takes about ",

@@ -22,6 +22,7 @@ void StepScheduler::InheritPace(const std::string& model, const std::string& fro
   const auto found = models_.find(from);
   if (found == models_.end()) return;
   Model& heir = ModelOf(model);
+  if (heir.meter.has_seen_any()) return;
   heir.meter = found->second.meter;
   heir.resident_limit = found->second.resident_limit;
 }
@@ -189,8 +190,8 @@ void StepScheduler::BeginTrajectory(WorkerId worker, Model& model, Trajectory& t
   trajectory.state = Trajectory::State::kRunning;
 }
 
-StepScheduler::Depth StepScheduler::depth() const {
-  Depth depth;
+EngineMetrics::QueueDepth StepScheduler::depth() const {
+  EngineMetrics::QueueDepth depth;
   depth.waiting = waiting_trajectories_;
   depth.resident_limit = limits_.max_resident_trajectories;
   for (const auto& [name, model] : models_) {

@@ -33,6 +33,7 @@ struct Effects {
   std::vector<EngineEvent> events;
   EngineCounts counts;
   std::vector<std::shared_ptr<const void>> dropped;
+  bool posted = false;  // There was something to tell.
 
   bool empty() const { return events.empty() && dropped.empty(); }
 };
@@ -44,11 +45,6 @@ class StepScheduler {
   struct Limits {
     QueuePlaces::Limits places;
     int max_resident_trajectories = 1;  // Per model.
-  };
-  struct Depth {
-    int waiting = 0;         // Have not begun.
-    int resident = 0;        // Have begun, and hold registers or may.
-    int resident_limit = 0;  // The lowest of any model.
   };
   // One for each model.
   using MakePolicy = std::function<std::unique_ptr<SchedulingPolicy>()>;
@@ -85,7 +81,7 @@ class StepScheduler {
   // Takes a batch back, as Engine::Complete. False: its worker was abandoned meanwhile.
   bool Settle(StepBatch& batch, const absl::Status& status, absl::Time now, Effects& effects);
 
-  Depth depth() const;
+  EngineMetrics::QueueDepth depth() const;
 
  private:
   struct Model {

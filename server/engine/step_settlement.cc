@@ -47,7 +47,7 @@ bool StepScheduler::Settle(StepBatch& batch, const absl::Status& status, absl::T
     // What the engine cost between two steps counts too: predictions are of time that passes.
     int passes = 0;
     for (const StepTask& task : batch.tasks) passes += NetworkPasses(task);
-    model.meter.Add(now - batch.started + batch.overhead, passes, batch.capacity);
+    model.meter.Add(now, now - batch.started + batch.overhead, passes, batch.capacity);
   } else if (absl::IsResourceExhausted(status)) {
     // Fewer at a time; the shape of a network call stays, for the bytes depend on it.
     model.resident_limit = std::max(1, std::min(model.resident_limit, model.resident) / 2);

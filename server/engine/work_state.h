@@ -15,7 +15,7 @@ struct WorkState {
     int64_t network_passes = 0;  // In them, without padding.
   };
 
-  // As EngineMetrics::OnQueueDepth.
+  // As EngineMetrics::QueueDepth.
   int waiting = 0;
   int resident = 0;
   int resident_limit = 0;

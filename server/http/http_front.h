@@ -35,6 +35,11 @@ class HttpFront {
 
   int port() const { return server_->port(); }
 
+  // As HttpServer.
+  void Leave() { server_->Leave(); }
+  void CloseIdle() { server_->CloseIdle(); }
+  int CountOpen() const { return server_->CountOpen(); }
+
   // New calls are refused by the context's tracker; ends what is left after `limit`.
   void Drain(absl::Duration limit) { server_->Drain(limit); }
 

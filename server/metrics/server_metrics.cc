@@ -217,8 +217,8 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
   for (const char* reason : {"client", "deadline", "shutdown", "failure"}) {
     cancellations_.Add({{"reason", reason}});
   }
-  for (const char* reason :
-       {"queue_full", "over_share", "deadline", "memory", "pictures", "draining", "invalid"}) {
+  for (const char* reason : {"queue_full", "over_share", "deadline", "memory", "pictures",
+                             "identity", "draining", "invalid"}) {
     refusals_.Add({{"reason", reason}});
   }
   for (const char* method : {"Generate", "GenerateImages", "ListModels", "GetModel"}) {
@@ -239,7 +239,12 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
 
 void ServerMetrics::ModelLoaded(const std::string& model, int version, const std::string& digest,
                                 const std::string& device, int micro_batch) {
-  model_info_.Add(InfoLabels(model, version, digest, device, micro_batch)).Set(1);
+  const prometheus::Labels info = InfoLabels(model, version, digest, device, micro_batch);
+  model_info_.Add(info).Set(1);
+  {
+    absl::MutexLock lock(&keys_mu_);
+    ++copies_[info];
+  }
   const prometheus::Labels labels = {{"model", model}};
   step_duration_.Add(labels, Seconds());
   network_call_passes_.Add(labels, Passes());
@@ -252,54 +257,17 @@ void ServerMetrics::ModelLoaded(const std::string& model, int version, const std
 
 void ServerMetrics::ModelUnloaded(const std::string& model, int version, const std::string& digest,
                                   const std::string& device, int micro_batch) {
-  model_info_.Remove(&model_info_.Add(InfoLabels(model, version, digest, device, micro_batch)));
-}
-
-void ServerMetrics::ModelKeyed(const std::string& key, const std::string& model) {
-  absl::MutexLock lock(&keys_mu_);
-  names_[key] = model;
-  std::erase(gone_, key);  // A model that is back after all of it was gone.
-}
-
-void ServerMetrics::KeyForgotten(const std::string& key) {
-  absl::MutexLock lock(&keys_mu_);
-  gone_.push_back(key);
-  if (gone_.size() <= kRememberedKeys) return;
-  names_.erase(gone_.front());
-  gone_.pop_front();
-}
-
-prometheus::Labels ServerMetrics::OfModel(const std::string& key) {
-  absl::MutexLock lock(&keys_mu_);
-  const auto found = names_.find(key);
-  return {{"model", found == names_.end() ? key : found->second}};
+  const prometheus::Labels info = InfoLabels(model, version, digest, device, micro_batch);
+  {
+    absl::MutexLock lock(&keys_mu_);
+    if (--copies_[info] > 0) return;
+    copies_.erase(info);
+  }
+  model_info_.Remove(&model_info_.Add(info));
 }
 
 void ServerMetrics::ModelLoadTook(const std::string& model, absl::Duration duration) {
   load_duration_.Add({{"model", model}}, Seconds()).Observe(absl::ToDoubleSeconds(duration));
-}
-
-void ServerMetrics::ModelServed(const std::string& model, int version, bool swapped) {
-  model_version_.Add({{"model", model}}).Set(version);
-  swaps_.Add({{"model", model}}).Increment(swapped ? 1 : 0);
-  versions_refused_.Add({{"model", model}});
-  unserved_.Add({{"model", model}}).Set(0);
-}
-
-void ServerMetrics::ModelRefused(const std::string& model) {
-  versions_refused_.Add({{"model", model}}).Increment();
-}
-
-void ServerMetrics::ModelUnserved(const std::string& model) {
-  unserved_.Add({{"model", model}}).Set(1);
-}
-
-void ServerMetrics::ModelForgotten(const std::string& model) {
-  unserved_.Remove(&unserved_.Add({{"model", model}}));
-}
-
-void ServerMetrics::VersionsLoaded(const std::string& model, int count) {
-  versions_loaded_.Add({{"model", model}}).Set(count);
 }
 
 void ServerMetrics::RequestStarted(const std::string& method) {
@@ -345,10 +313,10 @@ void ServerMetrics::WorkerRestarted(const std::string& worker) {
   worker_restarts_.Add({{"worker", worker}}).Increment();
 }
 
-void ServerMetrics::OnQueueDepth(int waiting, int resident, int resident_limit) {
-  waiting_.Set(waiting);
-  resident_.Set(resident);
-  resident_limit_.Set(resident_limit);
+void ServerMetrics::OnQueueDepth(const QueueDepth& depth) {
+  waiting_.Set(depth.waiting);
+  resident_.Set(depth.resident);
+  resident_limit_.Set(depth.resident_limit);
 }
 
 void ServerMetrics::OnRefused(const absl::Status& status) {

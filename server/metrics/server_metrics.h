@@ -80,7 +80,7 @@ class ServerMetrics : public EngineMetrics {
   // What the instruments of it show now.
   WorkState Work() const;
 
-  void OnQueueDepth(int waiting, int resident, int resident_limit) override;
+  void OnQueueDepth(const QueueDepth& depth) override;
   void OnRefused(const absl::Status& status) override;
   void OnFirstStep(const FirstStep& first_step) override;
   void OnStep(const Step& step) override;
@@ -99,6 +99,8 @@ class ServerMetrics : public EngineMetrics {
 
   absl::Mutex keys_mu_;
   std::map<std::string, std::string> names_ ABSL_GUARDED_BY(keys_mu_);  // By key.
+  // Loaded, of what has the same series: a version whose files were touched is loaded again.
+  std::map<prometheus::Labels, int> copies_ ABSL_GUARDED_BY(keys_mu_);
   std::deque<std::string> gone_ ABSL_GUARDED_BY(keys_mu_);  // Keys, the first to go first.
 
   Gauges& model_info_;

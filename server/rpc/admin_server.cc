@@ -1,5 +1,6 @@
 #include "server/rpc/admin_server.h"
 
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,9 @@ constexpr TransportLimits kLimits = {
     .bytes = size_t{64} << 20,
     .request_bytes = 1 << 20,
 };
+
+// What calls get that still run at the end; then they are cancelled.
+constexpr std::chrono::seconds kLastCalls{1};
 
 // Of a name in a log line, where a request may hold anything.
 constexpr size_t kMaxModelBytes = 200;
@@ -171,7 +175,8 @@ absl::Status AdminServer::Listen() {
 AdminServer::~AdminServer() {
   if (server_ == nullptr) return;
   if (port_ != nullptr) port_->Close();
-  server_->Shutdown();
+  // Reflection and health's Watch stay open for as long as their clients like.
+  server_->Shutdown(std::chrono::system_clock::now() + kLastCalls);
   server_->Wait();
 }
 

@@ -128,11 +128,21 @@ Server::~Server() {
 
 void Server::LetConnectionsGo(absl::Time deadline) {
   port_->Close();
-  const auto are_there = [&] { return port_->CountOpen() > 0 && options_.now() < deadline; };
-  for (absl::Duration waited; waited < options_.lame_duck && are_there(); waited += kLeaveLook) {
+  if (other_front_.has_value()) other_front_->leave();
+  const auto may_come = [&] {
+    // By the other front also over connections that are not there yet.
+    const bool any = other_front_.has_value() || port_->CountOpen() > 0;
+    return any && options_.now() < deadline;
+  };
+  for (absl::Duration waited; waited < options_.lame_duck && may_come(); waited += kLeaveLook) {
     absl::SleepFor(kLeaveLook);
   }
   port_->HoldOpen();
+  if (other_front_.has_value()) other_front_->close_idle();
+  const auto are_there = [&] {
+    const int others = other_front_.has_value() ? other_front_->count_open() : 0;
+    return port_->CountOpen() + others > 0 && options_.now() < deadline;
+  };
   for (absl::Duration waited; waited < kLeaveGrace && are_there(); waited += kLeaveLook) {
     // Those, too, whose handshake has ended since the last look.
     if (!TellConnectionsToGo(*server_)) return;

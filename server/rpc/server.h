@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -109,6 +110,15 @@ class Server {
   // Whether health says so, for "".
   bool IsServing();
 
+  // Another protocol's port, whose calls go through context(). It stays open until after the drain,
+  // for whoever asks how the server does.
+  struct OtherFront {
+    std::function<void()> leave;       // Tells who is answered to come no more by this connection.
+    std::function<void()> close_idle;  // Closes connections that have no call.
+    std::function<int()> count_open;
+  };
+  void SetOtherFront(OtherFront front) { other_front_ = std::move(front); }  // Before Drain.
+
   // Health goes NOT_SERVING, the port is closed and connections are told to go (GOAWAY): new calls
   // find another replica, while what runs goes on, and so does what was on its way just then: calls
   // are taken until the last connection without one has gone, or for two seconds. What is called
@@ -146,7 +156,8 @@ class Server {
   // Null before Listen, which sets it under mu_: health may be told of meanwhile.
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<ServerPort> port_;  // Null: only InProcessChannel.
-  std::thread shutdown_;              // Waits for the last call.
+  std::optional<OtherFront> other_front_;
+  std::thread shutdown_;  // Waits for the last call.
 
   absl::Mutex mu_;
   bool workers_running_ ABSL_GUARDED_BY(mu_) = false;

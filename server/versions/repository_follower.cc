@@ -176,7 +176,10 @@ void RepositoryFollower::Serve(const std::string& name, const std::vector<Versio
     std::rotate(chosen, chosen + 1, state.loaded.end());
     state.serving = version;
     state.refused.erase(version->number());
-    if (before != nullptr) state.before = before->number();
+    // Not of one whose files were touched.
+    if (before != nullptr && before->number() != version->number()) {
+      state.before = before->number();
+    }
     for (auto action = actions.begin() + 1; action != actions.end(); ++action) {
       released.push_back(std::exchange(find(*action)->kept, nullptr));
     }

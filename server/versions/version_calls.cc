@@ -56,7 +56,7 @@ absl::StatusOr<ModelVersionsInfo> RepositoryFollower::LoadVersion(const std::str
 absl::StatusOr<ModelVersionsInfo> RepositoryFollower::RollBack(const std::string& name,
                                                                int number) {
   ASSIGN_OR_RETURN(const ModelDirectory directory, FindDirectory(name));
-  if (number == 0 && directory.numbered && Serving(name) != nullptr) {
+  if (number == 0 && directory.numbered) {
     int before;
     {
       absl::MutexLock lock(&mu_);
@@ -73,10 +73,12 @@ absl::Status RepositoryFollower::Hold(const ModelDirectory& directory, int numbe
   const std::string& name = directory.name;
   RETURN_IF_ERROR(CheckHold(directory, number));
   std::optional<int> held;
+  std::string problem;
   {
     absl::MutexLock lock(&mu_);
     ModelState& model = models_[name];
     held = std::exchange(model.held, number > 0 ? std::optional<int>(number) : std::nullopt);
+    problem = model.problem;
     // Who asks may have mended what the files do not show.
     std::erase_if(model.refused,
                   [number](const auto& refused) { return number == 0 || refused.first == number; });
@@ -88,8 +90,10 @@ absl::Status RepositoryFollower::Hold(const ModelDirectory& directory, int numbe
   // The newest that is good: which were refused above it stands in the listing.
   if (number == 0 && serving != before) return absl::OkStatus();
   if (number > 0) {
+    // Whoever asked is told why not; with the model all is as it was.
     absl::MutexLock lock(&mu_);
     models_[name].held = held;
+    models_[name].problem = problem;
   }
   if (serving == nullptr || serving->number() == 0) return status;
   return absl::Status(status.code(), absl::StrCat(status.message(), "; version ", serving->number(),

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/synchronization/notification.h"
@@ -83,11 +84,14 @@ void VersionManager::Run() {
     for (const auto& call : calls) call(stopping);
     if (stopping) return;
     // What waits for room need not wait for the next poll.
-    const bool room = !unused.empty() && follower_.waits_for_room();
+    const bool room = polls && !unused.empty() && follower_.waits_for_room();
     for (std::shared_ptr<const ModelVersion>& version : unused) {
       follower_.Unload(std::move(version));
     }
-    if (absl::Now() < next_poll && !room) continue;
+    // A clock that was set back puts off no look.
+    const absl::Time now = absl::Now();
+    if (polls) next_poll = std::min(next_poll, now + options_.poll_interval);
+    if (now < next_poll && !room) continue;
     (void)follower_.Look();  // Has told of everything.
     if (polls) next_poll = absl::Now() + options_.poll_interval;
   }

@@ -156,8 +156,12 @@ VersionRefusal RefuseVersion(const VersionRefusal* before, const std::string& st
 
 absl::StatusOr<int> VersionBefore(const ModelSituation& model, int before) {
   const Loaded* const serving = Serving(model);
-  const int current = serving == nullptr ? 0 : serving->number;
-  if (IsOnDisk(model, before) && before <= current) return before;
+  if (serving == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("model ", model.name, " serves no version that there is one before"));
+  }
+  const int current = serving->number;
+  if (IsOnDisk(model, before) && before < current) return before;
   const auto above = std::lower_bound(model.on_disk.begin(), model.on_disk.end(), current);
   if (above == model.on_disk.begin()) {
     return absl::FailedPreconditionError(absl::StrCat(

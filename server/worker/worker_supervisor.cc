@@ -17,6 +17,10 @@ constexpr int kChecksPerWatchdog = 4;
 constexpr absl::Duration kLongestInterval = absl::Seconds(15);
 constexpr absl::Duration kShortestInterval = absl::Milliseconds(10);
 
+// Nobody looked for so many intervals: the process or the machine stood still (was suspended, or
+// its clock was set).
+constexpr int kStoodStill = 3;
+
 // A worker that ran for so many back-offs had recovered.
 constexpr int kRecovered = 10;
 
@@ -41,7 +45,12 @@ absl::StatusOr<std::unique_ptr<WorkerSupervisor>> WorkerSupervisor::Start(
 
 WorkerSupervisor::WorkerSupervisor(Engine* engine, const std::vector<DeviceSpec>& devices,
                                    ExecutorSource* source, Options options)
-    : engine_(engine), source_(source), options_(std::move(options)) {
+    : engine_(engine),
+      source_(source),
+      options_(std::move(options)),
+      interval_(
+          std::clamp(options_.watchdog / kChecksPerWatchdog, kShortestInterval, kLongestInterval)),
+      checked_(options_.now()) {
   absl::MutexLock lock(&mu_);
   for (const DeviceSpec& device : devices) {
     Slot& slot = slots_.emplace_back();
@@ -50,12 +59,15 @@ WorkerSupervisor::WorkerSupervisor(Engine* engine, const std::vector<DeviceSpec>
   }
 }
 
-WorkerSupervisor::~WorkerSupervisor() {
+WorkerSupervisor::~WorkerSupervisor() { (void)Stop(); }
+
+int WorkerSupervisor::Stop() {
   {
     absl::MutexLock lock(&mu_);
     stopping_ = true;
   }
   if (thread_.joinable()) thread_.join();
+  int hung = hung_threads();
   std::vector<Slot> slots;
   {
     absl::MutexLock lock(&mu_);
@@ -68,8 +80,10 @@ WorkerSupervisor::~WorkerSupervisor() {
     const absl::Time began = slot.worker->step_began().value_or(options_.now());
     if (!slot.worker->AwaitStepEnd(began + options_.watchdog - options_.now())) {
       slot.worker->Abandon(absl::UnavailableError("the server stops"));
+      ++hung;
     }
   }
+  return hung;
 }
 
 absl::Status WorkerSupervisor::StartWorker(size_t index, StepExecutors executors) {
@@ -153,7 +167,9 @@ void WorkerSupervisor::NoteDown(size_t index, const absl::Status& reason) {
     absl::MutexLock lock(&mu_);
     Slot& slot = slots_[index];
     const absl::Time now = options_.now();
-    if (now - slot.started > kRecovered * slot.backoff) slot.backoff = options_.first_backoff;
+    // Of a worker that ran; one that cannot be built has not.
+    const absl::Time started = std::exchange(slot.started, absl::InfiniteFuture());
+    if (now - started > kRecovered * slot.backoff) slot.backoff = options_.first_backoff;
     slot.retry_at = now + slot.backoff;
     slot.backoff = std::min(2 * slot.backoff, options_.longest_backoff);
     name = DeviceName(slot.device);
@@ -183,7 +199,8 @@ void WorkerSupervisor::TakeOutHung(size_t index) {
   }
   if (worker == nullptr) return;
   const std::optional<absl::Time> began = worker->step_began();
-  if (!began.has_value() || options_.now() - *began <= options_.watchdog) return;
+  if (!began.has_value()) return;
+  if (options_.now() - std::max(*began, awake_since_) <= options_.watchdog) return;
   const absl::Status reason = absl::InternalError(
       absl::StrCat("worker ", name, " hangs: a step took longer than --worker_watchdog, ",
                    absl::FormatDuration(options_.watchdog)));
@@ -218,6 +235,8 @@ void WorkerSupervisor::Rebuild(size_t index) {
 
 void WorkerSupervisor::Check() {
   absl::MutexLock check(&check_mu_);
+  const absl::Time now = options_.now();
+  if (now - checked_ > kStoodStill * interval_) awake_since_ = now;
   size_t count;
   {
     absl::MutexLock lock(&mu_);
@@ -229,16 +248,15 @@ void WorkerSupervisor::Check() {
     TakeOutHung(i);
     Rebuild(i);
   }
+  checked_ = options_.now();
 }
 
 void WorkerSupervisor::Run() {
-  const absl::Duration interval =
-      std::clamp(options_.watchdog / kChecksPerWatchdog, kShortestInterval, kLongestInterval);
   const auto due = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stopping_ || failed_; };
   while (true) {
     {
       absl::MutexLock lock(&mu_);
-      absl::Duration wait = interval;
+      absl::Duration wait = interval_;
       for (const Slot& slot : slots_) {
         if (slot.worker == nullptr && slot.hangs < options_.max_hangs) {
           wait = std::min(wait, std::max(kShortestInterval, slot.retry_at - options_.now()));

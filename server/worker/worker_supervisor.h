@@ -52,7 +52,11 @@ class WorkerSupervisor {
                                                                  std::vector<DeviceSpec> devices,
                                                                  ExecutorSource* source,
                                                                  Options options);
-  ~WorkerSupervisor();  // Stops the workers, but for threads that hang.
+  ~WorkerSupervisor();  // As Stop.
+
+  // Stops the workers, but for threads that hang; nothing else may follow. Returns how many hang,
+  // of all that were ever given up and may still be there: then do not run static destructors.
+  int Stop() ABSL_LOCKS_EXCLUDED(mu_, check_mu_);
 
   // Gives every worker that runs one more model, executors by device. A worker that is built at the
   // same time has it from the source, which must know of it already. INVALID_ARGUMENT: as
@@ -64,19 +68,21 @@ class WorkerSupervisor {
   // Takes a model away, from the engine and every worker; the source must know of it no more.
   void RemoveModel(const std::string& model) ABSL_LOCKS_EXCLUDED(mu_, check_mu_);
 
-  // Takes out what hangs, and builds what is due. For tests: the thread does so by itself.
+  // Takes out what hangs, and builds what is due. For tests: the thread does so by itself, every
+  // quarter of the watchdog's time or 15 s. A step that ran while nobody looked for much longer is
+  // not held to have hung then.
   void Check() ABSL_LOCKS_EXCLUDED(mu_, check_mu_);
 
   int running() ABSL_LOCKS_EXCLUDED(mu_);
-  // Threads that were given up and may still be there: then do not run static destructors.
+  // Threads that were given up and may still be there.
   int hung_threads() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   struct Slot {
     DeviceSpec device;
-    std::unique_ptr<DeviceWorker> worker;  // Null: taken out.
-    absl::Status failure;                  // Not OK: the worker has ended by itself.
-    absl::Time started;
+    std::unique_ptr<DeviceWorker> worker;         // Null: taken out.
+    absl::Status failure;                         // Not OK: the worker has ended by itself.
+    absl::Time started = absl::InfiniteFuture();  // That runs, or has just ended.
     absl::Duration backoff;
     absl::Time retry_at;
     int hangs = 0;
@@ -97,8 +103,12 @@ class WorkerSupervisor {
   Engine* const engine_;
   ExecutorSource* const source_;
   const Options options_;
+  const absl::Duration interval_;  // Between checks.
 
   absl::Mutex check_mu_;  // One check at a time; guards what only checks change.
+  absl::Time checked_ ABSL_GUARDED_BY(check_mu_);  // The end of the last check.
+  // A step's time counts from here: while nobody could look it may have stood still too.
+  absl::Time awake_since_ ABSL_GUARDED_BY(check_mu_) = absl::InfinitePast();
   absl::Mutex mu_ ABSL_ACQUIRED_AFTER(check_mu_);
   std::vector<Slot> slots_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;

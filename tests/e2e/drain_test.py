@@ -1,5 +1,6 @@
 """A replica that drains, and clients that have another one."""
 
+import http.client
 import socket
 import threading
 import unittest
@@ -8,6 +9,8 @@ import grpc
 
 import diffusiond.v1.diffusion_pb2 as pb
 import diffusiond.v1.diffusion_pb2_grpc as diffusion_pb2_grpc
+import health_pb2
+import health_pb2_grpc
 from diffusiond_process import Diffusiond, eventually
 from http2_frames import (ACK, DATA, GOAWAY, PING, Connection, frame, grpc_headers, grpc_message)
 
@@ -107,7 +110,7 @@ class OnItsWayTest(unittest.TestCase):
             self.assertEqual(server.wait(), 0, server.log())
 
     def test_a_lame_duck_serves_who_is_connected_and_nobody_else(self):
-        with Diffusiond("--lame_duck=25s") as server:
+        with Diffusiond("--lame_duck=25s", "--http_listen=") as server:
             self.assertEqual(server.health(), "SERVING")
             server.terminate()
             eventually(lambda: is_closed(server.address), "the port is closed")
@@ -115,6 +118,43 @@ class OnItsWayTest(unittest.TestCase):
             stub = diffusion_pb2_grpc.DiffusionServiceStub(server.channel)
             stub.GetModel(pb.GetModelRequest(), timeout=20)
             server.channel.close()
+            self.assertEqual(server.wait(), 0, server.log())
+
+    def test_a_lame_duck_serves_over_http_and_says_that_it_leaves(self):
+        with Diffusiond("--lame_duck=25s") as server:
+            host, _, port = server.http_address.rpartition(":")
+            kept = http.client.HTTPConnection(host, int(port), timeout=20)
+            self.assertEqual(self.drawn(kept), (200, None))
+            server.terminate()
+            eventually(lambda: self.readiness(host, port) == 503, "it is not ready")
+            self.assertEqual(self.drawn(kept), (200, "close"))
+            kept.close()
+            new = http.client.HTTPConnection(host, int(port), timeout=20)
+            self.assertEqual(self.drawn(new), (200, "close"), "who has not heard yet is served")
+            new.close()
+
+    @staticmethod
+    def readiness(host, port):
+        connection = http.client.HTTPConnection(host, int(port), timeout=20)
+        connection.request("GET", "/readyz")
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    @staticmethod
+    def drawn(connection):
+        connection.request("POST", "/v1/generate", '{"classId":1,"sampling":{"steps":1}}',
+                           {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status, answer.getheader("Connection")
+
+    def test_open_calls_of_the_operators_port_do_not_keep_it(self):
+        with Diffusiond("--admin_listen=127.0.0.1:0") as server, \
+                grpc.insecure_channel(server.admin_address) as channel:
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+            self.assertEqual(next(watch).status, health_pb2.HealthCheckResponse.SERVING)
+            server.terminate()
             self.assertEqual(server.wait(), 0, server.log())
 
 

@@ -21,10 +21,10 @@ namespace diffusiond {
 
 // What the engine counts.
 struct CountedMetrics : EngineMetrics {
-  void OnQueueDepth(int waiting_now, int resident_now, int limit_now) override {
-    waiting = waiting_now;
-    resident = resident_now;
-    limit = limit_now;
+  void OnQueueDepth(const QueueDepth& depth) override {
+    waiting = depth.waiting;
+    resident = depth.resident;
+    limit = depth.resident_limit;
   }
   void OnGenerationFinished(const GenerationEnd&) override { ++ends; }
   void OnFirstStep(const FirstStep&) override { ++first_steps; }

@@ -53,7 +53,7 @@ MUTATIONS = (
              "scheduler_->AbandonWorker(id, reason, options_.now(), effects);\n    work_.SignalAll();\n",
              "scheduler_->AbandonWorker(id, reason, options_.now(), effects);\n"),
     Mutation("a frame wakes no encoder", ENGINE + "outbox.cc",
-             "  frame_waits_.Signal();\n", ""),
+             "    if (ScheduleFrames(*lane)) frame_waits_.Signal();\n", "    ScheduleFrames(*lane);\n"),
     Mutation("an end wakes nobody who tells it", ENGINE + "outbox.cc",
              "  notices_.push_back(&generation);\n  told_at_once_.Signal();\n",
              "  notices_.push_back(&generation);\n"),

@@ -35,11 +35,11 @@ class CountingEngineMetrics : public EngineMetrics {
     mu_.Await(absl::Condition(&there));
   }
 
-  void OnQueueDepth(int waiting, int resident, int resident_limit) override {
+  void OnQueueDepth(const QueueDepth& depth) override {
     absl::MutexLock lock(&mu_);
-    counts_.waiting = waiting;
-    counts_.resident = resident;
-    counts_.resident_limit = resident_limit;
+    counts_.waiting = depth.waiting;
+    counts_.resident = depth.resident;
+    counts_.resident_limit = depth.resident_limit;
   }
   void OnDeviceFailure(const std::string&) override {
     absl::MutexLock lock(&mu_);

@@ -26,7 +26,8 @@ double LevelOf(const PlanRow& row);
 
 // Mean and variance of the register x after each row, in units of x_t (times the next row's c_in)
 // where there is a next row. The network is the exact one of `data`, whatever it predicts; the
-// plan must neither clip nor churn (then F is not that of the x that D is read from).
+// plan must neither clip nor churn as diffusers does (then F is not that of the x that D is read
+// from).
 std::vector<Moments> PlanMoments(const SamplingPlan& plan, const GaussianData& data);
 
 }  // namespace diffusiond

@@ -19,6 +19,7 @@
 namespace diffusiond {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -95,7 +96,8 @@ TEST_F(HttpServerTest, ARefusalComesBeforeTheBody) {
   EXPECT_THAT(Answers(absl::StrCat("POST /nothing HTTP/1.1\r\n", length, "5\r\n\r\n")),
               StartsWith("HTTP/1.1 404 "));
   EXPECT_THAT(Answers(absl::StrCat("POST /hello HTTP/1.1\r\n", length, "5\r\n\r\n")),
-              HasSubstr("\r\nAllow: GET, HEAD\r\n"));
+              AllOf(HasSubstr("\r\nAllow: GET, HEAD\r\n"),
+                    HasSubstr("\r\n\r\n\"POST\" is not taken here: GET, HEAD\n")));
 }
 
 // An early close would cost the client the answer: it is still sending.

@@ -17,9 +17,9 @@ using ::testing::IsEmpty;
 
 class RecordingMetrics : public EngineMetrics {
  public:
-  void OnQueueDepth(int waiting, int resident, int limit) override {
-    depths = {waiting, resident};
-    resident_limit = limit;
+  void OnQueueDepth(const QueueDepth& depth) override {
+    depths = {depth.waiting, depth.resident};
+    resident_limit = depth.resident_limit;
   }
   void OnRefused(const absl::Status& status) override { refusals.push_back(status.code()); }
   void OnFirstStep(const FirstStep& first_step) override {

@@ -93,6 +93,57 @@ TEST_F(StepSchedulerAdmission, ADeadlineIsComparedWithWhatWasMeasured) {
   Admit(hurried);
 }
 
+TEST_F(StepSchedulerAdmission, OneSlowStepRefusesNobodyForGood) {
+  const auto step_of = [&](absl::Duration duration) {
+    Admit(Images(1, 1, HalvingPlan(1)));
+    std::optional<StepBatch> batch = Take();
+    now_ += duration;
+    Finish(std::move(batch));
+  };
+  const auto asked = [&](absl::Duration within) {
+    GenerationSpec hurried = Images(1, 2, HalvingPlan(10));
+    hurried.deadline = now_ + within;
+    return hurried;
+  };
+  step_of(absl::Milliseconds(10));
+  step_of(absl::Minutes(1));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(Refused(asked(absl::Seconds(1)))));
+  now_ += absl::Seconds(11);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(Refused(asked(absl::Milliseconds(99)))))
+      << "ten of the fastest that were seen take longer";
+  const GenerationId tried = Admit(asked(absl::Seconds(1)));
+  EXPECT_FALSE(Refused(asked(absl::Seconds(1))).ok()) << "one is tried";
+  End(tried);
+}
+
+TEST(PaceMeter, ABatchThatIsHardlyFullBoundsFullOnes) {
+  PaceMeter meter;
+  meter.Add(kBegin, absl::Seconds(60), 8, 8);
+  meter.Add(kBegin, absl::Seconds(1), 1, 8);
+  EXPECT_EQ(meter.pace(8).pass, absl::Seconds(1));
+}
+
+TEST_F(StepSchedulerAdmission, APaceThatWasMeasuredIsNotInherited) {
+  AddWorker("other");
+  const auto step_of = [&](const std::string& model, absl::Duration duration) {
+    GenerationSpec spec = Images(1, 1, HalvingPlan(1));
+    spec.model = model;
+    Admit(spec);
+    for (const WorkerId worker : {worker_, worker_ + 1}) {
+      std::optional<StepBatch> batch = Take(worker);
+      if (!batch.has_value()) continue;
+      now_ += duration;
+      Finish(std::move(batch));
+    }
+  };
+  step_of("model", absl::Milliseconds(10));
+  step_of("other", absl::Minutes(1));
+  scheduler_->InheritPace("model", "other");
+  GenerationSpec hurried = Images(1, 2, HalvingPlan(10));
+  hurried.deadline = now_ + absl::Seconds(1);
+  Admit(hurried);
+}
+
 TEST_F(StepSchedulerChoice, ARowIsInOneBatchAtATime) {
   Admit(Images(3, 1, HalvingPlan(2)));
   const WorkerId other = AddWorker();

@@ -58,6 +58,8 @@ TEST_F(ServerMetricsTest, FollowsTheVersionsOfAModel) {
   ExpectLine("diffusiond_model_versions_loaded{model=\"mine\"} 2");
   ExpectLine("diffusiond_model_versions_refused_total{model=\"mine\"} 1");
   ExpectLine("diffusiond_model_load_seconds_sum{model=\"mine\"} 2");
+  metrics_.ModelLoaded("mine", 2, "ef01", "cpu", 4);  // Its files were touched.
+  metrics_.ModelUnloaded("mine", 2, "ef01", "cpu", 4);
   metrics_.ModelUnloaded("mine", 1, "abcd", "cpu", 4);
   EXPECT_THAT(Text(), Not(HasSubstr("abcd")));
   EXPECT_THAT(Text(), HasSubstr("ef01"));
@@ -96,7 +98,8 @@ TEST_F(ServerMetricsTest, HasItsSeriesBeforeTheFirstEvent) {
   metrics_.ModelLoaded("fashion", 3, "abcd", "cpu", 4);
   for (const char* line :
        {"diffusiond_cancellations_total{reason=\"client\"} 0",
-        "diffusiond_refusals_total{reason=\"queue_full\"} 0", "diffusiond_previews_sent_total 0",
+        "diffusiond_refusals_total{reason=\"queue_full\"} 0",
+        "diffusiond_refusals_total{reason=\"identity\"} 0", "diffusiond_previews_sent_total 0",
         "diffusiond_network_calls_total{model=\"fashion\"} 0",
         "diffusiond_step_duration_seconds_count{model=\"fashion\"} 0",
         "diffusiond_waiting_trajectories 0"}) {
@@ -143,7 +146,7 @@ TEST_F(ServerMetricsTest, CountsLogLinesThatWereLeftOut) {
 }
 
 TEST_F(ServerMetricsTest, ShowsTheQueue) {
-  metrics_.OnQueueDepth(7, 3, 128);
+  metrics_.OnQueueDepth({.waiting = 7, .resident = 3, .resident_limit = 128});
   metrics_.OnFirstStep(
       {.priority = Priority::kHigh, .queue_wait = absl::Milliseconds(40), .delay_steps = 2});
   metrics_.OnFirstStep(

@@ -25,6 +25,7 @@
 #include "tests/server/rpc/test_server.h"
 #include "tests/testing/counting_engine_metrics.h"
 #include "tests/testing/fake_clock.h"
+#include "tests/testing/watched_time.h"
 
 namespace diffusiond {
 namespace {
@@ -240,8 +241,7 @@ void FaultMatrix::Strike() {
       server_.executors().AwaitMade(2);
       break;
     case Blow::kWorkerHangs:
-      supervisor_clock_.Advance(absl::Minutes(2));
-      server_.supervisor().Check();
+      PassWatched(absl::Minutes(2), supervisor_clock_, server_.supervisor());
       server_.executors().AwaitMade(2);
       break;
     case Blow::kShutdown:

@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "tests/server/rpc/test_server.h"
 #include "tests/testing/fake_clock.h"
+#include "tests/testing/watched_time.h"
 
 namespace diffusiond {
 namespace {
@@ -106,8 +107,7 @@ TEST_P(WorkerHealth, GoesWithTheLastWorkerThatHangsAndComesBackWithAnother) {
   EXPECT_EQ(watch.Next(), kServing);
   const auto reader = StartStream();
   server_->executor().AwaitStep();
-  clock_.Advance(absl::Minutes(2));
-  server_->supervisor().Check();
+  PassWatched(absl::Seconds(61), clock_, server_->supervisor());
   EXPECT_EQ(watch.Next(), kNotServing);
   clock_.Advance(absl::Minutes(1));
   server_->supervisor().Check();

@@ -75,8 +75,30 @@ TEST_F(VersionOperationsTest, AVersionIsLoadedByNumberAndHeld) {
   EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(missing.message()), HasSubstr("no version 9"));
   EXPECT_EQ(stage_.serving(), 2);
+  EXPECT_EQ(stage_.manager().ListModelVersions("mine")->front().problem, "")
+      << "of who asked, not of the model";
   stage_.manager().Poll();
   EXPECT_EQ(stage_.serving(), 2) << "what failed is not held to";
+}
+
+TEST_F(VersionOperationsTest, ARollbackFromAVersionThatWasTouchedGoesToTheOneBefore) {
+  Start(1);
+  stage_.Publish();
+  stage_.manager().Poll();
+  stage_.Break(2);
+  stage_.Mend(2);
+  stage_.manager().Poll();
+  EXPECT_EQ(stage_.loads(), 3);
+  EXPECT_EQ(stage_.Metric("diffusiond_model_info", "mine"), 1);
+  ASSERT_TRUE(RollBack().ok());
+  EXPECT_EQ(stage_.serving(), 1);
+}
+
+TEST_F(VersionOperationsTest, WhereNoVersionIsServedNoneIsBefore) {
+  stage_.Publish();
+  stage_.Break(1);
+  EXPECT_FALSE(stage_.Start().ok());
+  EXPECT_EQ(RollBack().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(VersionOperationsTest, ABadVersionIsNotServedAndTriedAgainWhenAskedFor) {

@@ -325,12 +325,15 @@ TEST(VersionBefore, IsTheOneServedBeforeElseTheNextLower) {
   EXPECT_EQ(*VersionBefore(model, 1), 1);
   EXPECT_EQ(*VersionBefore(model, 0), 3) << "none was";
   EXPECT_EQ(*VersionBefore(model, 4), 3) << "it is not there any more";
+  EXPECT_EQ(*VersionBefore(model, 5), 3) << "its own files were touched";
   model.loaded = {Of(3, State::kServing)};
   EXPECT_EQ(*VersionBefore(model, 5), 1) << "it was rolled back from";
   model.loaded = {Of(1, State::kServing)};
   const absl::Status none = VersionBefore(model, 5).status();
   EXPECT_EQ(none.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(none.message()), HasSubstr("no version before"));
+  model.loaded.clear();
+  EXPECT_EQ(VersionBefore(model, 0).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 }  // namespace

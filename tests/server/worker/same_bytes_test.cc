@@ -30,6 +30,7 @@
 #include "tests/testing/fake_clock.h"
 #include "tests/testing/faulty_denoiser.h"
 #include "tests/testing/recording_listener.h"
+#include "tests/testing/watched_time.h"
 
 namespace diffusiond {
 namespace {
@@ -226,8 +227,7 @@ StepExecutors Service::Build() const {
 void Service::WatchHangs() {
   for (int hang = 1; hang <= setting_.hangs; ++hang) {
     setting_.script->AwaitHangs(hang);
-    clock_.Advance(2 * kWatchdog);
-    supervisor_->Check();
+    PassWatched(2 * kWatchdog, clock_, *supervisor_);
   }
 }
 

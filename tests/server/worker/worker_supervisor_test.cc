@@ -18,6 +18,7 @@
 #include "tests/testing/recording_listener.h"
 #include "tests/testing/stepped_engine.h"
 #include "tests/testing/test_plans.h"
+#include "tests/testing/watched_time.h"
 
 namespace diffusiond {
 namespace {
@@ -123,8 +124,7 @@ class WorkerSupervisorTest : public ::testing::Test {
   // A minute and a bit without a step's end.
   void HangFor(PuppetExecutor* puppet) {
     puppet->AwaitStep();
-    clock_.Advance(absl::Seconds(61));
-    supervisor_->Check();
+    PassWatched(absl::Seconds(61), clock_, *supervisor_);
   }
 
   static std::deque<absl::StatusOr<StepExecutors>> Builds() { return {}; }
@@ -171,8 +171,7 @@ TEST_F(WorkerSupervisorTest, TakesOutAWorkerThatHangsAndItsRowsGoOnElsewhere) {
   puppets_[0]->AwaitStep();
   puppets_[0]->Release();
   puppets_[0]->AwaitStep();
-  clock_.Advance(absl::Seconds(60));
-  supervisor_->Check();
+  PassWatched(absl::Seconds(60), clock_, *supervisor_);
   EXPECT_EQ(supervisor_->running(), 1) << "slow, but within the watchdog's time";
   clock_.Advance(absl::Seconds(1));
   supervisor_->Check();
@@ -189,6 +188,20 @@ TEST_F(WorkerSupervisorTest, TakesOutAWorkerThatHangsAndItsRowsGoOnElsewhere) {
   }
 }
 
+TEST_F(WorkerSupervisorTest, AMachineThatStoodStillIsNoHang) {
+  auto builds = Builds();
+  builds.push_back(Hangs());
+  Start(std::move(builds));
+  auto listener = Submit(Images(1, 1, HalvingPlan(1)));
+  puppets_[0]->AwaitStep();
+  clock_.Advance(absl::Hours(8));  // A laptop's lid.
+  supervisor_->Check();
+  PassWatched(absl::Seconds(60), clock_, *supervisor_);
+  EXPECT_EQ(supervisor_->running(), 1);
+  PassWatched(absl::Seconds(1), clock_, *supervisor_);
+  EXPECT_EQ(supervisor_->running(), 0) << "it hangs all the same";
+}
+
 TEST_F(WorkerSupervisorTest, TriesAgainWithDoublingPausesWhileBuildingFails) {
   auto builds = Builds();
   builds.push_back(FailsAlways());
@@ -196,6 +209,7 @@ TEST_F(WorkerSupervisorTest, TriesAgainWithDoublingPausesWhileBuildingFails) {
   builds.push_back(absl::UnavailableError("no device"));
   builds.push_back(Healthy());
   Start(std::move(builds));
+  clock_.Advance(absl::Hours(1));  // It ran for long; what could not be built has not.
   auto listener = Submit(Images(1, 1, HalvingPlan(3)));
   size_t lines = observer_.Await(4).size();
   for (const int pause : {1, 2}) {
@@ -219,8 +233,7 @@ TEST_F(WorkerSupervisorTest, GivesADeviceUpThatHangsAgainAndAgain) {
   auto listener = Submit(Images(1, 1, HalvingPlan(3)));
   for (int i = 0; i < 3; ++i) {
     HangFor(puppets_[i]);
-    clock_.Advance(absl::Minutes(2));
-    supervisor_->Check();
+    PassWatched(absl::Seconds(10), clock_, *supervisor_);
   }
   EXPECT_EQ(supervisor_->running(), 0);
   EXPECT_EQ(supervisor_->hung_threads(), 3);
@@ -240,6 +253,7 @@ TEST_F(WorkerSupervisorTest, StopsWithAWorkerThatHangs) {
   puppets_[0]->AwaitStep();
   clock_.Advance(absl::Minutes(2));
   engine_->Shutdown();
+  EXPECT_EQ(supervisor_->Stop(), 1);
   supervisor_.reset();
   EXPECT_EQ(listener->status().code(), absl::StatusCode::kUnavailable);
 }
