@@ -100,7 +100,8 @@
        "--max_request_bytes is looked at: 2 MB can take 2 GB, so only where every client " \
        "is trusted.") \
   FLAG(int, decoder_threads, 1, \
-       "Threads that read init_image and mask, 1 .. 256.") \
+       "Threads that read init_image and mask, compile long plans and write large answers over " \
+       "HTTP, 1 .. 256.") \
   FLAG(int, max_picture_side, 4096, \
        "Longest side, in pixels, of an init_image or mask that is to be fitted to a model; " \
        "its pixels are held while it is read. 1 .. 8192.") \

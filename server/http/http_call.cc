@@ -8,10 +8,12 @@
 namespace diffusiond {
 CallOrigin OriginOf(const HttpRequest& request) {
   CallOrigin origin = {.peer = request.peer};
-  if (const std::string* header = FindHeader(request.headers, kTraceparent)) {
-    origin.traceparent = *header;
-  }
+  int traceparents = 0;
   for (const auto& [name, value] : request.headers) {
+    if (absl::EqualsIgnoreCase(name, kTraceparent)) {
+      // Of several none is the right one.
+      origin.traceparent = ++traceparents == 1 ? value : "";
+    }
     if (!absl::EqualsIgnoreCase(name, kTracestate)) continue;
     absl::StrAppend(&origin.tracestate, origin.tracestate.empty() ? "" : ",", value);
   }

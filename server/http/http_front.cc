@@ -71,9 +71,11 @@ HttpHandler Reading(Context context, const std::string& method, Answer answer,
     CallScope scope(context, method, OriginOf(request));
     if (polled) scope.Polled();
     const absl::StatusOr<Json> body = ReadAs(*context, request, answer, scope);
-    responder->Answer(body.ok() ? HttpAnswer{.head = {.content_type = "application/json"},
-                                             .body = absl::StrCat(body->dump(), "\n")}
-                                : ErrorAnswer(body.status()));
+    HttpAnswer reply = body.ok() ? HttpAnswer{.head = {.content_type = "application/json"},
+                                              .body = absl::StrCat(body->dump(), "\n")}
+                                 : ErrorAnswer(body.status());
+    scope.Answered(reply.head.status);
+    responder->Answer(std::move(reply));
     scope.End(body.status());
   };
 }

@@ -17,6 +17,10 @@ namespace {
 
 constexpr char kGenerate[] = "/diffusiond.v1.DiffusionService/Generate";
 
+// Of images: more are not written by who tells the ends of all generations. A megabyte as JSON
+// takes 8 ms.
+constexpr size_t kWrittenAtOnce = 64 << 10;
+
 // Proxies hold back what they may keep.
 HttpHead StreamHead() {
   return {.status = 200,
@@ -64,12 +68,14 @@ void HttpGeneration::Run() {
   {
     absl::MutexLock lock(&mu_);
     NoteCaller(*caller, scope_);
+    address_ = caller->address;
   }
   const size_t bytes = request_.body.size();
   std::shared_ptr<absl::StatusOr<HttpTask>> small;
   if (!reading_.in_turn && bytes <= kReadAtOnce) {
     small = std::make_shared<absl::StatusOr<HttpTask>>(Read());
-    if (!small->ok() || !IsDear((*small)->request)) return Prepare(*caller, std::move(*small));
+    if (!small->ok() || !IsDear(*context_, (*small)->request))
+      return Prepare(*caller, std::move(*small));
   }
   const absl::Status status = InTurn(*context_, *caller, bytes, [self, caller = *caller, small] {
     self->Prepare(caller, small != nullptr ? std::move(*small) : self->Read());
@@ -173,8 +179,8 @@ void HttpGeneration::Advance() {
   if (events_ != nullptr) {
     if (SendEvents() && outcome.has_value()) FinishLocked(*outcome);
   } else if (outcome.has_value()) {
-    if (outcome->ok()) SendWhole();
-    FinishLocked(*outcome);
+    if (!outcome->ok()) return FinishLocked(*outcome);
+    SendWhole();
   }
 }
 
@@ -190,7 +196,7 @@ bool HttpGeneration::SendEvents() {
     const bool is_image = event.has_image();
     const std::string piece = events_->Piece(std::move(event));
     if (piece.empty()) continue;
-    if (!std::exchange(begun_, true)) responder_->Begin(StreamHead());
+    if (!begun_) Begin();
     if (responder_->Write(piece) != HttpResponder::Written::kTaken) return false;
     if (is_preview) scope_.CountPreview();
     if (is_image) scope_.CountImage(format, image_bytes);
@@ -199,11 +205,49 @@ bool HttpGeneration::SendEvents() {
 }
 
 void HttpGeneration::SendWhole() {
+  open_ = false;
   v1::GenerateImagesResponse response = WholeAnswer(*run_, *messages_);
+  size_t bytes = 0;
   for (const v1::Image& image : response.images()) {
     scope_.CountImage(EncodingName(FromProto(image.format())), image.data().size());
+    bytes += image.data().size();
   }
-  responder_->Answer(whole_(std::move(response)));
+  if (bytes > kWrittenAtOnce) {
+    const auto large = std::make_shared<v1::GenerateImagesResponse>(std::move(response));
+    const bool scheduled = context_->decoders->Schedule(
+        address_, [self = shared_from_this(), large] { self->WriteWhole(std::move(*large)); });
+    if (scheduled) return;
+    response = std::move(*large);
+  }
+  Answer(whole_(std::move(response)));
+  FinishLocked(absl::OkStatus());
+}
+
+// Without the lock: who wakes this meanwhile must not wait.
+void HttpGeneration::WriteWhole(v1::GenerateImagesResponse response) {
+  std::function<HttpAnswer(v1::GenerateImagesResponse)> whole;
+  {
+    absl::MutexLock lock(&mu_);
+    if (over_) return;
+    whole = std::move(whole_);
+  }
+  HttpAnswer answer = whole(std::move(response));
+  absl::MutexLock lock(&mu_);
+  if (over_) return;
+  Answer(std::move(answer));
+  FinishLocked(absl::OkStatus());
+}
+
+void HttpGeneration::Begin() {
+  begun_ = true;
+  HttpHead head = StreamHead();
+  scope_.Answered(head.status);
+  responder_->Begin(std::move(head));
+}
+
+void HttpGeneration::Answer(HttpAnswer answer) {
+  scope_.Answered(answer.head.status);
+  responder_->Answer(std::move(answer));
 }
 
 void HttpGeneration::Refuse(const absl::Status& status) {
@@ -219,7 +263,7 @@ void HttpGeneration::FinishLocked(const absl::Status& status) {
     if (!status.ok()) responder_->Write(events_->ErrorPiece(status));
     responder_->End();
   } else if (!status.ok()) {
-    responder_->Answer(ErrorAnswer(InNamesOf(reading_.name_of, status)));
+    Answer(ErrorAnswer(InNamesOf(reading_.name_of, status)));
   }
   EndScope(status);
 }

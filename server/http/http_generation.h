@@ -28,7 +28,8 @@ namespace diffusiond {
 // What a request of HTTP comes to.
 struct HttpTask {
   v1::GenerateRequest request;
-  // One of both: events as they come, or one answer in the end.
+  // One of both: events as they come, or one answer in the end. The latter is written on a decoder
+  // thread, if it is large.
   std::unique_ptr<EventWriter> events = nullptr;
   std::function<HttpAnswer(v1::GenerateImagesResponse)> whole = nullptr;
 };
@@ -69,6 +70,10 @@ class HttpGeneration : public std::enable_shared_from_this<HttpGeneration> {
   // False: some are left, until what was sent is taken.
   bool SendEvents() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SendWhole() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What is left of that, however long it takes.
+  void WriteWhole(v1::GenerateImagesResponse response) ABSL_LOCKS_EXCLUDED(mu_);
+  void Begin() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Answer(HttpAnswer answer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The end, of an answer that did not begin or is whole but for it.
   void Refuse(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
   void FinishLocked(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -81,13 +86,15 @@ class HttpGeneration : public std::enable_shared_from_this<HttpGeneration> {
 
   absl::Mutex mu_;
   CallScope scope_ ABSL_GUARDED_BY(mu_);
+  std::string address_ ABSL_GUARDED_BY(mu_);  // As Caller has it.
   // As HttpTask has them, once the request is read.
   std::unique_ptr<EventWriter> events_ ABSL_GUARDED_BY(mu_);
   std::function<HttpAnswer(v1::GenerateImagesResponse)> whole_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<GenerationRun> run_ ABSL_GUARDED_BY(mu_);  // Once the request is right.
   std::optional<StreamMessages> messages_ ABSL_GUARDED_BY(mu_);
   std::optional<GenerationId> generation_ ABSL_GUARDED_BY(mu_);  // Once it is admitted.
-  bool open_ ABSL_GUARDED_BY(mu_) = false;   // Admitted: what comes may be sent.
+  // Admitted: what comes may be sent. Until the answer is whole.
+  bool open_ ABSL_GUARDED_BY(mu_) = false;
   bool begun_ ABSL_GUARDED_BY(mu_) = false;  // A stream's head is sent.
   bool over_ ABSL_GUARDED_BY(mu_) = false;   // Nothing more is sent.
   int previews_dropped_ ABSL_GUARDED_BY(mu_) = 0;

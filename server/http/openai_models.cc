@@ -1,6 +1,8 @@
 #include "server/http/openai_models.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "server/http/json_api.h"
 #include "server/rpc/proto_conversion.h"
@@ -19,7 +21,11 @@ Json OpenAiModel(const ServedModel& model, const RequestLimits& limits) {
 
 Json OpenAiModels(const ModelCatalog& catalog, const RequestLimits& limits) {
   Json data = Json::array();
-  for (const auto& model : catalog.List()) data.push_back(OpenAiModel(*model, limits));
+  std::vector<ModelCatalog::Model> models = catalog.List();
+  std::ranges::stable_partition(models, [first = catalog.default_model()](const auto& model) {
+    return model->name == first;
+  });
+  for (const auto& model : models) data.push_back(OpenAiModel(*model, limits));
   return {{"object", "list"}, {"data", std::move(data)}};
 }
 

@@ -9,8 +9,8 @@
 
 namespace diffusiond {
 
-// GET /v1/models, and one of them. Beside OpenAI's fields each has `diffusiond`, a Model of the
-// API.
+// GET /v1/models, the default model first, then by name; and one of them. Beside OpenAI's fields
+// each has `diffusiond`, a Model of the API.
 nlohmann::ordered_json OpenAiModels(const ModelCatalog& catalog, const RequestLimits& limits);
 nlohmann::ordered_json OpenAiModel(const ServedModel& model, const RequestLimits& limits);
 

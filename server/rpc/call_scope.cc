@@ -72,8 +72,13 @@ void CallScope::End(const absl::Status& status, const std::optional<GenerationTi
     const LogRecord line = Line(status, duration, timeline);
     Write(status, line);
     if (trace_.is_recorded()) {
-      context_->tracer->Export(SpansOfCall(*context_->tracer, trace_, method_, start_,
-                                           start_ + duration, status, line, timeline));
+      context_->tracer->Export(SpansOfCall(*context_->tracer, trace_,
+                                           {.method = method_,
+                                            .http_status = http_status_,
+                                            .start = start_,
+                                            .end = start_ + duration,
+                                            .status = status},
+                                           line, timeline));
     }
   }
   context_->calls->Leave();

@@ -52,6 +52,9 @@ class CallScope {
   // What was asked for is being done: the line is written, whatever the call's end.
   void Accepted() { accepted_ = true; }
 
+  // Over HTTP: its answer begins with this status.
+  void Answered(int http_status) { http_status_ = http_status; }
+
   // It comes again and again: if it ends well it is counted, and has neither line nor spans.
   void Polled() { polled_ = true; }
 
@@ -71,6 +74,7 @@ class CallScope {
   const std::string request_id_;
   const TraceContext trace_;
   const bool admitted_;
+  std::optional<int> http_status_;
   bool accepted_ = false;
   bool polled_ = false;
   bool ended_ = false;

@@ -16,12 +16,20 @@
 
 namespace diffusiond {
 
+struct EndedCall {
+  std::string method;  // "Generate"; of HTTP, with its route, "GET /v1/models/*".
+  std::optional<int> http_status = std::nullopt;  // That an answer began with.
+  absl::Time start = {};
+  absl::Time end = {};
+  absl::Status status;
+};
+
 // The call's own span, with the fields of its log line, and below it: "queue", until the first step
 // began; "step", for some steps of its images, the step batch that each was part of; "encode", for
-// its images. Attributes of OpenTelemetry's conventions for RPC, else under "diffusiond.".
+// its images. Attributes of OpenTelemetry's conventions for RPC, or for HTTP, else under
+// "diffusiond.".
 std::vector<Span> SpansOfCall(const Tracer& tracer, const TraceContext& trace,
-                              const std::string& method, absl::Time start, absl::Time end,
-                              const absl::Status& status, const LogRecord& line,
+                              const EndedCall& call, const LogRecord& line,
                               const std::optional<GenerationTimeline>& timeline);
 
 }  // namespace diffusiond

@@ -14,6 +14,7 @@
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "model/files/sha256.h"
 #include "model/process/listening_sockets.h"
+#include "model/sampling/sampler.h"
 #include "model/status/status_macros.h"
 #include "proto/metadata_keys.h"
 #include "server/engine/refusal.h"
@@ -73,8 +74,28 @@ absl::Status Counted(const ServiceContext& context, const absl::Status& status) 
   return status;
 }
 
-// Plans of more steps are compiled in turn: a tenth of a millisecond for a thousand.
+// Plans of more evaluations are compiled in turn: a tenth of a millisecond for a thousand.
 constexpr uint64_t kCompiledAtOnce = 2000;
+
+// Of the plan that is asked for; 0: what is wrong is found before it is compiled.
+uint64_t PlanEvaluations(const ModelCatalog& catalog, const v1::GenerateRequest& request) {
+  const auto model = catalog.Find(request.model(), request.model_digest());
+  if (!model.ok()) return 0;
+  const v1::SamplingOptions& asked = request.sampling();
+  const SamplingOptions& defaults = (*model)->defaults.sampling;
+  const Sampler* const sampler =
+      FindSampler(asked.has_sampler() ? asked.sampler() : defaults.sampler);
+  if (sampler == nullptr) return 0;
+  const auto steps = static_cast<uint64_t>(
+      asked.has_steps()
+          ? int64_t{asked.steps()}
+          : DefaultSteps(*sampler, defaults, (*model)->scheduler.num_train_timesteps));
+  if (sampler->langevin_steps == 0) return steps;
+  const auto langevin = static_cast<uint64_t>(
+      asked.has_langevin_steps() ? int64_t{asked.langevin_steps()}
+                                 : ForSampler(sampler->name, defaults).langevin_steps);
+  return steps * std::max<uint64_t>(1, langevin);
+}
 
 // The same for requests that draw the same images, if the model is the same.
 std::string ParametersHash(const GenerationRequest& request) {
@@ -90,11 +111,9 @@ std::string ParametersHash(const GenerationRequest& request) {
 
 }  // namespace
 
-bool IsDear(const v1::GenerateRequest& request) {
-  const v1::SamplingOptions& sampling = request.sampling();
+bool IsDear(const ServiceContext& context, const v1::GenerateRequest& request) {
   return !request.init_image().empty() || !request.mask().empty() ||
-         uint64_t{sampling.steps()} * std::max<uint64_t>(1, sampling.langevin_steps()) >
-             kCompiledAtOnce;
+         PlanEvaluations(*context.catalog, request) > kCompiledAtOnce;
 }
 
 grpc::ByteBuffer TakeBytes(const grpc::ByteBuffer& bytes) {
@@ -150,7 +169,7 @@ absl::Status PrepareInTurn(const ServiceContext& context, const Caller& caller,
                            grpc::ByteBuffer bytes, Prepare prepare) {
   if (bytes.Length() <= kReadAtOnce) {
     const absl::StatusOr<v1::GenerateRequest> request = Parse(bytes);
-    if (!request.ok() || !IsDear(*request)) {
+    if (!request.ok() || !IsDear(context, *request)) {
       prepare(request);
       return absl::OkStatus();
     }

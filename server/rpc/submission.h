@@ -49,8 +49,9 @@ absl::StatusOr<Caller> CallerOf(const ServiceContext& context, absl::string_view
 // A larger request is parsed in turn; one without pictures has some hundred bytes.
 inline constexpr size_t kReadAtOnce = 4096;
 
-// Whether to prepare it takes long: its plan is long, or there are pictures to read.
-bool IsDear(const v1::GenerateRequest& request);
+// Whether to prepare it takes long: its plan is long, what it leaves unset as its model has it, or
+// there are pictures to read.
+bool IsDear(const ServiceContext& context, const v1::GenerateRequest& request);
 
 // Has `work`, of a request of so many bytes, done by a decoder thread when its turn comes. A
 // Refusal: never, too many wait.

@@ -168,6 +168,12 @@ class PageTest(PageTestCase):
             field.files = transfer.files;
             field.dispatchEvent(new Event('change'));""", field, name, media_type, base64)
 
+    def test_the_default_model_is_the_one_chosen_at_first(self):
+        self.assertEqual(self.browser.run(
+            "return [...document.getElementById('model').options].map(each => each.value)"),
+            ["tiny", "fashion-mnist", "noto-emoji"])
+        self.assertEqual(self.browser.run("return document.getElementById('model').value"), "tiny")
+
     def test_each_tile_goes_from_noise_to_the_servers_picture(self):
         self.choose(count=4, sampler="ddpm", steps=60, **{"class": 3})
         self.browser.run(WATCH)

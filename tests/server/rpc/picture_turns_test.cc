@@ -1,5 +1,6 @@
 // Pictures of requests are read away from the threads that answer calls, in turn.
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
 #include "model/imaging/png.h"
+#include "server/rpc/submission.h"
 #include "tests/server/rpc/test_server.h"
 
 namespace diffusiond {
@@ -167,6 +169,35 @@ TEST(PictureTurns, LongPlansAreCompiledInTurnToo) {
   EXPECT_TRUE(held.Finish().ok());
   for (std::thread& call : calls) call.join();
   EXPECT_TRUE(ends[0].ok() || ends[1].ok());
+}
+
+TEST(PictureTurns, WhatALongPlanLeavesUnsetIsAsTheModelHasIt) {
+  ModelCatalog catalog;
+  catalog.Put(TestModel());
+  ServiceContext context;
+  context.catalog = &catalog;
+  struct Case {
+    const char* sampler;
+    std::optional<uint32_t> steps, langevin_steps;
+    bool is_dear;
+  };
+  for (const Case& plan : {
+           Case{"ddim", {}, {}, false},
+           Case{"ddim", 2001, {}, true},
+           Case{"annealed_langevin", {}, {}, false},
+           Case{"annealed_langevin", {}, 100, false},  // Of its 20 steps.
+           Case{"annealed_langevin", {}, 101, true},
+           Case{"annealed_langevin", 200, {}, false},  // With its 10 Langevin steps.
+           Case{"annealed_langevin", 201, {}, true},
+           Case{"predictor_corrector", {}, 101, true},
+       }) {
+    v1::GenerateRequest request;
+    v1::SamplingOptions& sampling = *request.mutable_sampling();
+    sampling.set_sampler(plan.sampler);
+    if (plan.steps.has_value()) sampling.set_steps(*plan.steps);
+    if (plan.langevin_steps.has_value()) sampling.set_langevin_steps(*plan.langevin_steps);
+    EXPECT_EQ(IsDear(context, request), plan.is_dear) << request.ShortDebugString();
+  }
 }
 
 TEST(PictureTurns, BytesThatAreNoRequestAreNamedSo) {
