@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <span>
 
@@ -187,8 +188,17 @@ SchedulerConfig SchedulerDefaults(const std::string& class_name) {
   return config;
 }
 
+double ToldLogSigma(double signal, double noise) { return 0.25 * std::log(noise / signal); }
+
+absl::Status CheckTold(const SchedulerConfig& config) {
+  if (!config.tells_log_sigma() || !config.rescale_betas_zero_snr) return absl::OkStatus();
+  return absl::UnimplementedError(
+      "rescale_betas_zero_snr is true, expected false with timestep_type 'continuous': the network "
+      "is told log(sigma) / 4, and at the last timestep sigma is infinite");
+}
+
 absl::Status CheckMeasurable(const SchedulerConfig& config) {
-  if (!config.is_edm()) return absl::OkStatus();
+  if (!config.is_edm()) return CheckTold(config);
   return absl::UnimplementedError(absl::StrCat("_class_name is ", config.class_name,
                                                "; models of EDM are not measured by likelihood"));
 }

@@ -95,7 +95,13 @@ struct SchedulerConfig {
 // What a configuration of that class means by the fields it leaves out.
 SchedulerConfig SchedulerDefaults(const std::string& class_name);
 
-// UNIMPLEMENTED for models whose likelihood is not measured here: EDM's.
+// What a network that is told log(sigma) / 4 is told of x = signal x_0 + noise eps.
+double ToldLogSigma(double signal, double noise);
+
+// UNIMPLEMENTED if that has no value at the last timestep, where nothing is left of the image.
+absl::Status CheckTold(const SchedulerConfig& config);
+
+// UNIMPLEMENTED for models whose likelihood is not measured here: EDM's, and as CheckTold.
 absl::Status CheckMeasurable(const SchedulerConfig& config);
 
 // OK if every field is in range; else names the field, its value and the range.

@@ -50,8 +50,10 @@ class Flow {
     const double v_f = signal * p.eps_f - noise * p.x0_f;
 
     for (size_t i = 0; i < x_.size(); ++i) x_[i] = static_cast<float>(state.x[i]);
-    const std::vector<float> timesteps(labels_.size(), static_cast<float>(angles_.TimestepAt(phi)));
-    RETURN_IF_ERROR(network_->Evaluate(x_, timesteps, labels_, probe_, f_, vjp_));
+    const double level =
+        options_.tells_log_sigma ? ToldLogSigma(signal, noise) : angles_.TimestepAt(phi);
+    const std::vector<float> told(labels_.size(), static_cast<float>(level));
+    RETURN_IF_ERROR(network_->Evaluate(x_, told, labels_, probe_, f_, vjp_));
     State derivative{std::vector<double>(x_.size()), std::vector<double>(labels_.size())};
     const size_t n = x_.size() / labels_.size();
     for (size_t i = 0; i < x_.size(); ++i) {
@@ -62,7 +64,7 @@ class Flow {
     for (size_t row = 0; row < labels_.size(); ++row) {
       if (std::isfinite(derivative.divergence[row])) continue;
       return absl::InternalError(
-          absl::StrCat("the network is not finite at timestep ", timesteps[row]));
+          absl::StrCat("the network is not finite at timestep ", angles_.TimestepAt(phi)));
     }
     return derivative;
   }

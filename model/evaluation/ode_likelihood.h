@@ -26,6 +26,7 @@ struct OdeOptions {
   OdeMethod method = OdeMethod::kRk4;
   int64_t steps = 16;  // At least 1; even in NoiseAngles::Grid.
   PredictionType prediction_type = PredictionType::kEpsilon;
+  bool tells_log_sigma = false;  // As SchedulerConfig's.
   uint64_t seed = 0;
 };
 

@@ -27,6 +27,8 @@
 #include "model/programs/train_image_classifier.h"
 #include "model/status/status_macros.h"
 #include "model/training/data/data_flags.h"
+#include "model/training/data/labels.h"
+#include "model/training/data/model_classes.h"
 #include "model/training/distributed/worker_environment.h"
 #include "model/training/distributed/worker_group.h"
 #include "model/training/loop/peak_memory.h"
@@ -72,6 +74,11 @@ constexpr int64_t kWarmupPart = 10;  // A longer warm-up than this part of the r
 
 std::atomic<bool> g_stop = false;
 void HandleStop(int) { g_stop = true; }
+
+// When one of several processes is told to stop all of them do: to whoever started them none has
+// finished. EX_TEMPFAIL of sysexits.h.
+constexpr int kExitStopped = 75;
+constexpr char kStopped[] = "stopped before the last step; all processes with --resume go on";
 
 absl::StatusOr<PublishOptions> PublishOptionsFromFlags(const std::string& command) {
   PublishOptions options;
@@ -206,9 +213,21 @@ void WarnOfOptions(const TrainerOptions& options, const ImageDataset& train) {
 }
 
 void WarnOfData(const TrainingData& data) {
-  for (const ImageDataset* split : {&data.train, &data.held_out}) {
-    for (const std::string& warning : split->warnings) Warn(warning);
+  const std::vector<std::string>& train = data.train.warnings;
+  for (const std::string& warning : train) Warn(warning);
+  for (const std::string& warning : data.held_out.warnings) {
+    if (std::find(train.begin(), train.end(), warning) == train.end()) Warn(warning);
   }
+}
+
+// What a classifier's output k tells is the model's class k. A model whose classes are but numbers
+// cannot say which they are: then the data's are.
+absl::Status NumberAsBase(const TrainerOptions& options, TrainingData* data) {
+  if (options.base == nullptr) return absl::OkStatus();
+  const std::vector<std::string>& classes = options.model.class_names;
+  if (AreNumbers(classes) && !AreAllIn(classes, data->train.class_names)) return absl::OkStatus();
+  RETURN_IF_ERROR(NumberAsModel(classes, &data->train));
+  return NumberAsModel(classes, &data->held_out);
 }
 
 std::string ClassesOf(const ImageDataset& data) {
@@ -250,6 +269,7 @@ absl::Status Main(const std::string& command) {
                                 absl::GetFlag(FLAGS_out));
   }
   ASSIGN_OR_RETURN(TrainerOptions options, TrainerOptionsFromFlags(data.train));
+  RETURN_IF_ERROR(NumberAsBase(options, &data));
   RETURN_IF_ERROR(TakeShareOfMachine(environment, &device));
   ASSIGN_OR_RETURN(std::unique_ptr<WorkerGroup> workers, JoinWorkers(environment, device));
 
@@ -274,7 +294,7 @@ absl::Status Main(const std::string& command) {
   if (first) WarnOfOptions(options, data.train);
   std::signal(SIGINT, HandleStop);
   std::signal(SIGTERM, HandleStop);
-  std::signal(SIGHUP, HandleStop);
+  if (std::signal(SIGHUP, HandleStop) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);  // Under nohup.
   std::signal(SIGXFSZ, SIG_IGN);  // A file size limit is a write that fails, not the end.
   Listeners listeners;
   if (first) {
@@ -288,8 +308,9 @@ absl::Status Main(const std::string& command) {
     std::cerr << "diffusion-train: " << status.message() << std::endl;
     std::_Exit(1);
   }
-  if (!status.ok() || !first) return status;
   const bool done = trainer->step() == options.steps;
+  if (status.ok() && !done && environment.distributed()) status = absl::AbortedError(kStopped);
+  if (!first || (!status.ok() && !absl::IsAborted(status))) return status;
   std::printf("%s at step %lld: %s%s\n", done ? "done" : "stopped",
               static_cast<long long>(trainer->step()), (options.out / "checkpoint").c_str(),
               done ? "" : "; the same command with --resume goes on");
@@ -327,5 +348,6 @@ int main(int argc, char** argv) {
   }
   if (status.ok()) return diffusiond::FinishStandardOutput("diffusion-train", 0);
   std::cerr << "diffusion-train: " << status.message() << "\n";
+  if (absl::IsAborted(status)) return diffusiond::kExitStopped;
   return absl::IsInvalidArgument(status) ? 2 : 1;
 }

@@ -182,6 +182,20 @@ absl::StatusOr<SigmaLadder> FractionalLadder(const ModelSchedule& model,
   return Cut(std::move(ladder), options);
 }
 
+SigmaLadder Raised(const ModelSchedule& model, SigmaLadder ladder,
+                   std::span<const double> factors) {
+  const std::vector<double> training =
+      model.edm.has_value() ? std::vector<double>() : TrainingSigmas(model.schedule);
+  for (size_t i = 0; i < factors.size(); ++i) {
+    if (factors[i] == 1) continue;
+    double& sigma = ladder.sigmas[i];
+    sigma *= factors[i];
+    ladder.timesteps[i] =
+        model.edm.has_value() ? 0.25 * std::log(sigma) : TimestepAt(training, sigma);
+  }
+  return ladder;
+}
+
 double InitNoiseSigma(const ModelSchedule& model, const SigmaLadder& ladder,
                       const SamplingOptions& options) {
   const double sigma = ladder.sigmas.front();

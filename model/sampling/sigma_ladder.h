@@ -2,6 +2,7 @@
 #ifndef DIFFUSIOND_MODEL_SAMPLING_SIGMA_LADDER_H_
 #define DIFFUSIOND_MODEL_SAMPLING_SIGMA_LADDER_H_
 
+#include <span>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -29,6 +30,10 @@ struct SigmaLadder {
 // INVALID_ARGUMENT names the option.
 absl::StatusOr<SigmaLadder> FractionalLadder(const ModelSchedule& model,
                                              const SamplingOptions& options);
+
+// The fractional ladder with each sigma but the last times its factor, 1 or more, and the timesteps
+// of these; above the training sigmas that is the last.
+SigmaLadder Raised(const ModelSchedule& model, SigmaLadder ladder, std::span<const double> factors);
 
 // The standard deviation of x before the first step of a fractional ladder.
 double InitNoiseSigma(const ModelSchedule& model, const SigmaLadder& ladder,

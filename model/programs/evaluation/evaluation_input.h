@@ -32,8 +32,8 @@ absl::StatusOr<int> MicroBatchFromFlags();
 // Errors as ParseDevice; none once RequireFlags had none.
 absl::StatusOr<torch::Device> DeviceFromFlags();
 
-// A split of --data, or what diffusion-train makes of it with the same flags, with the checkpoint's
-// class names; at most `max_images`, evenly spread, or with 0 all.
+// A split of --data, or what diffusion-train makes of it with the same flags, its classes numbered
+// as the checkpoint's (OpenSplitFromFlags); at most `max_images`, evenly spread, or with 0 all.
 // INVALID_ARGUMENT if the images are not of the network's shape.
 absl::StatusOr<ImageDataset> OpenSplit(const CheckpointConfig& config, DatasetSplit split,
                                        int64_t max_images);

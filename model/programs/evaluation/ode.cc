@@ -37,6 +37,7 @@ absl::StatusOr<OdeOptions> OptionsFromFlags(const EvaluationInput& input) {
   options.method = *method;
   options.steps = absl::GetFlag(FLAGS_ode_steps);
   options.prediction_type = input.model.prediction_type;
+  options.tells_log_sigma = input.model.tells_log_sigma;
   options.seed = absl::GetFlag(FLAGS_seed);
   if (options.steps < 1 || options.steps > kMostSteps) {
     return absl::InvalidArgumentError(
@@ -60,11 +61,13 @@ absl::Status RunOdeCommand() {
                                           absl::GetFlag(FLAGS_ode_method), " steps");
   const std::string label = absl::StrCat(input.description, "; ", solver);
   std::cout << label << std::endl;
+  // Results of the time when all models were told the timestep are not gone on from.
+  const std::string told = options.tells_log_sigma ? ", told log(sigma) / 4" : "";
   ProgressBar bar(&std::cout, input.data.size(), {.terminal = OutputIsTerminal()});
   ASSIGN_OR_RETURN(std::vector<double> bits,
                    RunOde(options, angles, input.data, input.labels,
                           {.state = input.out / "ode.state",
-                           .fingerprint = absl::StrCat(input.fingerprint, ", ", solver)},
+                           .fingerprint = absl::StrCat(input.fingerprint, ", ", solver, told)},
                           std::move(lanes), [&](int64_t done) { bar.Update(done); }));
 
   const MeanAndError summary = Summarise(bits);

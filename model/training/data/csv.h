@@ -2,6 +2,7 @@
 #ifndef DIFFUSIOND_MODEL_TRAINING_DATA_CSV_H_
 #define DIFFUSIOND_MODEL_TRAINING_DATA_CSV_H_
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@ namespace diffusiond {
 struct CsvRow {
   int line = 0;  // Where it begins, from 1.
   std::vector<std::string> fields;
+  std::vector<size_t> nested = {};  // Of JSON: fields that are an object or an array, ascending.
 };
 
 // All rows, the header among them. Fields may be quoted; "" inside quotes is one quote. Lines end

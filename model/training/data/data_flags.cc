@@ -9,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "model/status/status_macros.h"
 #include "model/training/data/hold_out.h"
+#include "model/training/data/labels.h"
+#include "model/training/data/model_classes.h"
 #include "model/training/data/open_dataset.h"
 
 ABSL_FLAG(std::string, data, "", "images: idx, CIFAR-10 binary, or a folder of PNG, JPEG and WebP");
@@ -138,13 +140,30 @@ absl::StatusOr<ImageDataset> Open(DatasetSplit split, const std::vector<std::str
   return data;
 }
 
+// Whether numbers that stand in the data's files are taken for the model's: where the names beside
+// them, if there are any, are not all the model's.
+bool KeepsItsNumbers(const ImageDataset& data, const std::vector<std::string>& class_names) {
+  if (data.numbered_by_name || !absl::GetFlag(FLAGS_class_names).empty()) return false;
+  return !AreAllIn(class_names, data.class_names);
+}
+
 HeldOut HoldOutByFlags(ImageDataset train) {
   const double count = absl::GetFlag(FLAGS_held_out) * static_cast<double>(train.size());
   return HoldOut(std::move(train), static_cast<int64_t>(count), absl::GetFlag(FLAGS_held_out_seed));
 }
 
-absl::StatusOr<ImageDataset> OpenSplit(DatasetSplit split) {
+// By the training split's names, which is opened only if it must be: a class may be missing in test
+// labels that are bare numbers.
+absl::StatusOr<ImageDataset> OpenTest() {
   absl::StatusOr<ImageDataset> test = Open(DatasetSplit::kTest, {});
+  if (!absl::IsInvalidArgument(test.status())) return test;
+  const absl::StatusOr<ImageDataset> train = Open(DatasetSplit::kTrain, {});
+  if (!train.ok() || train->class_names.empty()) return test;
+  return Open(DatasetSplit::kTest, train->class_names);
+}
+
+absl::StatusOr<ImageDataset> OpenSplit(DatasetSplit split) {
+  absl::StatusOr<ImageDataset> test = OpenTest();
   if (!test.ok() && !absl::IsOutOfRange(test.status())) return test;
   if (test.ok() && split == DatasetSplit::kTest) return test;
   absl::StatusOr<ImageDataset> train = Open(DatasetSplit::kTrain, {});
@@ -181,11 +200,14 @@ absl::StatusOr<TrainingData> OpenDataFromFlags() {
 absl::StatusOr<ImageDataset> OpenSplitFromFlags(DatasetSplit split,
                                                 const std::vector<std::string>& class_names) {
   RETURN_IF_ERROR(CheckFlags());
-  absl::StatusOr<ImageDataset> data = OpenSplit(split);
-  if (data.ok() && !data->labels.empty() && absl::GetFlag(FLAGS_class_names).empty() &&
-      data->class_names.size() <= class_names.size()) {
-    data->class_names = class_names;
+  ASSIGN_OR_RETURN(ImageDataset data, OpenSplit(split));
+  if (KeepsItsNumbers(data, class_names)) {
+    if (!data.labels.empty() && data.class_names.size() <= class_names.size()) {
+      data.class_names = class_names;
+    }
+    return data;
   }
+  RETURN_IF_ERROR(NumberAsModel(class_names, &data));
   return data;
 }
 

@@ -22,8 +22,10 @@ struct TrainingData {
 // INVALID_ARGUMENT names the flag.
 absl::StatusOr<TrainingData> OpenDataFromFlags();
 
-// One of the two, where the other may be missing. `class_names`: what its classes, if it has any
-// and no more than so many, are called where --class_names does not say.
+// One of the two, where the other may be missing. Its classes are numbered and called as in
+// `class_names`, a model's, which may be empty: see NumberAsModel. Numbers that stand in the data's
+// files hold, whatever names stand beside them, if some of those names are not the model's.
+// INVALID_ARGUMENT: a folder, a table of names or --class_names has a class that the model has not.
 absl::StatusOr<ImageDataset> OpenSplitFromFlags(DatasetSplit split,
                                                 const std::vector<std::string>& class_names);
 

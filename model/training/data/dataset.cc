@@ -65,7 +65,8 @@ ImageDataset Select(const ImageDataset& dataset, std::span<const int64_t> indice
                         .pixels = {},
                         .labels = {},
                         .class_names = dataset.class_names,
-                        .digest = {}};
+                        .digest = {},
+                        .numbered_by_name = dataset.numbered_by_name};
   selected.pixels.reserve(indices.size() * dataset.image_bytes());
   for (const int64_t index : indices) {
     const std::span<const uint8_t> image = dataset.image(index);

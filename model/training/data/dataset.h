@@ -35,6 +35,8 @@ struct ImageDataset {
   std::vector<UncroppedImage> uncropped = {};  // [N], whose middles are `pixels`; or empty.
   std::string digest;                          // DigestOf(*this).
   std::vector<std::string> warnings = {};      // For people: what was left out of it, a line each.
+  // Labels were made of the names, in their order; else they are numbers that the data has.
+  bool numbered_by_name = false;
 
   int64_t image_bytes() const { return int64_t{channels} * height * width; }
   int64_t size() const;

@@ -71,6 +71,7 @@ absl::StatusOr<ImageList> ListImageFolder(const std::filesystem::path& folder) {
     list.labels.insert(list.labels.end(), images.size(),
                        static_cast<int32_t>(list.class_names.size()));
     list.class_names.push_back(name);
+    list.numbered_by_name = true;
   }
   if (list.files.empty()) return Refuse(folder, "the folder has no images (PNG, JPEG, WebP)");
   return list;

@@ -19,6 +19,7 @@ struct ImageList {
   std::vector<int32_t> labels;               // One a file, or empty: unlabelled.
   std::vector<std::string> class_names;      // May be empty although there are labels.
   std::vector<LeftOut> left_out = {};        // Images in the folder that are none of these.
+  bool numbered_by_name = false;             // As ImageDataset's.
 };
 
 // Whether `path` is a picture, of whatever format and readable or not: what its name ends with says

@@ -11,6 +11,7 @@ namespace diffusiond {
 namespace {
 
 std::string TextOf(const nlohmann::json& value) {
+  if (value.is_null()) return "";
   return value.is_string() ? value.get<std::string>()
                            : value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -35,6 +36,7 @@ absl::StatusOr<std::vector<CsvRow>> ParseJsonLines(std::string_view text) {
     CsvRow row{.line = line, .fields = {}};
     for (const std::string& name : rows[0].fields) {
       const auto value = object.find(name);
+      if (value != object.end() && value->is_structured()) row.nested.push_back(row.fields.size());
       row.fields.push_back(value == object.end() ? "" : TextOf(*value));
     }
     rows.push_back(std::move(row));

@@ -11,9 +11,9 @@
 namespace diffusiond {
 
 // As the same table would be in CSV: the header first, which has the first object's fields. Strings
-// are as they are, other values in JSON; a field that is missing is empty, one that the first
-// object lacks is passed over. Empty lines are skipped. InvalidArgument, with the line, for one
-// that is no object.
+// are as they are, other values in JSON; a field that is missing or null is empty, one that the
+// first object lacks is passed over. Empty lines are skipped. InvalidArgument, with the line, for
+// one that is no object.
 absl::StatusOr<std::vector<CsvRow>> ParseJsonLines(std::string_view text);
 
 }  // namespace diffusiond

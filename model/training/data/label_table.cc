@@ -125,6 +125,7 @@ class Table {
     ImageList list;
     list.folder = folder_;
     list.left_out = Unnamed(folder_, files_);
+    list.numbered_by_name = !numbers_;
     for (const Entry& entry : entries_) {
       list.files.push_back(folder_ / entry.file);
       if (columns_.label.has_value()) list.labels.push_back(entry.label);
@@ -140,6 +141,10 @@ class Table {
  private:
   absl::Status ReadLabel(const CsvRow& row, Entry* entry) {
     const std::string& label = row.fields[*columns_.label];
+    if (std::binary_search(row.nested.begin(), row.nested.end(), *columns_.label)) {
+      return AtLine(row.line, absl::StrCat("label is ", Quoted(label),
+                                           ", expected a class's name or a number from 0"));
+    }
     if (!numbers_ && !label.empty()) {
       entry->name = label;
       return absl::OkStatus();

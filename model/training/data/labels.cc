@@ -60,4 +60,30 @@ absl::StatusOr<std::vector<std::string>> NameClasses(std::span<const int32_t> la
   return numbers;
 }
 
+bool AreNumbers(std::span<const std::string> names) {
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (names[i] != absl::StrCat(i)) return false;
+  }
+  return true;
+}
+
+std::vector<int32_t> IndicesIn(std::span<const std::string> classes,
+                               std::span<const std::string> names) {
+  std::vector<int32_t> indices;
+  for (const std::string& name : names) {
+    const auto found = std::find(classes.begin(), classes.end(), name);
+    indices.push_back(found == classes.end() ? -1 : static_cast<int32_t>(found - classes.begin()));
+  }
+  return indices;
+}
+
+bool AreAllIn(std::span<const std::string> classes, std::span<const std::string> names) {
+  const std::vector<int32_t> indices = IndicesIn(classes, names);
+  return std::find(indices.begin(), indices.end(), -1) == indices.end();
+}
+
+void Renumber(std::span<const int32_t> numbers, std::vector<int32_t>* labels) {
+  for (int32_t& label : *labels) label = numbers[static_cast<size_t>(label)];
+}
+
 }  // namespace diffusiond

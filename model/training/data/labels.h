@@ -19,6 +19,17 @@ namespace diffusiond {
 absl::StatusOr<std::vector<std::string>> NameClasses(std::span<const int32_t> labels,
                                                      std::span<const std::string> names);
 
+// Whether they are "0", "1", ... in order: classes of which nobody said a name.
+bool AreNumbers(std::span<const std::string> names);
+
+// Where each of `names` stands in `classes`; -1: nowhere.
+std::vector<int32_t> IndicesIn(std::span<const std::string> classes,
+                               std::span<const std::string> names);
+bool AreAllIn(std::span<const std::string> classes, std::span<const std::string> names);
+
+// Label k becomes numbers[k]; each must have one.
+void Renumber(std::span<const int32_t> numbers, std::vector<int32_t>* labels);
+
 }  // namespace diffusiond
 
 #endif  // DIFFUSIOND_MODEL_TRAINING_DATA_LABELS_H_

@@ -220,6 +220,17 @@ absl::StatusOr<Listed> ListImages(const Path& folder, const std::optional<Path>&
   return listed;
 }
 
+// The folder above the splits is where Hugging Face may have one table for all of them.
+void WarnOfTableAbove(const Path& root, const FolderListing& listing,
+                      const std::vector<std::string>& splits, Listed* listed) {
+  for (const char* name : kLabelTables) {
+    if (!listing.HasFile(name)) continue;
+    listed->warnings.push_back(absl::StrCat((root / name).string(), ": is not used: ", splits[0],
+                                            "/ and ", splits[1],
+                                            "/ are read, each by a table of its own or none"));
+  }
+}
+
 // Numbers the classes of `list`, the images in `folder`, as those in `train` are numbered.
 absl::Status NumberAs(const Path& train, const Path& folder, ImageList* list) {
   ASSIGN_OR_RETURN(const Listed trained, ListImages(train, std::nullopt));
@@ -228,19 +239,16 @@ absl::Status NumberAs(const Path& train, const Path& folder, ImageList* list) {
     return InFile(folder, absl::InvalidArgumentError(absl::StrCat(
                               "images right in it, expected sub-folders as in ", train.string())));
   }
-  std::vector<int32_t> numbers;
-  for (const std::string& name : list->class_names) {
-    const auto found = std::find(classes.begin(), classes.end(), name);
-    if (found == classes.end()) {
-      return InFile(folder / name, absl::InvalidArgumentError(
-                                       absl::StrCat("there is no such class in ", train.string())));
-    }
-    numbers.push_back(static_cast<int32_t>(found - classes.begin()));
+  const std::vector<int32_t> numbers = IndicesIn(classes, list->class_names);
+  if (const auto unknown = std::find(numbers.begin(), numbers.end(), -1);
+      unknown != numbers.end()) {
+    const std::string& name = list->class_names[static_cast<size_t>(unknown - numbers.begin())];
+    return InFile(folder / name, absl::InvalidArgumentError(
+                                     absl::StrCat("there is no such class in ", train.string())));
   }
-  if (!numbers.empty()) {
-    for (int32_t& label : list->labels) label = numbers[static_cast<size_t>(label)];
-  }
+  if (!numbers.empty()) Renumber(numbers, &list->labels);
   list->class_names = classes;
+  list->numbered_by_name = trained.images.numbered_by_name;
   return absl::OkStatus();
 }
 
@@ -268,6 +276,7 @@ absl::StatusOr<ImageDataset> OpenImages(const DatasetSpec& spec, const FolderLis
     if (spec.split == DatasetSplit::kTest) {
       RETURN_IF_ERROR(NumberAs(spec.path / kTrain, folder, &listed.images));
     }
+    WarnOfTableAbove(spec.path, listing, splits, &listed);
     for (size_t i = 2; i < splits.size() && spec.split == DatasetSplit::kTrain; ++i) {
       listed.warnings.push_back(absl::StrCat((spec.path / splits[i]).string(), ": is not used; ",
                                              splits[1], "/ is what is measured on"));

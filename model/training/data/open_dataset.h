@@ -46,7 +46,7 @@ struct DatasetSpec {
 //     Hugging Face's metadata.csv or .jsonl
 //
 // Each split's folder may have a table of labels (labels.csv, metadata.csv, metadata.jsonl) of its
-// own.
+// own; metadata.csv and .jsonl above them are not read, of which `warnings` tells.
 //
 // In a folder of idx files the labels must be there (with -labels-idx1- for -images-idx3-); an idx
 // image file given by its own path is unlabelled if they are not. A file given by its own path is

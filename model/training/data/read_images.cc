@@ -56,6 +56,7 @@ class Reading {
       : list_(list), options_(options), cache_(options.cache, options.resolution) {
     left_out_ = list.left_out;
     dataset_.class_names = list.class_names;
+    dataset_.numbered_by_name = list.numbered_by_name;
   }
 
   // What cannot be decoded is left out; of images of other sizes nothing but the size is kept.

@@ -10,6 +10,7 @@
 #include "model/diffusion/variational_bound.h"
 #include "model/status/status_macros.h"
 #include "model/training/objectives/bound_term.h"
+#include "model/training/objectives/told_levels.h"
 
 namespace diffusiond {
 namespace {
@@ -24,8 +25,9 @@ class DenoisingObjective : public Objective {
     double vlb_weight = 0;
   };
 
-  DenoisingObjective(const NoiseSchedule& schedule, Choices choices, torch::Device device)
-      : choices_(std::move(choices)) {
+  DenoisingObjective(const NoiseSchedule& schedule, Choices choices, ToldLevels told,
+                     torch::Device device)
+      : choices_(std::move(choices)), told_(std::move(told)) {
     const auto table = [device](const std::vector<double>& values) {
       return torch::tensor(values, torch::kFloat64).to(torch::kFloat32).to(device);
     };
@@ -53,7 +55,7 @@ class DenoisingObjective : public Objective {
     };
     const torch::Tensor signal = at_timesteps(signal_), noise = at_timesteps(noise_);
     const torch::Tensor x_t = signal * x0 + noise * eps;
-    const torch::Tensor output = network(x_t, batch.timesteps, batch.labels);
+    const torch::Tensor output = network(x_t, told_.At(batch.timesteps), batch.labels);
     const torch::Tensor f = output.narrow(1, 0, x0.size(1));
     const torch::Tensor squared_error = (f - Target(signal, noise, x0, eps)).square();
     torch::Tensor loss =
@@ -84,6 +86,7 @@ class DenoisingObjective : public Objective {
   }
 
   const Choices choices_;
+  const ToldLevels told_;
   torch::Tensor signal_, noise_, weights_;  // [T]: sqrt(alpha_bar), sqrt(1 - alpha_bar), w.
   std::optional<BoundTerm> bound_term_;     // Of a learned variance,
   torch::Tensor x0_x_, x0_f_;               // which needs x0-hat = x0_x x_t + x0_f F.
@@ -98,6 +101,7 @@ absl::StatusOr<std::unique_ptr<const Objective>> MakeDenoisingObjective(
   ASSIGN_OR_RETURN(ReverseVariance variance, ParseReverseVariance(scheduler.variance_type));
   ASSIGN_OR_RETURN(std::vector<double> weights,
                    LossWeights(schedule, prediction, variance, options.weight));
+  ASSIGN_OR_RETURN(ToldLevels told, ToldLevels::Create(scheduler, schedule, device));
   return std::make_unique<const DenoisingObjective>(
       schedule,
       DenoisingObjective::Choices{.prediction = prediction,
@@ -105,7 +109,7 @@ absl::StatusOr<std::unique_ptr<const Objective>> MakeDenoisingObjective(
                                   .learns_variance = scheduler.learns_variance(),
                                   .whole_bound = options.weight.kind == LossWeight::kBound,
                                   .vlb_weight = options.vlb_weight},
-      device);
+      std::move(told), device);
 }
 
 }  // namespace diffusiond

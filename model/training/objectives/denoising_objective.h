@@ -1,6 +1,7 @@
 // DDPM's objective (Ho et al. 2020, algorithm 1): the network sees
-// x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps and t, and predicts eps, x_0,
-// v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0 or the score, -eps / sqrt(1 - alpha_bar_t).
+// x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps and t (or what told_levels.h has for it),
+// and predicts eps, x_0, v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0 or the score,
+// -eps / sqrt(1 - alpha_bar_t).
 // The loss is w_t times the mean squared error, w_t as loss_weights.h has it.
 //
 // A network that learns its variance has 2 C output channels, the latter half for the variance. Its

@@ -145,6 +145,10 @@ absl::StatusOr<std::unique_ptr<const Objective>> MakeScheduleObjective(
     const SchedulerConfig& scheduler, torch::Device device) {
   ASSIGN_OR_RETURN(NoiseSchedule betas, NoiseSchedule::Create(scheduler));
   ASSIGN_OR_RETURN(PredictionType prediction, ParsePredictionType(scheduler.prediction_type));
+  if (scheduler.tells_log_sigma()) {
+    return absl::InvalidArgumentError(
+        "timestep_type is 'continuous'; with a learned schedule it must be 'discrete'");
+  }
   const int64_t timesteps = betas.num_train_timesteps();
   if (timesteps < 2) {
     return absl::InvalidArgumentError(absl::StrCat("num_train_timesteps is ", timesteps,

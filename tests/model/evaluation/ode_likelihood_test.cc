@@ -131,6 +131,42 @@ TEST(OdeLikelihoodTest, SolversConvergeAtTheirOrder) {
   EXPECT_GT(MeasuredOrder(OdeMethod::kRk4, 6), 3.5);
 }
 
+// The same model, told log(sigma) / 4.
+class ToldLogSigma4 : public PairedGaussian {
+ public:
+  ToldLogSigma4(const NoiseSchedule& schedule, const Options& options)
+      : PairedGaussian(schedule, options), angles_(*NoiseAngles::Create(schedule)) {}
+  absl::Status Evaluate(std::span<const float> x, std::span<const float> told,
+                        std::span<const int64_t> labels, std::span<const float> probe,
+                        std::span<float> f, std::span<float> vjp) override {
+    std::vector<float> timesteps;
+    for (const float level : told) {
+      const double phi = std::atan(std::exp(4 * static_cast<double>(level)));
+      timesteps.push_back(static_cast<float>(angles_.TimestepAt(phi)));
+    }
+    return PairedGaussian::Evaluate(x, timesteps, labels, probe, f, vjp);
+  }
+
+ private:
+  const NoiseAngles angles_;
+};
+
+TEST(OdeLikelihoodTest, AModelThatIsToldTheLogarithmOfSigmaIsToldIt) {
+  const ImageDataset data = GaussianImages(1, 4, {.mean = 0.1, .deviation = 0.2});
+  const NoiseSchedule schedule = Schedule("linear");
+  const PairedGaussian::Options gaussian = {
+      .side = 4, .mean = 0.1, .variance = 0.04, .prediction_type = PredictionType::kVelocity};
+  OdeOptions options = {.steps = 40, .prediction_type = PredictionType::kVelocity};
+  const double expected = Bits(options, data, schedule, gaussian)[0];
+  options.tells_log_sigma = true;
+  ToldLogSigma4 network(schedule, gaussian);
+  const int64_t index = 0, label = 0;
+  const auto bits = OdeBitsPerDim(options, *NoiseAngles::Create(schedule), data, {&index, 1},
+                                  {&label, 1}, &network);
+  ASSERT_TRUE(bits.ok()) << bits.status();
+  EXPECT_NEAR((*bits)[0], expected, 1e-3);
+}
+
 TEST(OdeLikelihoodTest, MethodsAreNamed) {
   EXPECT_EQ(*ParseOdeMethod("heun"), OdeMethod::kHeun);
   EXPECT_EQ(*ParseOdeMethod("rk4"), OdeMethod::kRk4);

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "tests/model/checkpoint/scratch_directory.h"
 #include "tests/testing/child_process.h"
@@ -94,6 +96,23 @@ TEST_F(DiffusionEvalTest, TheOdeGivesALineForEveryImageAndGoesOn) {
   for (const char* file : {"ode.json", "ode.csv"}) {
     EXPECT_EQ(Output("killed", file), Output("whole", file)) << file;
   }
+}
+
+TEST_F(DiffusionEvalTest, TheOdeTellsAModelWhatItsSchedulerSays) {
+  const fs::path model = scratch_ / "told";
+  fs::copy("tests/golden/unet/mnist_noattn", model, fs::copy_options::recursive);
+  const std::string index = absl::StrReplaceAll(ReadWholeFile(model / "model_index.json"),
+                                                {{"DDPMScheduler", "EulerDiscreteScheduler"}});
+  std::ofstream(model / "model_index.json") << index;
+  for (const std::string type : {"discrete", "continuous"}) {
+    std::ofstream(model / "scheduler" / "scheduler_config.json")
+        << R"({"_class_name": "EulerDiscreteScheduler", "prediction_type": "v_prediction",)"
+        << R"( "timestep_type": ")" << type << "\"}";
+    ChildProcess process(
+        Command("ode", type, {"--checkpoint=" + model.string(), "--images=1", "--ode_steps=1"}));
+    ASSERT_EQ(process.Wait(), 0) << process.output();
+  }
+  EXPECT_NE(Output("discrete", "ode.csv"), Output("continuous", "ode.csv"));
 }
 
 TEST_F(DiffusionEvalTest, TheLossyCodeHasATableAPlotAndStrips) {

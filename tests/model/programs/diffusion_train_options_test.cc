@@ -7,8 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "model/checkpoint/diffusers_directory.h"
+#include "model/imaging/png.h"
 #include "tests/model/programs/diffusion_train_runs.h"
 #include "tests/testing/child_process.h"
 #include "tests/testing/idx_files.h"
@@ -221,6 +223,46 @@ TEST_F(DiffusionTrainOptionsTest, RefusesAClassifierThatDoesNotFitTheModel) {
   ChildProcess nowhere(Command("nowhere", {"--classifier_for=" + directory_.string()}));
   EXPECT_NE(nowhere.Wait(), 0);
   EXPECT_NE(nowhere.output().find("not a checkpoint"), std::string::npos) << nowhere.output();
+}
+
+// By folders the classes are in the order of the alphabet, by the table in the model's.
+TEST_F(DiffusionTrainOptionsTest, AClassifiersClassesAreNumberedAsItsModels) {
+  const fs::path pets = directory_ / "pets";
+  std::string rows = "file,label,class\n";
+  for (int i = 0; i < 20; ++i) {
+    const bool cat = i % 2 == 0;
+    const Image image{.width = 8,
+                      .height = 8,
+                      .channels = 1,
+                      .pixels = std::vector<uint8_t>(64, static_cast<uint8_t>(i * 9))};
+    const std::string name = absl::StrCat(cat ? "cat/" : "ant/", i, ".png");
+    fs::create_directories((pets / name).parent_path());
+    std::ofstream(pets / name, std::ios::binary) << EncodePng(image).value();
+    absl::StrAppend(&rows, name, cat ? ",0,cat\n" : ",1,ant\n");
+  }
+  std::ofstream(directory_ / "pets.csv") << rows;
+  const std::string data = "--data=" + pets.string();
+  const std::string table = "--labels_csv=" + (directory_ / "pets.csv").string();
+  const std::string of_model = "--classifier_for=" + (directory_ / "model" / "checkpoint").string();
+  const std::vector<std::string> short_run = {data, "--steps=2", "--report=false"};
+  const auto digest = [&](const std::string& out, const std::vector<std::string>& more) {
+    std::vector<std::string> flags = short_run;
+    flags.insert(flags.end(), more.begin(), more.end());
+    ChildProcess run(Command(out, flags));
+    EXPECT_EQ(run.Wait(), 0) << run.output();
+    const auto checkpoint = Checkpoint::Open(directory_ / out / "checkpoint");
+    EXPECT_TRUE(checkpoint.ok()) << checkpoint.status();
+    return checkpoint.ok() ? checkpoint->digest() : "";
+  };
+  digest("model", {table});
+  EXPECT_EQ(digest("by_folders", {of_model}), digest("by_table", {table, of_model}));
+
+  fs::rename(pets / "ant", pets / "dog");
+  ChildProcess dogs(Command("dogs", {data, of_model, "--steps=2"}));
+  EXPECT_EQ(dogs.Wait(), 2);
+  EXPECT_NE(dogs.output().find("--data has a class 'dog', expected one of the model's 2"),
+            std::string::npos)
+      << dogs.output();
 }
 
 }  // namespace

@@ -160,6 +160,16 @@ TEST_F(DiffusionTrainTest, AFinishedRunIsPublishedOnceAndAStoppedOneNot) {
   EXPECT_FALSE(fs::exists(repository / "mine" / "2"));
 }
 
+TEST_F(DiffusionTrainTest, UnderNohupAHangUpIsNothing) {
+  std::vector<std::string> command = Command("run", {});
+  command.insert(command.begin(), "/usr/bin/nohup");
+  ChildProcess run(command);
+  ASSERT_TRUE(run.ReadUntil("step 3/24")) << run.output();
+  run.Signal(SIGHUP);
+  EXPECT_EQ(run.Wait(), 0) << run.output();
+  EXPECT_NE(run.output().find("done at step 24"), std::string::npos) << run.output();
+}
+
 // A launcher's variables in front of a command.
 std::vector<std::string> AsWorker(std::vector<std::string> command, int rank, int port) {
   command.insert(command.begin(), {"/usr/bin/env", "WORLD_SIZE=2", "RANK=" + std::to_string(rank),
@@ -174,11 +184,13 @@ TEST_F(DiffusionTrainTest, ProcessesThatALauncherStartedTrainAndStopTogether) {
   ChildProcess zero(AsWorker(command, 0, port)), one(AsWorker(command, 1, port));
   ASSERT_TRUE(zero.ReadUntil("step 3/24")) << zero.output();
   one.Signal(SIGTERM);
-  EXPECT_EQ(zero.Wait(), 0) << zero.output();
-  EXPECT_EQ(one.Wait(), 0) << one.output();
+  constexpr int kStopped = 75;  // A launcher shall start both again.
+  EXPECT_EQ(zero.Wait(), kStopped) << zero.output();
+  EXPECT_EQ(one.Wait(), kStopped) << one.output();
   EXPECT_NE(zero.output().find("2 processes; from step 0"), std::string::npos) << zero.output();
   EXPECT_NE(zero.output().find("stopped at step"), std::string::npos) << zero.output();
-  EXPECT_EQ(one.output(), "");
+  EXPECT_EQ(one.output(),
+            "diffusion-train: stopped before the last step; all processes with --resume go on\n");
 
   const int again = FreePort();
   ChildProcess zero_again(AsWorker(command, 0, again)), one_again(AsWorker(command, 1, again));

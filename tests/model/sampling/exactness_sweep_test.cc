@@ -61,6 +61,7 @@ std::vector<Method> Methods() {
       {"Deis2", "deis", 1.2, 240},
       {"Deis3", "deis", 1.2, 280, [](O& o) { o.solver_order = 3; }},
       {"Euler", "euler", 1.5},
+      {"EulerChurn", "euler", 4, kInfinity, [](O& o) { o.s_churn = 40; }},
       {"EulerAncestral", "euler_ancestral", 4},
       {"Heun", "heun", 1.1, 110},
       {"Lms", "lms", 0.9, 8},

@@ -133,6 +133,18 @@ TEST(ContinuousTimestepsTest, AreOfVPredictionAlone) {
   EXPECT_FALSE(MakeModelSchedule(config)->tells_log_sigma) << "as in diffusers";
 }
 
+TEST(ContinuousTimestepsTest, HaveNoLevelOfNoiseAloneToBeMeasuredAt) {
+  SchedulerConfig config = SchedulerDefaults("EulerDiscreteScheduler");
+  config.prediction_type = "v_prediction";
+  config.solver.timestep_type = "continuous";
+  EXPECT_EQ(CheckMeasurable(config), absl::OkStatus());
+  config.rescale_betas_zero_snr = true;
+  EXPECT_THAT(std::string(CheckMeasurable(config).message()),
+              HasSubstr("rescale_betas_zero_snr is true, expected false with timestep_type"));
+  config.solver.timestep_type = "discrete";
+  EXPECT_EQ(CheckMeasurable(config), absl::OkStatus());
+}
+
 TEST(SigmaEndsTest, ActOnCurvesAlone) {
   for (const char* sampler : {"euler", "heun", "dpmpp", "unipc", "deis"}) {
     SchedulerConfig config;

@@ -16,7 +16,8 @@ TEST(JsonLinesTest, EachObjectIsARowOfTheFirstOnesFields) {
   EXPECT_THAT((*rows)[1].fields, ElementsAre("7", "x\"y"));
   EXPECT_THAT((*rows)[2].fields, ElementsAre("[1,{}]", ""));
   EXPECT_EQ((*rows)[2].line, 3);
-  EXPECT_THAT((*rows)[3].fields, ElementsAre("", "null"));
+  EXPECT_THAT((*rows)[2].nested, ElementsAre(0u));
+  EXPECT_THAT((*rows)[3].fields, ElementsAre("", "")) << "null is nothing, not a word";
 }
 
 TEST(JsonLinesTest, OtherLinesAreRefusedByNumber) {

@@ -1,5 +1,6 @@
 #include "model/training/data/label_table.h"
 
+#include "absl/strings/str_cat.h"
 #include "tests/model/training/data/data_fixture.h"
 
 namespace diffusiond {
@@ -52,6 +53,32 @@ TEST_F(LabelTableTest, JsonLinesAreATableToo) {
   ASSERT_TRUE(list.ok()) << list.status();
   EXPECT_THAT(list->files, ElementsAre(root() / "a.png", root() / "b.png"));
   EXPECT_THAT(list->labels, ElementsAre(0, 1));
+}
+
+TEST_F(LabelTableTest, JsonThatIsNoLabelIsRefusedWithItsLine) {
+  struct Case {
+    const char* label;
+    const char* other;
+    const char* expected;
+  };
+  for (const Case& c :
+       {Case{"null", "\"cat\"", "line 2: there is no label, expected a class's name"},
+        {"null", "1", "line 2: label is '', expected a number from 0"},
+        {"[1]", "1", "line 2: label is '[1]', expected a class's name or a number from 0"},
+        {"{\"id\": 1}", "\"cat\"", "line 2: label is '{\"id\":1}', expected a class's name"}}) {
+    SCOPED_TRACE(c.label);
+    const std::string text =
+        absl::StrCat("{\"file_name\": \"a.png\", \"label\": ", c.other,
+                     "}\n{\"file_name\": \"b.png\", \"label\": ", c.label, "}\n");
+    ExpectRefused(ListLabelTable(root(), Write("metadata.jsonl", text)),
+                  absl::StatusCode::kInvalidArgument, {"metadata.jsonl", c.expected});
+  }
+  const auto boxes = ListLabelTable(
+      root(),
+      Write("metadata.jsonl",
+            "{\"file_name\": \"a.png\", \"label\": \"[x]\", \"objects\": {\"box\": [1]}}\n"));
+  ASSERT_TRUE(boxes.ok()) << boxes.status();
+  EXPECT_THAT(boxes->class_names, ElementsAre("[x]"));
 }
 
 TEST_F(LabelTableTest, PicturesThatItDoesNotNameAreLeftOut) {

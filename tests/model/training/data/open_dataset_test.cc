@@ -238,6 +238,39 @@ TEST_F(OpenDatasetTest, SplitsMayHaveTables) {
   EXPECT_THAT(test->class_names, ElementsAre("cat", "dog"));
 }
 
+TEST_F(OpenDatasetTest, ATableAboveTheSplitsIsSaidToBeOfNoUse) {
+  for (const char* name : {"train/a.png", "train/b.png", "test/a.png"}) {
+    Write(name, FlatPng(1, 1, {1}));
+  }
+  EXPECT_THAT(Open()->warnings, IsEmpty());
+  for (const char* name : {"metadata.csv", "metadata.jsonl"}) {
+    const auto table = Write(name, "file_name,label\ntrain/a.png,dog\ntrain/b.png,cat\n");
+    for (const DatasetSplit split : {DatasetSplit::kTrain, DatasetSplit::kTest}) {
+      const auto dataset = Open(split);
+      ASSERT_TRUE(dataset.ok()) << dataset.status();
+      EXPECT_THAT(dataset->labels, IsEmpty());
+      EXPECT_THAT(dataset->warnings,
+                  ElementsAre(table.string() +
+                              ": is not used: train/ and test/ are read, each by a table of its "
+                              "own or none"));
+    }
+    std::filesystem::remove(table);
+  }
+}
+
+TEST_F(OpenDatasetTest, ItIsKnownWhetherNamesNumberTheClasses) {
+  Write("cat/1.png", FlatPng(1, 1, {1}));
+  Write("dog/1.png", FlatPng(1, 1, {2}));
+  const auto folders = Open();
+  EXPECT_TRUE(folders->numbered_by_name);
+  EXPECT_TRUE(Select(*folders, std::vector<int64_t>{1}).numbered_by_name);
+  const std::string rows = "file,label,class\ncat/1.png,";
+  spec_.labels_csv = Write("labels.csv", rows + "1,cat\ndog/1.png,0,dog\n");
+  EXPECT_FALSE(Open()->numbered_by_name);
+  spec_.labels_csv = Write("labels.csv", rows + "cat,\ndog/1.png,dog,\n");
+  EXPECT_TRUE(Open()->numbered_by_name);
+}
+
 TEST_F(OpenDatasetTest, GivenClassNamesReplaceTheDatasOwn) {
   Write("cat/1.png", FlatPng(2, 2, {1}));
   Write("dog/1.png", FlatPng(2, 2, {2}));

@@ -67,6 +67,33 @@ TEST(ClassifierObjectiveTest, ItsMinimiserIsTheClassProbabilityAtEveryNoiseLevel
   }
 }
 
+// It is asked beside a denoiser, by the same level.
+TEST(ClassifierObjectiveTest, TellsTheLogarithmOfSigmaWhereTheModelIsToldIt) {
+  SchedulerConfig config = ShortSchedule();
+  config.prediction_type = "v_prediction";
+  config.solver.timestep_type = "continuous";
+  const auto objective = MakeClassifierObjective(config, torch::kCPU);
+  ASSERT_TRUE(objective.ok()) << objective.status();
+  const auto schedule = NoiseSchedule::Create(config);
+  ASSERT_TRUE(schedule.ok()) << schedule.status();
+  const DeviceBatch batch = TwoGaussians(2 * kTimesteps);
+  torch::Tensor told;
+  (*objective)
+      ->LossPerImage(
+          [&](const torch::Tensor& x, const torch::Tensor& t, const torch::Tensor&) {
+            told = t;
+            return torch::cat({x, x}, 1);
+          },
+          batch);
+  for (int64_t i = 0; i < told.numel(); ++i) {
+    const double a = schedule->alpha_bar(batch.timesteps[i].item<int64_t>());
+    EXPECT_NEAR(told[i].item<double>(), std::log((1 - a) / a) / 8, 1e-6);
+  }
+  config.rescale_betas_zero_snr = true;
+  EXPECT_EQ(MakeClassifierObjective(config, torch::kCPU).status().code(),
+            absl::StatusCode::kUnimplemented);
+}
+
 TEST(ClassifierObjectiveTest, IsTheNegativeLogProbabilityOfTheImagesLabel) {
   const auto objective = MakeClassifierObjective(ShortSchedule(), torch::kCPU);
   ASSERT_TRUE(objective.ok()) << objective.status();

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "model/diffusion/parameterization.h"
+#include "model/sampling/network_row.h"
+#include "model/sampling/sampler.h"
 
 namespace diffusiond {
 namespace {
@@ -102,6 +104,37 @@ TEST(ObjectiveTest, TargetsAreEquivalentUpToWeights) {
           << weight << " " << type;
     }
   }
+}
+
+// What samplers tell is what it is trained, and measured, by.
+TEST(ObjectiveTest, AModelThatIsToldTheLogarithmOfSigmaIsToldIt) {
+  SchedulerConfig config = Predicting("v_prediction");
+  const std::vector<int64_t> timesteps = {0, 500, 999};
+  const auto told = [&] {
+    std::vector<double> levels;
+    Make(config)->LossPerImage(
+        [&](const torch::Tensor& x, const torch::Tensor& t, const torch::Tensor&) {
+          for (int64_t i = 0; i < t.numel(); ++i) levels.push_back(t[i].item<double>());
+          return torch::zeros_like(x);
+        },
+        RandomBatch(timesteps));
+    return levels;
+  };
+  EXPECT_EQ(told(), (std::vector<double>{0, 500, 999}));
+  config.solver.timestep_type = "continuous";
+  const std::vector<double> levels = told();
+  const auto model = MakeModelSchedule(config);
+  ASSERT_TRUE(model.ok()) << model.status();
+  for (size_t i = 0; i < timesteps.size(); ++i) {
+    const PlanRow row =
+        VariancePreservingRow(*model, SamplingOptions(), model->schedule.alpha_bar(timesteps[i]),
+                              static_cast<double>(timesteps[i]));
+    EXPECT_NEAR(levels[i], row.timestep, 1e-6);
+  }
+  config.rescale_betas_zero_snr = true;
+  const absl::Status endless = MakeObjective(config, {}, torch::kCPU).status();
+  EXPECT_EQ(endless.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_NE(endless.message().find("rescale_betas_zero_snr is true"), std::string::npos);
 }
 
 TEST(ObjectiveTest, ABatchOfTheTrainerKeepsItsShape) {

@@ -240,6 +240,11 @@ TEST(ScheduleObjectiveTest, WhatItDoesNotGoWithIsNamed) {
   config.num_train_timesteps = 1;
   EXPECT_NE(MakeObjective(config, options, torch::kCPU).status().message().find("at least 2"),
             std::string::npos);
+  config = Config();
+  config.prediction_type = "v_prediction";
+  config.solver.timestep_type = "continuous";
+  EXPECT_NE(MakeObjective(config, options, torch::kCPU).status().message().find("timestep_type"),
+            std::string::npos);
 }
 
 }  // namespace
