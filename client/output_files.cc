@@ -32,6 +32,17 @@ absl::Status WriteAll(int fd, const std::string& bytes, const std::string& path)
   return absl::OkStatus();
 }
 
+// `shown`: what an error names.
+absl::Status WriteInto(const std::string& path, int flags, const std::string& shown,
+                       const std::string& bytes) {
+  const int fd = open(path.c_str(), flags, 0666);
+  if (fd < 0) return FileError("create", shown);
+  absl::Status status = WriteAll(fd, bytes, shown);
+  // A full disk may show only now.
+  if (close(fd) != 0 && status.ok()) status = FileError("write", shown);
+  return status;
+}
+
 }  // namespace
 
 std::string ForFileName(const std::string& text) {
@@ -98,13 +109,17 @@ absl::Status SaveFile(const std::string& path, const std::string& bytes) {
     return absl::ErrnoToStatus(error.value(),
                                absl::StrCat("cannot make the directory ", parent.string()));
   }
-  const std::string temporary = absl::StrCat(path, ".", getpid(), ".tmp");
-  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) return FileError("create", path);
-  absl::Status status = WriteAll(fd, bytes, path);
-  // A full disk may show only now.
-  if (close(fd) != 0 && status.ok()) status = FileError("write", path);
-  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0)
+  // Nothing takes the place of a device or a pipe (/dev/stdout), or of a link to what is meant.
+  std::error_code not_there;
+  const fs::file_status there = fs::status(path, not_there);
+  if (fs::exists(there) && !fs::is_regular_file(there)) {
+    return WriteInto(path, O_WRONLY | O_CLOEXEC, path, bytes);
+  }
+  const fs::path whole = fs::exists(there) ? fs::canonical(path, error) : fs::path(path);
+  if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot write ", path));
+  const std::string temporary = absl::StrCat(whole.string(), ".", getpid(), ".tmp");
+  absl::Status status = WriteInto(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, path, bytes);
+  if (status.ok() && rename(temporary.c_str(), whole.c_str()) != 0)
     status = FileError("write", path);
   if (!status.ok()) unlink(temporary.c_str());
   return status;

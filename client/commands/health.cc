@@ -26,6 +26,7 @@ using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
 
 constexpr absl::Duration kCheckTimeout = absl::Seconds(5);
+constexpr absl::Duration kShortestTimeout = absl::Milliseconds(500);  // Of a call at a wait's end.
 constexpr absl::Duration kPause = absl::Milliseconds(200);
 
 // OK: serving. The call's own timeout keeps a hung server from looking healthy for ever.
@@ -49,11 +50,15 @@ int Run(const std::vector<std::string>&, CommandContext& context) {
   const auto client = ConnectByFlags();
   if (!client.ok()) return ReportError(client.status(), context);
   const auto stub = grpc::health::v1::Health::NewStub((*client)->channel());
+  const bool waits = absl::GetFlag(FLAGS_wait).value > absl::ZeroDuration();
   const absl::Time until = context.now() + absl::GetFlag(FLAGS_wait).value;
   absl::Status status;
   HealthCheckResponse response;
   do {
-    const absl::Duration timeout = std::min(kCheckTimeout, absl::GetFlag(FLAGS_deadline).value);
+    // Also the last call ends with the wait, or soon after.
+    const absl::Duration left = std::max(until - context.now(), kShortestTimeout);
+    const absl::Duration most = waits ? std::min(left, kCheckTimeout) : kCheckTimeout;
+    const absl::Duration timeout = std::min(most, absl::GetFlag(FLAGS_deadline).value);
     response.Clear();
     status = Check(*stub, **client, timeout, context, &response);
     if (status.ok()) break;

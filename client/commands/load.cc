@@ -137,7 +137,7 @@ int UsageError(const absl::Status& status, CommandContext& context) {
 }
 
 absl::StatusOr<LoadResult> RunByFlags(const LoadPlan& plan, CommandContext& context) {
-  LoadProgressPrinter printer(context.terminal(), context.out);
+  LoadProgressPrinter printer(context.terminal(), context.err);
   LoadRunOptions options;
   options.target = ServerByFlags();
   ASSIGN_OR_RETURN(const ClientOptions connection, ClientOptionsByFlags());

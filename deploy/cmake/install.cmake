@@ -13,7 +13,7 @@ install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(CODE "
   set(BINDIR \${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR})
   set(DATADIR \${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR})
-  configure_file(${PROJECT_SOURCE_DIR}/deploy/systemd/diffusiond.service.in
+  configure_file(\"${PROJECT_SOURCE_DIR}/deploy/systemd/diffusiond.service.in\"
                  \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/lib/systemd/system/diffusiond.service\" @ONLY)")
 
 # Made from the flags by the program itself.
@@ -24,7 +24,7 @@ foreach(entry "bash:bash-completion/completions/diffusionctl"
   list(GET entry 0 shell)
   list(GET entry 1 place)
   install(CODE "
-    execute_process(COMMAND $<TARGET_FILE:diffusionctl> completion ${shell}
+    execute_process(COMMAND \"$<TARGET_FILE:diffusionctl>\" completion ${shell}
                     OUTPUT_VARIABLE completion COMMAND_ERROR_IS_FATAL ANY)
     file(WRITE \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}/${place}\"
          \"\${completion}\")")

@@ -1,5 +1,9 @@
 #include "client/output_files.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -92,6 +96,25 @@ TEST(SaveFileTest, MakesDirectoriesAndLeavesNothingElseBehind) {
   ASSERT_TRUE(SaveFile(path, std::string("n\0w", 3)).ok());
   EXPECT_EQ(Contents(path), std::string("n\0w", 3));
   EXPECT_EQ(std::distance(fs::directory_iterator(directory + "/a"), fs::directory_iterator()), 1);
+}
+
+TEST(SaveFileTest, TakesNoPipesAndNoLinksPlace) {
+  const std::string directory = TestDirectory();
+  ASSERT_TRUE(SaveFile(directory + "/file", "old").ok());
+  const std::string link = directory + "/link";
+  fs::create_symlink("file", link);
+  ASSERT_TRUE(SaveFile(link, "new").ok());
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_EQ(Contents(directory + "/file"), "new");
+
+  const std::string pipe = directory + "/pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_TRUE(SaveFile(pipe, "through").ok());
+  char bytes[16];
+  EXPECT_EQ(read(reader, bytes, sizeof(bytes)), 7);
+  close(reader);
+  EXPECT_TRUE(fs::is_fifo(pipe));
 }
 
 TEST(SaveFileTest, NamesTheFileThatCannotBeWritten) {

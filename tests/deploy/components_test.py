@@ -175,6 +175,22 @@ class BesideTheServersTest(unittest.TestCase):
                            keda_expression() + adapter_rule()["metricsQuery"])
         self.assertEqual(set(asked), {job})
 
+    def test_the_monitor_finds_the_trainers(self):
+        [monitor] = of_kind(kustomized(self, "monitoring"), "PodMonitor")
+        [expression] = monitor["spec"]["selector"]["matchExpressions"]
+        [endpoint] = monitor["spec"]["podMetricsEndpoints"]
+        jobs = [job for overlay in manifests.OVERLAYS
+                for job in of_kind(manifests.resources(overlay), "Job")]
+        self.assertEqual(len(jobs), len(expression["values"]))
+        for job in jobs:
+            template = job["spec"]["template"]
+            self.assertIn(template["metadata"]["labels"][expression["key"]], expression["values"])
+            containers = template["spec"].get("initContainers", []) + template["spec"]["containers"]
+            [trainer] = [container for container in containers
+                         if "diffusion-train" in str(container["command"] + container["args"])]
+            ports = {port["name"]: port["containerPort"] for port in trainer["ports"]}
+            self.assertIn(f"--metrics_port={ports[endpoint['port']]}", str(trainer["args"]))
+
 
 class SecuredTest(unittest.TestCase):
     """The component that brings certificates and the access file."""

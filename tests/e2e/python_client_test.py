@@ -111,6 +111,22 @@ class PythonClientTest(unittest.TestCase):
         self.assertEqual(caught.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
         self.assertIn("steps", caught.exception.details())
 
+    def test_whoever_asks_again_is_told_the_same(self):
+        generation = self.client.generate(steps=0, timeout=60)
+        for _ in range(2):
+            with self.assertRaisesRegex(grpc.RpcError, "steps"):
+                _ = generation.images
+
+    def test_messages_are_fields_too(self):
+        pb = importlib.import_module("diffusiond.v1.diffusion_pb2")
+        options = importlib.import_module("diffusiond.v1.sampling_options_pb2")
+        generation = self.client.generate(
+            class_id=STEPS.get("class_id", 0), timeout=60,
+            sampling=options.SamplingOptions(sampler="ddim", steps=2),
+            preview=pb.PreviewOptions(every_steps=1, kind=pb.PREVIEW_KIND_X_T))
+        self.assertEqual({preview.kind for preview in generation}, {"x_t"})
+        self.assertEqual(len(generation.images), 1)
+
     def test_damaged_bytes_are_refused(self):
         pb = importlib.import_module("diffusiond.v1.diffusion_pb2")
         call = mock.MagicMock()

@@ -9,6 +9,7 @@ import warnings
 from typing import Any, Iterator, Optional
 
 import grpc
+from google.protobuf.message import Message
 
 from diffusiond.v1 import diffusion_pb2 as pb
 from diffusiond.v1 import diffusion_pb2_grpc
@@ -76,8 +77,16 @@ class Generation:
         self._images: dict[int, Image] = {}
         self.accepted: Optional[pb.Accepted] = None  # From the first preview on.
         self._completed: Optional[pb.Completed] = None
+        self._failure: Optional[Exception] = None
 
     def _read(self) -> Iterator[Preview]:
+        try:
+            yield from self._previews()
+        except Exception as failure:
+            self._failure = failure
+            raise
+
+    def _previews(self) -> Iterator[Preview]:
         for event in self._call:
             what = event.WhichOneof("event")
             if what == "accepted":
@@ -110,6 +119,8 @@ class Generation:
     def _finish(self) -> pb.Completed:
         for _ in self._events:
             pass
+        if self._failure is not None:
+            raise self._failure  # Whoever asks again is told the same.
         if self._completed is None:
             raise RuntimeError("the stream ended without Completed")
         return self._completed
@@ -186,7 +197,7 @@ class Client:
 
         `fields` are those of GenerateRequest (count, seed, class_name, class_id, init_image, mask,
         first_image_index, ...) and of its SamplingOptions (sampler, steps, eta, guidance_scale,
-        ...), by their names; what is not given is the model's default. `timeout` in seconds.
+        ...), by their names, messages too (sampling=, preview=); what is not given is the model's default. `timeout` in seconds.
         TypeError: a name that is neither's. What the server warns of is a UserWarning.
         """
         request = pb.GenerateRequest(model=model, format=FORMATS[format],
@@ -198,7 +209,11 @@ class Client:
             if not sampling and name not in pb.GenerateRequest.DESCRIPTOR.fields_by_name:
                 raise TypeError(f"generate() has no '{name}': it is neither a field of "
                                 "GenerateRequest nor of SamplingOptions")
-            setattr(request.sampling if sampling else request, name, value)
+            target = request.sampling if sampling else request
+            if isinstance(value, Message):
+                getattr(target, name).CopyFrom(value)
+            else:
+                setattr(target, name, value)
         if preview_every:
             request.preview.every_steps = preview_every
             request.preview.kind = KINDS[preview_kind]
