@@ -136,7 +136,7 @@ absl::Status VersionStage::Start(int keep_versions) {
   VersionManager::Options options;
   options.repository = repository_;
   options.loader.devices = CpuDevices(kDevices);
-  options.poll_interval = absl::ZeroDuration();
+  options.poll_interval = absl::Hours(1);  // Tests say when.
   options.keep_versions = keep_versions;
   options.loader.load = [watch = watch_](const fs::path& path, absl::Span<const DeviceSpec> devices,
                                          int micro_batch) {
