@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -11,9 +12,12 @@
 #include "model/checkpoint/safetensors.h"
 #include "model/files/file_status.h"
 #include "model/files/sha256.h"
+#include "model/process/quoted_value.h"
 #include "model/sampling/philox.h"
 #include "model/status/status_macros.h"
 #include "model/training/data/epoch_order.h"
+#include "model/training/data/labels.h"
+#include "nlohmann/json.hpp"
 
 namespace diffusiond {
 namespace {
@@ -22,7 +26,8 @@ constexpr int kMaxShift = 2;
 constexpr int64_t kClassifyBatch = 256;
 constexpr int64_t kFeatures = 128;
 constexpr char kOriginKey[] = "origin";
-constexpr char kShapeKey[] = "shape";  // "C H W classes", decimal.
+constexpr char kShapeKey[] = "shape";      // "C H W classes", decimal.
+constexpr char kClassesKey[] = "classes";  // Their names, as JSON.
 constexpr char kHeadWeight[] = "head.2.weight";
 constexpr int64_t kMaxSide = 4096, kMaxClasses = 100'000;
 
@@ -44,10 +49,23 @@ int64_t HeadInputs(int64_t height, int64_t width) {
   return kFeatures * Eighth(height) * Eighth(width);
 }
 
+// nullopt: not that many names.
+std::optional<std::vector<std::string>> ParseNames(const std::string& text, int64_t classes) {
+  const nlohmann::json names = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!names.is_array() || static_cast<int64_t>(names.size()) != classes) return std::nullopt;
+  std::vector<std::string> result;
+  for (const nlohmann::json& name : names) {
+    if (!name.is_string()) return std::nullopt;
+    result.push_back(name.get<std::string>());
+  }
+  return result;
+}
+
 }  // namespace
 
-ImageClassifier::ImageClassifier(const Shape& shape, std::string origin)
-    : shape_(shape), origin_(std::move(origin)) {
+ImageClassifier::ImageClassifier(const Shape& shape, std::string origin,
+                                 std::vector<std::string> class_names)
+    : shape_(shape), origin_(std::move(origin)), class_names_(std::move(class_names)) {
   int64_t in = shape.channels;
   for (int64_t out : {int64_t{32}, int64_t{64}, kFeatures}) {
     convolutions_->push_back(torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, 3)
@@ -78,7 +96,8 @@ std::unique_ptr<ImageClassifier> ImageClassifier::Train(const ImageDataset& data
                            .classes = static_cast<int64_t>(data.class_names.size())},
                           absl::StrCat("classifier of ", data.digest, ", ", options.epochs,
                                        " epochs of ", options.batch_size, ", learning rate ",
-                                       options.learning_rate, ", seed ", options.seed)));
+                                       options.learning_rate, ", seed ", options.seed),
+                          data.class_names));
   std::vector<torch::Tensor> parameters = classifier->convolutions_->parameters();
   for (const torch::Tensor& parameter : classifier->head_->parameters()) {
     parameters.push_back(parameter);
@@ -142,6 +161,10 @@ absl::Status ImageClassifier::Save(const std::filesystem::path& path) const {
   metadata[kOriginKey] = origin_;
   metadata[kShapeKey] =
       absl::StrCat(shape_.channels, " ", shape_.height, " ", shape_.width, " ", shape_.classes);
+  if (!class_names_.empty()) {
+    metadata[kClassesKey] =
+        nlohmann::json(class_names_).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
   return WriteSafetensors(path, Weights(), metadata);
 }
 
@@ -149,6 +172,35 @@ std::string ImageClassifier::identity() const {
   Sha256 digest;
   for (const auto& [name, view] : Weights()) digest.Update(view.data);
   return absl::StrCat(origin_, ", weights ", digest.FinishHex());
+}
+
+absl::Status ImageClassifier::NumberAs(const std::vector<std::string>& names) {
+  if (class_names_.empty() || AreNumbers(class_names_) || AreNumbers(names)) {
+    return absl::OkStatus();
+  }
+  // The row of each class of `names`, then those that are left.
+  std::vector<int64_t> rows;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const auto found = std::find(class_names_.begin(), class_names_.end(), names[i]);
+    if (found == class_names_.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the classifier has no class ", QuoteValue(names[i]), ", the model's class ",
+                       i, "; its first is ", QuoteValue(class_names_.front())));
+    }
+    rows.push_back(found - class_names_.begin());
+  }
+  for (int64_t row = 0; row < shape_.classes; ++row) {
+    if (std::find(rows.begin(), rows.end(), row) == rows.end()) rows.push_back(row);
+  }
+  std::vector<std::string> numbered;
+  for (const int64_t row : rows) numbered.push_back(class_names_[static_cast<size_t>(row)]);
+  class_names_ = std::move(numbered);
+  torch::NoGradGuard no_grad;
+  const torch::Tensor order = torch::tensor(rows);
+  for (torch::Tensor parameter : head_->parameters()) {
+    parameter.copy_(parameter.index_select(0, order));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<ImageClassifier>> ImageClassifier::Load(
@@ -176,7 +228,13 @@ absl::StatusOr<std::unique_ptr<ImageClassifier>> ImageClassifier::Load(
           std::vector<int64_t>{shape.classes, HeadInputs(shape.height, shape.width)}) {
     return refused;
   }
-  std::unique_ptr<ImageClassifier> classifier(new ImageClassifier(shape, origin->second));
+  std::optional<std::vector<std::string>> names = std::vector<std::string>();
+  if (const auto text = file.metadata().find(kClassesKey); text != file.metadata().end()) {
+    names = ParseNames(text->second, shape.classes);
+    if (!names.has_value()) return refused;
+  }
+  std::unique_ptr<ImageClassifier> classifier(
+      new ImageClassifier(shape, origin->second, *std::move(names)));
   const TensorMap weights = classifier->Weights();
   if (weights.size() != file.tensors().size()) return refused;
   for (const auto& [name, view] : weights) {

@@ -45,20 +45,23 @@ class ImageClassifier : public FeatureNetwork {
 
   // What it was trained on and how, and a digest of its weights.
   std::string identity() const override;
+  // Those that `names` has not come after it. Bare numbers on either side stay as they are.
+  absl::Status NumberAs(const std::vector<std::string>& names) override;
   absl::StatusOr<ImageFeatures> Extract(std::span<const Frame> images) override;
 
  private:
   struct Shape {
     int64_t channels, height, width, classes;
   };
-  ImageClassifier(const Shape& shape, std::string origin);
+  ImageClassifier(const Shape& shape, std::string origin, std::vector<std::string> class_names);
 
   torch::Tensor Scores(const torch::Tensor& x);  // [N, C, H, W] -> logits [N, classes].
   TensorMap Weights() const;                     // Views.
   void SetTraining(bool training);
 
   const Shape shape_;
-  const std::string origin_;  // Of what data, trained how.
+  const std::string origin_;              // Of what data, trained how.
+  std::vector<std::string> class_names_;  // None: a file that names none.
   torch::nn::Sequential convolutions_, head_;
 };
 

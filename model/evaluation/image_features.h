@@ -32,6 +32,12 @@ class FeatureNetwork {
   // Equal for networks that give equal features; part of what cached features are kept under.
   virtual std::string identity() const = 0;
 
+  // Gives its classes the order of `names`, a model's, where it knows what they are called.
+  // INVALID_ARGUMENT names a class that it has not.
+  virtual absl::Status NumberAs(const std::vector<std::string>& /*names*/) {
+    return absl::OkStatus();
+  }
+
   // Of at least one image; all of one shape, values in [-1, 1]. INVALID_ARGUMENT if the network
   // does not take or give what it should.
   virtual absl::StatusOr<ImageFeatures> Extract(std::span<const Frame> images) = 0;

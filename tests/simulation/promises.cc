@@ -13,6 +13,8 @@ namespace {
 // When a step that runs ends, admission knows on the average only. So much it plans for longer work
 // beyond what that takes.
 constexpr int kPromisedRows = 5;
+// An idle server admits by the fastest step it has seen, as a try, after so long without one.
+constexpr absl::Duration kPaceHolds = absl::Seconds(10);
 constexpr absl::Duration kNobodyAges = absl::Hours(1);
 
 // Whether the pace is known once a step was seen, and nothing comes that admission could not know
@@ -87,7 +89,9 @@ void Promises::Admitted(Order& order, GenerationId id) {
   order.id = id;
   for (OrderedImage& image : order.images) image.waits_since = order.submitted;
   order.batches_at_admission = shares_.batches(order.model);
-  order.is_promised = is_punctual_ && order.steps_before > 1 && order.rows() >= kPromisedRows;
+  const bool tried = steps_ == steps_ended_ && order.submitted - last_end_ > kPaceHolds;
+  order.is_promised =
+      is_punctual_ && !tried && order.steps_before > 1 && order.rows() >= kPromisedRows;
   order.admitted = true;
   if (!order.told.has_value()) ++open_;
   Check(order.submitted <= ending_since_, "nobody comes in after the end", Name(order));

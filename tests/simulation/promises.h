@@ -151,6 +151,7 @@ class Promises {
   const bool is_punctual_;
   int64_t steps_ = 0;
   int64_t steps_ended_ = 0;
+  absl::Time last_end_ = absl::InfinitePast();
   absl::Time last_loss_ = absl::InfinitePast();
   std::vector<std::shared_ptr<void>> kept_;
 };

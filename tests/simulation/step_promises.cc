@@ -98,6 +98,7 @@ void Promises::StepEnds(const Step& step, absl::Span<const StepTask> tasks, bool
     }
   }
   ++steps_ended_;
+  last_end_ = fibers_->Now();
   Log("device ", step.device, " step ", step.number, advanced ? " ends" : " fails");
   const bool late = fibers_->Now() - step.began > world_.watchdog;
   for (const StepTask& task : tasks) {

@@ -139,6 +139,9 @@ absl::Status RunSamplesCommand() {
     return absl::InvalidArgumentError("the checkpoint has no classes to judge by");
   }
   ASSIGN_OR_RETURN(std::unique_ptr<FeatureNetwork> features, OpenFeaturesFromFlags());
+  if (const absl::Status numbered = features->NumberAs(config.class_names); !numbered.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--features: ", numbered.message()));
+  }
   ASSIGN_OR_RETURN(std::shared_ptr<UNet> network, LoadUNet(checkpoint));
   ASSIGN_OR_RETURN(ImageDataset train, OpenSplit(config, DatasetSplit::kTrain, 0));
   ASSIGN_OR_RETURN(ImageDataset test, OpenSplit(config, DatasetSplit::kTest, 0));

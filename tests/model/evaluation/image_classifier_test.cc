@@ -62,6 +62,23 @@ TEST_F(ImageClassifierTest, ASavedOneGivesTheSameFeatures) {
   EXPECT_NE(trained->identity(), ImageClassifier::Train(data_, {.seed = 1})->identity());
 }
 
+TEST_F(ImageClassifierTest, ItsClassesTakeAModelsOrder) {
+  const auto trained = ImageClassifier::Train(data_, {});
+  ASSERT_TRUE(trained->Save(path()).ok());
+  const auto loaded = ImageClassifier::Load(path());
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  ASSERT_TRUE((*loaded)->NumberAs({"0", "1"}).ok()) << "nobody knows which these are";
+  EXPECT_EQ((*loaded)->identity(), trained->identity());
+  const absl::Status missing = (*loaded)->NumberAs({"light", "grey"});
+  EXPECT_EQ(missing.message(),
+            "the classifier has no class \"grey\", the model's class 1; its first is \"dark\"");
+  ASSERT_TRUE((*loaded)->NumberAs({"light", "dark"}).ok());
+  const auto features = (*loaded)->Extract(frames_);
+  ASSERT_TRUE(features.ok());
+  const std::vector<int64_t> judged = LikeliestClasses(*features);
+  for (size_t i = 0; i < judged.size(); ++i) EXPECT_EQ(judged[i], 1 - data_.labels[i]) << i;
+}
+
 TEST_F(ImageClassifierTest, OtherFilesAreRefusedByName) {
   EXPECT_EQ(ImageClassifier::Load(path()).status().code(), absl::StatusCode::kNotFound);
   ASSERT_TRUE(ImageClassifier::Train(data_, {.epochs = 1})->Save(path()).ok());
@@ -70,9 +87,10 @@ TEST_F(ImageClassifierTest, OtherFilesAreRefusedByName) {
   struct Case {
     const char *key, *value;
   };
-  for (const Case& c : {Case{"shape", "1 9 9"}, Case{"shape", "2 9 9 2"}, Case{"shape", "3 9 9 2"},
-                        Case{"shape", "1 4096 4096 100000"}, Case{"shape", "1 9 9 -2"},
-                        Case{"shape", "1 9 9 x"}, Case{"shape", "1 9 9 3"}}) {
+  for (const Case& c :
+       {Case{"shape", "1 9 9"}, Case{"shape", "2 9 9 2"}, Case{"shape", "3 9 9 2"},
+        Case{"shape", "1 4096 4096 100000"}, Case{"shape", "1 9 9 -2"}, Case{"shape", "1 9 9 x"},
+        Case{"shape", "1 9 9 3"}, Case{"classes", "[\"one\"]"}, Case{"classes", "{"}}) {
     auto metadata = file->metadata();
     metadata[c.key] = c.value;
     const auto other = scratch_ / "other.safetensors";
