@@ -1,6 +1,7 @@
 #include "client/output_files.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,6 +31,14 @@ absl::Status WriteAll(int fd, const std::string& bytes, const std::string& path)
     written += static_cast<size_t>(count);
   }
   return absl::OkStatus();
+}
+
+// Whether the path is of the file that this process has open as `fd`: /dev/stdout, where that goes
+// into one.
+bool IsOpenAs(const std::string& path, int fd) {
+  struct stat named = {}, open = {};
+  return stat(path.c_str(), &named) == 0 && fstat(fd, &open) == 0 && named.st_dev == open.st_dev &&
+         named.st_ino == open.st_ino;
 }
 
 // `shown`: what an error names.
@@ -112,6 +121,9 @@ absl::Status SaveFile(const std::string& path, const std::string& bytes) {
   // Nothing takes the place of a device or a pipe (/dev/stdout), or of a link to what is meant.
   std::error_code not_there;
   const fs::file_status there = fs::status(path, not_there);
+  for (const int standard : {STDOUT_FILENO, STDERR_FILENO}) {
+    if (IsOpenAs(path, standard)) return WriteAll(standard, bytes, path);
+  }
   if (fs::exists(there) && !fs::is_regular_file(there)) {
     return WriteInto(path, O_WRONLY | O_CLOEXEC, path, bytes);
   }

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
@@ -35,4 +36,11 @@ class BuildWithStubs(build_py):
                         f"--grpc_python_out={self.build_lib}", *PROTOS], check=True)
 
 
-setup(cmdclass={"build_py": BuildWithStubs})
+def runtime():
+    """Stubs refuse to run with an older gRPC or Protobuf than they were made by."""
+    if importlib.util.find_spec("grpc_tools") is None:
+        return ["grpcio>=1.51", "protobuf>=4.21"]
+    return [f"grpcio>={version('grpcio-tools')}", f"protobuf>={version('protobuf')}"]
+
+
+setup(cmdclass={"build_py": BuildWithStubs}, install_requires=runtime())

@@ -309,8 +309,8 @@ absl::Status Main(const std::string& command) {
     std::_Exit(1);
   }
   const bool done = trainer->step() == options.steps;
-  if (status.ok() && !done && environment.distributed()) status = absl::AbortedError(kStopped);
-  if (!first || (!status.ok() && !absl::IsAborted(status))) return status;
+  if (status.ok() && !done && environment.distributed()) status = absl::CancelledError(kStopped);
+  if (!first || (!status.ok() && !absl::IsCancelled(status))) return status;
   std::printf("%s at step %lld: %s%s\n", done ? "done" : "stopped",
               static_cast<long long>(trainer->step()), (options.out / "checkpoint").c_str(),
               done ? "" : "; the same command with --resume goes on");
@@ -348,6 +348,6 @@ int main(int argc, char** argv) {
   }
   if (status.ok()) return diffusiond::FinishStandardOutput("diffusion-train", 0);
   std::cerr << "diffusion-train: " << status.message() << "\n";
-  if (absl::IsAborted(status)) return diffusiond::kExitStopped;
+  if (absl::IsCancelled(status)) return diffusiond::kExitStopped;
   return absl::IsInvalidArgument(status) ? 2 : 1;
 }

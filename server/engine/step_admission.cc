@@ -113,9 +113,15 @@ std::optional<absl::Duration> StepScheduler::PredictTime(
                   model.policy->PassesUntilDone(generation, trajectories) * pace.pass);
 }
 
-absl::Duration StepScheduler::TimeAlone(const Model& model, const std::string& name,
-                                        const std::vector<PolicyTrajectory>& trajectories) const {
-  const Pace pace = model.meter.pace(workers_.total_capacity(name));
+bool StepScheduler::IsIdle() const {
+  return std::all_of(models_.begin(), models_.end(), [](const auto& entry) {
+    const Model& model = entry.second;
+    return model.batches_in_hand == 0 && model.policy->waiting_passes() == 0;
+  });
+}
+
+absl::Duration StepScheduler::TimeAlone(const Pace& pace,
+                                        const std::vector<PolicyTrajectory>& trajectories) {
   int work = 0;
   for (const PolicyTrajectory& trajectory : trajectories) work += trajectory.work();
   return std::max(LongestRows(trajectories) * pace.step, work * pace.pass);
@@ -131,9 +137,9 @@ absl::Status StepScheduler::CheckDeadline(const Generation& generation,
   const absl::Duration left = asked.deadline - now, predicted = *generation.predicted;
   const Model& model = models_.at(generation.spec.model);
   const SchedulingPolicy& policy = *model.policy;
-  const bool idle = model.batches_in_hand == 0 && policy.waiting_passes() == 0;
-  if (idle && now - model.meter.last() > kPaceHolds &&
-      LongestRows(trajectories) * model.meter.fastest() <= left) {
+  const int side_by_side = workers_.total_capacity(generation.spec.model);
+  if (now - model.meter.last() > kPaceHolds && IsIdle() &&
+      TimeAlone(model.meter.best(side_by_side), trajectories) <= left) {
     return absl::OkStatus();
   }
   if (predicted <= left && !policy.DeadlinesFit(asked, trajectories, now)) {
@@ -145,7 +151,7 @@ absl::Status StepScheduler::CheckDeadline(const Generation& generation,
                    predicted);
   }
   // No time to come back at would help, so none is named.
-  const absl::Duration alone = TimeAlone(model, generation.spec.model, trajectories);
+  const absl::Duration alone = TimeAlone(model.meter.pace(side_by_side), trajectories);
   if (kSurely * alone > left) {
     return absl::DeadlineExceededError(absl::StrCat(
         "the deadline is in ", Shown(left), ", which an idle server cannot meet: it takes about ",

@@ -111,9 +111,11 @@ class StepScheduler {
   std::optional<absl::Duration> PredictFree(const QueuePlaces::Lack& lack,
                                             const GenerationSpec& spec) const;
   absl::Status CheckRoom(const GenerationSpec& spec) const;
+  // Whether no model has anything to do.
+  bool IsIdle() const;
   // As PredictTime, on a server that has nothing else to do.
-  absl::Duration TimeAlone(const Model& model, const std::string& name,
-                           const std::vector<PolicyTrajectory>& trajectories) const;
+  static absl::Duration TimeAlone(const Pace& pace,
+                                  const std::vector<PolicyTrajectory>& trajectories);
   absl::Status CheckDeadline(const Generation& generation, const PolicyGeneration& asked,
                              const std::vector<PolicyTrajectory>& trajectories,
                              absl::Time now) const;

@@ -214,7 +214,7 @@ void HttpGeneration::SendWhole() {
   }
   if (bytes > kWrittenAtOnce) {
     const auto large = std::make_shared<v1::GenerateImagesResponse>(std::move(response));
-    const bool scheduled = context_->decoders->Schedule(
+    const bool scheduled = context_->decoders->ScheduleAnswer(
         address_, [self = shared_from_this(), large] { self->WriteWhole(std::move(*large)); });
     if (scheduled) return;
     response = std::move(*large);

@@ -53,33 +53,51 @@ DecoderPool::~DecoderPool() {
 
 bool DecoderPool::Schedule(const std::string& address, std::function<void()> job) {
   absl::MutexLock lock(&mu_);
-  if (stopping_ || queued_ >= options_.max_queued) return false;
-  Jobs& jobs = waiting_[address];
-  if (jobs.empty()) turns_.push_back(address);
-  if (static_cast<int>(jobs.size()) >= options_.max_queued_per_address) return false;
-  jobs.push_back(std::move(job));
-  ++queued_;
+  if (stopping_ || counted_ >= options_.max_queued) return false;
+  const auto found = waiting_.find(address);
+  if (found != waiting_.end() && found->second.counted >= options_.max_queued_per_address) {
+    return false;
+  }
+  Add(address, {.run = std::move(job)});
   return true;
+}
+
+bool DecoderPool::ScheduleAnswer(const std::string& address, std::function<void()> job) {
+  absl::MutexLock lock(&mu_);
+  if (stopping_) return false;
+  Add(address, {.run = std::move(job), .counts = false});
+  return true;
+}
+
+void DecoderPool::Add(const std::string& address, Job job) {
+  Jobs& of_address = waiting_[address];
+  if (of_address.jobs.empty()) turns_.push_back(address);
+  const int counts = job.counts ? 1 : 0;
+  of_address.counted += counts;
+  counted_ += counts;
+  of_address.jobs.push_back(std::move(job));
 }
 
 std::function<void()> DecoderPool::TakeNext() {
   std::string address = std::move(turns_.front());
   turns_.pop_front();
   const auto found = waiting_.find(address);
-  std::function<void()> job = std::move(found->second.front());
-  found->second.pop_front();
-  --queued_;
-  if (found->second.empty()) {
+  Job job = std::move(found->second.jobs.front());
+  found->second.jobs.pop_front();
+  const int counted = job.counts ? 1 : 0;
+  found->second.counted -= counted;
+  counted_ -= counted;
+  if (found->second.jobs.empty()) {
     waiting_.erase(found);
   } else {
     turns_.push_back(std::move(address));
   }
-  return job;
+  return std::move(job.run);
 }
 
 void DecoderPool::WorkUntilStopped() {
   const auto has_work_or_stops = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-    return stopping_ || queued_ > 0;
+    return stopping_ || !turns_.empty();
   };
   while (true) {
     std::function<void()> job;

@@ -1,4 +1,4 @@
-// Threads that read what strangers sent, away from those that answer calls.
+// Threads that read what strangers sent, and write what is long, away from those that answer calls.
 #ifndef DIFFUSIOND_SERVER_IMAGING_DECODER_POOL_H_
 #define DIFFUSIOND_SERVER_IMAGING_DECODER_POOL_H_
 
@@ -37,18 +37,30 @@ class DecoderPool {
   // False, and nothing done: too many wait, of this address or of all.
   [[nodiscard]] bool Schedule(const std::string& address, std::function<void()> job);
 
+  // The same for what is to be sent of a call that is done: as many may wait as there are calls,
+  // and they keep nobody's place. False: the pool is at its end.
+  [[nodiscard]] bool ScheduleAnswer(const std::string& address, std::function<void()> job);
+
  private:
-  using Jobs = std::deque<std::function<void()>>;
+  struct Job {
+    std::function<void()> run;
+    bool counts = true;  // For the limits.
+  };
+  struct Jobs {
+    std::deque<Job> jobs;
+    int counted = 0;
+  };
 
   explicit DecoderPool(Options options);
 
   void WorkUntilStopped();
+  void Add(const std::string& address, Job job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::function<void()> TakeNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Options options_;
   absl::Mutex mu_;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  int queued_ ABSL_GUARDED_BY(mu_) = 0;
+  int counted_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<std::string, Jobs> waiting_ ABSL_GUARDED_BY(mu_);  // By address; none is empty.
   std::deque<std::string> turns_ ABSL_GUARDED_BY(mu_);        // The addresses of `waiting_`.
   std::vector<std::thread> threads_;

@@ -128,7 +128,6 @@ Server::~Server() {
 
 void Server::LetConnectionsGo(absl::Time deadline) {
   port_->Close();
-  if (other_front_.has_value()) other_front_->leave();
   const auto may_come = [&] {
     // By the other front also over connections that are not there yet.
     const bool any = other_front_.has_value() || port_->CountOpen() > 0;
@@ -194,6 +193,8 @@ void Server::UpdateHealth() {
 bool Server::Drain(absl::Time deadline) {
   // Channels in this process know no GOAWAY: who sees what health says by one is refused at once.
   if (port_ == nullptr) calls_.StartDraining();
+  // Before its clients can see that the server drains.
+  if (other_front_.has_value()) other_front_->leave();
   {
     absl::MutexLock lock(&mu_);
     draining_ = true;

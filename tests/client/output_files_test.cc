@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -115,6 +116,19 @@ TEST(SaveFileTest, TakesNoPipesAndNoLinksPlace) {
   EXPECT_EQ(read(reader, bytes, sizeof(bytes)), 7);
   close(reader);
   EXPECT_TRUE(fs::is_fifo(pipe));
+
+  const std::string log = directory + "/log";
+  ASSERT_TRUE(SaveFile(log, "kept;").ok());
+  const int kept = dup(STDOUT_FILENO);
+  const int appended = open(log.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  std::fflush(stdout);
+  ASSERT_EQ(dup2(appended, STDOUT_FILENO), STDOUT_FILENO);
+  const absl::Status saved = SaveFile("/dev/stdout", "added");
+  dup2(kept, STDOUT_FILENO);
+  close(kept);
+  close(appended);
+  EXPECT_TRUE(saved.ok()) << saved;
+  EXPECT_EQ(Contents(log), "kept;added");
 }
 
 TEST(SaveFileTest, NamesTheFileThatCannotBeWritten) {

@@ -211,7 +211,7 @@ class Client:
                                 "GenerateRequest nor of SamplingOptions")
             target = request.sampling if sampling else request
             if isinstance(value, Message):
-                getattr(target, name).CopyFrom(value)
+                getattr(target, name).MergeFrom(value)
             else:
                 setattr(target, name, value)
         if preview_every:

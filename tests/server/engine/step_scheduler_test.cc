@@ -111,6 +111,10 @@ TEST_F(StepSchedulerAdmission, OneSlowStepRefusesNobodyForGood) {
   now_ += absl::Seconds(11);
   EXPECT_TRUE(absl::IsDeadlineExceeded(Refused(asked(absl::Milliseconds(99)))))
       << "ten of the fastest that were seen take longer";
+  GenerationSpec many = Images(4, 2, HalvingPlan(10));
+  many.deadline = now_ + absl::Milliseconds(399);
+  EXPECT_EQ(Refused(many).code(), absl::StatusCode::kDeadlineExceeded)
+      << "and so do 40 rows, of which none was seen to be done beside another";
   const GenerationId tried = Admit(asked(absl::Seconds(1)));
   EXPECT_FALSE(Refused(asked(absl::Seconds(1))).ok()) << "one is tried";
   End(tried);

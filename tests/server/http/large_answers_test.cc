@@ -101,11 +101,5 @@ TEST_F(LargeAnswersTest, TheServerMayEndBeforeItIsWritten) {
   server_.reset();
 }
 
-TEST_F(LargeAnswersTest, ItIsWrittenAtOnceWhereNoMoreMayWait) {
-  HoldDecoder();
-  ASSERT_TRUE(Schedule([] {}));
-  EXPECT_THAT(Ask(*front_, Post("/v1/generate", kLarge)), HasSubstr("\"receipt\""));
-}
-
 }  // namespace
 }  // namespace diffusiond

@@ -88,6 +88,18 @@ TEST(DecoderPool, TakesNoMoreThanMayWait) {
   EXPECT_THAT(notes.Await(4).back(), "c1");
 }
 
+TEST(DecoderPool, AnswersTakeNobodysPlace) {
+  Notes notes;
+  HeldPool pool({.threads = 1, .max_queued = 1, .max_queued_per_address = 1});
+  for (const char* name : {"answer 1", "answer 2"}) {
+    EXPECT_TRUE(pool->ScheduleAnswer("a", notes.Job(name)));
+  }
+  EXPECT_TRUE(pool->Schedule("a", notes.Job("request")));
+  EXPECT_FALSE(pool->Schedule("a", notes.Job("one more")));
+  pool.Release();
+  EXPECT_THAT(notes.Await(3), ElementsAre("answer 1", "answer 2", "request"));
+}
+
 TEST(DecoderPool, WhatStillWaitsAtItsEndIsDropped) {
   const auto held = std::make_shared<int>(0);
   Notes notes;
