@@ -91,6 +91,23 @@ TEST(EngineMetrics, FollowTwoGenerations) {
   EXPECT_THAT(metrics.depths, ElementsAre(0, 0));
 }
 
+TEST(EngineMetrics, TellOfImagesThatBeginWhereNothingElseIsNews) {
+  RecordingMetrics metrics;
+  SteppedEngine::Options options;
+  options.engine.metrics = &metrics;
+  SteppedEngine engine(options);
+  const WorkerId other = engine.engine().AddWorker(engine.capacities());
+  engine.Submit(Images(8, 1, HalvingPlan(2)));
+  std::optional<StepBatch> first = engine.Take();
+  EXPECT_THAT(metrics.depths, ElementsAre(4, 4));
+  std::optional<StepBatch> second = engine.engine().TryNextBatch(other);
+  engine.AwaitTold();
+  EXPECT_THAT(metrics.depths, ElementsAre(0, 8)) << "the request's first step was begun before";
+  engine.Finish(*std::move(first));
+  engine.Finish(*std::move(second));
+  engine.StepAll();
+}
+
 TEST(EngineMetrics, CountDeviceFailuresInsteadOfSteps) {
   RecordingMetrics metrics;
   SteppedEngine::Options options;
