@@ -140,5 +140,9 @@ function(diffusiond_test name)
     set_property(TEST ${name} PROPERTY ENVIRONMENT
       TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp)
   endif()
+  if(DIFFUSIOND_SANITIZER STREQUAL "address")
+    set_property(TEST ${name} PROPERTY ENVIRONMENT
+      LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0)
+  endif()
   diffusiond_suite(${name} ${ARG_LABELS})
 endfunction()
