@@ -22,9 +22,9 @@ Json OpenAiModel(const ServedModel& model, const RequestLimits& limits) {
 Json OpenAiModels(const ModelCatalog& catalog, const RequestLimits& limits) {
   Json data = Json::array();
   std::vector<ModelCatalog::Model> models = catalog.List();
-  std::ranges::stable_partition(models, [first = catalog.default_model()](const auto& model) {
-    return model->name == first;
-  });
+  std::stable_partition(
+      models.begin(), models.end(),
+      [first = catalog.default_model()](const auto& model) { return model->name == first; });
   for (const auto& model : models) data.push_back(OpenAiModel(*model, limits));
   return {{"object", "list"}, {"data", std::move(data)}};
 }
