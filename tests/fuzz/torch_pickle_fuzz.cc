@@ -1,5 +1,6 @@
-// Any bytes: ParseTorchArchive refuses them, or gives views that lie within them. The same bytes
-// are also run as a bare pickle, which reaches the machine without a zip archive around it.
+// Any bytes: ParseTorchArchive refuses them, or gives views that lie within them, or within what
+// they keep. The same bytes are also run as a bare pickle, which reaches the machine without a zip
+// archive around it.
 #include <cstdint>
 #include <cstdlib>
 
@@ -9,9 +10,11 @@
 namespace {
 
 void RequireWithin(const absl::StatusOr<diffusiond::TensorMap>& tensors,
-                   std::span<const std::byte> bytes) {
+                   std::span<const std::byte> file) {
   if (!tensors.ok()) return;
   for (const auto& [name, tensor] : *tensors) {
+    const std::span<const std::byte> bytes =
+        tensor.kept != nullptr ? std::span<const std::byte>(*tensor.kept) : file;
     const bool within = tensor.data.empty() ||
                         (tensor.data.data() >= bytes.data() && tensor.data.size() <= bytes.size() &&
                          tensor.data.data() - bytes.data() <=
