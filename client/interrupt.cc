@@ -1,11 +1,11 @@
 #include "client/interrupt.h"
 
-#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
 
 #include "client/terminal.h"
+#include "model/process/end_signals.h"
 
 namespace diffusiond {
 namespace {
@@ -33,13 +33,7 @@ void OnSignal(int) {
 void CancelOnSignals(Cancellation* cancellation, int terminal_fd) {
   to_cancel = cancellation;
   restored_fd = terminal_fd;
-  struct sigaction action {};
-  action.sa_handler = OnSignal;
-  action.sa_flags = SA_RESTART;
-  for (const int signal : {SIGINT, SIGTERM}) sigaction(signal, &action, nullptr);
-  struct sigaction hangup {};
-  sigaction(SIGHUP, nullptr, &hangup);
-  if (hangup.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);  // Not under nohup.
+  OnEndSignals(OnSignal);
 }
 
 }  // namespace diffusiond

@@ -8,6 +8,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "model/process/end_signals.h"
 
 namespace diffusiond {
 namespace {
@@ -57,15 +58,7 @@ ShutdownSignal::ShutdownSignal() : state_(std::make_shared<State>()) {
     const int second = AwaitSignal(output);
     if (second >= 0) _exit(kExitStatusOfSignal + second);
   }).detach();
-  struct sigaction action = {};
-  action.sa_handler = PassOn;
-  action.sa_flags = SA_RESTART;
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGTERM, &action, nullptr);
-  sigaction(SIGINT, &action, nullptr);
-  struct sigaction hangup = {};
-  sigaction(SIGHUP, nullptr, &hangup);
-  if (hangup.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);  // Not under nohup.
+  OnEndSignals(PassOn);
 }
 
 void ShutdownSignal::Expect() {

@@ -21,6 +21,7 @@
 #include "model/evaluation/measure_training.h"
 #include "model/evaluation/training_report.h"
 #include "model/files/durable_write.h"
+#include "model/process/end_signals.h"
 #include "model/process/flag_check.h"
 #include "model/process/flag_help.h"
 #include "model/process/standard_streams.h"
@@ -292,9 +293,7 @@ absl::Status Main(const std::string& command) {
     std::fflush(stdout);
   }
   if (first) WarnOfOptions(options, data.train);
-  std::signal(SIGINT, HandleStop);
-  std::signal(SIGTERM, HandleStop);
-  if (std::signal(SIGHUP, HandleStop) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);  // Under nohup.
+  OnEndSignals(HandleStop);
   std::signal(SIGXFSZ, SIG_IGN);  // A file size limit is a write that fails, not the end.
   Listeners listeners;
   if (first) {

@@ -3,15 +3,11 @@
 #include <cmath>
 #include <limits>
 
+#include "model/config/scheduler_config.h"
 #include "model/diffusion/parameterization.h"
 
 namespace diffusiond {
 namespace {
-
-// What the network is told of noise level sigma.
-double Told(const ModelSchedule& model, double timestep, double sigma) {
-  return model.tells_log_sigma ? 0.25 * std::log(sigma) : timestep;
-}
 
 // Nothing but what is done to D.
 PlanRow ClippingRow(const ModelSchedule& model, const SamplingOptions& options) {
@@ -33,7 +29,7 @@ PlanRow VariancePreservingRow(const ModelSchedule& model, const SamplingOptions&
   const Parameterization p = Parameterize(model.prediction_type, alpha_bar);
   row.signal = std::sqrt(alpha_bar);
   row.noise = std::sqrt(1 - alpha_bar);
-  row.timestep = Told(model, timestep, row.noise / row.signal);
+  row.timestep = model.tells_log_sigma ? ToldLogSigma(row.signal, row.noise) : timestep;
   row.d_x = p.x0_x;
   row.d_f = p.x0_f;
   return row;
