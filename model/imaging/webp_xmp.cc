@@ -22,6 +22,11 @@ bool IsWebp(std::string_view bytes) {
 
 bool IsImage(const Chunk& chunk) { return chunk.type == "VP8 " || chunk.type == "VP8L"; }
 
+// Neither cut short nor without the padding that lets another chunk follow.
+bool IsWhole(const Chunk& chunk) {
+  return chunk.bytes == RiffChunkBytes(chunk.type, chunk.content);
+}
+
 std::string Riff(std::string_view chunks) {
   return absl::StrCat("RIFF",
                       NumberBytes(static_cast<uint32_t>(chunks.size() + 4), 4, ByteOrder::kLittle),
@@ -56,7 +61,7 @@ absl::StatusOr<std::string> AddWebpXmp(std::string_view webp, std::string_view p
   ASSIGN_OR_RETURN(std::string_view rest, ContentOf(webp));
   const std::optional<Chunk> image = TakeRiffChunk(&rest);
   WebPBitstreamFeatures features;
-  if (!image.has_value() || !IsImage(*image) || !rest.empty() ||
+  if (!image.has_value() || !IsImage(*image) || !IsWhole(*image) || !rest.empty() ||
       WebPGetFeatures(reinterpret_cast<const uint8_t*>(webp.data()), webp.size(), &features) !=
           VP8_STATUS_OK) {
     return absl::InvalidArgumentError("WebP is not of the simple format");

@@ -127,5 +127,22 @@ TEST(WebpXmpTest, DamageIsNamed) {
   EXPECT_EQ(AddWebpXmp(RiffOf("VP8L"), "x").status().code(), kInvalid);
 }
 
+// A packet behind it would be out of step: decoders read such files, so they exist.
+TEST(WebpXmpTest, AnImageWithoutItsPaddingTakesNoPacket) {
+  int unpadded = 0;
+  for (int width = 1; width < 8; ++width) {
+    const std::string plain = Webp(width), chunk = plain.substr(12);
+    if (chunk[4] % 2 == 0) continue;
+    ++unpadded;
+    const std::string cut = RiffOf(chunk.substr(0, chunk.size() - 1));
+    ASSERT_TRUE(DecodeImage(cut).ok()) << DecodeImage(cut).status();
+    EXPECT_EQ(AddWebpXmp(cut, "packet").status().code(), kInvalid);
+    EXPECT_EQ(AddWebpXmp(RiffOf(chunk.substr(0, chunk.size() - 2)), "packet").status().code(),
+              kInvalid)
+        << "the picture itself is cut";
+  }
+  EXPECT_GT(unpadded, 0);
+}
+
 }  // namespace
 }  // namespace diffusiond
