@@ -5,30 +5,30 @@ namespace diffusiond {
 namespace {
 
 // One head of one image.
-Attention HeadOf(const LayerRun& run, const Slot& qkv, const Slot& packed, size_t channels,
-                 size_t heads, size_t row, size_t head) {
+Attention HeadOf(const LayerRun& run, const AttentionSlots& slots, size_t row, size_t head) {
   Attention a;
-  a.pixels = qkv.pixels();
-  a.dim = channels / heads;
-  a.stride = qkv.stride();
-  a.q = run.Row(qkv, row) + head * a.dim;
-  a.k = a.q + WholePanels(channels);
-  a.v = a.k + WholePanels(channels);
-  a.packed = run.Row(packed, row) + head * AttentionPacked(a.pixels, a.dim);
+  a.pixels = slots.q.pixels();
+  a.dim = slots.channels / slots.heads;
+  a.stride = slots.q.stride();
+  a.q = run.Row(slots.q, row) + head * a.dim;
+  a.k = run.Row(slots.k, row) + head * a.dim;
+  a.v = run.Row(slots.v, row) + head * a.dim;
+  a.packed = run.Row(slots.packed, row) + head * AttentionPacked(a.pixels, a.dim);
   return a;
 }
 
 }  // namespace
 
 void AttentionPackingLayer::Run(const LayerRun& run) const {
-  const Part share = ShareOf(run.rows * heads_, run.thread, run.threads);
+  const size_t heads = slots_.heads;
+  const Part share = ShareOf(run.rows * heads, run.thread, run.threads);
   for (size_t unit = share.begin; unit < share.end; ++unit) {
-    PackAttention(HeadOf(run, qkv_, packed_, channels_, heads_, unit / heads_, unit % heads_));
+    PackAttention(HeadOf(run, slots_, unit / heads, unit % heads));
   }
 }
 
 size_t AttentionLayer::scratch_floats() const {
-  return AttentionScratch(out_.pixels(), out_.channels / heads_);
+  return AttentionScratch(out_.pixels(), out_.channels / slots_.heads);
 }
 
 double AttentionLayer::operations() const {
@@ -38,10 +38,11 @@ double AttentionLayer::operations() const {
 
 void AttentionLayer::Run(const LayerRun& run) const {
   const size_t pixels = out_.pixels(), blocks = (pixels + kQueryBlock - 1) / kQueryBlock;
-  const Part share = ShareOf(run.rows * heads_ * blocks, run.thread, run.threads);
+  const size_t heads = slots_.heads;
+  const Part share = ShareOf(run.rows * heads * blocks, run.thread, run.threads);
   for (size_t unit = share.begin; unit < share.end; ++unit) {
-    const size_t block = unit % blocks, head = unit / blocks % heads_, row = unit / blocks / heads_;
-    Attention a = HeadOf(run, qkv_, packed_, out_.channels, heads_, row, head);
+    const size_t block = unit % blocks, head = unit / blocks % heads, row = unit / blocks / heads;
+    Attention a = HeadOf(run, slots_, row, head);
     a.out = run.Row(out_, row) + head * a.dim;
     a.out_stride = out_.stride();
     a.queries = ShareOf(pixels, block, blocks);

@@ -21,7 +21,7 @@ class UNetBuilder;
 
 // The version of the numerics: what a given network, input and timestep give, to the last bit, on
 // every machine. Raised by whatever changes a byte.
-inline constexpr int kNetworkNumerics = 1;
+inline constexpr int kNetworkNumerics = 2;
 
 // Name and shape of every parameter of such a network.
 ParameterList CpuUNetParameters(const UNetConfig& config);

@@ -138,25 +138,30 @@ class NormalizationLayer : public Layer {
   const Options options_;
 };
 
-// Keys and values as AttentionLayer reads them.
+// What attention reads of an image.
+struct AttentionSlots {
+  // `channels` of each pixel, from a slot's first on. All of one stride.
+  Slot q = {}, k = {}, v = {};
+  Slot packed = {};  // k and v as AttentionLayer reads them, of all heads.
+  size_t channels = 0, heads = 1;
+};
+
+// Fills `packed`.
 class AttentionPackingLayer : public Layer {
  public:
-  // q, k and v of `channels` each, each from a whole panel on. `packed`: one for all heads.
-  AttentionPackingLayer(const Slot& qkv, const Slot& packed, size_t channels, size_t heads)
-      : qkv_(qkv), packed_(packed), channels_(channels), heads_(heads) {}
+  explicit AttentionPackingLayer(const AttentionSlots& slots) : slots_(slots) {}
 
   void Run(const LayerRun& run) const override;
   const char* kind() const override { return "attention"; }
 
  private:
-  const Slot qkv_, packed_;
-  const size_t channels_, heads_;
+  const AttentionSlots slots_;
 };
 
+// softmax(q k^T) v; k and v from `packed` alone.
 class AttentionLayer : public Layer {
  public:
-  AttentionLayer(const Slot& qkv, const Slot& packed, const Slot& out, size_t heads)
-      : qkv_(qkv), packed_(packed), out_(out), heads_(heads) {}
+  AttentionLayer(const AttentionSlots& slots, const Slot& out) : slots_(slots), out_(out) {}
 
   void Run(const LayerRun& run) const override;
   const char* kind() const override { return "attention"; }
@@ -164,8 +169,8 @@ class AttentionLayer : public Layer {
   double operations() const override;
 
  private:
-  const Slot qkv_, packed_, out_;
-  const size_t heads_;
+  const AttentionSlots slots_;
+  const Slot out_;
 };
 
 // The mean of each 2 x 2 pixels.

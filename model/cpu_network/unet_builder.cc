@@ -228,10 +228,14 @@ UNetBuilder::AttentionBlock UNetBuilder::AttentionOf(size_t channels) const {
   return {.name = "", .heads = channels / dim, .groups = config_.norm_num_groups};
 }
 
-// softmax(q k^T / sqrt(dim)) v; the factor stands in q's weights.
+Linear UNetBuilder::TakeLinear(const std::string& name, size_t channels) {
+  return {.weights = TakeMatrix(name + ".weight", channels, channels),
+          .bias = Take(name + ".bias", {static_cast<int64_t>(channels)})};
+}
+
+// out(softmax(q k^T / sqrt(dim)) v) + the input.
 Slot UNetBuilder::BuildAttention(const AttentionBlock& block, const Slot& in) {
   const size_t channels = in.channels, whole = WholePanels(channels);
-  const int64_t c = static_cast<int64_t>(channels);
   Slot normed = in;
   arena_.Hold(in);
   if (block.groups) {
@@ -239,35 +243,46 @@ Slot UNetBuilder::BuildAttention(const AttentionBlock& block, const Slot& in) {
     normed = BuildNorm(absl::StrCat(block.name, ".group_norm"), in, *block.groups, {},
                        /*silu=*/false);
   }
-  ConvolutionLayer::Options qkv;
-  for (const char* name : {"to_q", "to_k", "to_v"}) {
-    std::vector<float> weights =
-        TakeMatrix(absl::StrCat(block.name, ".", name, ".weight"), channels, channels);
-    std::vector<float> bias = Take(absl::StrCat(block.name, ".", name, ".bias"), {c});
-    if (name[3] == 'q') {
-      const double scale = 1 / std::sqrt(static_cast<double>(channels / block.heads));
-      for (float& w : weights) w = static_cast<float>(w * scale);
-      for (float& b : bias) b = static_cast<float>(b * scale);
-    }
-    AppendPadded(weights, whole * channels, &qkv.weights);
-    AppendPadded(bias, whole, &qkv.bias);
+  AttentionProjections by = {.q = TakeLinear(block.name + ".to_q", channels),
+                             .k = TakeLinear(block.name + ".to_k", channels),
+                             .v = TakeLinear(block.name + ".to_v", channels),
+                             .out = TakeLinear(block.name + ".to_out.0", channels)};
+  AttentionSlots slots = {.channels = channels, .heads = block.heads};
+  const bool merges = block.heads == 1;
+  if (!lists_only()) {
+    const double scale = 1 / std::sqrt(static_cast<double>(channels / block.heads));
+    merges ? MergeProjections(scale, &by) : ScaleQueries(scale, &by);
   }
-  qkv.in[0] = normed;
-  qkv.out = arena_.Take(in.height, in.width, 3 * whole);
-  AddConvolution(qkv);
-  Release(normed);
-  const Slot packed =
+  ConvolutionLayer::Options project;
+  project.in[0] = normed;
+  project.out = arena_.Take(in.height, in.width, merges ? channels : 3 * whole);
+  slots.q = project.out;
+  if (merges) {
+    slots.k = slots.v = normed;
+  } else {
+    slots.k = slots.v = slots.q;
+    slots.k.offset += whole;
+    slots.v.offset += 2 * whole;
+  }
+  for (const Linear* part : {&by.q, &by.k, &by.v}) {
+    if (part->weights.empty()) continue;
+    AppendPadded(part->weights, whole * channels, &project.weights);
+    AppendPadded(part->bias, whole, &project.bias);
+  }
+  AddConvolution(project);
+  slots.packed =
       arena_.Take(1, 1, block.heads * AttentionPacked(in.pixels(), channels / block.heads));
-  Add(std::make_unique<AttentionPackingLayer>(qkv.out, packed, channels, block.heads));
+  Add(std::make_unique<AttentionPackingLayer>(slots));
+  Release(normed);
   const Slot attended = arena_.Take(in.height, in.width, channels);
-  Add(std::make_unique<AttentionLayer>(qkv.out, packed, attended, block.heads));
-  Release({qkv.out, packed});
+  Add(std::make_unique<AttentionLayer>(slots, attended));
+  Release({slots.q, slots.packed});
 
   ConvolutionLayer::Options to_out;
   to_out.in[0] = attended;
   to_out.out = arena_.Take(in.height, in.width, channels);
-  to_out.weights = TakeMatrix(absl::StrCat(block.name, ".to_out.0.weight"), channels, channels);
-  to_out.bias = Take(absl::StrCat(block.name, ".to_out.0.bias"), {c});
+  to_out.weights = std::move(by.out.weights);
+  to_out.bias = std::move(by.out.bias);
   to_out.residual = in;
   to_out.divisor = block.divisor;
   AddConvolution(to_out);

@@ -14,6 +14,7 @@
 #include "model/checkpoint/check_tensors.h"
 #include "model/config/unet_config.h"
 #include "model/cpu_network/arena.h"
+#include "model/cpu_network/attention_projections.h"
 #include "model/cpu_network/cpu_unet.h"
 #include "model/cpu_network/float_array.h"
 #include "model/cpu_network/layer.h"
@@ -78,6 +79,7 @@ class UNetBuilder {
   // The parameter's values; nothing if only lists are wanted.
   std::vector<float> Take(const std::string& name, std::vector<int64_t> shape);
   std::vector<float> TakeMatrix(const std::string& name, size_t out, size_t in);
+  Linear TakeLinear(const std::string& name, size_t channels);  // NAME.weight and NAME.bias.
 
   // Timestep and class, and what each residual block makes of them.
   void BuildTimeEmbedding();

@@ -49,13 +49,25 @@ std::shared_ptr<UNet> Reference(const UNetConfig& config, RandomTensors* tensors
   return network;
 }
 
+// Scores as trained networks have them, some far above the others: so large that their rounding
+// counts.
+void PointAttention(RandomTensors* tensors) {
+  for (auto& [name, values] : tensors->values()) {
+    if (name.find(".to_q.") == std::string::npos && name.find(".to_k.") == std::string::npos) {
+      continue;
+    }
+    for (float& value : values) value *= 4;
+  }
+}
+
 class ExactnessTest : public testing::TestWithParam<std::string> {};
 
 TEST_P(ExactnessTest, ErrorIsAboutLibTorchs) {
   auto configs = UNetKinds();
-  configs["half_of_cifar"] = HalfOfCifar();
+  configs["half_of_cifar"] = configs["pointed"] = HalfOfCifar();
   const UNetConfig& config = configs.at(GetParam());
   RandomTensors tensors(config);
+  if (GetParam() == "pointed") PointAttention(&tensors);
   const std::vector<uint32_t> numbers = {0, 1, 2, 3};
   NetworkInputs inputs(config, numbers);
   std::fill(inputs.timesteps.begin(), inputs.timesteps.end(), 0.f);
@@ -92,7 +104,8 @@ TEST_P(ExactnessTest, ErrorIsAboutLibTorchs) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Networks, ExactnessTest,
-                         testing::Values("clothes", "half_of_cifar", "odd", "plain", "resnets"),
+                         testing::Values("clothes", "half_of_cifar", "odd", "one_head", "plain",
+                                         "pointed", "resnets"),
                          [](const auto& info) { return info.param; });
 
 }  // namespace

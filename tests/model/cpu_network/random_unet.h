@@ -51,6 +51,10 @@ inline std::map<std::string, UNetConfig> UNetKinds() {
   odd.downsample_padding = 0;
   kinds["odd"] = odd;
 
+  UNetConfig one_head = odd;  // Whose projections are merged.
+  one_head.attention_head_dim.reset();
+  kinds["one_head"] = one_head;
+
   UNetConfig resnets = odd;  // Residual blocks resample; the embedding scales and shifts.
   resnets.sample_height = resnets.sample_width = 16;
   resnets.block_out_channels = {16, 24, 40};
