@@ -2,6 +2,7 @@
 #ifndef DIFFUSIOND_MODEL_CPU_NETWORK_ATTENTION_PROJECTIONS_H_
 #define DIFFUSIOND_MODEL_CPU_NETWORK_ATTENTION_PROJECTIONS_H_
 
+#include <cstddef>
 #include <vector>
 
 namespace diffusiond {
@@ -17,6 +18,9 @@ struct AttentionProjections {
 
 // Scores are q k^T afterwards, without the factor that `scale` is.
 void ScaleQueries(double scale, AttentionProjections* projections);
+
+// Channels of a head that are merged at most: a product of more takes seconds.
+inline constexpr size_t kMostMergedChannels = 1024;
 
 // As that, and more, for one head, whose keys are as many numbers as the input has channels: two of
 // the four products vanish. k and v are the input itself afterwards, and their weights empty.

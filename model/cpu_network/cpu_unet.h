@@ -33,7 +33,8 @@ struct CpuUNetSize {
   size_t scratch = 0;
 };
 
-// Told from the configuration alone, and never less than what is taken.
+// Told from the configuration alone: weights and scratch as they are taken, activations about, as
+// they will be laid out a little differently.
 CpuUNetSize CpuUNetSizeOf(const UNetConfig& config);
 
 // A network with its weights, packed. Immutable: any number of threads may run it at once.

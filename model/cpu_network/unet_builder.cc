@@ -248,7 +248,7 @@ Slot UNetBuilder::BuildAttention(const AttentionBlock& block, const Slot& in) {
                              .v = TakeLinear(block.name + ".to_v", channels),
                              .out = TakeLinear(block.name + ".to_out.0", channels)};
   AttentionSlots slots = {.channels = channels, .heads = block.heads};
-  const bool merges = block.heads == 1;
+  const bool merges = block.heads == 1 && channels <= kMostMergedChannels;
   if (!lists_only()) {
     const double scale = 1 / std::sqrt(static_cast<double>(channels / block.heads));
     merges ? MergeProjections(scale, &by) : ScaleQueries(scale, &by);

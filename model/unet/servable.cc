@@ -75,12 +75,15 @@ absl::Status CheckCpuModelMemory(const Checkpoint& checkpoint, int64_t threads,
   StepMemory memory = EstimateStepMemory(config, elements, load);
   // Packed weights are larger than a checkpoint's by as much as Winograd's transforms are.
   const CpuUNetSize size = CpuUNetSizeOf(config);
-  double parameters = 0;
+  double parameters = 0, unpacked = 0;
   for (const auto& [name, shape] : CpuUNetParameters(config)) {
-    parameters += static_cast<double>(NumElements(shape).value_or(0));
+    const double count = static_cast<double>(NumElements(shape).value_or(0));
+    parameters += count;
+    if (name == "class_embedding.weight") unpacked += count;
   }
   constexpr double kFloatBytes = sizeof(float);
-  memory.weights = kFloatBytes * static_cast<double>(size.weights) * elements / parameters;
+  const double kept = static_cast<double>(size.weights) + unpacked;
+  memory.weights = kFloatBytes * kept * elements / parameters;
   memory.activations = kFloatBytes * static_cast<double>(NetworkRunner::FloatsFor(
                                          size, static_cast<size_t>(threads)));
   return CheckMemory(checkpoint, memory, load,

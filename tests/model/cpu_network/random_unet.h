@@ -66,6 +66,8 @@ inline std::map<std::string, UNetConfig> UNetKinds() {
   resnets.norm_num_groups = 8;
   resnets.attention_head_dim = 8;
   kinds["resnets"] = resnets;
+  resnets.attention_head_dim.reset();  // In the middle without a norm before it.
+  kinds["one_head_resnets"] = resnets;
 
   UNetConfig plain = clothes;  // No attention, no classes; sums of several blocks.
   plain.sample_height = plain.sample_width = 16;

@@ -137,6 +137,16 @@ TEST_F(DiffusionPublishTest, PublishesNothingThatTakesTooMuchMemory) {
   EXPECT_EQ(Run({SaveAs("large", large, base_.tensors()), to_, "--max_model_memory=2000000000"}),
             1);
   EXPECT_THAT(output_, HasSubstr("most of all for sample_size 4096 x 4096 with"));
+  // One whose classes are most of its weights.
+  CheckpointConfig classes = base_.config();
+  const int64_t dim = 4 * classes.unet.block_out_channels[0], count = 10'000'000 / dim;
+  const std::vector<float> table(static_cast<size_t>(count * dim));
+  classes.unet.num_class_embeds = count;
+  TensorMap tensors = base_.tensors();
+  tensors["class_embedding.weight"] = {
+      .dtype = Dtype::kF32, .shape = {count, dim}, .data = std::as_bytes(std::span(table))};
+  EXPECT_EQ(Run({SaveAs("classes", classes, tensors), to_, "--max_model_memory=30000000"}), 1);
+  EXPECT_THAT(output_, HasSubstr("not published: takes about "));
 }
 
 }  // namespace
