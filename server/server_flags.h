@@ -110,8 +110,8 @@
        "one address; more are refused. 1 .. 100000.") \
   FLAG(int64_t, max_waiting_bytes, int64_t{256} << 20, \
        "Memory that requests hold together while they wait and run: start pictures, masks, " \
-       "noise, plans. One address may hold three quarters; more is refused. 16 MiB .. 1 " \
-       "TiB.") \
+       "noise, plans, and answers until they are taken. One address may hold three quarters; more " \
+       "is refused. 16 MiB .. 1 TiB.") \
   FLAG(int, encoder_threads, 2, \
        "Threads that write PNG, WebP and JPEG, 1 .. 256.") \
   FLAG(int, max_queued_previews, 64, \

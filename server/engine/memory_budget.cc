@@ -5,6 +5,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "model/status/status_macros.h"
 #include "server/engine/refusal.h"
 
 namespace diffusiond {
@@ -34,14 +35,17 @@ struct MemoryBudget::State {
 
 MemoryBudget::MemoryBudget(size_t bytes) : state_(std::make_shared<State>(bytes)) {}
 
+absl::Status MemoryBudget::CheckFits(size_t bytes) const {
+  const size_t most = state_->total / (kShare + 1) * kShare;
+  if (bytes <= most) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("the request takes ", bytes,
+                                                 " bytes while it waits, allowed: ", most,
+                                                 ", three quarters of --max_waiting_bytes"));
+}
+
 absl::StatusOr<MemoryBudget::Hold> MemoryBudget::Take(const std::string& holder, size_t bytes) {
   if (bytes == 0) return Hold();
-  const size_t most = state_->total / (kShare + 1) * kShare;
-  if (bytes > most) {
-    return absl::InvalidArgumentError(absl::StrCat("the request takes ", bytes,
-                                                   " bytes while it waits, allowed: ", most,
-                                                   ", three quarters of --max_waiting_bytes"));
-  }
+  RETURN_IF_ERROR(CheckFits(bytes));
   {
     absl::MutexLock lock(&state_->mu);
     const auto found = state_->by_holder.find(holder);

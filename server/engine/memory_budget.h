@@ -1,4 +1,4 @@
-// Bytes that requests hold while they wait and run: start pictures, masks, noise, plans.
+// Bytes that requests hold while they wait and run: start pictures, masks, noise, plans, answers.
 #ifndef DIFFUSIOND_SERVER_ENGINE_MEMORY_BUDGET_H_
 #define DIFFUSIOND_SERVER_ENGINE_MEMORY_BUDGET_H_
 
@@ -18,9 +18,12 @@ class MemoryBudget {
 
   explicit MemoryBudget(size_t bytes);
 
+  // INVALID_ARGUMENT: one holder may never have as many at once.
+  absl::Status CheckFits(size_t bytes) const;
+
   // For `holder`, who may hold at most kShare times what is left free then: one alone three
   // quarters, two three sevenths each, and there is always something for one more.
-  // A Refusal: not now. INVALID_ARGUMENT: never, it is more than one alone may hold.
+  // A Refusal: not now. INVALID_ARGUMENT: as CheckFits.
   absl::StatusOr<Hold> Take(const std::string& holder, size_t bytes);
 
   static constexpr size_t kShare = 3;

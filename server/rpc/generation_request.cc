@@ -262,9 +262,25 @@ absl::StatusOr<GenerationRequest> ParseGenerateRequest(const v1::GenerateRequest
   return Resolver(request, std::move(model), limits, previews).Resolve(seed_if_absent);
 }
 
+size_t AnswerBytes(const GenerationRequest& request) {
+  constexpr size_t kBesidePixels = 1024;  // Of an image: its file's head, its event.
+  const ServedModel& model = *request.model;
+  const size_t values = static_cast<size_t>(model.width) * static_cast<size_t>(model.height) *
+                        static_cast<size_t>(model.channels);
+  size_t image = values + kBesidePixels;
+  if (request.encoding == ImageEncoding::kRawFloat32) image += values * (sizeof(float) - 1);
+  if (request.preview.every_steps > 0) {
+    image += values * (request.preview.content == PreviewContent::kBoth ? 2 : 1);
+  }
+  return image * static_cast<size_t>(request.count);
+}
+
 absl::StatusOr<GenerationSpec> MakeGenerationSpec(GenerationRequest& request, const Caller& caller,
                                                   MemoryBudget& budget) {
-  ASSIGN_OR_RETURN(request.memory, budget.Take(caller.address, BytesOf(request.start)));
+  const size_t start_bytes = BytesOf(request.start), answer_bytes = AnswerBytes(request);
+  RETURN_IF_ERROR(budget.CheckFits(start_bytes + answer_bytes));
+  ASSIGN_OR_RETURN(request.memory, budget.Take(caller.address, start_bytes));
+  ASSIGN_OR_RETURN(request.answer, budget.Take(caller.address, answer_bytes));
   absl::StatusOr<std::shared_ptr<const SamplingPlan>> plan =
       request.model->plans->Borrow(request.sampling, budget, caller.address);
   if (!plan.ok()) {

@@ -51,6 +51,7 @@ struct GenerationRequest {
   Priority priority = Priority::kNormal;
   std::vector<std::string> warnings;     // SamplingAdvice.
   MemoryBudget::Hold memory = nullptr;   // Of what `start` holds.
+  MemoryBudget::Hold answer = nullptr;   // Of AnswerBytes, until it is taken.
   IdentityQuotas::Hold quota = nullptr;  // Of its caller's limits.
 };
 
@@ -72,9 +73,13 @@ absl::StatusOr<GenerationRequest> ParseGenerateRequest(const v1::GenerateRequest
                                                        PreviewSupport previews,
                                                        uint64_t seed_if_absent);
 
-// One trajectory for each image. What plan and pictures take is held of `budget`, on behalf of
-// `caller.address`, until all is drawn; its refusal if there is no room. INVALID_ARGUMENT: no plan
-// can be compiled from the parameters.
+// About what waits at most for a client that takes nothing: all images, and a preview of each kind
+// of each.
+size_t AnswerBytes(const GenerationRequest& request);
+
+// One trajectory for each image. What plan, pictures and the answer take is held of `budget`, on
+// behalf of `caller.address`; its refusal if there is no room. INVALID_ARGUMENT: no plan can be
+// compiled from the parameters.
 absl::StatusOr<GenerationSpec> MakeGenerationSpec(GenerationRequest& request, const Caller& caller,
                                                   MemoryBudget& budget);
 

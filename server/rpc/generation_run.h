@@ -57,6 +57,8 @@ class GenerationRun : public GenerationListener {
     // What the engine needs while it is at the generation, as its model: let go as it ends, however
     // slow the client is.
     std::shared_ptr<const void> hold;
+    // What events need until they are taken: let go with the run.
+    std::shared_ptr<const void> answer;
     Encode encode = EncodeFrame;
     // There may be something new from Next or outcome(). Called from any thread, also at the same
     // time, with no lock held; must not block.

@@ -53,7 +53,8 @@ class Server {
     // Between the drain's beginning, which closes the port, and telling connections to go.
     absl::Duration lame_duck = absl::ZeroDuration();
     DecoderPool::Options decoders;
-    // What requests may hold while they wait and run: start pictures, masks, noise, plans.
+    // What requests may hold while they wait and run: start pictures, masks, noise, plans,
+    // and answers until they are taken.
     size_t max_waiting_bytes = size_t{256} << 20;
     GenerationRun::Encode encode = EncodeFrame;
     std::function<uint64_t()> random = RandomNumber;

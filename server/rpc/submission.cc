@@ -248,6 +248,7 @@ std::shared_ptr<GenerationRun> MakeRun(const ServiceContext& context, PreviewSup
   options.images = request.count;
   options.image = {.encoding = request.encoding, .max_side = 0, .digest = true};
   options.preview = request.preview.encode;
+  options.answer = std::move(request.answer);
   options.hold = std::make_shared<const GenerationRequest>(std::move(request));
   options.encode = context.encode;
   options.wake = std::move(wake);

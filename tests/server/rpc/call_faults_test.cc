@@ -197,6 +197,37 @@ TEST(SlowReader, ThatTakesNothingIsCutOffAndItsRowsAreFreed) {
   ledger->AwaitNoneAlive();
 }
 
+// The engine is done with them, but they wait: who reads nothing asks for no more.
+TEST(SlowReader, HoldsMemoryUntilItsImagesAreTaken) {
+  TestServer::Options options;
+  options.executor.ledger = std::make_shared<RegisterLedger>();
+  options.server.max_waiting_bytes = size_t{96} << 10;
+  TestServer server(options);
+  grpc::ClientContext context;
+  const auto reader = server.stub().Generate(&context, Images(40, 1));
+  v1::GenerateEvent event;
+  ASSERT_TRUE(reader->Read(&event));
+  options.executor.ledger->AwaitCreated(40);
+  options.executor.ledger->AwaitNoneAlive();
+  server.engine().AwaitTold();
+
+  v1::GenerateImagesResponse response;
+  const grpc::Status refused = server.GenerateImages(Images(40, 2), &response);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(refused.error_message(), HasSubstr("--max_waiting_bytes"));
+
+  int images = 0;
+  while (reader->Read(&event)) images += event.has_image() ? 1 : 0;
+  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_EQ(images, 40);
+  // The server lets go a moment after its client knows the end.
+  grpc::Status later;
+  do {
+    later = server.GenerateImages(Images(40, 2), &response);
+  } while (later.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(later.ok()) << later.error_message();
+}
+
 TEST(FailingEncoder, EndsTheCallAndStopsItsGeneration) {
   TestServer::Options options;
   options.server.encode = [](const Frame&, const EncodeOptions&) -> absl::StatusOr<EncodedFrame> {

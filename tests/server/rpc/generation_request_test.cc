@@ -314,6 +314,35 @@ TEST(GenerationSpec, HasOneTrajectoryAnImageOnOneSharedPlan) {
   }
 }
 
+TEST(AnswerBytes, AreOfImagesAndOfAPreviewOfEachKind) {
+  v1::GenerateRequest request;
+  request.set_count(3);
+  const auto bytes = [&] { return AnswerBytes(*Parse(request)); };
+  const size_t values = static_cast<size_t>(TestModel().width * TestModel().height) *
+                        static_cast<size_t>(TestModel().channels);
+  EXPECT_EQ(bytes(), 3 * (values + 1024));
+  request.mutable_preview()->set_every_steps(1);
+  EXPECT_EQ(bytes(), 3 * (2 * values + 1024));
+  request.mutable_preview()->set_kind(v1::PREVIEW_KIND_BOTH);
+  EXPECT_EQ(bytes(), 3 * (3 * values + 1024));
+  request.set_format(v1::IMAGE_FORMAT_RAW_FLOAT32);
+  EXPECT_EQ(bytes(), 3 * (6 * values + 1024));
+}
+
+// Refused for good, and not for now: neither start nor answer alone would be.
+TEST(GenerationSpec, WhatNeverFitsTogetherIsAnInvalidArgument) {
+  v1::GenerateRequest request;
+  request.set_count(3);
+  auto parsed = Parse(request);
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const size_t answer = AnswerBytes(*parsed);
+  parsed->start.image = std::make_shared<const std::vector<float>>(answer / sizeof(float));
+  MemoryBudget budget(2 * answer);  // One may hold three quarters.
+  const auto spec = MakeGenerationSpec(*parsed, {}, budget);
+  EXPECT_EQ(spec.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(spec.status().message()), HasSubstr("--max_waiting_bytes"));
+}
+
 TEST(GenerationSpec, WhatTheCompilerRefusesIsABadRequest) {
   ServedModel model = TestModel();
   model.plans =
