@@ -10,6 +10,7 @@
 #include "model/status/status_macros.h"
 #include "server/engine/step_policy.h"
 #include "server/http/http_tls.h"
+#include "server/metrics/counted_http.h"
 #include "server/rpc/version.h"
 #include "server/tracing/http_post.h"
 #include "server/worker/model_loader.h"
@@ -243,7 +244,6 @@ void Diffusiond::MakeRoom() {
 
 absl::Status Diffusiond::MakeServer() {
   const ServerFlags& flags = options_.flags;
-
   Server::Options options;
   options.listen_address = flags.listen;
   options.limits.max_count = flags.max_images_per_request;
@@ -314,7 +314,6 @@ absl::Status Diffusiond::StartServing() {
     metrics_server_ = *std::move(metrics_server);
     metrics_address_ = WithPort(flags.metrics_listen, metrics_server_->port());
   }
-
   if (absl::Status status = server_->Listen(); !status.ok()) return OfFlag("listen", status);
   idle_trim_ = std::make_unique<IdleTrim>(
       IdleTrim::Options{.calls =
@@ -340,6 +339,8 @@ absl::Status Diffusiond::StartHttp() {
   options.tls = HttpTlsOf(*access_);
   options.ready = [server = server_.get()] { return server->IsServing(); };
   options.work = [metrics = &metrics_] { return metrics->Work(); };
+  options.observer = std::make_shared<CountedHttp>(&metrics_);
+  options.connection_rate = TransportLimitsOf(flags, room_.http).connection_rate;
   absl::StatusOr<std::unique_ptr<HttpFront>> front =
       HttpFront::Start(std::move(options), server_->context());
   if (!front.ok()) return OfFlag("http_listen", front.status());

@@ -154,8 +154,9 @@
   FLAG(int, max_connections_per_address, 256, \
        "Those of one address, 1 .. 1000000.") \
   FLAG(int, max_connections_per_second, 1000, \
-       "New connections a second, twice as many at once after a pause; more are closed as " \
-       "they come, before TLS's handshake. 1 .. 1000000.") \
+       "New connections a second, of --listen's port and as many of --http_listen's, twice as many " \
+       "at once after a pause; more are closed as they come, before TLS's handshake. 1 .. " \
+       "1000000.") \
   FLAG(int, max_connections_per_second_per_address, 200, \
        "Those of one address, 1 .. 1000000.") \
   FLAG(int, max_calls_per_connection, 256, \

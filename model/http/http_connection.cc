@@ -261,6 +261,7 @@ void HttpConnection::StartExchange(bool keep_alive) {
 }
 
 void HttpConnection::Refuse(HttpAnswer answer, bool keep_alive) {
+  service_->observer->OnRequestRefused(answer.head.status);
   parser_->request().body.clear();
   parser_->request().body.shrink_to_fit();
   ForgetBody();

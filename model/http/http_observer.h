@@ -11,6 +11,8 @@ enum class HttpRefusal {
   kConnectionsOfAddress,  // max_connections_per_address, the same.
   kDescriptors,           // The process has none left; it waits in the kernel.
   kTls,                   // No identity to serve with.
+  kRate,                  // Too many come in a second: HttpServer::Options::refuse_connection.
+  kRateOfAddress,         // The same, of one address.
 };
 
 enum class HttpEnd {
@@ -31,6 +33,9 @@ class HttpObserver {
   virtual void OnConnection() {}
   virtual void OnConnectionEnded(HttpEnd) {}
   virtual void OnConnectionRefused(HttpRefusal) {}
+  // A request was refused before a handler saw it, by the server or by its route. OnAnswer follows,
+  // unless its client goes first.
+  virtual void OnRequestRefused(int /*status*/) {}
   // An answer began, the server's own refusals of requests included (408, 413, 431, ...).
   virtual void OnAnswer(absl::string_view /*method*/, int /*status*/) {}
 };

@@ -40,6 +40,13 @@ void SetUp(int descriptor) {
              sizeof(kMaxUnsentInKernel));
 }
 
+// The other end hears of it at once, and no state is kept.
+void Reset(int descriptor) {
+  const linger at_once = {.l_onoff = 1, .l_linger = 0};
+  setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  close(descriptor);
+}
+
 }  // namespace
 
 // All connections, and what they come through.
@@ -47,6 +54,7 @@ class HttpServer::Room {
  public:
   Room(const Options& options, HttpRoutes routes)
       : tls_(options.tls),
+        refuse_connection_(options.refuse_connection),
         service_(new HttpService{
             .limits = options.limits,
             .routes = std::move(routes),
@@ -132,7 +140,15 @@ class HttpServer::Room {
   }
 
   void Admit(int descriptor, const sockaddr_storage& address) {
-    const ConnectionTable::Admission admission = service_->table.Admit(HostOf(address));
+    const std::string host = HostOf(address);
+    // Before the table: who is refused here makes nobody else leave.
+    if (refuse_connection_) {
+      if (const std::optional<HttpRefusal> refusal = refuse_connection_(host)) {
+        service_->observer->OnConnectionRefused(*refusal);
+        return Reset(descriptor);
+      }
+    }
+    const ConnectionTable::Admission admission = service_->table.Admit(host);
     if (admission.evicted != nullptr) admission.evicted->Evict();
     if (admission.refused_by != ConnectionTable::Limit::kNone) {
       return Refuse(descriptor, admission.refused_by);
@@ -175,6 +191,7 @@ class HttpServer::Room {
   }
 
   const TlsIdentitySource tls_;
+  const std::function<std::optional<HttpRefusal>(const std::string& address)> refuse_connection_;
   absl::Mutex mutex_;
   std::shared_ptr<const TlsIdentity> identity_ ABSL_GUARDED_BY(mutex_);  // Whose context it is.
   std::shared_ptr<ssl_ctx_st> context_ ABSL_GUARDED_BY(mutex_);

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -36,6 +37,10 @@ class HttpServer {
     std::function<HttpAnswer(int status, const std::string& text)> refusal = PlainAnswer;
     // nullptr: nobody is told.
     std::shared_ptr<HttpObserver> observer = nullptr;
+    // Judges each connection as it comes, before TLS's handshake and the limits, by its HostOf.
+    // What it returns the observer is told, and the connection is reset. Called as the observer is;
+    // may be empty.
+    std::function<std::optional<HttpRefusal>(const std::string& address)> refuse_connection = {};
   };
 
   // INVALID_ARGUMENT: `listen` is not of that form, or TLS cannot be served with what `tls` says.

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/synchronization/mutex.h"
 #include "model/process/listening_sockets.h"
 #include "model/status/status_macros.h"
 #include "nlohmann/json.hpp"
@@ -28,9 +29,16 @@ using Json = nlohmann::ordered_json;
 
 constexpr char kModelsPath[] = "/v1/models/";
 
+// "https://here.example/page" to "here.example".
+absl::string_view HostOfUrl(absl::string_view url) {
+  if (!absl::ConsumePrefix(&url, "http://")) absl::ConsumePrefix(&url, "https://");
+  return url.substr(0, url.find('/'));
+}
+
 // A browser tells which page sends it: by Origin, and where it needs none (a picture of a page) by
-// Sec-Fetch-Site; whoever types an address is "none". On loopback a name that somebody else's DNS
-// made ours (rebinding) is no name of this machine.
+// Sec-Fetch-Site; whoever types an address is "none". Without TLS, but on loopback, it has that of
+// no request, and Referer is left, which a page may hide. On loopback a name that somebody else's
+// DNS made ours (rebinding) is no name of this machine.
 std::optional<HttpAnswer> RefuseForeignPage(const HttpRequest& request, bool on_loopback) {
   const std::string* const host = FindHeader(request.headers, "host");
   if (on_loopback && host != nullptr && !IsLoopback(*host)) {
@@ -43,11 +51,11 @@ std::optional<HttpAnswer> RefuseForeignPage(const HttpRequest& request, bool on_
       request.path != "/") {
     return RefusalAnswer(403, kRefusal);
   }
-  const std::string* const origin = FindHeader(request.headers, "origin");
-  if (origin == nullptr) return std::nullopt;
-  absl::string_view site = *origin;
-  if (!absl::ConsumePrefix(&site, "http://")) absl::ConsumePrefix(&site, "https://");
-  if (host != nullptr && site == *host) return std::nullopt;
+  const std::string* page = FindHeader(request.headers, "origin");
+  if (page == nullptr && fetched == nullptr && request.path != "/") {
+    page = FindHeader(request.headers, "referer");
+  }
+  if (page == nullptr || (host != nullptr && HostOfUrl(*page) == *host)) return std::nullopt;
   return RefusalAnswer(403, kRefusal);
 }
 
@@ -80,6 +88,29 @@ HttpHandler Reading(Context context, const std::string& method, Answer answer,
   };
 }
 
+// A ConnectionRate for the server's threads.
+class SharedConnectionRate {
+ public:
+  explicit SharedConnectionRate(ConnectionRate::Limits limits) : rate_(limits) {}
+
+  std::optional<HttpRefusal> Judge(const std::string& address) ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    switch (rate_.Take(address)) {
+      case ConnectionRate::Verdict::kTooMany:
+        return HttpRefusal::kRate;
+      case ConnectionRate::Verdict::kTooManyOfAddress:
+        return HttpRefusal::kRateOfAddress;
+      case ConnectionRate::Verdict::kTaken:
+        break;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  ConnectionRate rate_ ABSL_GUARDED_BY(mutex_);
+};
+
 class Routes {
  public:
   Routes(Context context, const HttpFront::Options& options)
@@ -99,12 +130,16 @@ class Routes {
 
   // What GET answers with is drawn for it: HEAD would cost as much and show nothing.
   void RefuseHead(const std::string& path, const std::string& allow) {
-    Add("HEAD", path, 0,
-        [allow](const HttpRequest&, const std::shared_ptr<HttpResponder>& responder) {
-          HttpAnswer answer = RefusalAnswer(405, "HEAD draws nothing");
-          answer.head.headers.emplace_back("Allow", allow);
-          responder->Answer(std::move(answer));
-        });
+    routes_.Add({.method = "HEAD",
+                 .path = path,
+                 .refuse = [allow, on_loopback = on_loopback_](
+                               const HttpRequest& head) -> std::optional<HttpAnswer> {
+                   if (auto foreign = RefuseForeignPage(head, on_loopback)) return foreign;
+                   HttpAnswer answer = RefusalAnswer(405, "HEAD draws nothing");
+                   answer.head.headers.emplace_back("Allow", allow);
+                   return answer;
+                 },
+                 .handle = nullptr});  // None is left to handle.
   }
 
   void AddModels() {
@@ -208,11 +243,15 @@ absl::StatusOr<std::unique_ptr<HttpFront>> HttpFront::Start(Options options, Con
   routes.AddProbe("/livez", [] { return true; });
   routes.AddProbe(
       "/readyz", options.ready ? options.ready : [] { return true; });
-  absl::StatusOr<std::unique_ptr<HttpServer>> server = HttpServer::Start({.listen = options.listen,
-                                                                          .limits = options.limits,
-                                                                          .tls = options.tls,
-                                                                          .refusal = RefusalAnswer},
-                                                                         routes.Take());
+  const auto rate = std::make_shared<SharedConnectionRate>(options.connection_rate);
+  absl::StatusOr<std::unique_ptr<HttpServer>> server = HttpServer::Start(
+      {.listen = options.listen,
+       .limits = options.limits,
+       .tls = options.tls,
+       .refusal = RefusalAnswer,
+       .observer = options.observer,
+       .refuse_connection = [rate](const std::string& address) { return rate->Judge(address); }},
+      routes.Take());
   if (!server.ok()) return server.status();
   return std::unique_ptr<HttpFront>(new HttpFront(*std::move(server)));
 }

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "model/http/http_server.h"
+#include "server/connections/connection_rate.h"
 #include "server/engine/work_state.h"
 #include "server/rpc/service_context.h"
 
@@ -22,11 +23,13 @@ class HttpFront {
   struct Options {
     std::string listen;  // host:port; port 0 takes a free one.
     HttpLimits limits = {};
+    ConnectionRate::Limits connection_rate = {};  // What comes above it is reset, before TLS.
     int max_request_bytes = 4 << 20;
     TlsIdentitySource tls = {};             // Empty: in the clear.
     std::function<bool()> ready = nullptr;  // What /readyz says.
     // What /v1/state says, from any thread; null: there is none.
     std::function<WorkState()> work = nullptr;
+    std::shared_ptr<HttpObserver> observer = nullptr;  // nullptr: nobody is told.
   };
 
   // `context` as the gRPC server's. INVALID_ARGUMENT, UNAVAILABLE: as HttpServer.

@@ -175,6 +175,17 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
                        .Add({})),
       connections_refused_(NewCounter(registry, "diffusiond_connections_refused_total",
                                       "Connections closed as they came, by limit.")),
+      http_connections_(
+          NewGauge(registry, "diffusiond_http_connections", "Open connections of the HTTP port.")
+              .Add({})),
+      http_connections_evicted_(NewCounter(registry, "diffusiond_http_connections_evicted_total",
+                                           "Idle connections closed for others of the HTTP port.")
+                                    .Add({})),
+      http_connections_refused_(
+          NewCounter(registry, "diffusiond_http_connections_refused_total",
+                     "Those of the HTTP port closed as they came, by limit.")),
+      http_refusals_(NewCounter(registry, "diffusiond_http_refusals_total",
+                                "Requests over HTTP refused before a method, by HTTP status.")),
       worker_up_(NewGauge(registry, "diffusiond_worker_up", "1 while the worker takes work.")),
       worker_restarts_(NewCounter(registry, "diffusiond_worker_restarts_total",
                                   "Times that a worker was taken out and built again.")),
@@ -229,6 +240,7 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
         "max_connections_per_second_per_address", "descriptors"}) {
     connections_refused_.Add({{"limit", limit}});
   }
+  AddHttpSeries();
   for (const char* code : {"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "gRPC"}) {
     log_lines_left_out_.Add({{"code", code}});
   }

@@ -70,6 +70,14 @@ class ServerMetrics : public EngineMetrics {
   void OpenConnections(int open);
   // `limit`: as ConnectionMetrics has it.
   void ConnectionRefused(const std::string& limit);
+  // Of the port of HTTP.
+  void HttpConnectionOpened();
+  void HttpConnectionEnded();
+  void HttpConnectionEvicted();
+  // `limit`: the flag that was passed, "descriptors" or "tls_identity".
+  void HttpConnectionRefused(const std::string& limit);
+  // `status` of HTTP; one that no refusal is known to have counts as "other".
+  void HttpRequestRefused(int status);
   // A log line that was only counted; `code` as gRPC spells it, or "gRPC" for that library's own.
   void LogLineLeftOut(const std::string& code);
 
@@ -95,6 +103,7 @@ class ServerMetrics : public EngineMetrics {
   using Gauges = prometheus::Family<prometheus::Gauge>;
   using Histograms = prometheus::Family<prometheus::Histogram>;
 
+  void AddHttpSeries();  // Before their first event.
   prometheus::Labels OfModel(const std::string& key) ABSL_LOCKS_EXCLUDED(keys_mu_);
 
   absl::Mutex keys_mu_;
@@ -130,6 +139,10 @@ class ServerMetrics : public EngineMetrics {
 
   prometheus::Gauge& connections_;
   Counters& connections_refused_;
+  prometheus::Gauge& http_connections_;
+  prometheus::Counter& http_connections_evicted_;
+  Counters& http_connections_refused_;
+  Counters& http_refusals_;
 
   Gauges& worker_up_;
   Counters& worker_restarts_;

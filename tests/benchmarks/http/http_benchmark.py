@@ -282,7 +282,8 @@ def main():
             print_previews(arguments, *measure_previews(arguments, server, client))
     # So few places that who waits goes on waiting.
     with Diffusiond("--default_model=fashion-mnist", f"--max_http_connections={room}",
-                    f"--max_http_connections_per_address={room}", f"--max_queued_images={room}",
+                    f"--max_http_connections_per_address={room}",
+                    f"--max_connections_per_second_per_address={room}", f"--max_queued_images={room}",
                     "--queue_share=1", f"--max_resident_images={RESIDENT}", "--priority_ageing=1h",
                     fill=shipped_models) as server:
         with Client(server.http_address) as client:

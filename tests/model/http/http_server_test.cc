@@ -2,9 +2,13 @@
 
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -98,6 +102,32 @@ TEST_F(HttpServerTest, ARefusalComesBeforeTheBody) {
   EXPECT_THAT(Answers(absl::StrCat("POST /hello HTTP/1.1\r\n", length, "5\r\n\r\n")),
               AllOf(HasSubstr("\r\nAllow: GET, HEAD\r\n"),
                     HasSubstr("\r\n\r\n\"POST\" is not taken here: GET, HEAD\n")));
+}
+
+TEST_F(HttpServerTest, WhatNoHandlerSeesIsTold) {
+  options_.limits.request_time = absl::Milliseconds(20);
+  Start();
+  const struct {
+    const char* request;
+    int status;
+  } kRefused[] = {
+      {"GET /hello HTTP/1.1\r\n\r\n", 400},
+      {"POST /secret HTTP/1.1\r\nHost: h\r\n\r\n", 401},
+      {"GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n", 404},
+      {"POST /hello HTTP/1.1\r\nHost: h\r\n\r\n", 405},
+      {"GET /hel", 408},
+      {"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 9000000\r\n\r\n", 413},
+      {"POST /echo HTTP/1.1\r\nHost: h\r\nExpect: more\r\nContent-Length: 1\r\n\r\n", 417},
+  };
+  for (const auto& [request, status] : kRefused) {
+    const HttpPeer peer(port());
+    peer.Send(request);
+    EXPECT_THAT(peer.ReadUntil("\r\n\r\n"), StartsWith(absl::StrCat("HTTP/1.1 ", status)));
+    EXPECT_EQ(observer_->Times(absl::StrCat("refused ", status)), 1) << request;
+  }
+  // A handler's own fault is none of these.
+  EXPECT_THAT(HttpAnswer(port(), "GET", "/throws"), StartsWith("HTTP/1.1 500 "));
+  EXPECT_EQ(observer_->Times("refused 500"), 0);
 }
 
 // An early close would cost the client the answer: it is still sending.
@@ -227,6 +257,30 @@ TEST_F(HttpServerTest, ConnectionsWithRequestsInWorkStay) {
   EXPECT_THAT(first.ReadToEnd(), IsEmpty());  // It made room.
   other.responder->Answer(PlainAnswer(200, "second"));
   EXPECT_THAT(second.ReadUntil("second\n"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(HttpServerTest, WhoMayNotConnectIsResetAndMakesNobodyLeave) {
+  std::atomic<bool> refuses = false;
+  options_.limits.max_connections = 1;
+  options_.refuse_connection = [&](const std::string& address) {
+    EXPECT_EQ(address, "ipv4:127.0.0.1");
+    return refuses ? std::optional(HttpRefusal::kRateOfAddress) : std::nullopt;
+  };
+  Start();
+  const HttpPeer first(port());
+  first.Send(kGet);
+  first.ReadUntil("hello\n");
+  refuses = true;
+  ASSERT_THAT(Answers("GET /hello HTTP/1.0\r\n\r\n"), IsEmpty());
+  const HttpPeer second(port());
+  char byte = 0;
+  EXPECT_EQ(read(second.descriptor(), &byte, 1), -1);
+  EXPECT_EQ(errno, ECONNRESET);
+  EXPECT_EQ(
+      observer_->Times(absl::StrCat("refusal ", static_cast<int>(HttpRefusal::kRateOfAddress))), 2);
+  EXPECT_EQ(observer_->Times("connection"), 1);
+  first.Send(kGet);
+  EXPECT_THAT(first.ReadUntil("hello\n"), EndsWith("hello\n"));
 }
 
 TEST_F(HttpServerTest, BodiesOfAllTogetherAreBounded) {

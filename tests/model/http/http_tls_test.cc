@@ -166,6 +166,15 @@ TEST_F(HttpTlsTest, OldVersionsAndOtherProtocolsAreRefused) {
   observer_->Await(HttpEnd::kHandshake, 2);
 }
 
+TEST_F(HttpTlsTest, WhoMayNotConnectGetsNoHandshake) {
+  options_.refuse_connection = [](const std::string&) { return HttpRefusal::kRate; };
+  StartTls();
+  const TlsPeer peer(port(), {});
+  ASSERT_FALSE(peer.connected());
+  observer_->Await(absl::StrCat("refusal ", static_cast<int>(HttpRefusal::kRate)));
+  EXPECT_EQ(observer_->Times("connection"), 0);
+}
+
 TEST_F(HttpTlsTest, WhoDoesNotSpeakTlsIsClosed) {
   options_.limits.handshake_time = absl::Milliseconds(20);
   StartTls();

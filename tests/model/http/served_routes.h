@@ -56,10 +56,15 @@ class CountingObserver : public HttpObserver {
   void OnConnectionRefused(HttpRefusal refusal) override {
     Count(absl::StrCat("refusal ", static_cast<int>(refusal)));
   }
+  void OnRequestRefused(int status) override { Count(absl::StrCat("refused ", status)); }
   void OnAnswer(absl::string_view method, int status) override {
     Count(absl::StrCat(method, " ", status));
   }
 
+  int Times(const std::string& what) {
+    absl::MutexLock lock(&mutex_);
+    return counts_[what];
+  }
   void Await(HttpEnd end, int times = 1) {
     Await(absl::StrCat("end ", static_cast<int>(end)), times);
   }

@@ -1,6 +1,7 @@
 // The front over real sockets, before a server with fakes.
 #include "server/http/http_front.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <thread>
@@ -11,6 +12,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "prometheus/registry.h"
+#include "prometheus/text_serializer.h"
+#include "server/metrics/counted_http.h"
+#include "server/metrics/server_metrics.h"
 #include "tests/server/http/front_requests.h"
 #include "tests/server/rpc/secured_server.h"
 #include "tests/server/rpc/test_server.h"
@@ -152,11 +157,119 @@ TEST(HttpFrontTest, TakesNoPagesOfOtherSites) {
     EXPECT_THAT(Ask(*front, Get("/v1/generate?class=sneaker", fetched)),
                 StartsWith("HTTP/1.1 200"));
   }
+  // Neither, where there is no TLS.
+  for (const char* page : {"http://evil.example/", "http://localhost.evil.example/localhost"}) {
+    const std::string referer = absl::StrCat("Referer: ", page, "\r\n");
+    EXPECT_THAT(Ask(*front, Get("/v1/generate?class=sneaker", referer)),
+                StartsWith("HTTP/1.1 403"));
+    EXPECT_THAT(Ask(*front, Get("/", referer)), StartsWith("HTTP/1.1 200")) << "a link";
+  }
+  EXPECT_THAT(Ask(*front, Get("/v1/generate?class=sneaker", "Referer: http://localhost/?a=b\r\n")),
+              StartsWith("HTTP/1.1 200"));
   for (const char* host : {"evil.example", "127.evil.example", "localhost.evil.example:80"}) {
     EXPECT_THAT(Ask(*front, absl::StrCat("GET /v1/models HTTP/1.1\r\nHost: ", host,
                                          "\r\nConnection: close\r\n\r\n")),
                 StartsWith("HTTP/1.1 403"))
         << host;
+  }
+}
+
+class CountedFrontTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<HttpFront> Start(ConnectionRate::Limits rate = {}) {
+    auto front = HttpFront::Start({.listen = "127.0.0.1:0",
+                                   .connection_rate = rate,
+                                   .observer = std::make_shared<CountedHttp>(&metrics_)},
+                                  server_.server().context());
+    EXPECT_TRUE(front.ok()) << front.status();
+    return *std::move(front);
+  }
+  static bool IsTaken(const HttpFront& front) {
+    const HttpPeer peer(front.port());
+    peer.SendWhatIsTaken(Get("/livez"));
+    return !peer.ReadToEnd().empty();
+  }
+  // What a scrape shows, with an end of line before each.
+  std::string Text() const {
+    return "\n" + prometheus::TextSerializer().Serialize(registry_.Collect());
+  }
+
+  TestServer server_;
+  prometheus::Registry registry_;
+  ServerMetrics metrics_{&registry_, "1.2.3"};
+};
+
+TEST_F(CountedFrontTest, WhatIsRefusedBeforeAHandlerIsCounted) {
+  const auto front = Start();
+  const struct {
+    std::string request;
+    int status;
+  } kRefused[] = {
+      {Get("/v1/models", "Origin: https://evil.example\r\n"), 403},
+      {Get("/nothing"), 404},
+      {Post("/v1/models", ""), 405},
+      {"HEAD /v1/generate HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 405},
+      {absl::StrCat("POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: ", 5 << 20,
+                    "\r\n\r\n"),
+       413},
+  };
+  for (const auto& [request, status] : kRefused) {
+    EXPECT_THAT(Ask(*front, request), StartsWith(absl::StrCat("HTTP/1.1 ", status))) << request;
+  }
+  EXPECT_THAT(Ask(*front, Get("/v1/models")), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(Text(), AllOf(HasSubstr("\ndiffusiond_http_refusals_total{code=\"403\"} 1\n"),
+                            HasSubstr("\ndiffusiond_http_refusals_total{code=\"404\"} 1\n"),
+                            HasSubstr("\ndiffusiond_http_refusals_total{code=\"405\"} 2\n"),
+                            HasSubstr("\ndiffusiond_http_refusals_total{code=\"413\"} 1\n"),
+                            HasSubstr("\ndiffusiond_http_refusals_total{code=\"408\"} 0\n")));
+}
+
+TEST_F(CountedFrontTest, OpenConnectionsAreShown) {
+  const auto front = Start();
+  const HttpPeer peer(front->port());
+  peer.Send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  peer.ReadUntil("ok\n");
+  EXPECT_THAT(Text(), HasSubstr("\ndiffusiond_http_connections 1\n"));
+  front->Drain(absl::InfiniteDuration());
+  EXPECT_THAT(Text(), HasSubstr("\ndiffusiond_http_connections 0\n"));
+}
+
+TEST_F(CountedFrontTest, LabelsAreOfClosedSets) {
+  CountedHttp counted(&metrics_);
+  const size_t series = std::ranges::count(Text(), '\n');
+  for (const HttpRefusal refusal :
+       {HttpRefusal::kConnections, HttpRefusal::kConnectionsOfAddress, HttpRefusal::kDescriptors,
+        HttpRefusal::kTls, HttpRefusal::kRate, HttpRefusal::kRateOfAddress}) {
+    counted.OnConnectionRefused(refusal);
+  }
+  counted.OnConnection();
+  counted.OnConnectionEnded(HttpEnd::kEvicted);
+  EXPECT_EQ(std::ranges::count(Text(), '\n'), series);
+  EXPECT_THAT(Text(), AllOf(HasSubstr("{limit=\"max_http_connections\"} 1\n"),
+                            HasSubstr("{limit=\"tls_identity\"} 1\n"),
+                            HasSubstr("\ndiffusiond_http_connections_evicted_total 1\n"),
+                            HasSubstr("\ndiffusiond_http_connections 0\n")));
+  for (const int status : {402, 418, 599}) counted.OnRequestRefused(status);
+  EXPECT_THAT(Text(), HasSubstr("\ndiffusiond_http_refusals_total{code=\"other\"} 3\n"));
+  EXPECT_EQ(std::ranges::count(Text(), '\n'), series + 1);
+}
+
+// So many as come at once after a pause are taken, and no more.
+TEST_F(CountedFrontTest, WhoConnectsTooOftenIsReset) {
+  for (const ConnectionRate::Limits& rate :
+       {ConnectionRate::Limits{.total = 1, .per_address = 100}, {.total = 100, .per_address = 1}}) {
+    const auto front = Start(rate);
+    EXPECT_THAT(Ask(*front, Get("/livez")), StartsWith("HTTP/1.1 200"));
+    // One more comes with each second that this takes.
+    int tries = 0;
+    while (IsTaken(*front) && tries < 1000) ++tries;
+    EXPECT_LT(tries, 1000);
+  }
+  for (const char* limit :
+       {"max_connections_per_second", "max_connections_per_second_per_address"}) {
+    EXPECT_THAT(Text(),
+                HasSubstr(absl::StrCat("\ndiffusiond_http_connections_refused_total{limit=\"",
+                                       limit, "\"} 1\n")));
   }
 }
 
