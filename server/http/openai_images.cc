@@ -241,13 +241,15 @@ class OpenAiReader {
   }
 
   void SpreadPreviews(const ServedModel& model, v1::GenerateRequest* request) const {
-    if (shape_.partial_images == 0 || request->has_preview()) return;
+    if (shape_.partial_images == 0 || request->preview().every_steps() > 0) return;
     const int64_t steps = StepsOf(model, request->sampling());
     // Evenly, and so that as many come as were asked for, if there are so many steps.
     const int64_t asked = shape_.partial_images;
     const int64_t every = std::min((steps + asked) / (asked + 1), (steps - 1) / asked);
     request->mutable_preview()->set_every_steps(static_cast<uint32_t>(std::max<int64_t>(1, every)));
-    request->mutable_preview()->set_format(request->format());
+    if (request->preview().format() == v1::IMAGE_FORMAT_UNSPECIFIED) {
+      request->mutable_preview()->set_format(request->format());
+    }
   }
 
   Json body_;

@@ -11,6 +11,20 @@
 namespace diffusiond {
 namespace {
 
+TEST(OpenAiImagesTest, FieldsOfPreviewsStandBesidePartialImages) {
+  ModelCatalog catalog("clothes");
+  catalog.Put(TestModel("clothes"));
+  const auto task = ReadOpenAiGeneration(
+      {.method = "POST",
+       .path = "/v1/images/generations",
+       .body = R"({"prompt": "0", "stream": true, "steps": 10, "partial_images": 2,
+                   "max_side": 14})"},
+      catalog);
+  ASSERT_TRUE(task.ok()) << task.status();
+  EXPECT_EQ(task->request.preview().max_side(), 14u);
+  EXPECT_EQ(task->request.preview().every_steps(), 4u);
+}
+
 TEST(OpenAiImagesTest, AsManyPartialImagesAreDrawnAsStepsAllow) {
   ModelCatalog catalog("clothes");
   catalog.Put(TestModel("clothes"));
