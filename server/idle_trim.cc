@@ -19,8 +19,9 @@ IdleTrim::~IdleTrim() {
 }
 
 void IdleTrim::LookUntilStopped() {
-  int64_t seen = 0, seen_at_trim = 0;
-  int looks = 0;  // Since the last trim.
+  int64_t seen = 0;
+  bool has_worked = false;  // Since the last trim of an idle server.
+  int looks = 0;            // Since the last trim.
   while (true) {
     {
       absl::MutexLock lock(&mu_);
@@ -29,9 +30,11 @@ void IdleTrim::LookUntilStopped() {
     const Options::Calls calls = options_.calls();
     const bool is_idle = calls.running == 0 && calls.seen == seen;
     seen = calls.seen;
+    has_worked = has_worked || !is_idle;
     ++looks;
-    if (seen == seen_at_trim || (!is_idle && looks < options_.busy_looks)) continue;
-    seen_at_trim = seen;
+    if (!has_worked || (!is_idle && looks < options_.busy_looks)) continue;
+    // What runs gives its memory back later.
+    has_worked = !is_idle;
     looks = 0;
     if (options_.trim) {
       options_.trim();

@@ -40,13 +40,6 @@ void SetUp(int descriptor) {
              sizeof(kMaxUnsentInKernel));
 }
 
-// The other end hears of it at once, and no state is kept.
-void Reset(int descriptor) {
-  const linger at_once = {.l_onoff = 1, .l_linger = 0};
-  setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-  close(descriptor);
-}
-
 }  // namespace
 
 // All connections, and what they come through.
@@ -145,7 +138,7 @@ class HttpServer::Room {
     if (refuse_connection_) {
       if (const std::optional<HttpRefusal> refusal = refuse_connection_(host)) {
         service_->observer->OnConnectionRefused(*refusal);
-        return Reset(descriptor);
+        return ResetConnection(descriptor);
       }
     }
     const ConnectionTable::Admission admission = service_->table.Admit(host);

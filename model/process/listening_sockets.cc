@@ -185,6 +185,12 @@ std::string PeerOf(const sockaddr_storage& address) {
   return absl::StrCat("ipv6:[", text, "]:", port);
 }
 
+void ResetConnection(int descriptor) {
+  const linger at_once = {.l_onoff = 1, .l_linger = 0};
+  setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  close(descriptor);
+}
+
 bool IsLoopback(const std::string& address) {
   const size_t bracket = address.rfind(']');
   const size_t colon = address.rfind(':');

@@ -36,6 +36,9 @@ std::string PeerOf(const sockaddr_storage& address);
 // peer of another kind as it is.
 std::string HostOfPeer(const std::string& peer);
 
+// Closes a connection so that its other end hears of it at once (RST) and no state is kept.
+void ResetConnection(int descriptor);
+
 // Whether "host" or "host:port" is this machine and nobody else, by its form alone: localhost,
 // 127.0.0.0/8, [::1].
 bool IsLoopback(const std::string& address);

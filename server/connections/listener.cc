@@ -49,13 +49,6 @@ bool SomebodyWaits(int listening) {
   return poll(&watched, 1, 0) > 0;
 }
 
-// The other end hears of it at once, and no state is kept.
-void Reset(int descriptor) {
-  const linger at_once = {.l_onoff = 1, .l_linger = 0};
-  setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-  close(descriptor);
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Bind(Options options) {
@@ -146,7 +139,7 @@ void Listener::Judge(int descriptor, const sockaddr_storage& peer) {
     take_(descriptor);
     return;
   }
-  Reset(descriptor);
+  ResetConnection(descriptor);
   if (options_.metrics != nullptr) options_.metrics->OnConnectionRefused(limit);
 }
 
@@ -175,7 +168,7 @@ void Listener::TurnAwayOne(int listening) {
   sockaddr_storage peer = {};
   const int descriptor = options_.accept(listening, &peer);
   if (descriptor >= 0) {
-    Reset(descriptor);
+    ResetConnection(descriptor);
     if (options_.metrics != nullptr) options_.metrics->OnConnectionRefused("descriptors");
   }
   reserve_ = OpenReserve();

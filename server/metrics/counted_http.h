@@ -15,8 +15,13 @@ class CountedHttp final : public HttpObserver {
   explicit CountedHttp(ServerMetrics* metrics) : metrics_(metrics) {}
 
   void OnConnection() override { metrics_->HttpConnectionOpened(); }
-  void OnConnectionEnded(HttpEnd end) override;
-  void OnConnectionRefused(HttpRefusal refusal) override;
+  void OnConnectionEnded(HttpEnd end) override {
+    metrics_->HttpConnectionEnded();
+    if (end == HttpEnd::kEvicted) metrics_->HttpConnectionEvicted();
+  }
+  void OnConnectionRefused(HttpRefusal refusal) override {
+    metrics_->HttpConnectionRefused(refusal);
+  }
   void OnRequestRefused(int status) override { metrics_->HttpRequestRefused(status); }
 
  private:

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "model/http/http_observer.h"
 #include "prometheus/counter.h"
 #include "prometheus/family.h"
 #include "prometheus/gauge.h"
@@ -74,8 +75,7 @@ class ServerMetrics : public EngineMetrics {
   void HttpConnectionOpened();
   void HttpConnectionEnded();
   void HttpConnectionEvicted();
-  // `limit`: the flag that was passed, "descriptors" or "tls_identity".
-  void HttpConnectionRefused(const std::string& limit);
+  void HttpConnectionRefused(HttpRefusal refusal);
   // `status` of HTTP; one that no refusal is known to have counts as "other".
   void HttpRequestRefused(int status);
   // A log line that was only counted; `code` as gRPC spells it, or "gRPC" for that library's own.

@@ -18,7 +18,7 @@ PROTOBUF = r"(google/(protobuf|rpc)|diffusiond/v1|grpc/health)/"
 GRPC = r"(grpcpp|grpc)/"
 PROMETHEUS = r"prometheus/"
 
-SOURCE_FOLDERS = ("model", "server", "client", "tests")
+SOURCE_FOLDERS = ("proto", "model", "server", "client", "tests")
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 70  # From the line of its first brace to its last; not a table of cases.
 VAGUE_NAME = re.compile(r"(^|_)(utils?|common|helpers?|misc)(_|\.|$)")
@@ -52,7 +52,9 @@ def _any(*patterns):
 RULES = (
     # model/ is used by the trainer, the server and the client; it knows none of them.
     Rule("model/", _any("server/", "client/"), "model/ knows nothing of serving"),
-    Rule("model/", _any(PROTOBUF, GRPC), "model/ has no API"),
+    Rule("model/", _any(PROTOBUF, GRPC, "proto/"), "model/ has no API"),
+    Rule("proto/", _any("model/", "server/", "client/"), "of those who use the API it knows the table of options alone",
+         but=r"model/config/(option|choices)\.h"),
     Rule("model/(?!training/metrics/)", PROMETHEUS, "metrics of training are optional: one place"),
     # Floors, the lowest first: status < files, process < http, config, imaging < checkpoint, diffusion <
     # sampling < unet < training < evaluation < programs.

@@ -81,6 +81,10 @@ TEST(IdleTrim, NowAndThenWhereCallsNeverCease) {
             std::deque<int64_t>({3, 6, 7}));
 }
 
+TEST(IdleTrim, AgainWhenCallsEndAfterATrimBesideThem) {
+  EXPECT_EQ(TrimsOf({{1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 0}}, 3), std::deque<int64_t>({1, 1}));
+}
+
 TEST(IdleTrim, NeverWithoutACall) { EXPECT_EQ(TrimsOf({{0, 0}}), std::deque<int64_t>()); }
 
 }  // namespace

@@ -22,12 +22,15 @@ absl::StatusOr<std::string> PriorWarning(const SchedulerConfig& scheduler,
   for (const int64_t image : some) bits += bound.PriorBits(ToFrame(ImageAt(images, image)).values);
   bits /= static_cast<double>(std::max<size_t>(1, some.size()));
   if (!(bits > kMostPriorBits)) return "";
+  const bool has_end =
+      scheduler.beta_schedule == "linear" || scheduler.beta_schedule == "scaled_linear";
   return absl::StrFormat(
       "L_T is %.3f bits/dim, above %g: the last timestep still has an alpha_bar of %.3g of the "
-      "image, "
-      "which drawing, that begins with noise alone, will lack; raise --beta_end, or take "
-      "--rescale_betas_zero_snr",
-      bits, kMostPriorBits, bound.alpha_bar(bound.num_timesteps() - 1));
+      "image, which drawing, that begins with noise alone, will lack; %s, or take "
+      "--rescale_betas_zero_snr%s",
+      bits, kMostPriorBits, bound.alpha_bar(bound.num_timesteps() - 1),
+      has_end ? "raise --beta_end" : "take another --beta_schedule",
+      scheduler.prediction_type == "epsilon" ? " with --prediction_type=v_prediction" : "");
 }
 
 }  // namespace diffusiond
