@@ -2,6 +2,9 @@
 #ifndef DIFFUSIOND_SERVER_ENGINE_SCHEDULING_POLICY_H_
 #define DIFFUSIOND_SERVER_ENGINE_SCHEDULING_POLICY_H_
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -59,9 +62,27 @@ struct PolicyChoice {
 
 // How fast work goes, as measured; zero: not known yet.
 struct Pace {
-  absl::Duration step;   // One step batch: what one plan row of one trajectory takes.
-  absl::Duration pass;   // Per network pass when all workers are full.
-  int side_by_side = 1;  // Network passes that all workers carry in one step.
+  static constexpr int kLoads = 16;
+
+  // One step batch, which is what one plan row of one trajectory takes, while all workers together
+  // have up to 2^i network passes to do at once.
+  std::array<absl::Duration, kLoads> steps = {};
+  absl::Duration pass = absl::ZeroDuration();  // Per network pass when all workers are full.
+  int side_by_side = 1;                        // Network passes that all workers carry in one step.
+
+  // All steps are alike.
+  static Pace Even(absl::Duration step, absl::Duration pass, int side_by_side) {
+    Pace pace = {.pass = pass, .side_by_side = side_by_side};
+    pace.steps.fill(step);
+    return pace;
+  }
+
+  // The class of load of 1; 2; 3 and 4; 5 to 8 ...
+  static size_t LoadOf(int64_t passes) {
+    const auto load = std::bit_width(static_cast<uint64_t>(std::max<int64_t>(1, passes) - 1));
+    return std::min<size_t>(kLoads - 1, static_cast<size_t>(load));
+  }
+  absl::Duration StepOf(int64_t passes) const { return steps[LoadOf(passes)]; }
 };
 
 // The trajectories of one model that wait for their next step, and the rule that picks the next
@@ -96,6 +117,9 @@ class SchedulingPolicy {
 
   // Network passes of all trajectories that wait.
   virtual int waiting_passes() const = 0;
+
+  // Those and what is in flight: what there is to be done at once.
+  virtual int passes_at_once() const = 0;
 
   // Network passes to be evaluated until a generation like this would be finished, its own
   // included, if nothing else came.

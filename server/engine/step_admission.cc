@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "model/status/status_macros.h"
 #include "server/engine/refusal.h"
+#include "server/engine/side_by_side.h"
 #include "server/engine/step_scheduler.h"
 
 namespace diffusiond {
@@ -13,10 +14,6 @@ namespace {
 // When to ask again while no pace is known.
 constexpr absl::Duration kUnknownRetry = absl::Seconds(1);
 
-// The pace is an average that one slow step raises: of what it foretells for an idle server so much
-// is taken for certain.
-constexpr double kSurely = 0.5;
-
 // An idle server's pace is doubted after so long without a step. It may be that of one slow step (a
 // machine that was suspended, another model that was being loaded), and what is refused for it runs
 // no step that would correct it.
@@ -24,6 +21,12 @@ constexpr absl::Duration kPaceHolds = absl::Seconds(10);
 
 // Refusals show durations to the millisecond.
 constexpr absl::Duration kShown = absl::Milliseconds(1);
+
+int PassesAtOnce(const std::vector<PolicyTrajectory>& trajectories) {
+  int passes = 0;
+  for (const PolicyTrajectory& trajectory : trajectories) passes += trajectory.passes;
+  return passes;
+}
 
 // Of the trajectory that has most.
 int LongestRows(const std::vector<PolicyTrajectory>& trajectories) {
@@ -83,7 +86,8 @@ std::optional<absl::Duration> StepScheduler::PredictFree(const QueuePlaces::Lack
     const std::optional<PolicyWait> wait =
         model.policy->UntilFree(holder, static_cast<double>(lack.needed) / lack.held);
     if (!wait.has_value()) continue;
-    const absl::Duration time = std::max(wait->rows * pace.step, wait->passes * pace.pass);
+    const absl::Duration step = pace.StepOf(model.policy->passes_at_once());
+    const absl::Duration time = std::max(wait->rows * step, wait->passes * pace.pass);
     longest = std::max(longest.value_or(time), time);
   }
   return longest;
@@ -107,10 +111,13 @@ std::optional<absl::Duration> StepScheduler::PredictTime(
     const std::vector<PolicyTrajectory>& trajectories) const {
   const Pace pace = PaceOf(model, name);
   if (pace.pass == absl::ZeroDuration()) return std::nullopt;
+  const absl::Duration step =
+      pace.StepOf(model.policy->passes_at_once() + PassesAtOnce(trajectories));
+  const absl::Duration time =
+      std::max(LongestRows(trajectories) * step,
+               model.policy->PassesUntilDone(generation, trajectories) * pace.pass);
   // It joins after the step that is running.
-  return pace.step / 2 +
-         std::max(LongestRows(trajectories) * pace.step,
-                  model.policy->PassesUntilDone(generation, trajectories) * pace.pass);
+  return IsIdle() ? time : time + step / 2;
 }
 
 bool StepScheduler::IsIdle() const {
@@ -120,11 +127,14 @@ bool StepScheduler::IsIdle() const {
   });
 }
 
-absl::Duration StepScheduler::TimeAlone(const Pace& pace,
-                                        const std::vector<PolicyTrajectory>& trajectories) {
-  int work = 0;
-  for (const PolicyTrajectory& trajectory : trajectories) work += trajectory.work();
-  return std::max(LongestRows(trajectories) * pace.step, work * pace.pass);
+absl::Duration StepScheduler::TimeAlone(const Model& model, const std::string& name,
+                                        const std::vector<PolicyTrajectory>& trajectories,
+                                        bool doubted) const {
+  const int side_by_side = std::min(workers_.total_capacity(name), model.resident_limit);
+  const Pace pace = doubted ? model.meter.best(side_by_side) : model.meter.pace(side_by_side);
+  const absl::Time begin = absl::UnixEpoch();
+  SideBySide layout(begin, pace.side_by_side, pace.StepOf(PassesAtOnce(trajectories)));
+  return layout.Place(trajectories) - begin;
 }
 
 absl::Status StepScheduler::CheckDeadline(const Generation& generation,
@@ -135,34 +145,35 @@ absl::Status StepScheduler::CheckDeadline(const Generation& generation,
     return absl::OkStatus();
   }
   const absl::Duration left = asked.deadline - now, predicted = *generation.predicted;
-  const Model& model = models_.at(generation.spec.model);
-  const SchedulingPolicy& policy = *model.policy;
-  const int side_by_side = workers_.total_capacity(generation.spec.model);
-  if (now - model.meter.last() > kPaceHolds && IsIdle() &&
-      TimeAlone(model.meter.best(side_by_side), trajectories) <= left) {
-    return absl::OkStatus();
-  }
-  if (predicted <= left && !policy.DeadlinesFit(asked, trajectories, now)) {
-    return Refusal(RefusalReason::kDeadline,
-                   absl::StrCat("the deadline is in ", Shown(left),
-                                ", and requests that were admitted before need the time until "
-                                "then to meet theirs; the predicted wait is ",
-                                Shown(predicted)),
-                   predicted);
-  }
-  // No time to come back at would help, so none is named.
-  const absl::Duration alone = TimeAlone(model.meter.pace(side_by_side), trajectories);
-  if (kSurely * alone > left) {
+  const std::string& name = generation.spec.model;
+  const Model& model = models_.at(name);
+  // What an idle server tries keeps nobody waiting, and shows how long it takes.
+  const bool idle = IsIdle();
+  const bool doubted =
+      idle && (now - model.meter.last() > kPaceHolds ||
+               !model.meter.HasSeen(PassesAtOnce(trajectories), workers_.total_capacity(name)));
+  const absl::Duration alone = TimeAlone(model, name, trajectories, doubted);
+  if (alone >= left) {
+    // No time to come back at would help, so none is named.
     return absl::DeadlineExceededError(absl::StrCat(
         "the deadline is in ", Shown(left), ", which an idle server cannot meet: it takes about ",
         Shown(alone), "; ask for fewer steps or images, or for a later deadline"));
   }
+  if (idle) return absl::OkStatus();
   if (predicted > left) {
     return Refusal(RefusalReason::kDeadline,
                    absl::StrCat("the deadline is in ", Shown(left),
                                 ", but behind what was admitted before the predicted finish is in ",
                                 Shown(predicted)),
                    predicted - left);
+  }
+  if (!model.policy->DeadlinesFit(asked, trajectories, now)) {
+    return Refusal(RefusalReason::kDeadline,
+                   absl::StrCat("the deadline is in ", Shown(left),
+                                ", and requests that were admitted before need the time until "
+                                "then to meet theirs; the predicted wait is ",
+                                Shown(predicted)),
+                   predicted);
   }
   return absl::OkStatus();
 }
@@ -198,6 +209,7 @@ absl::StatusOr<GenerationId> StepScheduler::Admit(GenerationSpec spec, absl::Tim
     }
     trajectories.push_back(trajectory.for_policy());
   }
+  model.policy->SetPace(PaceOf(model, generation->spec.model));
   generation->predicted = PredictTime(model, generation->spec.model, asked, trajectories);
   RETURN_IF_ERROR(CheckDeadline(*generation, asked, trajectories, now));
 

@@ -10,6 +10,9 @@ namespace {
 // A generation is infeasible when not even this part of what it needs is left. Below 1, because the
 // pace is measured: what may be in time by a little is still tried.
 constexpr double kInfeasiblePart = 0.9;
+// And feasible again when all of it is: what is on the edge does not go to and fro.
+constexpr double kFeasiblePart = 1;
+constexpr int kLooksForFeasible = 4;  // Infeasible generations that one batch looks at.
 
 // A class that is left none of the trajectories still gets one when nothing else waits.
 constexpr double kLeastShare = 1e-9;
@@ -63,7 +66,12 @@ absl::Duration StepPolicy::Needed(const Group& group) const {
   // Of those that wait the last one has most left: what has not begun has its whole plan to run.
   const int longest = group.waiting.rbegin()->rows_left;
   // One image's steps follow each other whatever the machine; all images' passes share it.
-  return std::max(longest * pace_.step, static_cast<double>(group.work) * pace_.pass);
+  return std::max(longest * pace_.StepOf(passes_at_once()),
+                  static_cast<double>(group.work) * pace_.pass);
+}
+
+bool StepPolicy::IsInTime(const Group& group, double part, absl::Time now) const {
+  return group.waiting.empty() || now + part * Needed(group) <= group.info.deadline;
 }
 
 void StepPolicy::Count(Group& group, const PolicyTrajectory& trajectory, int sign) {
@@ -219,7 +227,28 @@ void StepPolicy::Age(absl::Time now) {
 
 void StepPolicy::DemoteInfeasible(absl::Time now) {
   while (!infeasible_from_.empty() && infeasible_from_.begin()->first < now) {
-    Move(groups_.at(infeasible_from_.begin()->second), kInfeasible);
+    Group& group = groups_.at(infeasible_from_.begin()->second);
+    if (IsInTime(group, kInfeasiblePart, now)) {
+      // The pace is better than when it was last filed.
+      Leave(group);
+      Enter(group);
+      continue;
+    }
+    group.level_in_hope = group.level;
+    infeasible_.insert(group.info.id);
+    Move(group, kInfeasible);
+  }
+}
+
+void StepPolicy::PromoteFeasible(absl::Time now) {
+  for (int i = 0; i < kLooksForFeasible && !infeasible_.empty(); ++i) {
+    auto next = infeasible_.upper_bound(looked_at_);
+    if (next == infeasible_.end()) next = infeasible_.begin();
+    looked_at_ = *next;
+    Group& group = groups_.at(looked_at_);
+    if (!IsInTime(group, kFeasiblePart, now)) continue;
+    infeasible_.erase(next);
+    Move(group, group.level_in_hope);
   }
 }
 
@@ -295,6 +324,7 @@ void StepPolicy::Serve(const Group& group, const PolicyTrajectory& trajectory) {
 }
 
 std::vector<PolicyChoice> StepPolicy::Choose(const Offer& offer) {
+  PromoteFeasible(offer.now);
   Age(offer.now);
   DemoteInfeasible(offer.now);
   Offer left = offer;
@@ -310,6 +340,7 @@ std::vector<PolicyChoice> StepPolicy::Choose(const Offer& offer) {
     Serve(*group, trajectory);
     left.capacity -= trajectory.passes;
     waiting_passes_ -= trajectory.passes;
+    passes_in_flight_ += trajectory.passes;
     if (!std::exchange(trajectory.resident, true)) {
       --left.new_residents;
       ++group->address->begun;
@@ -327,6 +358,7 @@ void StepPolicy::PutBack(uint64_t generation, const PolicyTrajectory& trajectory
   Group& group = groups_.at(generation);
   Leave(group);
   const auto in_flight = group.in_flight.find(trajectory.image_index);
+  passes_in_flight_ -= in_flight->second.passes;
   Count(group, in_flight->second, -1);
   group.in_flight.erase(in_flight);
   group.waiting.insert(trajectory);
@@ -339,6 +371,7 @@ void StepPolicy::Retire(uint64_t generation, int image_index) {
   Group& group = groups_.at(generation);
   Leave(group);
   const auto in_flight = group.in_flight.find(image_index);
+  passes_in_flight_ -= in_flight->second.passes;
   Count(group, in_flight->second, -1);
   group.in_flight.erase(in_flight);
   Enter(group);
@@ -349,6 +382,9 @@ void StepPolicy::Remove(uint64_t generation) {
   if (found == groups_.end()) return;
   for (const PolicyTrajectory& trajectory : found->second.waiting)
     waiting_passes_ -= trajectory.passes;
+  for (const auto& [image, trajectory] : found->second.in_flight)
+    passes_in_flight_ -= trajectory.passes;
+  infeasible_.erase(generation);
   LeaveLevel(found->second);
   groups_.erase(found);
 }

@@ -17,6 +17,7 @@
 #include "server/engine/backlog.h"
 #include "server/engine/fair_queue.h"
 #include "server/engine/scheduling_policy.h"
+#include "server/engine/side_by_side.h"
 
 namespace diffusiond {
 
@@ -45,8 +46,9 @@ namespace diffusiond {
 // many tenants cannot begin so many trajectories that another finds no place. Up to what fills the
 // machine everybody may begin as long as there is any.
 //
-// A generation that cannot be in time any more, even if it were all that runs, falls out of its
-// class: it is stepped when nothing else waits, and ends at its deadline unless the pace picks up.
+// A generation that cannot be in time any more, even if it were in every batch, falls out of its
+// class: it is stepped when nothing else waits, and ends at its deadline. Should the pace pick up
+// so that it can, it comes back: each batch looks at a few.
 //
 // A batch costs O(trajectories chosen * log(generations)), however many wait.
 class StepPolicy : public SchedulingPolicy {
@@ -72,13 +74,15 @@ class StepPolicy : public SchedulingPolicy {
   void Retire(uint64_t generation, int image_index) override;
   void Remove(uint64_t generation) override;
   int waiting_passes() const override { return waiting_passes_; }
+  int passes_at_once() const override { return waiting_passes_ + passes_in_flight_; }
   // Of which something is remembered, once in each class: those with generations.
   size_t known_tenants() const;
   double PassesUntilDone(const PolicyGeneration& generation,
                          absl::Span<const PolicyTrajectory> trajectories) const override;
   std::optional<PolicyWait> UntilFree(const Holder& holder, double part) const override;
-  // Lays the tenant's trajectories with deadlines out, earliest first, on its share of what the
-  // workers carry side by side: what Choose will do if nothing else comes. O(those trajectories).
+  // While all there is goes side by side: whether steps of that many are short enough. Else lays
+  // the tenant's trajectories with deadlines out, earliest first, on its share of what the workers
+  // carry: what Choose will do if nothing else comes. O(those trajectories).
   bool DeadlinesFit(const PolicyGeneration& generation,
                     absl::Span<const PolicyTrajectory> trajectories, absl::Time now) const override;
   void SetPace(const Pace& pace) override { pace_ = pace; }
@@ -148,6 +152,7 @@ class StepPolicy : public SchedulingPolicy {
   struct Group {
     PolicyGeneration info;
     size_t level = 0;
+    size_t level_in_hope = 0;    // While it is infeasible: where it was.
     Address* address = nullptr;  // In that level.
     Tenant* tenant = nullptr;
     int64_t admitted_batch = 0;
@@ -192,7 +197,10 @@ class StepPolicy : public SchedulingPolicy {
   void Weigh(Level& level, Address& address);
   void Move(Group& group, size_t level);
   void Age(absl::Time now);
+  // Whether so much of what it needs is left before its deadline.
+  bool IsInTime(const Group& group, double part, absl::Time now) const;
   void DemoteInfeasible(absl::Time now);
+  void PromoteFeasible(absl::Time now);
   // Whether an address that has begun so many trajectories may begin one more.
   bool MayBegin(int begun, int free) const;
   // Kinds of trajectories that there is room for, as the queue of a class's addresses sees them.
@@ -210,14 +218,16 @@ class StepPolicy : public SchedulingPolicy {
   // Network passes until `own` of a tenant's are done, those included, if nothing else came.
   double PassesUntil(double own, size_t level, const Part& part, Holder::Whose whose) const;
   const Backlog* BacklogOf(size_t level, const Part& part, Holder::Whose whose) const;
-  class Layout;
-  bool FitIn(Layout layout, const Tenant* tenant, const PolicyGeneration& generation,
+  bool FitIn(SideBySide layout, const Tenant* tenant, const PolicyGeneration& generation,
              absl::Span<const PolicyTrajectory> trajectories) const;
+  bool FitSideBySide(const PolicyGeneration& generation,
+                     absl::Span<const PolicyTrajectory> trajectories, int64_t passes,
+                     absl::Time now) const;
 
   const Options options_;
   Pace pace_;
   int64_t batches_ = 0;
-  int waiting_passes_ = 0;
+  int waiting_passes_ = 0, passes_in_flight_ = 0;
   std::map<uint64_t, Group> groups_;
   // The classes, then what cannot be in time.
   static constexpr size_t kInfeasible = kPriorities;
@@ -225,6 +235,8 @@ class StepPolicy : public SchedulingPolicy {
   Side high_, others_;
   FairQueue<Side> sides_;
   std::set<std::pair<absl::Time, uint64_t>> infeasible_from_;  // Of generations in a queue.
+  std::set<uint64_t> infeasible_;
+  uint64_t looked_at_ = 0;  // Of those.
 };
 
 }  // namespace diffusiond

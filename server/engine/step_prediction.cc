@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <functional>
 #include <optional>
 #include <vector>
 
@@ -20,53 +19,6 @@ double Beside(double backlog, double other, double share) {
 double Total(const Backlog& backlog) { return static_cast<double>(backlog.total()); }
 
 }  // namespace
-
-// Trajectories laid out one after the other on the places that a share of the workers' capacity
-// has, each where room is first.
-class StepPolicy::Layout {
- public:
-  Layout(absl::Time begin, double share, const Pace& pace) {
-    const double places = share * pace.side_by_side;
-    free_from_.assign(static_cast<size_t>(std::max(1.0, places)), begin);
-    // Whole places that together are as fast as the share.
-    const double slower = static_cast<double>(free_from_.size()) / places;
-    step_ = kDeadlineMargin * slower * pace.side_by_side * pace.pass;
-  }
-
-  // When all of them are done.
-  template <typename Trajectories>
-  absl::Time Place(const Trajectories& trajectories) {
-    absl::Time end = absl::InfinitePast();
-    for (const PolicyTrajectory& trajectory : trajectories)
-      end = std::max(end, PlaceOne(trajectory));
-    return end;
-  }
-
- private:
-  absl::Time PlaceOne(const PolicyTrajectory& trajectory) {
-    const auto later = std::greater<absl::Time>();
-    // A step's network passes run side by side where there are places enough.
-    const int at_once =
-        1 + (trajectory.extra_left + trajectory.rows_left - 1) / std::max(1, trajectory.rows_left);
-    const int width = std::min(at_once, static_cast<int>(free_from_.size()));
-    const int turns =
-        width == at_once ? trajectory.rows_left : (trajectory.work() + width - 1) / width;
-    absl::Time begin = absl::InfinitePast();
-    for (int i = 0; i < width; ++i) {
-      std::pop_heap(free_from_.begin(), free_from_.end() - i, later);
-      begin = std::max(begin, *(free_from_.end() - 1 - i));
-    }
-    const absl::Time end = begin + turns * step_;
-    for (int i = width; i > 0; --i) {
-      *(free_from_.end() - i) = end;
-      std::push_heap(free_from_.begin(), free_from_.end() - i + 1, later);
-    }
-    return end;
-  }
-
-  std::vector<absl::Time> free_from_;  // A heap, the first free at its top.
-  absl::Duration step_;
-};
 
 StepPolicy::Part StepPolicy::PartOf(const Level& level, const std::string& address_name,
                                     const std::string& tenant_name) const {
@@ -181,7 +133,7 @@ std::optional<PolicyWait> StepPolicy::UntilFree(const Holder& holder, double par
 
 // As Choose would have it with nothing else coming: the tenant's deadlines in order, the new one in
 // its place among them. Both that it is in time and that it makes no other late.
-bool StepPolicy::FitIn(Layout layout, const Tenant* tenant, const PolicyGeneration& generation,
+bool StepPolicy::FitIn(SideBySide layout, const Tenant* tenant, const PolicyGeneration& generation,
                        absl::Span<const PolicyTrajectory> trajectories) const {
   bool is_placed = generation.deadline == absl::InfiniteFuture();
   const auto place = [&] {
@@ -201,9 +153,35 @@ bool StepPolicy::FitIn(Layout layout, const Tenant* tenant, const PolicyGenerati
   return is_placed || place();
 }
 
+// Each trajectory is in every batch, and batches of so many passes may take longer than they do
+// now: in time itself, and none late that now is not.
+bool StepPolicy::FitSideBySide(const PolicyGeneration& generation,
+                               absl::Span<const PolicyTrajectory> trajectories, int64_t passes,
+                               absl::Time now) const {
+  const absl::Duration step = kDeadlineMargin * pace_.StepOf(passes);
+  const absl::Duration today = kDeadlineMargin * pace_.StepOf(passes_at_once());
+  int longest = 0;
+  for (const PolicyTrajectory& trajectory : trajectories) {
+    longest = std::max(longest, trajectory.rows_left);
+  }
+  if (now + longest * step > generation.deadline) return false;
+  return std::all_of(groups_.begin(), groups_.end(), [&](const auto& entry) {
+    const Group& group = entry.second;
+    int rows = group.waiting.empty() ? 0 : group.waiting.rbegin()->rows_left;
+    for (const auto& [image, trajectory] : group.in_flight) {
+      rows = std::max(rows, trajectory.rows_left);
+    }
+    const absl::Time deadline = group.info.deadline;
+    return now + rows * step <= deadline || now + rows * today > deadline;
+  });
+}
+
 bool StepPolicy::DeadlinesFit(const PolicyGeneration& generation,
                               absl::Span<const PolicyTrajectory> trajectories,
                               absl::Time now) const {
+  int64_t passes = passes_at_once();
+  for (const PolicyTrajectory& trajectory : trajectories) passes += trajectory.passes;
+  if (passes <= pace_.side_by_side) return FitSideBySide(generation, trajectories, passes, now);
   const size_t level = static_cast<size_t>(generation.priority);
   const Part part = PartOf(levels_[level], generation.address, generation.tenant);
   const double share = part.of_class * part.of_address;
@@ -211,10 +189,15 @@ bool StepPolicy::DeadlinesFit(const PolicyGeneration& generation,
   // What goes beside gets its part at most as long as it lasts: as if it all went before, or never
   // ended. Both are less than what there will be.
   const absl::Time later = now + (rivals.before + rivals.beside) * pace_.pass;
-  if (FitIn(Layout(later, share, pace_), part.tenant, generation, trajectories)) return true;
+  const auto fits = [&](absl::Time begin, double part_of_all) {
+    const SideBySide layout(begin, part_of_all * pace_.side_by_side,
+                            kDeadlineMargin * pace_.side_by_side * pace_.pass);
+    return FitIn(layout, part.tenant, generation, trajectories);
+  };
+  if (fits(later, share)) return true;
   if (rivals.beside <= 0) return false;
   const absl::Time sooner = now + rivals.before / rivals.share * pace_.pass;
-  return FitIn(Layout(sooner, share * rivals.share, pace_), part.tenant, generation, trajectories);
+  return fits(sooner, share * rivals.share);
 }
 
 }  // namespace diffusiond

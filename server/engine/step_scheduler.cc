@@ -55,7 +55,7 @@ Pace StepScheduler::PaceOf(const Model& model, const std::string& name) const {
   for (const auto& [other_name, other] : models_) {
     if (&other != &model && other.policy->waiting_passes() > 0) ++turns;
   }
-  pace.step *= turns;
+  for (absl::Duration& step : pace.steps) step *= turns;
   pace.pass *= turns;
   return pace;
 }
@@ -165,6 +165,7 @@ StepBatch StepScheduler::BeginBatch(WorkerId worker, const WorkerCapacity& capac
   ++model.batches;
   ++model.batches_in_hand;
   workers_.Begin(batch);
+  if (workers_.idle(capacity.model) == 0) ++model.full_turns;
   return batch;
 }
 
@@ -182,7 +183,7 @@ void StepScheduler::BeginTrajectory(WorkerId worker, Model& model, Trajectory& t
     trajectory.resident = true;
     ++model.resident;
     --waiting_trajectories_;
-  } else if (model.batches > trajectory.waits_since) {
+  } else if (model.full_turns > trajectory.waits_since) {
     ++effects.counts.preemptions;
   }
   if (trajectory.worker != 0 && trajectory.worker != worker) ++effects.counts.migrations;

@@ -89,7 +89,10 @@ class StepScheduler {
     PaceMeter meter;
     uint64_t last_turn = 0;
     int64_t batches = 0;
+    // Batches after whose beginning no worker was idle: what still waits was passed over.
+    int64_t full_turns = 0;
     int batches_in_hand = 0;
+    int good_batches = 0;  // Since a device was out of memory, or the limit below was raised.
     bool removed = false;  // Forgotten once no worker has a batch of it in its hands.
     int resident = 0;
     int resident_limit = 1;
@@ -113,9 +116,13 @@ class StepScheduler {
   absl::Status CheckRoom(const GenerationSpec& spec) const;
   // Whether no model has anything to do.
   bool IsIdle() const;
-  // As PredictTime, on a server that has nothing else to do.
-  static absl::Duration TimeAlone(const Pace& pace,
-                                  const std::vector<PolicyTrajectory>& trajectories);
+  // As PredictTime, on a server that has nothing else to do. Of the pace that the model's steps
+  // have of late, or of the best if that is doubted.
+  absl::Duration TimeAlone(const Model& model, const std::string& name,
+                           const std::vector<PolicyTrajectory>& trajectories, bool doubted) const;
+  // A device of the model was out of memory, or did a batch well.
+  void LowerResidents(Model& model, int micro_batch) const;
+  void RaiseResidents(Model& model) const;
   absl::Status CheckDeadline(const Generation& generation, const PolicyGeneration& asked,
                              const std::vector<PolicyTrajectory>& trajectories,
                              absl::Time now) const;

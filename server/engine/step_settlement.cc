@@ -1,4 +1,5 @@
 // The last part of StepScheduler: what becomes of tasks that come back.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,9 @@ namespace {
 
 // A trajectory whose step failed on its device this many times in a row ends its generation.
 constexpr int kMaxStepAttempts = 3;
+
+// After so many without one that was out of memory, an eighth more images may be in progress.
+constexpr int kGoodBatches = 256;
 
 bool Shows(PreviewContent content, PreviewContent kind) {
   return content == kind || content == PreviewContent::kBoth;
@@ -48,9 +52,9 @@ bool StepScheduler::Settle(StepBatch& batch, const absl::Status& status, absl::T
     int passes = 0;
     for (const StepTask& task : batch.tasks) passes += NetworkPasses(task);
     model.meter.Add(now, now - batch.started + batch.overhead, passes, batch.capacity);
+    RaiseResidents(model);
   } else if (absl::IsResourceExhausted(status)) {
-    // Fewer at a time; the shape of a network call stays, for the bytes depend on it.
-    model.resident_limit = std::max(1, std::min(model.resident_limit, model.resident) / 2);
+    LowerResidents(model, batch.micro_batch);
   }
   for (size_t i = 0; i < batch.tasks.size(); ++i) {
     Trajectory& trajectory = *batch.owners[i];
@@ -64,6 +68,24 @@ bool StepScheduler::Settle(StepBatch& batch, const absl::Status& status, absl::T
   }
   NoteReturned(batch.model);  // Last: it may forget the model.
   return true;
+}
+
+// Half of those in progress. The shape of a network call stays, for the bytes depend on it: fewer
+// than it carries would spare nothing.
+void StepScheduler::LowerResidents(Model& model, int micro_batch) const {
+  const int most = std::min(model.resident_limit, model.resident);
+  model.resident_limit = std::min(model.resident_limit, std::max({1, most / 2, micro_batch}));
+  model.good_batches = 0;
+}
+
+// Who took the memory may have given it back. Little by little, so that a device that is too small
+// fails now and then, which costs steps and no image.
+void StepScheduler::RaiseResidents(Model& model) const {
+  const int full = limits_.max_resident_trajectories;
+  if (model.resident_limit >= full || ++model.good_batches < kGoodBatches) return;
+  model.resident_limit =
+      std::min(full, model.resident_limit + std::max(1, model.resident_limit / 8));
+  model.good_batches = 0;
 }
 
 void StepScheduler::AbandonWorker(WorkerId id, const absl::Status& reason, absl::Time now,
@@ -85,7 +107,7 @@ void StepScheduler::SettleFailure(Model& model, const std::shared_ptr<Trajectory
                                   const absl::Status& status, absl::Time now, Effects& effects) {
   if (++trajectory->failed_attempts < kMaxStepAttempts) {
     trajectory->state = Trajectory::State::kWaiting;
-    trajectory->waits_since = model.batches;
+    trajectory->waits_since = model.full_turns;
     // Not to the policy: in flight, as it sees it, so that nobody else is chosen in its place.
     model.retry_alone.push_back(trajectory);
     return;
@@ -124,7 +146,7 @@ void StepScheduler::SettleStep(Model& model, const StepBatch& batch, Trajectory&
   ++trajectory.next_row;
   if (!last) {
     trajectory.state = Trajectory::State::kWaiting;
-    trajectory.waits_since = model.batches;
+    trajectory.waits_since = model.full_turns;
     model.policy->PutBack(generation->id, trajectory.for_policy());
     return;
   }

@@ -38,7 +38,7 @@ struct Trajectory {
   int steps_done = 0;
   int failed_attempts = 0;  // Device failures since the last step that worked.
   uint64_t worker = 0;      // That ran the last step; 0: none did.
-  int64_t waits_since = 0;  // The model's batch count when it began to wait.
+  int64_t waits_since = 0;  // The model's full turns when it began to wait.
   std::shared_ptr<const TrajectoryRegisters> registers;  // After row next_row - 1.
 
   int rows_left() const { return static_cast<int>(spec->plan->rows.size()) - next_row; }

@@ -30,6 +30,14 @@ void ArrivalOrderPolicy::Retire(uint64_t generation, int image_index) {
   entry.in_flight.erase(image_index);
 }
 
+int ArrivalOrderPolicy::passes_at_once() const {
+  int passes = waiting_passes_;
+  for (const auto& [id, generation] : generations_) {
+    for (const auto& [image, trajectory] : generation.in_flight) passes += trajectory.passes;
+  }
+  return passes;
+}
+
 void ArrivalOrderPolicy::Remove(uint64_t generation) {
   const auto found = generations_.find(generation);
   if (found == generations_.end()) return;

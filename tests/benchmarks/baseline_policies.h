@@ -23,6 +23,7 @@ class ArrivalOrderPolicy : public SchedulingPolicy {
   void Retire(uint64_t generation, int image_index) override;
   void Remove(uint64_t generation) override;
   int waiting_passes() const override { return waiting_passes_; }
+  int passes_at_once() const override;
   // All that was admitted before goes first.
   double PassesUntilDone(const PolicyGeneration& generation,
                          absl::Span<const PolicyTrajectory> trajectories) const override;

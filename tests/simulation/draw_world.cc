@@ -239,6 +239,29 @@ void MakePunctual(Dice& dice, World& world) {
   }
 }
 
+// One in which requests have the machine for themselves, one after the other, and many of them a
+// deadline (Promises::TimesAlone). What comes first shows how long steps take.
+void MakeQuiet(Dice& dice, World& world) {
+  world.faults.clear();
+  world.changes.clear();
+  world.models.resize(1);
+  world.drain = absl::InfiniteDuration();
+  const World::Model& model = world.models[0];
+  absl::Duration at;
+  for (World::Request& request : world.requests) {
+    request.model = 0;
+    request.guided = 1;
+    if (dice.Chance(0.5)) request.count = std::min(request.count, model.capacity);
+    const int side_by_side = std::min({request.count, model.capacity, world.max_resident});
+    const int turns = (request.count + side_by_side - 1) / side_by_side;
+    const absl::Duration alone = turns * request.steps * request.rows_a_step *
+                                 (model.step + (side_by_side + model.micro_batch) * model.pass);
+    request.deadline = dice.Chance(0.5) ? absl::InfiniteDuration() : dice.Double(1.5, 3) * alone;
+    request.at = at;
+    at += dice.Chance(0.9) ? 2 * alone : dice.Double(0, 20) * absl::Seconds(1);
+  }
+}
+
 // Brings moments together: much goes wrong only where two things happen at once.
 void Align(absl::Duration grid, World& world) {
   const auto align = [grid](absl::Duration& time) {
@@ -278,6 +301,7 @@ World DrawWorld(uint64_t seed) {
   if (dice.Chance(0.1)) MakePunctual(dice, world);
   if (dice.Chance(0.5))
     Align(dice.Of<absl::Duration>({absl::Milliseconds(1), absl::Milliseconds(5)}), world);
+  if (dice.Chance(0.05)) MakeQuiet(dice, world);
   return world;
 }
 

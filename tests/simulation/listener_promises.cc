@@ -77,13 +77,16 @@ void Promises::ImageBegins(Order& order, int index, const Frame& frame) {
         "no frame before its progress", what);
   Check(frame.values == FrameOf(order.Register(index, order.rows())).values, "the image's pixels",
         what);
-  Check(image.drawn_at < order.deadline && image.drawn_at <= order.cancelled, "no late image",
-        what);
+  Check(
+      image.drawn_at < order.deadline && image.drawn_at <= std::min(order.cancelled, order.all_end),
+      "no late image", what);
   if (order.is_promised) Sometimes("a promised deadline is kept");
   if (order.deadline - image.drawn_at < absl::Milliseconds(1)) {
     Sometimes("a deadline is met by less than a millisecond");
   }
-  if (order.cancelling) Sometimes("a cancel comes between the last step and the encoder");
+  if (order.cancelled <= fibers_->Now()) {
+    Sometimes("a cancel comes between the last step and the encoder");
+  }
   image.told = true;
   image.in_frame = true;
   ++frame_calls_;
@@ -113,13 +116,17 @@ void Promises::CheckEnd(const Order& order, const absl::Status& status) {
   const std::string what = absl::StrCat(Name(order), " ends with ", status.ToString());
   int failures = 0;
   bool all_told = true;
+  absl::Time last_drawn = absl::InfinitePast();
   for (const OrderedImage& image : order.images) {
     failures = std::max(failures, image.failures + image.hanging(fibers_->Now(), world_.watchdog));
     all_told = all_told && image.told;
+    last_drawn = std::max(last_drawn, image.drawn_at);
   }
   switch (status.code()) {
     case absl::StatusCode::kOk: {
-      if (ending_) Sometimes("what is left is drawn after the server is told to end");
+      if (last_drawn > ending_since_) {
+        Sometimes("what is left is drawn after the server is told to end");
+      }
       Check(all_told, "every image before the end", what);
       int due = 0;
       for (int row = 0; row < order.rows(); ++row) due += order.PreviewDue(row) ? 1 : 0;
@@ -140,7 +147,7 @@ void Promises::CheckEnd(const Order& order, const absl::Status& status) {
       return Check(order.bad || order.maybe_bad || failures >= kMaxAttempts, "a reason for the end",
                    what);
     case absl::StatusCode::kUnavailable:
-      return Check(ending_, "a reason for the end", what);
+      return Check(order.all_end <= fibers_->Now(), "a reason for the end", what);
     default:
       Check(false, "a reason for the end", what);
   }

@@ -1,5 +1,7 @@
 #include "tests/simulation/machine.h"
 
+#include <algorithm>
+#include <new>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -27,6 +29,7 @@ Machine::Machine(const World& world, Fibers* fibers, Promises* promises)
     : world_(world),
       fibers_(fibers),
       promises_(promises),
+      metrics_(promises),
       devices_(world, fibers, promises),
       versions_(world, fibers, promises, &devices_) {
   for (const DeviceSpec& device : Specs(world.devices)) {
@@ -105,7 +108,7 @@ void Machine::OnWorkerDown(const std::string& worker, const absl::Status& reason
   Built& built = built_[indices_.at(worker)];
   built.down = fibers_->Now();
   if (absl::StrContains(reason.message(), "hangs")) ++built.hangs;
-  promises_->Down(indices_.at(worker));
+  promises_->Lost(indices_.at(worker));
 }
 
 void Machine::WorkAlone(int device) {
@@ -144,12 +147,12 @@ Machine::Stays Machine::StepAlone(int device, WorkerId id, StepExecutors& execut
       fibers_->Sleep(world_.watchdog + absl::Milliseconds(1));
       if (*over) return;
       *given_up = true;
-      promises_->Down(device);
+      promises_->Lost(device);
       engine_->AbandonWorker(id, absl::UnavailableError("it hangs"));
       StartAlone(device);
     });
   } else if (fault != nullptr && fault->kind == Kind::kLeaves) {
-    promises_->Down(device);
+    promises_->Lost(device);
     engine_->RemoveWorker(id);
     promises_->Sometimes("a worker leaves with a batch in its hands");
     stays = Stays::kNo;
@@ -157,6 +160,8 @@ Machine::Stays Machine::StepAlone(int device, WorkerId id, StepExecutors& execut
   absl::Status status;
   try {
     status = executor.Step(absl::MakeSpan(batch.tasks), fault);
+  } catch (const std::bad_alloc&) {
+    status = absl::ResourceExhaustedError("no memory");
   } catch (const std::exception& error) {
     status = absl::InternalError(error.what());
   }
@@ -171,14 +176,23 @@ bool Machine::HasFuture() {
          supervisor_->hung_threads() < world_.devices * world_.max_hangs;
 }
 
+bool Machine::HungForGood() const {
+  return std::any_of(built_.begin(), built_.end(), [this](const auto& device) {
+    return device.second.hangs >= world_.max_hangs;
+  });
+}
+
 bool Machine::Drain(absl::Duration patience) {
-  promises_->EndAll();
-  return engine_->Drain(fibers_->Now() + patience);
+  const absl::Time until = fibers_->Now() + patience;
+  promises_->EndAllAt(until);
+  const bool all_ended = engine_->Drain(until);
+  promises_->Check(!all_ended || promises_->all_told(), "a drain lasts until all have ended", "");
+  return all_ended;
 }
 
 void Machine::Stop() {
-  promises_->EndAll();
   versions_.Stop();
+  promises_->EndAllAt(fibers_->Now());
   engine_->Shutdown();
   supervisor_.reset();
   for (size_t i = 0; i < lone_workers_.size(); ++i) fibers_->Join(lone_workers_[i]);

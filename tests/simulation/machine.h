@@ -21,10 +21,12 @@ namespace diffusiond {
 
 // What the engine counts.
 struct CountedMetrics : EngineMetrics {
+  explicit CountedMetrics(Promises* promises) : promises(promises) {}
+
   void OnQueueDepth(const QueueDepth& depth) override {
     waiting = depth.waiting;
     resident = depth.resident;
-    limit = depth.resident_limit;
+    promises->ResidentLimit(depth.resident_limit);
   }
   void OnGenerationFinished(const GenerationEnd&) override { ++ends; }
   void OnFirstStep(const FirstStep&) override { ++first_steps; }
@@ -32,7 +34,8 @@ struct CountedMetrics : EngineMetrics {
   void OnMigrations(int count) override { migrations += count; }
   void OnDeviceFailure(const std::string&) override { ++failures; }
 
-  int waiting = 0, resident = 0, limit = 0;
+  Promises* const promises;
+  int waiting = 0, resident = 0;
   int ends = 0, first_steps = 0, preemptions = 0, migrations = 0, failures = 0;
 };
 
@@ -53,9 +56,8 @@ class Machine : public ExecutorSource, public WorkerObserver {
 
   // Whether some worker works or will again.
   bool HasFuture();
-  bool HungForGood() {
-    return supervisor_ != nullptr && supervisor_->hung_threads() >= world_.max_hangs;
-  }
+  // Whether some device is left alone since it hangs too often.
+  bool HungForGood() const;
 
   // As Diffusiond does when it is told to end. After Stop all threads have ended but for those that
   // hang, and every request is refused; Destroy is for when nobody asks any more.

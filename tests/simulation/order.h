@@ -58,8 +58,9 @@ struct Order {
   bool admitted = false;
   int64_t steps_before = 0;                       // Steps that had ended when it was asked.
   bool is_promised = false;                       // Its deadline: the pace was known.
-  bool cancelling = false;                        // Cancel was called, or all are being ended.
-  absl::Time cancelled = absl::InfiniteFuture();  // Cancel has returned.
+  bool cancelling = false;                        // Its client's Cancel was called.
+  absl::Time cancelled = absl::InfiniteFuture();  // That Cancel has returned.
+  absl::Time all_end = absl::InfiniteFuture();    // The server ends whatever is left then.
   bool bad = false;                               // A row was not finite.
   bool maybe_bad = false;                         // The same, in a step that may not count.
   std::optional<absl::Status> told;               // Of its end.
@@ -77,7 +78,7 @@ struct Order {
   bool Drawn(const OrderedImage& image) const { return image.next_row == rows(); }
   // Whether something has happened that may have ended it before its time.
   bool Troubled(absl::Time now, absl::Duration watchdog) const {
-    return cancelling || bad || maybe_bad || deadline <= now ||
+    return cancelling || bad || maybe_bad || deadline <= now || all_end <= now ||
            std::any_of(images.begin(), images.end(), [&](const OrderedImage& image) {
              return image.failures + image.hanging(now, watchdog) >= kMaxAttempts;
            });

@@ -4,17 +4,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/engine/refusal.h"
 
 namespace diffusiond {
 
 namespace {
 
-// When a step that runs ends, admission knows on the average only. So much it plans for longer work
-// beyond what that takes.
-constexpr int kPromisedRows = 5;
-// An idle server admits by the fastest step it has seen, as a try, after so long without one.
-constexpr absl::Duration kPaceHolds = absl::Seconds(10);
 constexpr absl::Duration kNobodyAges = absl::Hours(1);
 
 // Whether the pace is known once a step was seen, and nothing comes that admission could not know
@@ -35,6 +29,11 @@ bool IsPunctual(const World& world) {
                      });
 }
 
+// Whether steps take as long as others of their size, wherever they are done.
+bool IsSteady(const World& world) {
+  return world.models.size() == 1 && world.faults.empty() && world.changes.empty();
+}
+
 }  // namespace
 
 Promises::Promises(const World& world, Fibers* fibers, std::FILE* log)
@@ -43,7 +42,10 @@ Promises::Promises(const World& world, Fibers* fibers, std::FILE* log)
       log_(log),
       began_(fibers->Now()),
       shares_(world),
-      is_punctual_(IsPunctual(world)) {
+      is_punctual_(IsPunctual(world)),
+      is_steady_(IsSteady(world)),
+      resident_limit_(world.max_resident),
+      highest_limit_(world.max_resident) {
   devices_.resize(static_cast<size_t>(world.devices + world.lone_workers));
 }
 
@@ -69,65 +71,6 @@ std::string Promises::Name(const Order& order, int image) const {
   return name;
 }
 
-Order& Promises::Ask(const World::Request& request, std::string model, int version) {
-  Order& order = orders_.emplace_back();
-  order.asked = &request;
-  order.seed = orders_.size() - 1;
-  order.model = std::move(model);
-  order.version = version;
-  order.submitted = fibers_->Now();
-  order.steps_before = steps_ended_;
-  order.batches_before = shares_.batches(order.model);
-  order.deadline = order.submitted + request.deadline;
-  order.images.resize(static_cast<size_t>(request.count));
-  return order;
-}
-
-void Promises::Admitted(Order& order, GenerationId id) {
-  Trace(1, order.seed, id);
-  Log(Name(order), " is admitted, to ", order.model);
-  order.id = id;
-  for (OrderedImage& image : order.images) image.waits_since = order.submitted;
-  order.batches_at_admission = shares_.batches(order.model);
-  const bool tried = steps_ == steps_ended_ && order.submitted - last_end_ > kPaceHolds;
-  order.is_promised =
-      is_punctual_ && !tried && order.steps_before > 1 && order.rows() >= kPromisedRows;
-  order.admitted = true;
-  if (!order.told.has_value()) ++open_;
-  Check(order.submitted <= ending_since_, "nobody comes in after the end", Name(order));
-  order.answered = true;
-  CheckPlaces(order);
-}
-
-// A refusal names its reason, and when to come back if it is worth it.
-void Promises::Refused(Order& order, const absl::Status& status) {
-  Trace(2, order.seed, static_cast<uint64_t>(status.code()));
-  Log(Name(order), " is refused: ", status.ToString());
-  order.answered = true;
-  const std::string what = absl::StrCat(Name(order), " was refused with ", status.ToString());
-  switch (status.code()) {
-    case absl::StatusCode::kResourceExhausted: {
-      const std::optional<absl::Duration> retry = RetryAfter(status);
-      Check(RefusalReasonOf(status).has_value() && retry.has_value() &&
-                *retry >= absl::Milliseconds(10) && *retry <= absl::Minutes(1),
-            "refusal", what);
-      Check(RefusalReasonOf(status) != RefusalReason::kDeadline ||
-                order.deadline != absl::InfiniteFuture(),
-            "refusal", what);
-      if (RefusalReasonOf(status) == RefusalReason::kQueueFull) CheckFull(order);
-      return;
-    }
-    case absl::StatusCode::kDeadlineExceeded:
-      return Check(order.deadline != absl::InfiniteFuture(), "refusal", what);
-    case absl::StatusCode::kInvalidArgument:
-      return Check(order.asked->count > world_.max_trajectories, "refusal", what);
-    case absl::StatusCode::kUnavailable:
-      return Check(ending_, "refusal", what);
-    default:
-      Check(false, "refusal", what);
-  }
-}
-
 void Promises::Cancelled(Order& order) {
   Trace(3, order.seed, 0);
   Log(Name(order), " is cancelled");
@@ -138,61 +81,17 @@ void Promises::Cancelled(Order& order) {
   }
 }
 
-void Promises::EndAll() {
-  Log("the end");
-  ending_ = true;
+void Promises::EndAllAt(absl::Time until) {
+  Log("the end, of all that is left in ", absl::FormatDuration(until - fibers_->Now()));
   ending_since_ = std::min(ending_since_, fibers_->Now());
+  all_end_ = std::min(all_end_, until);
   if (open_ > 0) Sometimes("the server is told to end while work is left");
-  for (Order& order : orders_) order.cancelling = true;
-}
-
-// Images that are certainly neither drawn nor ended are at most as many as the queue has places;
-// and those of an address, if it had some already, at most so many times what they leave free.
-void Promises::CheckPlaces(const Order& newest) {
-  int held = 0, of_address = 0, of_others = 0;
-  bool is_alone = true;
-  for (const Order& order : orders_) {
-    if (!Lives(order)) continue;
-    const auto left = std::count_if(order.images.begin(), order.images.end(),
-                                    [&](const OrderedImage& image) { return !order.Drawn(image); });
-    held += static_cast<int>(left);
-    // Who of two that ask at the same moment was first, only the engine knows.
-    is_alone = is_alone && (&order == &newest || order.submitted < newest.submitted);
-    if (order.asked->address != newest.asked->address) continue;
-    of_address += static_cast<int>(left);
-    if (&order != &newest) of_others += static_cast<int>(left);
-  }
-  Check(held <= world_.max_trajectories, "places",
-        absl::StrCat(held, " images are queued, allowed: ", world_.max_trajectories));
-  if (held == world_.max_trajectories) Sometimes("the queue is full to the last place");
-  if (world_.queue_share >= 1 || of_others == 0 || !is_alone) return;
-  const auto times = [](double share) { return share / (1 - share); };
-  double most = (world_.max_trajectories - held) * times(world_.queue_share);
-  // What class HIGH leaves is what it may still have, of which each of its addresses has a part.
-  if (newest.asked->priority == Priority::kHigh) {
-    if (world_.high_share >= 1) return;
-    most *= std::max(1.0, times(world_.high_share));
-  }
-  Check(of_address <= most + 1e-6, "an address leaves places to others",
-        absl::StrCat(of_address, " images are of ", Name(newest), "'s address, allowed: ", most));
-}
-
-// Images that may be queued are more than the queue has places.
-void Promises::CheckFull(const Order& refused) {
-  int held = refused.asked->count;
-  for (const Order& order : orders_) {
-    if (&order == &refused || (order.answered && !order.admitted)) continue;
-    if (order.told.has_value()) continue;
-    held += static_cast<int>(std::count_if(order.images.begin(), order.images.end(),
-                                           [](const OrderedImage& image) { return !image.told; }));
-  }
-  Check(held > world_.max_trajectories, "a full queue is full",
-        absl::StrCat(Name(refused), " would be ", held, " of ", world_.max_trajectories));
+  for (Order& order : orders_) order.all_end = all_end_;
 }
 
 void Promises::Swapped(const std::string& before, const std::string& now) {
   Log(now, " is served in place of ", before.empty() ? "nothing" : before);
-  if (ending_) Sometimes("a swap after the server is told to end");
+  if (ending()) Sometimes("a swap after the server is told to end");
   for (const Order& order : orders_) {
     if (order.model == before && Lives(order)) Sometimes("a swap while a request is drawn");
     if (order.model == now && Lives(order)) Sometimes("a version comes back while it drains");
@@ -214,10 +113,14 @@ void Promises::Up(int device) {
 
 void Promises::Down(int device) {
   Log("device ", device, " is down");
-  if (devices_[static_cast<size_t>(device)].up) {
-    devices_[static_cast<size_t>(device)] = {};
-    NoteLoss();
-  }
+  devices_[static_cast<size_t>(device)] = {};
+}
+
+void Promises::Lost(int device) {
+  // A worker that failed was lost when its step did, one that cannot be built was not there.
+  const bool was_up = devices_[static_cast<size_t>(device)].up;
+  Down(device);
+  if (was_up) NoteLoss();
 }
 
 bool Promises::AnyWorker() const {
@@ -226,7 +129,7 @@ bool Promises::AnyWorker() const {
 
 bool Promises::AnyIdle() const {
   return std::any_of(devices_.begin(), devices_.end(),
-                     [](const Device& it) { return it.up && it.step == 0; });
+                     [](const Device& it) { return it.is_idle(); });
 }
 
 std::string Promises::Over(int registers_alive, int executors_alive) const {

@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "server/engine/generation.h"
+#include "server/engine/scheduling_policy.h"
 #include "server/engine/step_executor.h"
 #include "tests/simulation/fibers.h"
 #include "tests/simulation/order.h"
@@ -66,20 +68,26 @@ class Promises {
   void Refused(Order& order, const absl::Status& status);
   void Cancel(Order& order) { order.cancelling = true; }  // Begins.
   void Cancelled(Order& order);
-  void EndAll();  // From now on the engine may end anything.
+  // The server is told to end: nobody comes in any more, and until then nothing is ended for it.
+  void EndAllAt(absl::Time until);
 
-  // What workers do. A device is idle from Up to Down while it is not at a step.
+  // What workers do. A device is idle from Up to Down while it is not at a step. Lost: it failed,
+  // hangs or has left; down otherwise is what ends in order.
   void Up(int device);
   void Down(int device);
+  void Lost(int device);
   struct Step {
     int device = 0;
     int64_t number = 0;
+    int passes = 0;  // Of the network.
     absl::Time began;
   };
   Step StepBegins(int device, const std::string& model, int capacity,
                   absl::Span<const StepTask> tasks);
-  // `advanced`: the step as a whole was OK.
-  void StepEnds(const Step& step, absl::Span<const StepTask> tasks, bool advanced);
+  enum class StepEnd { kAdvanced, kFailed, kNoMemory };
+  void StepEnds(const Step& step, absl::Span<const StepTask> tasks, StepEnd end);
+  // The engine tells how many images of a model may have begun (of the model with the fewest).
+  void ResidentLimit(int limit);
   bool AnyWorker() const;
 
   // Of a model another version is served from now on.
@@ -103,6 +111,7 @@ class Promises {
   bool Troubled(const Order& order) const {
     return order.Troubled(fibers_->Now(), world_.watchdog);
   }
+  bool ending() const { return ending_since_ != absl::InfiniteFuture(); }
   // Whether it certainly has not ended.
   bool Lives(const Order& order) const {
     return order.admitted && !order.told.has_value() && !Troubled(order) && !order.AllDrawn();
@@ -116,14 +125,43 @@ class Promises {
   struct Device {
     bool up = false;
     int64_t step = 0;  // That its worker is at; 0: none. One that was given up may be at another.
+
+    bool is_idle() const { return up && step == 0; }
+  };
+  // Of images that an account cannot tell exactly.
+  struct Bounds {
+    int least = 0, most = 0;
+
+    int Of(bool at_least) const { return at_least ? least : most; }
+    Bounds& operator+=(const Bounds& other) {
+      least += other.least;
+      most += other.most;
+      return *this;
+    }
+  };
+  // What holders of the queue's places had when one asked: all, class HIGH, and its own address
+  // and tenant.
+  struct Found {
+    Bounds all, high, address, tenant;
   };
 
   Order& Of(const StepTask& task) { return orders_[task.spec->seed]; }
   std::string Name(const Order& order, int image = -1) const;
   void CheckTask(const StepTask& task, const std::string& model);
-  void CheckResidents(const std::string& model);
+  Found FoundBy(const Order& asking) const;
+  // Whether the shares of what there was let it be admitted, or refused.
+  bool MayBe(bool admitted, const Order& asking) const;
+  double TimesAlone(const Order& order) const;
+  std::string Describe(const Order& asking) const;
   void CheckPlaces(const Order& newest);
-  void CheckFull(const Order& refused);
+  void CheckRefusedForRoom(const Order& refused, bool whole_queue);
+  void CheckRefusedForDeadline(const Order& refused, const std::string& what);
+  // Images of a model that have begun and are neither drawn nor ended: of all, or of one address.
+  Bounds Residents(const std::string& model, bool settled,
+                   std::optional<int> address = std::nullopt) const;
+  void CheckResidents(const std::string& model);
+  void CheckResidentLimit();
+  bool MayBegin(const Order& order) const;
   void CheckWaitingPreviews();
   void NoteLoss();
   void CheckEnd(const Order& order, const absl::Status& status);
@@ -143,15 +181,21 @@ class Promises {
   int ends_ = 0;         // That were told.
   int open_ = 0;         // Admitted, and not told of their end.
   int frame_calls_ = 0;  // That have not returned.
-  bool ending_ = false;
   absl::Time ending_since_ = absl::InfiniteFuture();
+  absl::Time all_end_ = absl::InfiniteFuture();
   int previews_waiting_ = 0;  // When time moved on last; -1: nobody knows.
   std::vector<Device> devices_;
   Shares shares_;
-  const bool is_punctual_;
+  const bool is_punctual_, is_steady_;
+  int last_passes_ = 0, alike_steps_ = 0;  // Of the last steps that ended, and how many had them.
+  int resident_limit_;                     // As the engine told last.
+  int highest_limit_;                      // Since time moved on last.
+  int residents_ = 0;                      // At most, when it did.
+  bool no_memory_ = false;                 // A device had none since then.
   int64_t steps_ = 0;
   int64_t steps_ended_ = 0;
   absl::Time last_end_ = absl::InfinitePast();
+  std::set<size_t> loads_;  // Of which steps were seen, unguided rows.
   absl::Time last_loss_ = absl::InfinitePast();
   std::vector<std::shared_ptr<void>> kept_;
 };

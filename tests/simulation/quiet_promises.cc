@@ -15,9 +15,10 @@ void Promises::Quiet() {
     if (order.admitted && !order.told.has_value()) CheckTold(order, idle);
   }
   CheckWaitingPreviews();
+  CheckResidentLimit();
   const std::string impatient = shares_.Quiet(orders_, fibers_->Now());
   Check(impatient.empty(), "patience", impatient);
-  if (idle && !ending_) CheckNobodyIdles();
+  if (idle && all_end_ > fibers_->Now()) CheckNobodyIdles();
 }
 
 void Promises::CheckTold(const Order& order, bool idle) {
@@ -61,14 +62,14 @@ void Promises::CheckWaitingPreviews() {
   }
   Check(waiting <= world_.max_waiting_previews, "waiting previews",
         absl::StrCat(waiting, " wait, allowed: ", world_.max_waiting_previews));
-  if (!ending_) previews_waiting_ = waiting;
+  previews_waiting_ = waiting;
 }
 
-// What has begun may always go on, and where nothing has, something may begin.
+// What has begun may always go on; and more may begin where nothing has, or where places are free.
 void Promises::CheckNobodyIdles() {
   struct Work {
     int holding = 0;
-    std::string waits_begun, waits;
+    std::string waits_begun, waits, may_begin;
   };
   std::map<std::string, Work> models;
   for (const Order& order : orders_) {
@@ -79,12 +80,16 @@ void Promises::CheckNobodyIdles() {
       const OrderedImage& image = order.images[i];
       if (!image.at_it.empty() || (image.begun && lives && !order.Drawn(image))) ++work.holding;
       if (!lives || order.Drawn(image) || !image.at_it.empty() || image.is_late) continue;
-      (image.begun ? work.waits_begun : work.waits) = Name(order, static_cast<int>(i));
+      const std::string name = Name(order, static_cast<int>(i));
+      (image.begun ? work.waits_begun : work.waits) = name;
+      if (!image.begun && MayBegin(order)) work.may_begin = name;
     }
   }
   for (const auto& [model, work] : models) {
     Check(work.waits_begun.empty(), "no worker is idle beside work", work.waits_begun);
     Check(work.waits.empty() || work.holding > 0, "no worker is idle beside work", work.waits);
+    Check(work.may_begin.empty(), "no worker is idle beside what may begin", work.may_begin);
+    if (!work.waits.empty()) Sometimes("an image may not begin beside an idle worker");
   }
 }
 

@@ -60,7 +60,10 @@ absl::Status SimulatedExecutor::Step(absl::Span<StepTask> tasks, const World::Fa
   // A step that throws has done half of its work.
   const size_t done = !fails ? tasks.size() : fault->kind == Kind::kThrows ? tasks.size() / 2 : 0;
   for (size_t i = 0; i < done; ++i) Advance(tasks[i]);
-  promises.StepEnds(step, tasks, !fails);
+  promises.StepEnds(step, tasks,
+                    !fails                           ? Promises::StepEnd::kAdvanced
+                    : fault->kind == Kind::kNoMemory ? Promises::StepEnd::kNoMemory
+                                                     : Promises::StepEnd::kFailed);
   if (!fails) return absl::OkStatus();
   if (fault->kind == Kind::kFails) return absl::InternalError("the device is lost");
   if (fault->kind == Kind::kThrows) throw std::runtime_error("the device is on fire");

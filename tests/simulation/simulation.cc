@@ -87,8 +87,6 @@ class Life {
       promises_->Sometimes("a request goes before one that came earlier");
     if (metrics.migrations > 0) promises_->Sometimes("an image goes on on another worker");
     if (metrics.preemptions > 0) promises_->Sometimes("what has begun lets other work go first");
-    if (metrics.limit < world_.max_resident)
-      promises_->Sometimes("a device without memory is given less");
     promises_->Check(metrics.waiting == 0 && metrics.resident == 0, "depth returns to nothing",
                      absl::StrCat(metrics.waiting, " wait, ", metrics.resident, " are resident"));
     promises_->Check(metrics.ends == promises_->ends(), "every end is counted",

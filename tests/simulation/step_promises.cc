@@ -1,5 +1,6 @@
 // What Promises holds the engine to where workers take and bring steps.
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "tests/simulation/promises.h"
@@ -41,31 +42,17 @@ void Promises::CheckTask(const StepTask& task, const std::string& model) {
         "frames wanted", what);
 }
 
-// Images that have begun and are certainly not at their end.
-void Promises::CheckResidents(const std::string& model) {
-  int begun = 0;
-  for (const Order& order : orders_) {
-    if (order.model != model || !Lives(order)) continue;
-    for (const OrderedImage& image : order.images) {
-      if (image.begun && !order.Drawn(image)) ++begun;
-    }
-  }
-  Check(begun <= world_.max_resident, "residents",
-        absl::StrCat(begun, " images have begun, allowed: ", world_.max_resident));
-}
-
 Promises::Step Promises::StepBegins(int device, const std::string& model, int capacity,
                                     absl::Span<const StepTask> tasks) {
-  const Step step = {.device = device, .number = ++steps_, .began = fibers_->Now()};
+  Step step = {.device = device, .number = ++steps_, .began = fibers_->Now()};
   devices_[static_cast<size_t>(device)].step = step.number;
   const std::string unfair = shares_.Take(model, capacity, tasks, orders_, fibers_->Now());
   Check(unfair.empty(), "shares", unfair);
-  int passes = 0;
   if (tasks.front().plan_row != tasks.back().plan_row) Sometimes("a batch holds different rows");
   for (const StepTask& task : tasks) {
     Trace(4 + static_cast<uint64_t>(device), task.spec->seed * 64 + task.spec->image_index,
           static_cast<uint64_t>(task.plan_row));
-    passes += NetworkPasses(task);
+    step.passes += NetworkPasses(task);
     Log("device ", device, " step ", steps_, " of ", model, ": ",
         Name(Of(task), static_cast<int>(task.spec->image_index)), " row ", task.plan_row);
     CheckTask(task, model);
@@ -81,13 +68,14 @@ Promises::Step Promises::StepBegins(int device, const std::string& model, int ca
       Sometimes("a request has moved up a class");
     }
   }
-  Check(passes >= 1 && passes <= capacity, "capacity",
-        absl::StrCat(passes, " network passes in one batch, allowed: ", capacity));
+  Check(step.passes >= 1 && step.passes <= capacity, "capacity",
+        absl::StrCat(step.passes, " network passes in one batch, allowed: ", capacity));
   CheckResidents(model);
   return step;
 }
 
-void Promises::StepEnds(const Step& step, absl::Span<const StepTask> tasks, bool advanced) {
+void Promises::StepEnds(const Step& step, absl::Span<const StepTask> tasks, StepEnd end) {
+  const bool advanced = end == StepEnd::kAdvanced;
   Device& device = devices_[static_cast<size_t>(step.device)];
   if (device.step == step.number) {
     device.step = 0;
@@ -98,9 +86,12 @@ void Promises::StepEnds(const Step& step, absl::Span<const StepTask> tasks, bool
     }
   }
   ++steps_ended_;
+  alike_steps_ = std::exchange(last_passes_, step.passes) == step.passes ? alike_steps_ + 1 : 1;
   last_end_ = fibers_->Now();
+  loads_.insert(Pace::LoadOf(static_cast<int64_t>(tasks.size())));
   Log("device ", step.device, " step ", step.number, advanced ? " ends" : " fails");
   const bool late = fibers_->Now() - step.began > world_.watchdog;
+  if (end == StepEnd::kNoMemory && !late) no_memory_ = true;
   for (const StepTask& task : tasks) {
     Order& order = Of(task);
     OrderedImage& image = order.images[task.spec->image_index];

@@ -16,7 +16,7 @@ using Choice = PolicyChoice;
 class StepPolicyDeadlines : public ::testing::Test {
  protected:
   StepPolicyDeadlines() {
-    policy_.SetPace({.step = absl::Seconds(1), .pass = absl::Milliseconds(500), .side_by_side = 2});
+    policy_.SetPace(Pace::Even(absl::Seconds(1), absl::Milliseconds(500), 2));
   }
 
   void Admit(uint64_t id, int rows_left, absl::Duration deadline, const std::string& tenant = "") {
@@ -58,6 +58,38 @@ TEST_F(StepPolicyDeadlines, WhatIsHardToBringInOnTimeIsTried) {
   Admit(1, 20, absl::Seconds(19));
   Admit(2, 10, absl::Seconds(30));
   EXPECT_THAT(policy_.Choose(Room(2)), ElementsAre(Choice{1, 0}, Choice{2, 0}));
+}
+
+TEST_F(StepPolicyDeadlines, WhatCanBeInTimeAgainComesBack) {
+  policy_.SetPace(Pace::Even(absl::Seconds(2), absl::Seconds(1), 2));
+  Admit(1, 20, absl::Seconds(30));
+  policy_.Admit(Of(2), Trajectories(1, 10));
+  ASSERT_THAT(policy_.Choose(Room(1)), ElementsAre(Choice{2, 0})) << "20 steps of 2 s are 40 s";
+  policy_.PutBack(2, {.image_index = 0, .rows_left = 9, .resident = true});
+  policy_.SetPace(Pace::Even(absl::Milliseconds(1550), absl::Milliseconds(775), 2));
+  ASSERT_THAT(policy_.Choose(Room(1)), ElementsAre(Choice{2, 0}))
+      << "what would not have been demoted does not come back for as little";
+  policy_.PutBack(2, {.image_index = 0, .rows_left = 8, .resident = true});
+  policy_.SetPace(Pace::Even(absl::Seconds(1), absl::Milliseconds(500), 2));
+  EXPECT_THAT(policy_.Choose(Room(1, kUnlimited, kStart + absl::Seconds(8))),
+              ElementsAre(Choice{1, 0}))
+      << "20 s of 22, and the other has no deadline";
+}
+
+TEST_F(StepPolicyDeadlines, EachBatchLooksAtOthersOfThoseThatWereLate) {
+  for (uint64_t id = 1; id <= 10; ++id) Admit(id, 50, absl::Seconds(1));
+  Admit(11, 20, absl::Seconds(10));
+  policy_.Admit(Of(12), Trajectories(1, 1000));
+  int batches = 0;
+  for (uint64_t chosen = 12; chosen == 12 && batches < 20; ++batches) {
+    if (batches > 0) policy_.SetPace(Pace::Even(absl::Milliseconds(100), absl::ZeroDuration(), 2));
+    chosen = policy_.Choose(Room(1)).at(0).generation;
+    EXPECT_TRUE(chosen == 12 || chosen == 11);
+    if (chosen == 12) {
+      policy_.PutBack(12, {.image_index = 0, .rows_left = 999, .resident = true});
+    }
+  }
+  EXPECT_EQ(batches, 4) << "the first, and three that look at eleven, four each";
 }
 
 class StepPolicyFit : public StepPolicyDeadlines {

@@ -214,7 +214,7 @@ TEST_F(StepSchedulerChanges, WhateverHappensEachGenerationIsToldInOrderAndEndsOn
   std::map<WorkerId, StepBatch> in_hand;
   std::vector<StepBatch> lost;
   std::map<GenerationId, GenerationSpec> specs;
-  for (int change = 0; change < 4000; ++change) {
+  for (int change = 0; change < 6000; ++change) {
     now_ += absl::Milliseconds(draw(0, 5));
     WorkerId& worker = workers[static_cast<size_t>(draw(0, 2))];
     const int kind = draw(0, 19);

@@ -81,16 +81,17 @@ TEST_F(StepSchedulerAdmission, ADeadlineIsComparedWithWhatWasMeasured) {
   std::optional<StepBatch> batch = Take();
   now_ += absl::Milliseconds(100);
   Finish(std::move(batch));
-  hurried.deadline = now_ + absl::Milliseconds(500);
-  const absl::Status refused = Refused(hurried);
-  EXPECT_EQ(RefusalReasonOf(refused), RefusalReason::kDeadline) << refused;
-  hurried.deadline = now_ + absl::Milliseconds(400);
+  hurried.deadline = now_ + absl::Seconds(1);
   const absl::Status infeasible = Refused(hurried);
   EXPECT_EQ(infeasible.code(), absl::StatusCode::kDeadlineExceeded) << "no time to ask again at";
   EXPECT_THAT(std::string(infeasible.message()),
               HasSubstr("which an idle server cannot meet: it takes about 1s"));
-  hurried.deadline = now_ + absl::Milliseconds(1500);
+  EXPECT_FALSE(RetryAfter(infeasible).has_value());
+  hurried.deadline = now_ + absl::Milliseconds(1001);
   Admit(hurried);
+  const absl::Status behind = Refused(hurried);
+  EXPECT_EQ(RefusalReasonOf(behind), RefusalReason::kDeadline) << behind;
+  EXPECT_EQ(RetryAfter(behind), absl::Milliseconds(49)) << "half a step, which has begun";
 }
 
 TEST_F(StepSchedulerAdmission, OneSlowStepRefusesNobodyForGood) {
@@ -112,12 +113,65 @@ TEST_F(StepSchedulerAdmission, OneSlowStepRefusesNobodyForGood) {
   EXPECT_TRUE(absl::IsDeadlineExceeded(Refused(asked(absl::Milliseconds(99)))))
       << "ten of the fastest that were seen take longer";
   GenerationSpec many = Images(4, 2, HalvingPlan(10));
-  many.deadline = now_ + absl::Milliseconds(399);
-  EXPECT_EQ(Refused(many).code(), absl::StatusCode::kDeadlineExceeded)
-      << "and so do 40 rows, of which none was seen to be done beside another";
+  many.deadline = now_ + absl::Milliseconds(99);
+  EXPECT_EQ(Refused(many).code(), absl::StatusCode::kDeadlineExceeded) << "and so do more";
   const GenerationId tried = Admit(asked(absl::Seconds(1)));
   EXPECT_FALSE(Refused(asked(absl::Seconds(1))).ok()) << "one is tried";
   End(tried);
+}
+
+// A step costs 10 ms for each pass here, and 20 ms.
+TEST_F(StepSchedulerAdmission, AStepIsForeseenToTakeWhatStepsOfThatLoadTook) {
+  Restart(Limits(64, 64));
+  const auto draw = [&](int images) {
+    Admit(Images(images, 1, HalvingPlan(1)));
+    std::optional<StepBatch> batch = Take();
+    now_ += absl::Milliseconds(20 + 10 * images);
+    Finish(std::move(batch));
+  };
+  draw(1);
+  for (int i = 0; i < 5; ++i) draw(8);
+  const auto asked = [&](int images, absl::Duration within) {
+    GenerationSpec hurried = Images(images, 2, HalvingPlan(10));
+    hurried.deadline = now_ + within;
+    return hurried;
+  };
+  EXPECT_FALSE(Refused(asked(1, absl::Milliseconds(300))).ok());
+  EXPECT_FALSE(Refused(asked(8, absl::Seconds(1))).ok());
+  const GenerationId first = Admit(asked(1, absl::Milliseconds(320)));
+  EXPECT_FALSE(Refused(asked(1, absl::Milliseconds(900))).ok())
+      << "two at once were never seen: the first would be late if they take as long as eight";
+  End(first);
+  Admit(asked(1, absl::Seconds(2)));
+  Admit(asked(1, absl::Seconds(2)));
+  End(Admit(asked(8, absl::Minutes(1))));
+}
+
+TEST_F(StepSchedulerAdmission, AnIdleServerTriesLoadsThatItHasNotSeen) {
+  Restart(Limits(64, 64));
+  Admit(Images(8, 1, HalvingPlan(1)));
+  std::optional<StepBatch> batch = Take();
+  now_ += absl::Milliseconds(80);
+  Finish(std::move(batch));
+  GenerationSpec hurried = Images(1, 2, HalvingPlan(10));
+  hurried.deadline = now_ + absl::Milliseconds(100);
+  EXPECT_FALSE(Refused(hurried).ok()) << "an eighth of what eight took is the least";
+  hurried.deadline = now_ + absl::Milliseconds(101);
+  Admit(hurried);
+}
+
+TEST(PaceMeter, ABatchTakesNoLongerThanThoseThatCarryMore) {
+  PaceMeter meter;
+  meter.Add(kBegin, absl::Seconds(60), 1, 8);
+  meter.Add(kBegin, absl::Seconds(2), 4, 8);
+  const Pace pace = meter.pace(8);
+  EXPECT_EQ(pace.StepOf(1), absl::Seconds(2));
+  EXPECT_EQ(pace.StepOf(3), absl::Seconds(2));
+  EXPECT_EQ(meter.pace(16).StepOf(8), absl::Seconds(2)) << "four for each of two workers";
+  EXPECT_TRUE(meter.HasSeen(1, 8));
+  EXPECT_FALSE(meter.HasSeen(2, 8));
+  EXPECT_TRUE(meter.HasSeen(2, 16));
+  EXPECT_EQ(meter.best(8).StepOf(2), absl::Seconds(60)) << "those of one took no less";
 }
 
 TEST(PaceMeter, ABatchThatIsHardlyFullBoundsFullOnes) {
@@ -273,6 +327,45 @@ TEST_F(StepSchedulerSettlement, OutOfMemoryHalvesTheResidentsOfTheModel) {
   Admit(Images(20, 1, HalvingPlan(2)));
   Settle(Take(), absl::ResourceExhaustedError("out of memory"));
   EXPECT_EQ(scheduler_->depth().resident_limit, 4);
+}
+
+TEST_F(StepSchedulerSettlement, OutOfMemoryLeavesWhatOneNetworkCallCarries) {
+  Admit(Images(1, 1, HalvingPlan(2)));
+  Settle(Take(), absl::ResourceExhaustedError("out of memory"));
+  EXPECT_EQ(scheduler_->depth().resident_limit, kMicroBatch);
+}
+
+TEST_F(StepSchedulerSettlement, GoodBatchesRaiseTheResidentsOfTheModelAgain) {
+  Admit(Images(40, 1, HalvingPlan(2)));
+  for (int i = 0; i < 4; ++i) Finish(Take());
+  Settle(Take(), absl::ResourceExhaustedError("out of memory"));
+  int lowest = scheduler_->depth().resident_limit;
+  EXPECT_LE(lowest, 16);
+  RunAll();
+  EXPECT_EQ(scheduler_->depth().resident_limit, lowest);
+  int raised = 0;
+  for (int limit = lowest; limit < 64; ++raised) {
+    Admit(Images(1, 2, HalvingPlan(256)));
+    EXPECT_EQ(RunAll(), 256);
+    EXPECT_GT(scheduler_->depth().resident_limit, limit);
+    limit = scheduler_->depth().resident_limit;
+  }
+  EXPECT_GT(raised, 8) << "little by little";
+  EXPECT_EQ(scheduler_->depth().resident_limit, 64);
+}
+
+// What a worker gave back does not wait while it is idle.
+TEST_F(StepSchedulerSettlement, NothingIsPassedOverBesideAnIdleWorker) {
+  const WorkerId other = AddWorker();
+  Admit(Images(2 * kMicroBatch, 1, HalvingPlan(9)));
+  std::optional<StepBatch> batch = Take(), beside = Take(other);
+  for (int row = 1; row < 9; ++row) {
+    Finish(std::move(batch));
+    batch = Take();
+    Finish(std::move(beside));
+    beside = Take(other);
+  }
+  EXPECT_EQ(effects_.counts.preemptions, 0);
 }
 
 TEST_F(StepSchedulerSettlement, CountsWaitsPreemptionsMigrationsAndEnds) {
