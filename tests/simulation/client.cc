@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/engine/refusal.h"
 #include "server/rpc/generation_run.h"
+#include "tests/simulation/unwatched.h"
 
 namespace diffusiond {
 namespace {
@@ -52,7 +53,7 @@ GenerationSpec SpecOf(const World::Request& request, const Order& order) {
 // Between the engine and the run: keeps Promises informed of what the engine tells.
 class WatchedRun : public GenerationListener {
  public:
-  WatchedRun(Order* order, Promises* promises, std::shared_ptr<GenerationRun> run)
+  WatchedRun(Order* order, UnwatchedPtr<Promises> promises, std::shared_ptr<GenerationRun> run)
       : order_(order), promises_(promises), run_(std::move(run)) {}
 
   void OnProgress(const StepProgress& progress) override {
@@ -84,7 +85,7 @@ class WatchedRun : public GenerationListener {
 
  private:
   Order* const order_;
-  Promises* const promises_;
+  const UnwatchedPtr<Promises> promises_;
   const std::shared_ptr<GenerationRun> run_;
 };
 
@@ -97,7 +98,8 @@ struct Seen {
 
 class Client {
  public:
-  Client(const World::Request& request, Engine* engine, Fibers* fibers, Promises* promises)
+  Client(const World::Request& request, Engine* engine, Fibers* fibers,
+         UnwatchedPtr<Promises> promises)
       : request_(request), engine_(engine), fibers_(fibers), promises_(promises) {}
 
   // Nothing: it is over. Else when to ask again.
@@ -126,6 +128,7 @@ class Client {
     };
     options.image.digest = true;
     options.wake = [this, fibers = fibers_] {
+      const Unwatched unwatched;
       ++wakes_;
       fibers->WakeAll(this);
     };
@@ -139,6 +142,7 @@ class Client {
     EncodedFrame encoded;
     for (const float value : frame.values) absl::StrAppend(&encoded.data, value, " ");
     if (options.digest) {
+      const Unwatched unwatched;
       if (images_encoded_++ == request_.bad_encoding) return absl::InternalError("too wide");
       encoded.sha256 = encoded.data;
     }
@@ -213,7 +217,7 @@ class Client {
   const World::Request& request_;
   Engine* const engine_;
   Fibers* const fibers_;
-  Promises* const promises_;
+  const UnwatchedPtr<Promises> promises_;
   Order* order_ = nullptr;
   std::shared_ptr<GenerationRun> run_;
   int64_t wakes_ = 0;
@@ -224,8 +228,8 @@ class Client {
 
 }  // namespace
 
-void RunClient(const World::Request& request, Engine* engine, Fibers* fibers, Promises* promises,
-               const std::function<ServedVersion()>& model) {
+void RunClient(const World::Request& request, Engine* engine, Fibers* fibers,
+               UnwatchedPtr<Promises> promises, const std::function<ServedVersion()>& model) {
   fibers->Sleep(request.at);
   for (int attempt = 0; attempt <= request.retries; ++attempt) {
     // The run may be told of things after the client went away.

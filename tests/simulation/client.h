@@ -8,6 +8,7 @@
 #include "server/engine/engine.h"
 #include "tests/simulation/fibers.h"
 #include "tests/simulation/promises.h"
+#include "tests/simulation/unwatched.h"
 #include "tests/simulation/world.h"
 
 namespace diffusiond {
@@ -20,8 +21,8 @@ struct ServedVersion {
 };
 
 // Runs until the client has what it wanted, or has given up. `model` finds what is served now.
-void RunClient(const World::Request& request, Engine* engine, Fibers* fibers, Promises* promises,
-               const std::function<ServedVersion()>& model);
+void RunClient(const World::Request& request, Engine* engine, Fibers* fibers,
+               UnwatchedPtr<Promises> promises, const std::function<ServedVersion()>& model);
 
 }  // namespace diffusiond
 

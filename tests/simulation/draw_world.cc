@@ -227,8 +227,9 @@ void MakePunctual(Dice& dice, World& world) {
   world.drain = absl::InfiniteDuration();
   // What has moved up to HIGH gets no more than its share, which admission does not foresee.
   world.ageing = absl::Hours(1);
-  // Nor that residents keep those out who have not begun.
-  world.max_resident = std::max(world.max_resident, world.max_trajectories);
+  // Nor that residents keep those out who have not begun, of their own address too, which leaves a
+  // part of the places to others.
+  world.max_resident = std::max(world.max_resident, 2 * world.max_trajectories);
   for (World::Request& request : world.requests) {
     request.model = request.address = request.tenant = 0;
     request.priority = Priority::kNormal;
@@ -240,23 +241,34 @@ void MakePunctual(Dice& dice, World& world) {
 }
 
 // One in which requests have the machine for themselves, one after the other, and many of them a
-// deadline (Promises::TimesAlone). What comes first shows how long steps take.
+// deadline (Promises::TimesAlone).
 void MakeQuiet(Dice& dice, World& world) {
   world.faults.clear();
   world.changes.clear();
   world.models.resize(1);
   world.drain = absl::InfiniteDuration();
-  const World::Model& model = world.models[0];
+  World::Model& model = world.models[0];
+  // Large requests show how long full batches take, and small ones that come later take less.
+  const bool by_size = dice.Chance(0.5);
+  const int small = dice.Int(1, std::max(1, model.capacity / 3));
+  if (by_size) {
+    model.pass = Between(dice, absl::Milliseconds(2), absl::Milliseconds(20));
+    world.devices = 1;
+    world.lone_workers = 0;
+    world.max_resident = std::max(world.max_resident, model.capacity);
+  }
   absl::Duration at;
   for (World::Request& request : world.requests) {
     request.model = 0;
     request.guided = 1;
     if (dice.Chance(0.5)) request.count = std::min(request.count, model.capacity);
+    if (by_size) request.count = at == absl::ZeroDuration() ? model.capacity : small;
+    if (by_size) request.steps = std::max(request.steps, dice.Int(1, 30));
     const int side_by_side = std::min({request.count, model.capacity, world.max_resident});
     const int turns = (request.count + side_by_side - 1) / side_by_side;
     const absl::Duration alone = turns * request.steps * request.rows_a_step *
                                  (model.step + (side_by_side + model.micro_batch) * model.pass);
-    request.deadline = dice.Chance(0.5) ? absl::InfiniteDuration() : dice.Double(1.5, 3) * alone;
+    request.deadline = dice.Chance(0.5) ? absl::InfiniteDuration() : dice.Double(1.2, 3) * alone;
     request.at = at;
     at += dice.Chance(0.9) ? 2 * alone : dice.Double(0, 20) * absl::Seconds(1);
   }

@@ -8,8 +8,15 @@
 
 #include "absl/base/config.h"
 #include "absl/strings/str_cat.h"
+#include "tests/simulation/unwatched.h"
 #if defined(ABSL_HAVE_ADDRESS_SANITIZER)
 #include <sanitizer/common_interface_defs.h>
+#endif
+#if defined(DIFFUSIOND_FIBERS_ARE_THREADS)
+// Compiled without the thread sanitizer, which is told what it cannot see: who goes on, and that a
+// thread starts and is joined. That one goes on orders nothing.
+#include <sanitizer/tsan_interface.h>
+#include <sys/single_threaded.h>
 #endif
 
 namespace diffusiond {
@@ -38,6 +45,14 @@ char* TakeStack() {
   return static_cast<char*>(memory);
 }
 
+void Prepare(ucontext_t& context, char* stack, void (*enter)()) {
+  getcontext(&context);
+  context.uc_stack.ss_sp = stack;
+  context.uc_stack.ss_size = kStackBytes;
+  context.uc_link = nullptr;
+  makecontext(&context, enter, 0);
+}
+
 }  // namespace
 
 struct Fibers::Fiber {
@@ -55,6 +70,9 @@ struct Fibers::Fiber {
   const void* bottom = nullptr;
   size_t size = 0;
 #endif
+#if defined(DIFFUSIOND_FIBERS_ARE_THREADS)
+  void* thread = nullptr;
+#endif
 };
 
 Fibers::Fibers(Options options)
@@ -67,6 +85,9 @@ Fibers::Fibers(Options options)
 Fibers::~Fibers() {
   if (end_ != End::kDone) return;  // Somebody's frames are still on the stacks.
   for (const std::unique_ptr<Fiber>& fiber : fibers_) {
+#if defined(DIFFUSIOND_FIBERS_ARE_THREADS)
+    __tsan_destroy_fiber(fiber->thread);
+#endif
     if (fiber->stack != nullptr) SpareStacks().push_back(fiber->stack);
   }
 }
@@ -76,27 +97,34 @@ Fibers* Fibers::Active() { return active; }
 Fibers::End Fibers::Run(std::function<void()> main) {
   active = this;
   end_ = End::kDone;
+#if defined(DIFFUSIOND_FIBERS_ARE_THREADS)
+  __libc_single_threaded = 0;  // Or reference counts are no atomics.
+  outside_->thread = __tsan_get_current_fiber();
+#endif
   Spawn("main", std::move(main));
   current_ = outside_.get();
   GiveWay();
+#if defined(DIFFUSIOND_FIBERS_ARE_THREADS)
+  for (const std::unique_ptr<Fiber>& fiber : fibers_) __tsan_acquire(fiber.get());
+#endif
   active = nullptr;
   return end_;
 }
 
 int Fibers::Spawn(std::string name, std::function<void()> body) {
+  const Unwatched unwatched;
   Fiber* const fiber = fibers_.emplace_back(std::make_unique<Fiber>()).get();
   fiber->id = static_cast<int>(fibers_.size());
   fiber->name = std::move(name);
   fiber->body = std::move(body);
   fiber->stack = TakeStack();
-  getcontext(&fiber->context);
-  fiber->context.uc_stack.ss_sp = fiber->stack;
-  fiber->context.uc_stack.ss_size = kStackBytes;
-  fiber->context.uc_link = nullptr;
-  makecontext(&fiber->context, &Fibers::Enter, 0);
+  Prepare(fiber->context, fiber->stack, &Fibers::Enter);
 #if defined(ABSL_HAVE_ADDRESS_SANITIZER)
   fiber->bottom = fiber->stack;
   fiber->size = kStackBytes;
+#endif
+#if defined(DIFFUSIOND_FIBERS_ARE_THREADS)
+  fiber->thread = __tsan_create_fiber(0);
 #endif
   ++alive_;
   ready_.push_back(fiber);
@@ -112,6 +140,9 @@ void Fibers::Enter() {
   Fiber& self = *active->current_;
   self.body();
   self.body = nullptr;
+#if defined(DIFFUSIOND_FIBERS_ARE_THREADS)
+  __tsan_release(&self);
+#endif
   self.done = true;
   --active->alive_;
   active->WakeAll(&self);
@@ -129,6 +160,9 @@ void Fibers::Resume(Fiber* next) {
   __sanitizer_start_switch_fiber(last->done ? nullptr : &last->fake_stack, next->bottom,
                                  next->size);
 #endif
+#if defined(DIFFUSIOND_FIBERS_ARE_THREADS)
+  __tsan_switch_to_fiber(next->thread, __tsan_switch_to_fiber_no_sync);
+#endif
   swapcontext(&last->context, &next->context);
 #if defined(ABSL_HAVE_ADDRESS_SANITIZER)
   __sanitizer_finish_switch_fiber(last->fake_stack, nullptr, nullptr);
@@ -136,6 +170,7 @@ void Fibers::Resume(Fiber* next) {
 }
 
 Fibers::Fiber* Fibers::Next() {
+  const Unwatched unwatched;
   while (ready_.empty()) {
     if (alive_ == 0 || end_ != End::kDone) return outside_.get();
     if (on_quiet_) on_quiet_();
@@ -171,7 +206,10 @@ void Fibers::Ready(Fiber* fiber) {
   ready_.push_back(fiber);
 }
 
-void Fibers::Name(std::string name) { current_->name = std::move(name); }
+void Fibers::Name(std::string name) {
+  const Unwatched unwatched;
+  current_->name = std::move(name);
+}
 
 const std::string& Fibers::name() const { return current_->name; }
 
@@ -183,6 +221,9 @@ void Fibers::SleepUntil(absl::Time time) {
 void Fibers::Join(int fiber) {
   Fiber* const other = fibers_[static_cast<size_t>(fiber - 1)].get();
   while (!other->done) Wait(other);
+#if defined(DIFFUSIOND_FIBERS_ARE_THREADS)
+  __tsan_acquire(other);
+#endif
 }
 
 void Fibers::Stop() {
@@ -193,6 +234,7 @@ void Fibers::Stop() {
 }
 
 bool Fibers::Wait(const void* thing, absl::Time deadline) {
+  const Unwatched unwatched;
   Fiber& self = *current_;
   if (deadline <= now_) {
     ready_.push_back(&self);
@@ -209,6 +251,7 @@ bool Fibers::Wait(const void* thing, absl::Time deadline) {
 }
 
 void Fibers::WakeAll(const void* thing) {
+  const Unwatched unwatched;
   for (size_t i = 0; i < waiting_.size();) {
     Fiber* const fiber = waiting_[i];
     if (fiber->waits_for != thing) {
@@ -221,6 +264,7 @@ void Fibers::WakeAll(const void* thing) {
 }
 
 void Fibers::WakeOne(const void* thing) {
+  const Unwatched unwatched;
   std::vector<Fiber*> found;
   for (Fiber* const fiber : waiting_) {
     if (fiber->waits_for == thing) found.push_back(fiber);
@@ -237,6 +281,7 @@ bool Fibers::IsWaitedFor(const void* thing) const {
 }
 
 void Fibers::MayYield() {
+  const Unwatched unwatched;
   if (ready_.empty() || options_.preempt == 0 || !dice_.Chance(options_.preempt)) return;
   ready_.push_back(current_);
   GiveWay();

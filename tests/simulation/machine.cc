@@ -1,6 +1,7 @@
 #include "tests/simulation/machine.h"
 
 #include <algorithm>
+#include <atomic>
 #include <new>
 #include <utility>
 
@@ -83,6 +84,7 @@ void Machine::Start() {
 }
 
 void Machine::StartAlone(int device) {
+  const Unwatched unwatched;
   lone_workers_.push_back(
       fibers_->Spawn(absl::StrCat("lone worker ", device), [this, device] { WorkAlone(device); }));
 }
@@ -95,6 +97,7 @@ absl::StatusOr<StepExecutors> Machine::MakeExecutors(const DeviceSpec& device) {
 }
 
 void Machine::OnWorkerUp(const std::string& worker) {
+  const Unwatched unwatched;
   const int device = indices_.at(worker);
   const Built& built = built_[device];
   promises_->Check(fibers_->Now() - built.down >= world_.first_backoff,
@@ -105,6 +108,7 @@ void Machine::OnWorkerUp(const std::string& worker) {
 }
 
 void Machine::OnWorkerDown(const std::string& worker, const absl::Status& reason) {
+  const Unwatched unwatched;
   Built& built = built_[indices_.at(worker)];
   built.down = fibers_->Now();
   if (absl::StrContains(reason.message(), "hangs")) ++built.hangs;
@@ -139,8 +143,8 @@ Machine::Stays Machine::StepAlone(int device, WorkerId id, StepExecutors& execut
   const World::Fault* const fault = devices_.NextStep(device);
   auto& executor = static_cast<SimulatedExecutor&>(*executors.at(batch.model));
   Stays stays = Stays::kYes;
-  auto given_up = std::make_shared<bool>(false);
-  auto over = std::make_shared<bool>(false);
+  auto given_up = std::make_shared<std::atomic<bool>>(false);
+  auto over = std::make_shared<std::atomic<bool>>(false);
   if (fault != nullptr && fault->kind == Kind::kSlow) {
     // Its watchdog.
     fibers_->Spawn("watchdog", [this, device, id, given_up, over] {
@@ -195,6 +199,7 @@ void Machine::Stop() {
   promises_->EndAllAt(fibers_->Now());
   engine_->Shutdown();
   supervisor_.reset();
+  const Unwatched unwatched;
   for (size_t i = 0; i < lone_workers_.size(); ++i) fibers_->Join(lone_workers_[i]);
 }
 

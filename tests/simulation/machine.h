@@ -14,6 +14,7 @@
 #include "tests/simulation/fibers.h"
 #include "tests/simulation/promises.h"
 #include "tests/simulation/simulated_device.h"
+#include "tests/simulation/unwatched.h"
 #include "tests/simulation/versions.h"
 #include "tests/simulation/world.h"
 
@@ -24,17 +25,23 @@ struct CountedMetrics : EngineMetrics {
   explicit CountedMetrics(Promises* promises) : promises(promises) {}
 
   void OnQueueDepth(const QueueDepth& depth) override {
+    const Unwatched unwatched;
     waiting = depth.waiting;
     resident = depth.resident;
     promises->ResidentLimit(depth.resident_limit);
   }
-  void OnGenerationFinished(const GenerationEnd&) override { ++ends; }
-  void OnFirstStep(const FirstStep&) override { ++first_steps; }
-  void OnPreemptions(int count) override { preemptions += count; }
-  void OnMigrations(int count) override { migrations += count; }
-  void OnDeviceFailure(const std::string&) override { ++failures; }
+  void OnGenerationFinished(const GenerationEnd&) override { Count(ends); }
+  void OnFirstStep(const FirstStep&) override { Count(first_steps); }
+  void OnPreemptions(int count) override { Count(preemptions, count); }
+  void OnMigrations(int count) override { Count(migrations, count); }
+  void OnDeviceFailure(const std::string&) override { Count(failures); }
 
-  Promises* const promises;
+  static void Count(int& sum, int count = 1) {
+    const Unwatched unwatched;
+    sum += count;
+  }
+
+  const UnwatchedPtr<Promises> promises;
   int waiting = 0, resident = 0;
   int ends = 0, first_steps = 0, preemptions = 0, migrations = 0, failures = 0;
 };
@@ -87,7 +94,7 @@ class Machine : public ExecutorSource, public WorkerObserver {
 
   const World& world_;
   Fibers* const fibers_;
-  Promises* const promises_;
+  const UnwatchedPtr<Promises> promises_;
   CountedMetrics metrics_;
   SimulatedDevices devices_;
   Versions versions_;

@@ -25,6 +25,7 @@ struct OrderedImage {
   int next_row = 0;               // That should be run now, or is being run.
   std::vector<absl::Time> at_it;  // When steps of it began that have not ended, which may hang.
   bool begun = false;
+  absl::Time begun_at = absl::InfiniteFuture();
   bool is_late = false;  // Row next_row - 1 was done by a step past the watchdog: it may not count.
   absl::Time waits_since = absl::InfinitePast();
   int failures = 0;  // Of devices, since a row was done, and no fewer than the engine counts.

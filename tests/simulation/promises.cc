@@ -17,7 +17,7 @@ bool IsPunctual(const World& world) {
   if (world.devices + world.lone_workers != 1 || world.models.size() != 1 ||
       world.models[0].pass != absl::ZeroDuration() || !world.faults.empty() ||
       !world.changes.empty() || world.ageing < kNobodyAges ||
-      world.max_resident < world.max_trajectories || world.drain != absl::InfiniteDuration()) {
+      world.max_resident < 2 * world.max_trajectories || world.drain != absl::InfiniteDuration()) {
     return false;
   }
   if (world.requests.empty()) return false;

@@ -25,14 +25,19 @@
 #include "tests/simulation/order.h"
 #include "tests/simulation/shares.h"
 #include "tests/simulation/states.h"
+#include "tests/simulation/unwatched.h"
 #include "tests/simulation/world.h"
 
 namespace diffusiond {
 
 // Registers that say of what they are.
 struct SimulatedRegisters : TrajectoryRegisters {
-  explicit SimulatedRegisters(int* alive) : alive(alive) { ++*alive; }
-  ~SimulatedRegisters() override { --*alive; }
+  explicit SimulatedRegisters(int* alive) : alive(alive) { Count(1); }
+  ~SimulatedRegisters() override { Count(-1); }
+  void Count(int change) const {
+    const Unwatched unwatched;
+    *alive += change;
+  }
 
   int* const alive;
   uint64_t seed = 0;
@@ -160,6 +165,8 @@ class Promises {
   Bounds Residents(const std::string& model, bool settled,
                    std::optional<int> address = std::nullopt) const;
   void CheckResidents(const std::string& model);
+  void CheckBegunOfAddresses(const std::string& model, int capacity,
+                             absl::Span<const StepTask> tasks);
   void CheckResidentLimit();
   bool MayBegin(const Order& order) const;
   void CheckWaitingPreviews();
@@ -168,6 +175,7 @@ class Promises {
   void CheckTold(const Order& order, bool idle);
   void CheckNobodyIdles();
   bool AnyIdle() const;
+  bool has_one_limit() const { return world_.models.size() == 1 && world_.changes.empty(); }
   void Trace(uint64_t a, uint64_t b, uint64_t c);
   void Write(const std::string& line);
 

@@ -1,5 +1,7 @@
 // What Promises holds the engine to as to images that have begun, and hold a device's memory.
 #include <algorithm>
+#include <bit>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -41,6 +43,48 @@ void Promises::CheckResidents(const std::string& model) {
         absl::StrCat(begun, " images have begun, allowed: ", world_.max_resident));
 }
 
+// Of an address that begins more than the workers carry, places stay free for others. What it has
+// begun the engine counts in classes that double, and for each priority, but apart what it holds to
+// be late.
+void Promises::CheckBegunOfAddresses(const std::string& model, int capacity,
+                                     absl::Span<const StepTask> tasks) {
+  const absl::Time now = fibers_->Now();
+  using Holder = std::pair<int, Priority>;
+  const auto holder_of = [&](const Order& order) -> std::optional<Holder> {
+    if (now - order.submitted >= world_.ageing) return std::nullopt;
+    if (order.deadline != absl::InfiniteFuture()) return std::nullopt;
+    return Holder(order.asked->address, order.asked->priority);
+  };
+  // What another worker began at this moment was perhaps chosen later.
+  std::map<std::optional<Holder>, int> begins, has;
+  int residents = 0;
+  for (const StepTask& task : tasks) {
+    const Order& order = Of(task);
+    if (order.images[task.spec->image_index].begun_at < now || !Lives(order)) continue;
+    ++begins[holder_of(order)];
+  }
+  if (begins.empty()) return;
+  for (const Order& order : orders_) {
+    if (order.model != model || !Lives(order)) continue;
+    for (const OrderedImage& image : order.images) {
+      if (image.begun_at >= now || order.Drawn(image)) continue;
+      ++residents;
+      ++has[holder_of(order)];
+    }
+  }
+  const int workers = static_cast<int>(devices_.size());
+  const int side_by_side = std::min(workers * capacity, world_.max_resident);
+  for (const auto& [holder, count] : begins) {
+    if (!holder.has_value()) continue;
+    const int before = has[holder] + count - 1;  // When it began its last.
+    const int free = world_.max_resident - residents - (count - 1);
+    const int counted = static_cast<int>(std::bit_floor(static_cast<unsigned>(before)));
+    Check(counted < side_by_side || counted + 1 <= kBegunOfFree * (free - 1),
+          "an address leaves residents' places to others",
+          absl::StrCat("address ", holder->first, " had begun ", before, ", free were ", free));
+  }
+}
+
 void Promises::ResidentLimit(int limit) {
   Check(limit >= 1 && limit <= world_.max_resident, "residents",
         absl::StrCat("allowed are ", limit, " of ", world_.max_resident));
@@ -55,7 +99,7 @@ void Promises::ResidentLimit(int limit) {
 void Promises::CheckResidentLimit() {
   const bool no_memory = std::exchange(no_memory_, false);
   const int highest = std::exchange(highest_limit_, resident_limit_);
-  if (world_.models.size() > 1 || !world_.changes.empty() || orders_.empty()) return;
+  if (!has_one_limit() || orders_.empty()) return;
   const std::string& model = orders_.front().model;
   const Bounds begun = Residents(model, true);
   const int before = std::exchange(residents_, begun.most);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -44,7 +45,8 @@ void Shares::Count(const Order& order, int waits, int takes, absl::Time now) {
   }
 }
 
-std::string Shares::CheckPairs(const std::string& what, int capacity, const Members& members) {
+std::string Shares::CheckPairs(const std::string& what, int64_t batch, int capacity,
+                               const Members& members) {
   for (auto a = members.begin(); a != members.end(); ++a) {
     for (auto b = std::next(a); b != members.end(); ++b) {
       const std::tuple key(what, a->first, b->first);
@@ -53,6 +55,8 @@ std::string Shares::CheckPairs(const std::string& what, int capacity, const Memb
         continue;
       }
       Span& span = spans_[key];
+      // Who was not there at the last batch, as all of it was cancelled, has not waited.
+      if (std::exchange(span.last, batch) != batch - 1) span = {.last = batch};
       span.first += a->second.takes / a->second.weight;
       span.second += b->second.takes / b->second.weight;
       if (++span.batches == kLong) ++long_spans_;
@@ -67,7 +71,7 @@ std::string Shares::CheckPairs(const std::string& what, int capacity, const Memb
 
 std::string Shares::Take(const std::string& model, int capacity, absl::Span<const StepTask> tasks,
                          const std::deque<Order>& orders, absl::Time now) {
-  ++batches_[model];
+  const int64_t batch = ++batches_[model];
   if (!holds_) return "";
   deep_ = capacity * (world_.devices + world_.lone_workers);
   addresses_.clear();
@@ -94,16 +98,17 @@ std::string Shares::Take(const std::string& model, int capacity, absl::Span<cons
     if (!broken.empty()) return broken;
     broken = CheckPairs(absl::StrCat("shares of tenants, class ", key.first, " address ",
                                      key.second, " of ", model),
-                        capacity, members);
+                        batch, capacity, members);
   }
   // An address weighs as much as its heaviest tenant, which comes and goes.
   for (const auto& [level, members] : addresses_) {
     if (!broken.empty() || !world_.weights.empty()) return broken;
-    broken = CheckPairs(absl::StrCat("shares of addresses, class ", level, " of ", model), capacity,
-                        members);
+    broken = CheckPairs(absl::StrCat("shares of addresses, class ", level, " of ", model), batch,
+                        capacity, members);
   }
   if (!broken.empty() || world_.high_share >= 1) return broken;
-  return CheckPairs(absl::StrCat("shares of HIGH and the others of ", model), capacity, sides_);
+  return CheckPairs(absl::StrCat("shares of HIGH and the others of ", model), batch, capacity,
+                    sides_);
 }
 
 int64_t Shares::batches(const std::string& model) const {

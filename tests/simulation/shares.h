@@ -51,10 +51,13 @@ class Shares {
   struct Span {
     double first = 0, second = 0;  // Passes since both wait, by weight.
     int batches = 0;
+    int64_t last = 0;  // Of the model's batches, that it was seen in.
   };
 
   int ClassOf(const Order& order, absl::Time now) const;
-  std::string CheckPairs(const std::string& what, int capacity, const Members& members);
+  // `batch`: the model's that was taken now.
+  std::string CheckPairs(const std::string& what, int64_t batch, int capacity,
+                         const Members& members);
   std::string CheckPatience(const Order& waits, const Order& taken, absl::Time now);
   void Count(const Order& order, int waits, int takes, absl::Time now);
 

@@ -22,11 +22,13 @@ SimulatedDevices::SimulatedDevices(const World& world, Fibers* fibers, Promises*
 }
 
 const World::Fault* SimulatedDevices::NextStep(int device) {
+  const Unwatched unwatched;
   const auto found = step_faults_.find({device, used_[device].steps++});
   return found == step_faults_.end() ? nullptr : found->second;
 }
 
 const World::Fault* SimulatedDevices::NextBuild(int device) {
+  const Unwatched unwatched;
   const auto found = build_faults_.find({device, used_[device].builds++});
   return found == build_faults_.end() ? nullptr : found->second;
 }
@@ -38,7 +40,13 @@ SimulatedExecutor::SimulatedExecutor(SimulatedDevices* devices, int device, std:
       model_(std::move(model)),
       version_(version),
       shape_(shape) {
+  const Unwatched unwatched;
   ++devices_->executors_alive;
+}
+
+SimulatedExecutor::~SimulatedExecutor() {
+  const Unwatched unwatched;
+  --devices_->executors_alive;
 }
 
 absl::Duration SimulatedExecutor::TimeOf(absl::Span<const StepTask> tasks) const {
@@ -49,8 +57,8 @@ absl::Duration SimulatedExecutor::TimeOf(absl::Span<const StepTask> tasks) const
 }
 
 absl::Status SimulatedExecutor::Step(absl::Span<StepTask> tasks, const World::Fault* fault) {
-  Promises& promises = *devices_->promises;
-  const Promises::Step step = promises.StepBegins(device_, model_, shape_.capacity, tasks);
+  const UnwatchedPtr<Promises>& promises = devices_->promises;
+  const Promises::Step step = promises->StepBegins(device_, model_, shape_.capacity, tasks);
   absl::Duration time = TimeOf(tasks);
   if (fault != nullptr && fault->kind == Kind::kSlow) time += fault->longer;
   devices_->fibers->Sleep(time);
@@ -60,10 +68,10 @@ absl::Status SimulatedExecutor::Step(absl::Span<StepTask> tasks, const World::Fa
   // A step that throws has done half of its work.
   const size_t done = !fails ? tasks.size() : fault->kind == Kind::kThrows ? tasks.size() / 2 : 0;
   for (size_t i = 0; i < done; ++i) Advance(tasks[i]);
-  promises.StepEnds(step, tasks,
-                    !fails                           ? Promises::StepEnd::kAdvanced
-                    : fault->kind == Kind::kNoMemory ? Promises::StepEnd::kNoMemory
-                                                     : Promises::StepEnd::kFailed);
+  promises->StepEnds(step, tasks,
+                     !fails                           ? Promises::StepEnd::kAdvanced
+                     : fault->kind == Kind::kNoMemory ? Promises::StepEnd::kNoMemory
+                                                      : Promises::StepEnd::kFailed);
   if (!fails) return absl::OkStatus();
   if (fault->kind == Kind::kFails) return absl::InternalError("the device is lost");
   if (fault->kind == Kind::kThrows) throw std::runtime_error("the device is on fire");

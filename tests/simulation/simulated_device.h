@@ -13,6 +13,7 @@
 #include "server/engine/step_executor.h"
 #include "tests/simulation/fibers.h"
 #include "tests/simulation/promises.h"
+#include "tests/simulation/unwatched.h"
 #include "tests/simulation/world.h"
 
 namespace diffusiond {
@@ -28,7 +29,7 @@ class SimulatedDevices {
 
   const World& world;
   Fibers* const fibers;
-  Promises* const promises;
+  const UnwatchedPtr<Promises> promises;
   int registers_alive = 0;
   int executors_alive = 0;
 
@@ -46,7 +47,7 @@ class SimulatedExecutor : public StepExecutor {
  public:
   SimulatedExecutor(SimulatedDevices* devices, int device, std::string model, int version,
                     World::Model shape);
-  ~SimulatedExecutor() override { --devices_->executors_alive; }
+  ~SimulatedExecutor() override;
 
   int capacity() const override { return shape_.capacity; }
   int micro_batch() const override { return shape_.micro_batch; }

@@ -10,6 +10,7 @@
 #include "tests/simulation/fibers.h"
 #include "tests/simulation/machine.h"
 #include "tests/simulation/promises.h"
+#include "tests/simulation/unwatched.h"
 
 namespace diffusiond {
 namespace {
@@ -50,6 +51,7 @@ class Life {
       clients.push_back(fibers_->Spawn("client", [this, &request] {
         RunClient(request, &machine_.engine(), fibers_, promises_,
                   [this, model = request.model] { return machine_.Serving(model); });
+        const Unwatched unwatched;
         ++gone_;
         fibers_->WakeAll(&gone_);
       }));
@@ -93,6 +95,7 @@ class Life {
                      absl::StrCat(metrics.ends, " were"));
   }
   void AwaitClients(absl::Time deadline) {
+    const Unwatched unwatched;
     while (gone_ < world_.requests.size() && fibers_->Now() < deadline) {
       fibers_->Wait(&gone_, deadline);
     }
@@ -100,7 +103,7 @@ class Life {
 
   const World& world_;
   Fibers* const fibers_;
-  Promises* const promises_;
+  const UnwatchedPtr<Promises> promises_;
   Machine machine_;
   size_t gone_ = 0;  // Clients.
 };
@@ -127,7 +130,7 @@ Outcome Simulate(const World& world, std::FILE* log) {
       Fibers::Options{.seed = world.seed, .preempt = world.preempt, .spurious = world.spurious});
   auto promises = std::make_unique<Promises>(world, fibers.get(), log);
   auto life = std::make_unique<Life>(world, fibers.get(), promises.get());
-  fibers->OnQuiet([promises = promises.get()] { promises->Quiet(); });
+  fibers->OnQuiet([promises = UnwatchedPtr<Promises>(promises.get())] { promises->Quiet(); });
   const absl::Time began = fibers->Now();
   Fibers::End end = fibers->Run([&life] { life->Live(); });
   Outcome outcome;

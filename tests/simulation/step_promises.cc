@@ -62,7 +62,7 @@ Promises::Step Promises::StepBegins(int device, const std::string& model, int ca
           "one worker at a time", Name(order, static_cast<int>(task.spec->image_index)));
     if (!image.at_it.empty()) Sometimes("a worker that was given up is at a row beside another");
     image.at_it.push_back(fibers_->Now());
-    image.begun = true;
+    if (!std::exchange(image.begun, true)) image.begun_at = step.began;
     if (order.asked->priority != Priority::kHigh &&
         fibers_->Now() - order.submitted >= world_.ageing) {
       Sometimes("a request has moved up a class");
@@ -71,6 +71,7 @@ Promises::Step Promises::StepBegins(int device, const std::string& model, int ca
   Check(step.passes >= 1 && step.passes <= capacity, "capacity",
         absl::StrCat(step.passes, " network passes in one batch, allowed: ", capacity));
   CheckResidents(model);
+  CheckBegunOfAddresses(model, capacity, tasks);
   return step;
 }
 

@@ -26,6 +26,7 @@ Versions::Versions(const World& world, Fibers* fibers, Promises* promises,
 }
 
 void Versions::LoadAll(Engine* engine, WorkerSupervisor* supervisor) {
+  const Unwatched unwatched;
   engine_ = engine;
   supervisor_ = supervisor;
   for (size_t i = 0; i < models_.size(); ++i) (void)Follow(static_cast<int>(i));
@@ -36,12 +37,14 @@ void Versions::Start() {
 }
 
 void Versions::Stop() {
+  const Unwatched unwatched;
   inbox_->stopped = true;
   fibers_->WakeAll(inbox_.get());
   fibers_->Join(thread_);
 }
 
 ServedVersion Versions::Serving(int model) const {
+  const Unwatched unwatched;
   const Model& state = models_[static_cast<size_t>(model)];
   for (const LoadedVersion& loaded : state.loaded) {
     if (loaded.key == state.serving) {
@@ -58,12 +61,14 @@ std::unique_ptr<StepExecutor> Versions::MakeExecutor(const Source& source, int d
 }
 
 StepExecutors Versions::MakeExecutors(int device) const {
+  const Unwatched unwatched;
   StepExecutors executors;
   for (const Source& source : sources_) executors[source.key] = MakeExecutor(source, device);
   return executors;
 }
 
 void Versions::Run() {
+  const Unwatched unwatched;
   const absl::Time began = fibers_->Now();
   for (const World::Change& change : world_.changes) {
     while (!inbox_->stopped && fibers_->Now() < began + change.at) {
@@ -188,6 +193,7 @@ absl::Status Versions::Load(int model, int number) {
   loaded.key = ModelKey(ModelName(model), number, loaded.copy);
   const std::shared_ptr<const void> lease(this,
                                           [inbox = inbox_, model, key = loaded.key](const void*) {
+                                            const Unwatched unwatched;
                                             inbox->unused.emplace_back(model, key);
                                             if (Fibers::Active() != nullptr)
                                               inbox->fibers->WakeAll(inbox.get());
@@ -199,8 +205,12 @@ absl::Status Versions::Load(int model, int number) {
     std::vector<std::unique_ptr<StepExecutor>> executors;
     for (int i = 0; i < world_.devices; ++i) executors.push_back(MakeExecutor(source, i));
     const std::string key = loaded.key;
-    promises_->Check(supervisor_->AddModel(key, std::move(executors)).ok(), "a model is taken",
-                     key);
+    absl::Status status;
+    {
+      const Watched watched;
+      status = supervisor_->AddModel(key, std::move(executors));
+    }
+    promises_->Check(status.ok(), "a model is taken", key);
   }
   promises_->Log(loaded.key, " is loaded");
   state.loaded.insert(state.loaded.begin(), std::move(loaded));
@@ -228,7 +238,9 @@ void Versions::Serve(int model, const std::vector<VersionAction>& actions) {
     released.push_back(std::exchange(find(*action)->kept, nullptr));
   }
   promises_->Swapped(before, state.serving);
-  if (!before.empty()) engine_->InheritPace(state.serving, before);
+  if (before.empty()) return;
+  const Watched watched;
+  engine_->InheritPace(state.serving, before);
 }
 
 void Versions::UnloadUnused() {
@@ -237,7 +249,10 @@ void Versions::UnloadUnused() {
     std::erase_if(state.loaded, [&key = key](const LoadedVersion& it) { return it.key == key; });
     std::erase_if(sources_, [&key = key](const Source& it) { return it.key == key; });
     promises_->Log(key, " is unloaded");
-    if (supervisor_ != nullptr) supervisor_->RemoveModel(key);
+    if (supervisor_ != nullptr) {
+      const Watched watched;
+      supervisor_->RemoveModel(key);
+    }
     if (state.waits) (void)Follow(model);
   }
 }

@@ -18,6 +18,7 @@
 #include "tests/simulation/fibers.h"
 #include "tests/simulation/promises.h"
 #include "tests/simulation/simulated_device.h"
+#include "tests/simulation/unwatched.h"
 #include "tests/simulation/world.h"
 
 namespace diffusiond {
@@ -84,7 +85,7 @@ class Versions {
 
   const World& world_;
   Fibers* const fibers_;
-  Promises* const promises_;
+  const UnwatchedPtr<Promises> promises_;
   SimulatedDevices* const devices_;
   Engine* engine_ = nullptr;
   WorkerSupervisor* supervisor_ = nullptr;
