@@ -262,8 +262,10 @@ uint64_t StepPolicy::BestOf(const Level& level, const Address& address, const Te
   const double share = (rivals.beside > 0 ? rivals.share : 1) *
                        (address.share.weight / level.all_weights) *
                        (tenant.share.weight / address.all_weights);
-  const absl::Time tight =
-      now + static_cast<double>(tenant.due_work) * kDeadlineMargin / share * pace_.pass;
+  const absl::Duration due =
+      static_cast<double>(tenant.due_work) * kDeadlineMargin / share * pace_.pass;
+  // The next decision comes a step later.
+  const absl::Time tight = now + std::max(due, pace_.StepOf(passes_at_once()));
   absl::Time latest_start = absl::InfiniteFuture();
   const std::pair<absl::Time, uint64_t>* earliest = nullptr;
   const std::pair<int64_t, uint64_t>* first = nullptr;

@@ -46,10 +46,14 @@ void Promises::Admitted(Order& order, GenerationId id) {
   order.id = id;
   for (OrderedImage& image : order.images) image.waits_since = order.submitted;
   order.batches_at_admission = shares_.batches(order.model);
-  // What an idle server tries, of which it cannot know that it will be in time.
+  // What an idle server tries, or one that may have been idle when it was asked, of which it cannot
+  // know that it will be in time.
   const int at_once = std::min(order.asked->count, world_.models[0].capacity);
-  const bool tried = steps_ == steps_ended_ && (order.submitted - last_end_ > kPaceHolds ||
-                                                loads_.count(Pace::LoadOf(at_once)) == 0);
+  const bool is_busy = std::any_of(devices_.begin(), devices_.end(), [&order](const Device& it) {
+    return it.step != 0 && it.began < order.submitted;
+  });
+  const bool tried = !is_busy && (order.submitted - last_end_ > kPaceHolds ||
+                                  loads_.count(Pace::LoadOf(at_once)) == 0);
   order.is_promised =
       is_punctual_ && !tried && order.steps_before > 1 && order.rows() >= kPromisedRows;
   order.admitted = true;

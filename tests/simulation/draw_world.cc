@@ -92,6 +92,12 @@ void DrawClient(Dice& dice, const Habits& habits, World::Request& request) {
     request.read = dice.Chance(0.2) ? absl::InfiniteDuration()
                                     : Between(dice, absl::ZeroDuration(), absl::Milliseconds(300));
   }
+  if (dice.Chance(0.05)) {
+    // Reads about as fast as previews come, of which each takes another's place.
+    request.preview_every = 1;
+    request.preview = PreviewContent::kBoth;
+    request.read = Between(dice, absl::Milliseconds(10), absl::Milliseconds(150));
+  }
   if (dice.Chance(habits.bad)) {
     if (dice.Chance(0.7)) {
       request.bad_row = dice.Int(0, request.steps * request.rows_a_step - 1);
@@ -237,6 +243,18 @@ void MakePunctual(Dice& dice, World& world) {
     if (!dice.Chance(0.8)) continue;
     request.deadline =
         dice.Double(1, 10) * request.steps * request.rows_a_step * world.models[0].step;
+  }
+  if (!dice.Chance(0.4)) return;
+  // A backlog beside which others have to be in time.
+  world.patience = 0;
+  World::Request& first = world.requests.front();
+  first.count = dice.Int(1, std::min(world.max_trajectories, 48));
+  first.steps = std::max(first.steps, 8);
+  first.deadline = absl::InfiniteDuration();
+  for (World::Request& request : world.requests) {
+    if (request.deadline == absl::InfiniteDuration()) continue;
+    request.deadline =
+        dice.Double(1.3, 3) * request.steps * request.rows_a_step * world.models[0].step;
   }
 }
 

@@ -143,7 +143,9 @@ void Promises::CheckEnd(const Order& order, const absl::Status& status) {
       Check(!order.is_promised, "a promised deadline is kept", what);
       return Check(order.deadline <= fibers_->Now(), "a reason for the end", what);
     case absl::StatusCode::kInternal:
-      if (!order.bad) Sometimes("an image's step fails three times in a row");
+      if (!order.bad && !order.maybe_bad) {
+        Sometimes("an image's step fails three times in a row");
+      }
       return Check(order.bad || order.maybe_bad || failures >= kMaxAttempts, "a reason for the end",
                    what);
     case absl::StatusCode::kUnavailable:

@@ -130,6 +130,7 @@ class Promises {
   struct Device {
     bool up = false;
     int64_t step = 0;  // That its worker is at; 0: none. One that was given up may be at another.
+    absl::Time began = absl::InfiniteFuture();  // That step, or the last.
 
     bool is_idle() const { return up && step == 0; }
   };

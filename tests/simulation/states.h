@@ -49,7 +49,7 @@ inline constexpr std::string_view kStates[] = {
     "what is left is drawn after the server is told to end",
 };
 
-// So many worlds reach every state: the rarest is reached by one of 500.
+// So many worlds reach every state: the rarest is reached by one of 600.
 inline constexpr int kWorldsForAllStates = 10'000;
 
 // One of them. What is not in the list does not compile.

@@ -46,6 +46,7 @@ Promises::Step Promises::StepBegins(int device, const std::string& model, int ca
                                     absl::Span<const StepTask> tasks) {
   Step step = {.device = device, .number = ++steps_, .began = fibers_->Now()};
   devices_[static_cast<size_t>(device)].step = step.number;
+  devices_[static_cast<size_t>(device)].began = step.began;
   const std::string unfair = shares_.Take(model, capacity, tasks, orders_, fibers_->Now());
   Check(unfair.empty(), "shares", unfair);
   if (tasks.front().plan_row != tasks.back().plan_row) Sometimes("a batch holds different rows");

@@ -1,13 +1,16 @@
 // How far our network's images are from those by LibTorch's, drawn from the same seeds: by the
 // model's defaults, and by DDPM in all of its steps. Fails where more than rounding could tell them
-// apart.
+// apart. With a classifier, as diffusion-train --image_classifier writes it, and the images that it
+// was trained for: both sets' distance to the test images, and how many are of the class they were
+// asked to be of.
 //
-//   build/release/bin/drawn_images_benchmark [--quick] [CHECKPOINT]
+//   build/release/bin/drawn_images_benchmark [--quick] [CHECKPOINT [CLASSIFIER DATA]]
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -16,8 +19,11 @@
 #include "model/checkpoint/diffusers_directory.h"
 #include "model/cpu_network/cpu_denoiser.h"
 #include "model/evaluation/drawn_images.h"
+#include "model/evaluation/feature_statistics.h"
+#include "model/evaluation/image_classifier.h"
 #include "model/imaging/image.h"
 #include "model/sampling/plan_runner.h"
+#include "model/training/data/open_dataset.h"
 #include "tests/benchmarks/benchmark_run.h"
 #include "tests/benchmarks/measured_networks.h"
 
@@ -46,15 +52,51 @@ std::unique_ptr<PlanRunner> LibTorchs(const MeasuredNetwork& network, int thread
   return Checked(PlanRunner::Create(std::move(lanes)));
 }
 
-void Compare(const MeasuredNetwork& network, const CheckpointConfig& config,
-             const Setting& setting) {
+// What both sets are judged by.
+struct Judge {
+  std::unique_ptr<ImageClassifier> classifier;
+  GaussianMoments real;
+};
+
+Judge JudgeBy(const std::string& classifier, const std::string& data,
+              const CheckpointConfig& config) {
+  Judge judge;
+  judge.classifier = Checked(ImageClassifier::Load(classifier));
+  if (!judge.classifier->NumberAs(config.class_names).ok()) {
+    FailBenchmark("the classifier knows other classes than the model");
+  }
+  DatasetSpec spec;
+  spec.path = data;
+  spec.split = DatasetSplit::kTest;
+  const ImageDataset images = Checked(OpenDataset(spec));
+  std::vector<Frame> frames;
+  for (int64_t i = 0; i < images.size(); ++i) frames.push_back(ToFrame(ImageAt(images, i)));
+  judge.real = Checked(MomentsOf(Checked(judge.classifier->Extract(frames))));
+  return judge;
+}
+
+void PrintJudgement(const char* whose, const DrawnImages& drawn, const Judge& judge) {
+  std::vector<Frame> seen;  // What a client gets is bytes.
+  for (const Frame& frame : drawn.frames) seen.push_back(ToFrame(ToImage(frame)));
+  const ImageFeatures features = Checked(judge.classifier->Extract(seen));
+  const std::vector<int64_t> classes = LikeliestClasses(features);
+  int64_t hits = 0;
+  for (size_t i = 0; i < classes.size(); ++i) hits += classes[i] == drawn.labels[i];
+  std::printf("  %-10s Frechet distance %.6f, %lld of %zu images of their class\n", whose,
+              FrechetDistance(Checked(MomentsOf(features)), judge.real),
+              static_cast<long long>(hits), classes.size());
+}
+
+void Compare(const MeasuredNetwork& network, const CheckpointConfig& config, const Setting& setting,
+             const Judge* judge) {
   const ModelSchedule schedule = Checked(MakeModelSchedule(config.scheduler));
   const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   const auto drawn_by = [&](const std::unique_ptr<PlanRunner>& runner) {
-    return Checked(Draw(config, schedule, setting, /*seed=*/0, runner.get())).frames;
+    return Checked(Draw(config, schedule, setting, /*seed=*/0, runner.get()));
   };
-  const std::vector<Frame> ours = drawn_by(Ours(network, cores));
-  const std::vector<Frame> theirs = drawn_by(LibTorchs(network, cores));
+  const DrawnImages our_images = drawn_by(Ours(network, cores));
+  const DrawnImages their_images = drawn_by(LibTorchs(network, cores));
+  const std::vector<Frame>&ours = our_images.frames, &theirs = their_images.frames;
   double most = 0, squares = 0, values = 0, changed = 0;
   for (size_t i = 0; i < ours.size(); ++i) {
     const Image our_bytes = ToImage(ours[i]);
@@ -72,6 +114,10 @@ void Compare(const MeasuredNetwork& network, const CheckpointConfig& config,
       "%zu images, %s: they differ by %.1e (rms) and %.1e at most, of values in -1 .. 1; as 8 bits "
       "%.0f of %.0f pixels differ\n",
       ours.size(), setting.ToString().c_str(), std::sqrt(squares / values), most, changed, values);
+  if (judge != nullptr) {
+    PrintJudgement("ours", our_images, *judge);
+    PrintJudgement("LibTorch's", their_images, *judge);
+  }
   std::fflush(stdout);
   if (most > kMostDifference) FailBenchmark("the images are not the same");
 }
@@ -87,12 +133,15 @@ int main(int argc, char** argv) {
   PrintProcessor();
   const CheckpointConfig config = Checked(Checkpoint::Open(directory)).config();
   const MeasuredNetwork network = Checked(CheckpointNetwork(directory));
-  Compare(network, config, Checked(DefaultSetting(config, FullOrQuick(1000, 10))));
+  std::optional<Judge> judge;
+  if (arguments.size() == 3) judge = JudgeBy(arguments[1], arguments[2], config);
+  Compare(network, config, Checked(DefaultSetting(config, FullOrQuick(1000, 10))),
+          judge.has_value() ? &*judge : nullptr);
   Setting ddpm = Checked(DefaultSetting(config, FullOrQuick(20, 1)));
   ddpm.sampling = SamplingOptions();
   ddpm.sampling.sampler = "ddpm";
   ddpm.sampling.steps = FullOrQuick(static_cast<int>(config.scheduler.num_train_timesteps), 100);
   ddpm.guidance_scale = 1;
-  Compare(network, config, ddpm);
+  Compare(network, config, ddpm, nullptr);
   return 0;
 }
