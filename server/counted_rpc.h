@@ -15,6 +15,7 @@ class CountedRpc final : public RpcMetrics {
   // Not owned.
   explicit CountedRpc(ServerMetrics* metrics) : metrics_(metrics) {}
 
+  void OnMethodServed(const std::string& method) override { metrics_->MethodServed(method); }
   void OnRequestStarted(const std::string& method) override { metrics_->RequestStarted(method); }
   void OnRequestFinished(const std::string& method, const std::string& code,
                          absl::Duration duration) override {
@@ -27,7 +28,9 @@ class CountedRpc final : public RpcMetrics {
   void OnImageSent(const std::string& format, size_t bytes) override {
     metrics_->ImageSent(format, bytes);
   }
-  void OnOpenConnections(int open) override { metrics_->OpenConnections(open); }
+  void OnOpenConnections(int open, int calls) override { metrics_->OpenConnections(open, calls); }
+  void OnConnectionEvicted() override { metrics_->ConnectionEvicted(); }
+  void OnCallRefused(const std::string& limit) override { metrics_->CallRefused(limit); }
   void OnConnectionRefused(const std::string& limit) override {
     metrics_->ConnectionRefused(limit);
   }

@@ -25,8 +25,8 @@ std::string WithPort(const std::string& address, int port) {
 
 TransportLimits TransportLimitsOf(const ServerFlags& flags, int connections) {
   TransportLimits limits;
+  limits.connections = ConnectionLimitsOf(flags);
   limits.connections.total = connections;
-  limits.connections.per_address = flags.max_connections_per_address;
   limits.connection_rate = {.total = flags.max_connections_per_second,
                             .per_address = flags.max_connections_per_second_per_address};
   limits.calls_per_connection = flags.max_calls_per_connection;
@@ -331,10 +331,8 @@ absl::Status Diffusiond::StartHttp() {
   if (flags.http_listen.empty()) return absl::OkStatus();
   HttpFront::Options options;
   options.listen = flags.http_listen;
+  options.limits = HttpLimitsOf(flags);
   options.limits.max_connections = room_.http;
-  options.limits.max_connections_per_address = flags.max_http_connections_per_address;
-  options.limits.max_bodies_bytes = static_cast<size_t>(flags.max_transport_bytes);
-  options.limits.slow_reader_time = flags.stall_timeout;
   options.max_request_bytes = flags.max_request_bytes;
   options.tls = HttpTlsOf(*access_);
   options.ready = [server = server_.get()] { return server->IsServing(); };

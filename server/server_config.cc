@@ -27,6 +27,8 @@ constexpr int kMaxQueuedPreviews = 100'000;
 constexpr absl::Duration kMaxDrainTimeout = absl::Hours(24);
 constexpr absl::Duration kMinStallTimeout = absl::Seconds(1);
 constexpr int kMaxConnections = 1'000'000;
+constexpr int kMinHeaderBytes = 1024;
+constexpr int kMaxHeaderBytes = 1 << 20;
 constexpr int64_t kMinMemory = int64_t{16} << 20;
 constexpr int64_t kMaxMemory = int64_t{1} << 40;
 constexpr absl::Duration kMinConnectionAge = absl::Seconds(1);
@@ -113,11 +115,19 @@ void CheckConnections(const ServerFlags& flags, Faults& faults) {
   faults.InRange("max_http_connections", flags.max_http_connections, 1, kMaxConnections);
   faults.InRange("max_http_connections_per_address", flags.max_http_connections_per_address, 1,
                  kMaxConnections);
+  faults.InRange("max_http_header_bytes", flags.max_http_header_bytes, kMinHeaderBytes,
+                 kMaxHeaderBytes);
+  faults.InRange("http_request_timeout", flags.http_request_timeout, kMinStallTimeout,
+                 absl::InfiniteDuration());
+  faults.InRange("http_idle_timeout", flags.http_idle_timeout, kMinStallTimeout,
+                 absl::InfiniteDuration());
   faults.InRange("max_connections_per_second", flags.max_connections_per_second, 1,
                  kMaxConnections);
   faults.InRange("max_connections_per_second_per_address",
                  flags.max_connections_per_second_per_address, 1, kMaxConnections);
   faults.InRange("max_calls_per_connection", flags.max_calls_per_connection, 1, kMaxConnections);
+  faults.InRange("max_calls", flags.max_calls, 1, kMaxConnections);
+  faults.InRange("max_calls_per_address", flags.max_calls_per_address, 1, kMaxConnections);
   faults.InRange("max_transport_bytes", flags.max_transport_bytes, kMinMemory, kMaxMemory);
   faults.InRangeOrInfinite("max_connection_age", flags.max_connection_age, kMinConnectionAge,
                            kMaxConnectionAge);
@@ -228,6 +238,25 @@ std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
   CheckLogging(flags, parsed, faults);
   CheckTracing(flags, faults);
   return faults.Take();
+}
+
+ConnectionBook::Limits ConnectionLimitsOf(const ServerFlags& flags) {
+  return {.total = flags.max_connections,
+          .per_address = flags.max_connections_per_address,
+          .calls = flags.max_calls,
+          .calls_per_address = flags.max_calls_per_address};
+}
+
+HttpLimits HttpLimitsOf(const ServerFlags& flags) {
+  HttpLimits limits;
+  limits.max_connections = flags.max_http_connections;
+  limits.max_connections_per_address = flags.max_http_connections_per_address;
+  limits.max_header_bytes = static_cast<size_t>(flags.max_http_header_bytes);
+  limits.max_bodies_bytes = static_cast<size_t>(flags.max_transport_bytes);
+  limits.request_time = flags.http_request_timeout;
+  limits.idle_time = flags.http_idle_timeout;
+  limits.slow_reader_time = flags.stall_timeout;
+  return limits;
 }
 
 }  // namespace diffusiond

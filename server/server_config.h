@@ -9,7 +9,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "model/http/http_limits.h"
 #include "server/access/access_control.h"
+#include "server/connections/connection_book.h"
 #include "server/logging/log_record.h"
 #include "server/server_flags.h"
 #include "server/worker/model_loader.h"
@@ -29,6 +31,12 @@ struct ParsedFlags {
 // if nothing is.
 std::vector<std::string> CheckFlags(const ServerFlags& flags, int machine_cores,
                                     ParsedFlags* parsed);
+
+// Of the gRPC port.
+ConnectionBook::Limits ConnectionLimitsOf(const ServerFlags& flags);
+
+// Of the HTTP port.
+HttpLimits HttpLimitsOf(const ServerFlags& flags);
 
 }  // namespace diffusiond
 

@@ -28,6 +28,13 @@
        "refused. 1 .. 1000000.") \
   FLAG(int, max_http_connections_per_address, 64, \
        "Those of one address, 1 .. 1000000.") \
+  FLAG(int, max_http_header_bytes, 8 << 10, \
+       "Line and headers of a request there; more is refused with 431. 1024 .. 1048576.") \
+  FLAG(absl::Duration, http_request_timeout, absl::Seconds(30), \
+       "A request there has this long from its first byte to the end of its body, else 408. 1s " \
+       ".. inf.") \
+  FLAG(absl::Duration, http_idle_timeout, absl::Minutes(1), \
+       "A connection there without a request is closed after it, 1s .. inf.") \
   FLAG(std::string, metrics_listen, "127.0.0.1:9464", \
        "host:port of HTTP /metrics for Prometheus; empty: none.") \
   FLAG(bool, metrics_tls, false, \
@@ -93,8 +100,8 @@
   FLAG(int, max_images_per_request, 64, \
        "Largest count of a request, 1 .. 10000, at most --max_queued_images.") \
   FLAG(int, max_request_bytes, 4 << 20, \
-       "Largest request, which may carry init_image, mask and init_noise. 1024 .. " \
-       "1073741824.") \
+       "Largest request, over HTTP its body, which may carry init_image, mask and init_noise. " \
+       "1024 .. 1073741824.") \
   FLAG(bool, accept_compressed_requests, false, \
        "Take requests that are compressed (gzip, deflate). They are expanded whole before " \
        "--max_request_bytes is looked at: 2 MB can take 2 GB, so only where every client " \
@@ -149,9 +156,10 @@
   FLAG(absl::Duration, max_connection_idle, absl::Minutes(10), \
        "So is one that has had no call for this long. 1s .. 24h, or inf.") \
   FLAG(int, max_connections, 4096, \
-       "Open connections of the gRPC port; more are closed as they come. Fewer if the " \
-       "machine allows fewer descriptors (ulimit -n). 1 .. 1000000.") \
-  FLAG(int, max_connections_per_address, 256, \
+       "Open connections of the gRPC port; one more closes the one that has had no call for the " \
+       "longest, or is closed as it comes. Fewer if the machine allows fewer descriptors " \
+       "(ulimit -n). 1 .. 1000000.") \
+  FLAG(int, max_connections_per_address, 128, \
        "Those of one address, 1 .. 1000000.") \
   FLAG(int, max_connections_per_second, 1000, \
        "New connections a second, of --listen's port and as many of --http_listen's, twice as many " \
@@ -159,14 +167,20 @@
        "1000000.") \
   FLAG(int, max_connections_per_second_per_address, 200, \
        "Those of one address, 1 .. 1000000.") \
-  FLAG(int, max_calls_per_connection, 256, \
+  FLAG(int, max_calls_per_connection, 100, \
        "Calls at once on one connection; more wait in the client. 1 .. 1000000.") \
+  FLAG(int, max_calls, 8192, \
+       "Open calls of all connections, streams of health and reflection included; more are " \
+       "refused with RESOURCE_EXHAUSTED. 1 .. 1000000.") \
+  FLAG(int, max_calls_per_address, 2048, \
+       "Those of one address, 1 .. 1000000.") \
   FLAG(int64_t, max_transport_bytes, int64_t{256} << 20, \
        "Memory of all connections together: requests on their way in, answers on their way " \
-       "out. Near it clients are slowed down, and at last calls are ended. 16 MiB .. 1 " \
-       "TiB.") \
+       "out. Near it clients are slowed down, and at last calls are ended. As much of bodies " \
+       "over HTTP, more of which are refused with 503. 16 MiB .. 1 TiB.") \
   FLAG(absl::Duration, stall_timeout, absl::Minutes(2), \
-       "An answer of which its client takes nothing for this long is cancelled, 1s .. inf.") \
+       "An answer of which its client takes nothing for this long is cancelled, and over HTTP " \
+       "its connection closed. 1s .. inf.") \
   FLAG(std::string, log_format, "text", \
        "How the log on standard error looks: text (TIME LEVEL event key=value ...) or json (one " \
        "object a line).") \

@@ -66,7 +66,7 @@ Listener::Listener(Options options, ListeningSockets sockets, int wake)
     : options_(std::move(options)),
       sockets_(std::move(sockets)),
       wake_(wake),
-      book_(options_.limits),
+      book_(std::make_shared<ConnectionBook>(options_.limits)),
       rate_(options_.rate) {}
 
 Listener::~Listener() {
@@ -105,7 +105,8 @@ void Listener::AcceptUntilClosed() {
     for (size_t i = 1; looks && i < watched.size(); ++i) {
       if (watched[i].revents != 0 && !AcceptAll(watched[i].fd)) rests = true;
     }
-    if (options_.metrics != nullptr) options_.metrics->OnOpenConnections(book_.CountOpen());
+    if (options_.metrics == nullptr) continue;
+    options_.metrics->OnOpenConnections(book_->CountOpen(), book_->CountCalls());
   }
   // Whom the kernel has let in already: closing would turn them away.
   for (size_t i = 1; i < watched.size(); ++i) AcceptAll(watched[i].fd);
@@ -131,7 +132,7 @@ bool Listener::AcceptAll(int listening) {
 }
 
 void Listener::Judge(int descriptor, const sockaddr_storage& peer) {
-  const char* const limit = LimitPassedBy(descriptor, HostOf(peer));
+  const char* const limit = LimitPassedBy(descriptor, peer);
   if (limit == nullptr) {
     const int yes = 1;
     setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
@@ -143,8 +144,8 @@ void Listener::Judge(int descriptor, const sockaddr_storage& peer) {
   if (options_.metrics != nullptr) options_.metrics->OnConnectionRefused(limit);
 }
 
-const char* Listener::LimitPassedBy(int descriptor, const std::string& address) {
-  switch (rate_.Take(address)) {
+const char* Listener::LimitPassedBy(int descriptor, const sockaddr_storage& peer) {
+  switch (rate_.Take(HostOf(peer))) {
     case ConnectionRate::Verdict::kTooMany:
       return "max_connections_per_second";
     case ConnectionRate::Verdict::kTooManyOfAddress:
@@ -152,11 +153,14 @@ const char* Listener::LimitPassedBy(int descriptor, const std::string& address) 
     case ConnectionRate::Verdict::kTaken:
       break;
   }
-  switch (book_.Take(descriptor, address)) {
+  switch (book_->Take(descriptor, PeerOf(peer))) {
     case ConnectionBook::Verdict::kTooMany:
       return "max_connections";
     case ConnectionBook::Verdict::kTooManyOfAddress:
       return "max_connections_per_address";
+    case ConnectionBook::Verdict::kTakenForIdle:
+      if (options_.metrics != nullptr) options_.metrics->OnConnectionEvicted();
+      break;
     case ConnectionBook::Verdict::kTaken:
       break;
   }

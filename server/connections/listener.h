@@ -15,11 +15,15 @@
 
 namespace diffusiond {
 
-// What a listener counts. Calls come from its thread and must not block.
+// What is counted of connections. Told from any thread; must not block.
 class ConnectionMetrics {
  public:
   virtual ~ConnectionMetrics() = default;
-  virtual void OnOpenConnections(int /*open*/) {}
+  // About once a second.
+  virtual void OnOpenConnections(int /*open*/, int /*calls*/) {}
+  virtual void OnConnectionEvicted() {}  // For another.
+  // `limit`: as ConnectionBook has it.
+  virtual void OnCallRefused(const std::string& /*limit*/) {}
   // `limit`: "max_connections", "max_connections_per_address", "max_connections_per_second",
   // "max_connections_per_second_per_address" or "descriptors".
   virtual void OnConnectionRefused(const std::string& /*limit*/) {}
@@ -51,8 +55,10 @@ class Listener {
   void Close();
 
   int port() const { return sockets_.port; }
-  int CountOpen() { return book_.CountOpen(); }
-  void HoldOpen() { book_.HoldOpen(); }  // As ConnectionBook has it.
+  int CountOpen() { return book_->CountOpen(); }
+  void HoldOpen() { book_->HoldOpen(); }  // As ConnectionBook has it.
+  // To be told of the connections' calls.
+  const std::shared_ptr<ConnectionBook>& book() const { return book_; }
 
  private:
   Listener(Options options, ListeningSockets sockets, int wake);
@@ -62,7 +68,7 @@ class Listener {
   bool AcceptAll(int listening);
   void Judge(int descriptor, const sockaddr_storage& peer);
   // What the connection would pass, as ConnectionMetrics has it; null: nothing, and it is noted.
-  const char* LimitPassedBy(int descriptor, const std::string& address);
+  const char* LimitPassedBy(int descriptor, const sockaddr_storage& peer);
   // With no descriptor left: gives the reserve to whoever waits first, to be told so.
   void TurnAwayOne(int listening);
 
@@ -70,7 +76,7 @@ class Listener {
   const ListeningSockets sockets_;
   const int wake_;    // An eventfd, readable once the listener closes.
   int reserve_ = -1;  // The thread's.
-  ConnectionBook book_;
+  const std::shared_ptr<ConnectionBook> book_;
   ConnectionRate rate_;  // The thread's.
   std::function<void(int)> take_;
   std::thread thread_;

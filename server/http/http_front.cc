@@ -14,6 +14,7 @@
 #include "server/http/http_errors.h"
 #include "server/http/http_generation.h"
 #include "server/http/json_api.h"
+#include "server/http/logged_refusal.h"
 #include "server/http/openai_images.h"
 #include "server/http/openai_models.h"
 #include "server/http/openapi_document.h"
@@ -39,24 +40,26 @@ absl::string_view HostOfUrl(absl::string_view url) {
 // Sec-Fetch-Site; whoever types an address is "none". Without TLS, but on loopback, it has that of
 // no request, and Referer is left, which a page may hide. On loopback a name that somebody else's
 // DNS made ours (rebinding) is no name of this machine.
-std::optional<HttpAnswer> RefuseForeignPage(const HttpRequest& request, bool on_loopback) {
+std::optional<HttpAnswer> RefuseForeignPage(const ServiceContext& context,
+                                            const HttpRequest& request, bool on_loopback) {
   const std::string* const host = FindHeader(request.headers, "host");
   if (on_loopback && host != nullptr && !IsLoopback(*host)) {
-    return RefusalAnswer(403, "this server is asked for by the name of its own machine alone");
+    return LoggedRefusal(context, 403,
+                         "this server is asked for by the name of its own machine alone", &request);
   }
   constexpr char kRefusal[] = "pages of other sites may not draw here";
   const std::string* const fetched = FindHeader(request.headers, "sec-fetch-site");
   // A link to the page itself may stand anywhere.
   if (fetched != nullptr && *fetched != "same-origin" && *fetched != "none" &&
       request.path != "/") {
-    return RefusalAnswer(403, kRefusal);
+    return LoggedRefusal(context, 403, kRefusal, &request);
   }
   const std::string* page = FindHeader(request.headers, "origin");
   if (page == nullptr && fetched == nullptr && request.path != "/") {
     page = FindHeader(request.headers, "referer");
   }
   if (page == nullptr || (host != nullptr && HostOfUrl(*page) == *host)) return std::nullopt;
-  return RefusalAnswer(403, kRefusal);
+  return LoggedRefusal(context, 403, kRefusal, &request);
 }
 
 using Answer = std::function<absl::StatusOr<Json>(const HttpRequest&)>;
@@ -74,6 +77,7 @@ absl::StatusOr<Json> ReadAs(const ServiceContext& context, const HttpRequest& re
 // A call that is answered at once, with the right to read. `polled`: as CallScope.
 HttpHandler Reading(Context context, const std::string& method, Answer answer,
                     bool polled = false) {
+  context->metrics->OnMethodServed(method);
   return [context = std::move(context), method, answer = std::move(answer), polled](
              const HttpRequest& request, const std::shared_ptr<HttpResponder>& responder) {
     CallScope scope(context, method, OriginOf(request));
@@ -121,6 +125,7 @@ class Routes {
   void AddDrawing(const std::string& method, const std::string& path,
                   HttpGeneration::Reading reading) {
     const std::string name = absl::StrCat(method, " ", path);
+    context_->metrics->OnMethodServed(name);
     Add(method, path, max_request_bytes_,
         [context = context_, name, reading = std::move(reading)](
             HttpRequest request, std::shared_ptr<HttpResponder> responder) {
@@ -132,10 +137,11 @@ class Routes {
   void RefuseHead(const std::string& path, const std::string& allow) {
     routes_.Add({.method = "HEAD",
                  .path = path,
-                 .refuse = [allow, on_loopback = on_loopback_](
+                 .refuse = [allow, context = context_, on_loopback = on_loopback_](
                                const HttpRequest& head) -> std::optional<HttpAnswer> {
-                   if (auto foreign = RefuseForeignPage(head, on_loopback)) return foreign;
-                   HttpAnswer answer = RefusalAnswer(405, "HEAD draws nothing");
+                   if (auto foreign = RefuseForeignPage(*context, head, on_loopback))
+                     return foreign;
+                   HttpAnswer answer = LoggedRefusal(*context, 405, "HEAD draws nothing", &head);
                    answer.head.headers.emplace_back("Allow", allow);
                    return answer;
                  },
@@ -200,13 +206,14 @@ class Routes {
  private:
   void Add(const std::string& method, const std::string& path, uint64_t max_body,
            HttpHandler handle) {
-    routes_.Add(
-        {.method = method,
-         .path = path,
-         .max_body_bytes = max_body,
-         .refuse = [on_loopback = on_loopback_](
-                       const HttpRequest& head) { return RefuseForeignPage(head, on_loopback); },
-         .handle = std::move(handle)});
+    routes_.Add({.method = method,
+                 .path = path,
+                 .max_body_bytes = max_body,
+                 .refuse =
+                     [context = context_, on_loopback = on_loopback_](const HttpRequest& head) {
+                       return RefuseForeignPage(*context, head, on_loopback);
+                     },
+                 .handle = std::move(handle)});
   }
 
   const Context context_;
@@ -220,7 +227,12 @@ class Routes {
 absl::StatusOr<std::unique_ptr<HttpFront>> HttpFront::Start(Options options, Context context) {
   Routes routes(context, options);
   routes.AddDrawing("POST", "/v1/generate", {.read = ReadJsonRequest});
-  routes.AddDrawing("GET", "/v1/generate", {.read = ReadQueryRequest, .name_of = FlatName});
+  routes.AddDrawing("GET", "/v1/generate",
+                    {.read =
+                         [context](const HttpRequest& request) {
+                           return ReadQueryRequest(request, *context->catalog);
+                         },
+                     .name_of = FlatName});
   routes.RefuseHead("/v1/generate", "GET, POST");
   routes.AddDrawing("POST", "/v1/images/generations",
                     {.read =
@@ -248,7 +260,9 @@ absl::StatusOr<std::unique_ptr<HttpFront>> HttpFront::Start(Options options, Con
       {.listen = options.listen,
        .limits = options.limits,
        .tls = options.tls,
-       .refusal = RefusalAnswer,
+       .refusal = [context](
+                      int status,
+                      const std::string& text) { return LoggedRefusal(*context, status, text); },
        .observer = options.observer,
        .refuse_connection = [rate](const std::string& address) { return rate->Judge(address); }},
       routes.Take());

@@ -146,10 +146,14 @@ absl::StatusOr<HttpTask> ReadJsonRequest(const HttpRequest& request) {
   return TaskOf(request, std::move(parsed), /*picture_unless_asked=*/false);
 }
 
-absl::StatusOr<HttpTask> ReadQueryRequest(const HttpRequest& request) {
+absl::StatusOr<HttpTask> ReadQueryRequest(const HttpRequest& request, const ModelCatalog& catalog) {
   nlohmann::json fields = nlohmann::json::object();
-  for (const auto& [name, value] : request.query) fields[name] = value;
-  ASSIGN_OR_RETURN(v1::GenerateRequest parsed, RequestOfFields(fields));
+  FieldViolations violations;
+  for (const auto& [name, value] : request.query) {
+    if (!fields.emplace(name, value).second) violations.Add(name, kNamedTwice);
+  }
+  ASSIGN_OR_RETURN(v1::GenerateRequest parsed,
+                   RequestOfFields(fields, &catalog, std::move(violations)));
   return TaskOf(request, std::move(parsed), /*picture_unless_asked=*/true);
 }
 

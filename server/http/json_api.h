@@ -9,6 +9,7 @@
 #include "google/protobuf/message.h"
 #include "model/http/http_message.h"
 #include "server/http/http_generation.h"
+#include "server/models/model_catalog.h"
 
 namespace diffusiond {
 
@@ -23,10 +24,10 @@ std::string JsonOf(const v1::Preview& preview);
 // or else a GenerateImagesResponse.
 absl::StatusOr<HttpTask> ReadJsonRequest(const HttpRequest& request);
 
-// GET /v1/generate?class=bag&seed=7: RequestOfFields of the query. By Accept as above, but else the
-// picture itself (image/png, image/webp, image/jpeg), of count 1, with its receipt as the header
-// Diffusiond-Receipt.
-absl::StatusOr<HttpTask> ReadQueryRequest(const HttpRequest& request);
+// GET /v1/generate?class=bag&seed=7: RequestOfFields of the query, each name once. By Accept as
+// above, but else the picture itself (image/png, image/webp, image/jpeg), of count 1, with its
+// receipt as the header Diffusiond-Receipt.
+absl::StatusOr<HttpTask> ReadQueryRequest(const HttpRequest& request, const ModelCatalog& catalog);
 
 }  // namespace diffusiond
 

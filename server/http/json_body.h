@@ -12,8 +12,11 @@ namespace diffusiond {
 // Levels of a body: values are copied and written level by level, on the thread's stack.
 inline constexpr int kMaxJsonDepth = 16;
 
-// INVALID_ARGUMENT: it is no object of JSON, or has more levels. A name that comes again counts as
-// it comes last.
+// What is said of a name that comes again.
+inline constexpr char kNamedTwice[] = "is named more than once";
+
+// INVALID_ARGUMENT: it is no object of JSON, has more levels, or names something twice in one
+// object, of which a reader would take the last.
 absl::StatusOr<nlohmann::json> ParseJsonObject(const std::string& body);
 
 // In one line; what is not UTF-8 is replaced. `Json`: nlohmann::json or ordered_json.

@@ -123,11 +123,9 @@ class OpenAiReader {
                                              "classes: leave it empty"));
       return;
     }
-    for (const std::string& name : model.class_names) {
-      if (!name.empty() && absl::EqualsIgnoreCase(prompt, name)) {
-        fields_["class_name"] = name;
-        return;
-      }
+    if (const std::string* const name = ClassNamed(model, prompt)) {
+      fields_["class_name"] = *name;
+      return;
     }
     if (uint32_t id = 0; absl::SimpleAtoi(prompt, &id)) {
       fields_["class_id"] = id;

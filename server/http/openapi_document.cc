@@ -40,7 +40,7 @@ void CollectReferences(const Json& json, std::set<std::string>& names) {
 Json FieldsOnOneFloor(const MessageSchemas& messages) {
   Json fields = {{"class",
                   {{"anyOf", {{{"type", "string"}}, {{"type", "integer"}, {"minimum", 0}}}},
-                   {"description", "A class's name, case ignored, or its number."}}}};
+                   {"description", "A class's name, case ignored, or else its number."}}}};
   for (const char* message : {"GenerateRequest", "SamplingOptions", "PreviewOptions"}) {
     const Json of_message = messages.FlatFields(message);
     for (const auto& [name, schema] : of_message.items()) {

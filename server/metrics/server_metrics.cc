@@ -175,6 +175,14 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
                        .Add({})),
       connections_refused_(NewCounter(registry, "diffusiond_connections_refused_total",
                                       "Connections closed as they came, by limit.")),
+      connections_evicted_(NewCounter(registry, "diffusiond_connections_evicted_total",
+                                      "Idle connections closed for others of the gRPC port.")
+                               .Add({})),
+      open_calls_(NewGauge(registry, "diffusiond_open_calls",
+                           "Open calls of the gRPC port, health's and reflection's included.")
+                      .Add({})),
+      calls_refused_(NewCounter(registry, "diffusiond_calls_refused_total",
+                                "Calls refused because too many were open, by limit.")),
       http_connections_(
           NewGauge(registry, "diffusiond_http_connections", "Open connections of the HTTP port.")
               .Add({})),
@@ -233,13 +241,9 @@ ServerMetrics::ServerMetrics(Registry* registry, const std::string& version)
     refusals_.Add({{"reason", reason}});
   }
   for (const char* method : {"Generate", "GenerateImages", "ListModels", "GetModel"}) {
-    requests_.Add({{"method", method}, {"code", "INTERNAL"}});
+    MethodServed(method);
   }
-  for (const char* limit :
-       {"max_connections", "max_connections_per_address", "max_connections_per_second",
-        "max_connections_per_second_per_address", "descriptors"}) {
-    connections_refused_.Add({{"limit", limit}});
-  }
+  AddConnectionSeries();
   AddHttpSeries();
   for (const char* code : {"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "gRPC"}) {
     log_lines_left_out_.Add({{"code", code}});
@@ -282,6 +286,12 @@ void ServerMetrics::ModelLoadTook(const std::string& model, absl::Duration durat
   load_duration_.Add({{"model", model}}, Seconds()).Observe(absl::ToDoubleSeconds(duration));
 }
 
+void ServerMetrics::MethodServed(const std::string& method) {
+  for (const char* code : {"INTERNAL", "UNKNOWN", "DATA_LOSS"}) {
+    requests_.Add({{"method", method}, {"code", code}});
+  }
+}
+
 void ServerMetrics::RequestStarted(const std::string& method) {
   requests_in_flight_.Add({{"method", method}}).Increment();
 }
@@ -304,12 +314,6 @@ void ServerMetrics::PreviewsDropped(int count) { previews_dropped_.Increment(cou
 void ServerMetrics::ImageSent(const std::string& format, size_t bytes) {
   images_.Add({{"format", format}}).Increment();
   image_bytes_.Add({{"format", format}}).Increment(static_cast<double>(bytes));
-}
-
-void ServerMetrics::OpenConnections(int open) { connections_.Set(open); }
-
-void ServerMetrics::ConnectionRefused(const std::string& limit) {
-  connections_refused_.Add({{"limit", limit}}).Increment();
 }
 
 void ServerMetrics::LogLineLeftOut(const std::string& code) {

@@ -57,7 +57,10 @@ class ServerMetrics : public EngineMetrics {
   // Those that serve, are kept, or wait for their last request.
   void VersionsLoaded(const std::string& model, int count);
 
-  // `method` as in the proto, "Generate"; `code` as gRPC spells it, "OK", "INVALID_ARGUMENT".
+  // Calls of this method may come: the series of failures that alerts ask for are there from now.
+  void MethodServed(const std::string& method);
+  // `method` as in the proto, "Generate", or a route, "POST /v1/generate"; `code` as gRPC spells
+  // it, "OK", "INVALID_ARGUMENT".
   void RequestStarted(const std::string& method);
   void RequestFinished(const std::string& method, const std::string& code, absl::Duration duration);
   // `wait` since the request arrived.
@@ -68,9 +71,11 @@ class ServerMetrics : public EngineMetrics {
   // `format` as in flags, "png".
   void ImageSent(const std::string& format, size_t bytes);
 
-  void OpenConnections(int open);
+  void OpenConnections(int open, int calls);
+  void ConnectionEvicted();
   // `limit`: as ConnectionMetrics has it.
   void ConnectionRefused(const std::string& limit);
+  void CallRefused(const std::string& limit);
   // Of the port of HTTP.
   void HttpConnectionOpened();
   void HttpConnectionEnded();
@@ -103,7 +108,9 @@ class ServerMetrics : public EngineMetrics {
   using Gauges = prometheus::Family<prometheus::Gauge>;
   using Histograms = prometheus::Family<prometheus::Histogram>;
 
-  void AddHttpSeries();  // Before their first event.
+  // Before their first event.
+  void AddConnectionSeries();
+  void AddHttpSeries();
   prometheus::Labels OfModel(const std::string& key) ABSL_LOCKS_EXCLUDED(keys_mu_);
 
   absl::Mutex keys_mu_;
@@ -139,6 +146,9 @@ class ServerMetrics : public EngineMetrics {
 
   prometheus::Gauge& connections_;
   Counters& connections_refused_;
+  prometheus::Counter& connections_evicted_;
+  prometheus::Gauge& open_calls_;
+  Counters& calls_refused_;
   prometheus::Gauge& http_connections_;
   prometheus::Counter& http_connections_evicted_;
   Counters& http_connections_refused_;

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_format.h"
 #include "server/rpc/call_spans.h"
+#include "server/rpc/counted_calls.h"
 
 namespace diffusiond {
 namespace {
@@ -34,8 +35,10 @@ CallScope::CallScope(std::shared_ptr<const ServiceContext> context, std::string 
       request_id_(absl::StrFormat("%016x", context_->random())),
       trace_(context_->tracer->Begin(origin.traceparent, origin.tracestate)),
       admitted_(context_->calls->Enter()),
+      limit_passed_(context_->call_limit_passed(origin.peer)),
       record_(LogLevel::kInfo, "call") {
   context_->metrics->OnRequestStarted(method_);
+  if (limit_passed_ != nullptr) context_->metrics->OnCallRefused(limit_passed_);
   if (!trace_.trace_id.empty()) Note("trace_id", trace_.trace_id);
   Note("peer", origin.peer);
 }
@@ -45,7 +48,8 @@ CallScope::~CallScope() {
 }
 
 absl::Status CallScope::Admission() const {
-  if (admitted_) return absl::OkStatus();
+  if (admitted_ && limit_passed_ == nullptr) return absl::OkStatus();
+  if (admitted_) return absl::ResourceExhaustedError(CallLimitMessage(limit_passed_));
   return absl::UnavailableError("the server is draining; try another replica");
 }
 

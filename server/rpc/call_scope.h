@@ -33,7 +33,8 @@ class CallScope {
   CallScope& operator=(const CallScope&) = delete;
   ~CallScope();  // End must have been called.
 
-  // OK, or UNAVAILABLE: the server drains and the call is to be refused.
+  // OK, or why the call is to be refused: UNAVAILABLE, the server drains; RESOURCE_EXHAUSTED, too
+  // many calls are open.
   absl::Status Admission() const;
 
   const std::string& request_id() const { return request_id_; }
@@ -74,6 +75,7 @@ class CallScope {
   const std::string request_id_;
   const TraceContext trace_;
   const bool admitted_;
+  const char* const limit_passed_;  // Null: none.
   std::optional<int> http_status_;
   bool accepted_ = false;
   bool polled_ = false;

@@ -14,7 +14,10 @@ namespace diffusiond {
 // Calls come from any thread, also at the same time; they must not block.
 class RpcMetrics : public ConnectionMetrics {
  public:
-  // `method` as in the proto, "Generate"; `code` as gRPC spells it, "OK", "INVALID_ARGUMENT".
+  // Calls of this method may come, from now on.
+  virtual void OnMethodServed(const std::string& /*method*/) {}
+  // `method` as in the proto, "Generate", or a route, "POST /v1/generate"; `code` as gRPC spells
+  // it, "OK", "INVALID_ARGUMENT".
   virtual void OnRequestStarted(const std::string& /*method*/) {}
   virtual void OnRequestFinished(const std::string& /*method*/, const std::string& /*code*/,
                                  absl::Duration /*duration*/) {}

@@ -73,6 +73,9 @@ std::shared_ptr<const ServiceContext> Server::MakeContext() {
   context->calls = &calls_;
   context->stalls = &stalls_;
   context->metrics = metrics_;
+  context->call_limit_passed = [this](const std::string& peer) {
+    return port_ != nullptr ? port_->CallLimitPassed(peer) : nullptr;
+  };
   context->limits = options_.limits;
   context->progress_interval = options_.progress_interval;
   context->random = options_.random;

@@ -4,6 +4,7 @@
 
 #include "grpcpp/security/server_credentials.h"
 #include "model/status/status_macros.h"
+#include "server/rpc/counted_calls.h"
 #include "server/rpc/tls_server_credentials.h"
 
 namespace diffusiond {
@@ -11,7 +12,9 @@ namespace diffusiond {
 absl::StatusOr<std::unique_ptr<ServerPort>> ServerPort::Bind(Listener::Options options,
                                                              const AccessGate& gate,
                                                              grpc::ServerBuilder* builder) {
+  ConnectionMetrics* const metrics = options.metrics;
   ASSIGN_OR_RETURN(std::unique_ptr<Listener> listener, Listener::Bind(std::move(options)));
+  CountCalls(listener->book(), metrics, builder);
   using Builder = grpc::ServerBuilder::experimental_type;
   std::unique_ptr<Acceptor> acceptor = builder->experimental().AddExternalConnectionAcceptor(
       Builder::ExternalConnectionType::FROM_FD, gate.access().tls() != nullptr

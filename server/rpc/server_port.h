@@ -3,6 +3,7 @@
 #define DIFFUSIOND_SERVER_RPC_SERVER_PORT_H_
 
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "grpcpp/server_builder.h"
@@ -14,9 +15,9 @@ namespace diffusiond {
 // Connections reach the server by the way that gRPC has for those accepted elsewhere. Thread-safe.
 class ServerPort {
  public:
-  // Binds, and tells the builder of it. With a gate whose AccessControl has TLS the port has, too;
-  // else it is plaintext, and the gate is not asked. UNAVAILABLE: the address cannot be listened
-  // on.
+  // Binds, and tells the builder of it; calls are counted (CountCalls). With a gate whose
+  // AccessControl has TLS the port has, too; else it is plaintext, and the gate is not asked.
+  // UNAVAILABLE: the address cannot be listened on.
   static absl::StatusOr<std::unique_ptr<ServerPort>> Bind(Listener::Options options,
                                                           const AccessGate& gate,
                                                           grpc::ServerBuilder* builder);
@@ -29,6 +30,10 @@ class ServerPort {
 
   int port() const { return listener_->port(); }
   int CountOpen() { return listener_->CountOpen(); }
+  // As ConnectionBook::CallLimitPassed.
+  const char* CallLimitPassed(const std::string& peer) {
+    return listener_->book()->CallLimitPassed(peer);
+  }
   void HoldOpen() { listener_->HoldOpen(); }
 
  private:

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -38,6 +39,8 @@ struct ServiceContext {
   CallTracker* calls = nullptr;
   StallWatch* stalls = nullptr;
   RpcMetrics* metrics = nullptr;  // Never null.
+  // As ConnectionBook has it, of those of the gRPC port.
+  std::function<const char*(const std::string& peer)> call_limit_passed;
   RequestLimits limits;
   absl::Duration progress_interval;                 // As GenerationRun::Options has it, of streams.
   std::function<uint64_t()> random = RandomNumber;  // Seeds and request ids.

@@ -12,11 +12,12 @@
 namespace diffusiond {
 
 struct TransportLimits {
-  // A connection that would pass one of these is closed as soon as it is made.
+  // A connection that would pass one of these is closed as soon as it is made, unless another has
+  // no call; a call is refused with RESOURCE_EXHAUSTED.
   ConnectionBook::Limits connections;
   ConnectionRate::Limits connection_rate = {};
   // Calls at once on one connection; the client's further calls wait in the client.
-  int calls_per_connection = 256;
+  int calls_per_connection = 100;
   // Memory of all connections together: requests that are not whole yet, answers not taken yet.
   // Under it gRPC reads less at a time, and at last ends calls with RESOURCE_EXHAUSTED.
   size_t bytes = size_t{256} << 20;

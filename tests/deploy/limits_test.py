@@ -20,6 +20,33 @@ DEFAULTS_IN_WORDS = {
     "max_model_memory": ("half of the machine's", "0"),
 }
 
+# "`kMaxThreads` in `server/rpc/transport_limits.cc`", several with commas between.
+CONSTANTS = re.compile(r"((?:`\w+`(?: \(\d+\))?(?:, )?)+) in `([\w/]+\.(?:h|cc))`")
+
+# Whose row says in words what they do.
+NO_NUMBERS = {"IdentityLimits", "PictureReader", "EventQueue", "kLimits"}
+
+UNITS = {"": 1, "bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "ms": 1, "s": 1000, "min": 60_000,
+         "Milliseconds": 1, "Seconds": 1000, "Minutes": 60_000}
+
+
+def numbers_told(cell):
+    """Of "8 KiB; 30 s": in bytes and milliseconds; "1 a second" is the time between two."""
+    if cell.endswith(" a second"):
+        return [1000 // int(cell.removesuffix(" a second"))]
+    return [int(number.replace(",", "")) * UNITS[unit] for number, unit in
+            re.findall(r"(\d+(?:,\d{3})*)(?: (bytes|KiB|MiB|ms|s|min)\b)?", cell)]
+
+
+def number_of(source, name):
+    """What the constant is set to there, in bytes and milliseconds; None: to no number."""
+    found = re.search(rf"\b{name}\b(?: =|{{)\s*(?:absl::(\w+)\()?(?:\w+{{(\d+)}}|([\d']+))"
+                      r"(?: << (\d+))?", source)
+    if not found:
+        return None
+    unit, braced, plain, shift = found.groups()
+    return (int((braced or plain).replace("'", "")) << int(shift or 0)) * UNITS[unit or ""]
+
 
 def read(path):
     with open(os.path.join(SOURCE, path), encoding="utf-8") as file:
@@ -86,7 +113,7 @@ class LimitsTest(unittest.TestCase):
 
     def test_constants_stand_where_they_are_said_to(self):
         for limit, _, setter, *_ in self.rows:
-            found = re.match(r"((?:`\w+`(?: \(\d+\))?(?:, )?)+) in `([\w/]+\.(?:h|cc))`", setter)
+            found = CONSTANTS.match(setter)
             if not found:
                 self.assertRegex(setter, r"^`--|^gRPC's own$|^its call$|`(GenerateRequest|SamplingOptions)`$", limit)
                 continue
@@ -94,6 +121,21 @@ class LimitsTest(unittest.TestCase):
             for name in re.findall(r"`(\w+)`", found.group(1)):
                 with self.subTest(limit=limit):
                     self.assertRegex(source, rf"\b{name}\b")
+
+    def test_constants_have_the_values_that_are_told(self):
+        compared = 0
+        for limit, default, setter, *_ in self.rows:
+            told = re.findall(r"\((\d+)\) in `", setter)
+            told = [int(number) for number in told] or numbers_told(default)
+            constants = [(name, path) for names, path in CONSTANTS.findall(setter)
+                         for name in re.findall(r"`(\w+)`", names)]
+            for place, (name, path) in enumerate(constants):
+                if name in NO_NUMBERS:
+                    continue
+                with self.subTest(limit=limit, constant=name):
+                    self.assertEqual(number_of(read(path), name), told[place])
+                compared += 1
+        self.assertGreater(compared, 50)
 
     def test_metrics_exist(self):
         # Not by a scrape: some have no series before their first event.

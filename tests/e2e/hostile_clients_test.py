@@ -19,6 +19,7 @@ TRANSPORT_MIB = 64
 MOST_MIB_MORE = (TRANSPORT_MIB + 448) * (4 if os.environ.get("DIFFUSIOND_SANITIZER") else 1)
 MOST_THREADS_MORE = 16  # gRPC adds some under load and keeps them.
 CONNECTIONS = "diffusiond_connections"
+HTTP_CONNECTIONS = "diffusiond_http_connections"
 IN_FLIGHT = "diffusiond_requests_in_flight"
 WAITING = "diffusiond_waiting_trajectories"
 RESIDENT = "diffusiond_resident_trajectories"
@@ -53,6 +54,7 @@ class HostileClientsTest(unittest.TestCase):
     def assert_nothing_is_left(self):
         # The honest client's connection stays.
         eventually(lambda: self.server.metric(CONNECTIONS) == 1, "their connections are closed")
+        eventually(lambda: self.server.metric(HTTP_CONNECTIONS) == 0, "those over HTTP as well")
         eventually(lambda: self.server.metric(IN_FLIGHT) == 0, "no call is left")
         eventually(lambda: self.server.metric(WAITING) + self.server.metric(RESIDENT) == 0,
                    "no image is left")

@@ -206,11 +206,22 @@ INSTANTIATE_TEST_SUITE_P(
                   "is 0, allowed: 1 .. 1000000"},
         WrongFlag{"ConnectionsPerAddress", [](F& f) { f.max_connections_per_address = 0; },
                   "--max_connections_per_address", "is 0, allowed: 1 .. 1000000"},
+        WrongFlag{"HttpHeaders", [](F& f) { f.max_http_header_bytes = 1023; },
+                  "--max_http_header_bytes", "is 1023, allowed: 1024 .. 1048576"},
+        WrongFlag{"HttpRequestTimeout",
+                  [](F& f) { f.http_request_timeout = absl::Milliseconds(999); },
+                  "--http_request_timeout", "is 999ms, allowed: 1s .. inf"},
+        WrongFlag{"HttpIdleTimeout", [](F& f) { f.http_idle_timeout = absl::ZeroDuration(); },
+                  "--http_idle_timeout", "is 0, allowed: 1s .. inf"},
         WrongFlag{"ConnectionsPerSecond", [](F& f) { f.max_connections_per_second = 0; },
                   "--max_connections_per_second", "is 0, allowed: 1 .. 1000000"},
         WrongFlag{"ConnectionsPerSecondPerAddress",
                   [](F& f) { f.max_connections_per_second_per_address = 0; },
                   "--max_connections_per_second_per_address", "is 0, allowed: 1 .. 1000000"},
+        WrongFlag{"Calls", [](F& f) { f.max_calls = 0; }, "--max_calls",
+                  "is 0, allowed: 1 .. 1000000"},
+        WrongFlag{"CallsPerAddress", [](F& f) { f.max_calls_per_address = 0; },
+                  "--max_calls_per_address", "is 0, allowed: 1 .. 1000000"},
         WrongFlag{"CallsPerConnection", [](F& f) { f.max_calls_per_connection = 0; },
                   "--max_calls_per_connection", "is 0, allowed: 1 .. 1000000"},
         WrongFlag{"TransportBytes", [](F& f) { f.max_transport_bytes = 1 << 20; },
@@ -261,6 +272,45 @@ TEST(DeviceList, RefusesWhatIsWrongByName) {
   }
   EXPECT_THAT(std::string(ParseDeviceList("cpu:65", 100).status().message()),
               HasSubstr("limit of 64"));
+}
+
+TEST(ServerFlags, OfConnectionsBecomeTheirLimits) {
+  ServerFlags flags;
+  flags.max_connections = 1;
+  flags.max_connections_per_address = 2;
+  flags.max_calls = 3;
+  flags.max_calls_per_address = 4;
+  const ConnectionBook::Limits limits = ConnectionLimitsOf(flags);
+  EXPECT_EQ(limits.total, 1);
+  EXPECT_EQ(limits.per_address, 2);
+  EXPECT_EQ(limits.calls, 3);
+  EXPECT_EQ(limits.calls_per_address, 4);
+}
+
+TEST(ServerFlags, OfHttpBecomeItsLimits) {
+  ServerFlags flags;
+  flags.max_http_connections = 1;
+  flags.max_http_connections_per_address = 2;
+  flags.max_http_header_bytes = 3;
+  flags.max_transport_bytes = 4;
+  flags.http_request_timeout = absl::Seconds(5);
+  flags.http_idle_timeout = absl::Seconds(6);
+  flags.stall_timeout = absl::Seconds(7);
+  const HttpLimits limits = HttpLimitsOf(flags);
+  EXPECT_EQ(limits.max_connections, 1);
+  EXPECT_EQ(limits.max_connections_per_address, 2);
+  EXPECT_EQ(limits.max_header_bytes, 3u);
+  EXPECT_EQ(limits.max_bodies_bytes, 4u);
+  EXPECT_EQ(limits.request_time, absl::Seconds(5));
+  EXPECT_EQ(limits.idle_time, absl::Seconds(6));
+  EXPECT_EQ(limits.slow_reader_time, absl::Seconds(7));
+}
+
+TEST(ServerFlags, OfHttpHaveTheDefaultsOfItsServer) {
+  const HttpLimits unset, limits = HttpLimitsOf(ServerFlags());
+  EXPECT_EQ(limits.max_header_bytes, unset.max_header_bytes);
+  EXPECT_EQ(limits.request_time, unset.request_time);
+  EXPECT_EQ(limits.idle_time, unset.idle_time);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 #ifndef DIFFUSIOND_TESTS_TESTING_COUNTING_ENGINE_METRICS_H_
 #define DIFFUSIOND_TESTS_TESTING_COUNTING_ENGINE_METRICS_H_
 
+#include <algorithm>
+#include <limits>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -16,7 +18,7 @@ class CountingEngineMetrics : public EngineMetrics {
   struct Counts {
     int waiting = 0;   // Now.
     int resident = 0;  // Now.
-    int resident_limit = 0;
+    int lowest_resident_limit = std::numeric_limits<int>::max();
     int preemptions = 0;
     int migrations = 0;
     int device_failures = 0;
@@ -39,7 +41,7 @@ class CountingEngineMetrics : public EngineMetrics {
     absl::MutexLock lock(&mu_);
     counts_.waiting = depth.waiting;
     counts_.resident = depth.resident;
-    counts_.resident_limit = depth.resident_limit;
+    counts_.lowest_resident_limit = std::min(counts_.lowest_resident_limit, depth.resident_limit);
   }
   void OnDeviceFailure(const std::string&) override {
     absl::MutexLock lock(&mu_);

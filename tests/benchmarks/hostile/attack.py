@@ -32,9 +32,10 @@ class Pace:
 
 
 class Attack:
-    def __init__(self, grpc_address, metrics_address, source, number, pace):
+    def __init__(self, grpc_address, metrics_address, http_address, source, number, pace):
         self.grpc_address = grpc_address
         self.metrics_address = metrics_address
+        self.http_address = http_address
         self.source = source  # The address that it comes from.
         self.number = number  # Of this client, from 0.
         self.pace = pace

@@ -237,6 +237,56 @@ def slow_scrapes(attack):
                 peers.remove(peer)
 
 
+def http_connection(attack):
+    return socket.create_connection(attack.http_address, source_address=(attack.source, 0))
+
+
+def slow_http(attack):
+    """Connections of the HTTP port that ask a byte at a time, send half a body, or ask for events
+    and take none."""
+    post = (b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n"
+            b"Content-Length: %d\r\n\r\n")
+    whole = b'{"classId": 3, "sampling": {"steps": 50}, "preview": {"everySteps": 1}}'
+    begun = [b"GET / HTTP/1.1\r\nX: ", post % bombs.LARGEST_BODY + bytes(bombs.LARGEST_BODY // 2),
+             post % len(whole) + whole]
+    peers = []
+    for number in itertools.count():
+        attack.pace.spend_event()
+        if len(peers) < 40:
+            data = begun[number % len(begun)]
+            attack.pace.spend_bytes(len(data))
+            peers.append(http_connection(attack))
+            peers[-1].settimeout(5)
+            peers[-1].sendall(data)
+            continue
+        peer = peers[number % len(peers)]
+        try:
+            peer.sendall(b"x")
+            attack.pace.spend_bytes(1)
+        except OSError:
+            peers.remove(peer)
+
+
+def http_refusals(attack):
+    """Requests over HTTP that are refused, each for another reason, on one connection."""
+    def post(path, body, more=b""):
+        return (b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\n" + more +
+                b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+    requests = [post(b"/v1/generate", b'{"sampling": {"steps": 100000}, "count": 9, "x": 1}'),
+                post(b"/v1/images/generations", b'{"prompt": "nothing", "size": "9x9", "n": 99}'),
+                b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                post(b"/v1/generate", b"", b"Origin: http://elsewhere\r\n")]
+    with http_connection(attack) as peer:
+        peer.settimeout(10)
+        for request in itertools.cycle(requests):
+            attack.pace.spend_event()
+            attack.pace.spend_bytes(len(request))
+            peer.sendall(request)
+            if not peer.recv(1 << 16):
+                raise ConnectionResetError("the server closed the connection")
+
+
 def refusals(attack):
     calls = itertools.cycle([(GENERATE, message(bombs.wrong_request())),
                              (GENERATE_IMAGES, message(b"\xff" * 100)),
@@ -259,4 +309,5 @@ KINDS = {kind.run.__name__: kind for kind in (
     Kind(unknown_fields, 4, True), Kind(unread_answers, 100), Kind(health_watches, 200),
     Kind(reflection_streams, 100), Kind(rapid_reset, 300), Kind(random_bytes, 50),
     Kind(control_frames, 300), Kind(pings, 100), Kind(endless_headers, 100),
-    Kind(beyond_window, 5), Kind(slow_scrapes, 80), Kind(refusals, 200))}
+    Kind(beyond_window, 5), Kind(slow_scrapes, 80), Kind(refusals, 200),
+    Kind(slow_http, 60), Kind(http_refusals, 100))}

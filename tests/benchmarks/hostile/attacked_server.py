@@ -21,7 +21,8 @@ class HostileClients:
         self.process = subprocess.Popen(
             [sys.executable, os.path.join(HERE, "hostile_clients.py"), kind,
              f"--clients={clients}", f"--grpc={server.address}",
-             f"--metrics={server.metrics_address}", f"--counts={self.counts.name}", *flags],
+             f"--metrics={server.metrics_address}", f"--http={server.http_address}",
+             f"--counts={self.counts.name}", *flags],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def __enter__(self):

@@ -2,7 +2,8 @@
 """Runs hostile clients of one kind, one process each, until its standard input ends. Then it ends
 them and prints the processor time that they took, in seconds.
 
-  hostile_clients.py KIND --clients=N --grpc=HOST:PORT --metrics=HOST:PORT --counts=FILE
+  hostile_clients.py KIND --clients=N --grpc=HOST:PORT --metrics=HOST:PORT --http=HOST:PORT
+      --counts=FILE
 
 KIND `all` gives each client another kind; `burn` only takes --cpu seconds of processor time a
 second, all together. --counts is a file of N records (events, bytes sent) as two float64 each."""
@@ -30,6 +31,7 @@ def parsed(argv):
     parser.add_argument("--addresses", type=int, default=1, help="that they come from")
     parser.add_argument("--grpc", required=True)
     parser.add_argument("--metrics", required=True)
+    parser.add_argument("--http", required=True)
     parser.add_argument("--counts", required=True)
     parser.add_argument("--mbit", type=float, default=40, help="a second and client")
     parser.add_argument("--rate", type=float, default=100, help="events a second and client")
@@ -71,8 +73,8 @@ def client(arguments, number, counts):
 
     names = list(KINDS) if arguments.kind == "all" else [arguments.kind]
     attack = Attack(split_address(arguments.grpc), split_address(arguments.metrics),
-                    f"127.0.1.{1 + number % arguments.addresses}", number,
-                    Pace(arguments.mbit * 1e6 / 8, arguments.rate, note))
+                    split_address(arguments.http), f"127.0.1.{1 + number % arguments.addresses}",
+                    number, Pace(arguments.mbit * 1e6 / 8, arguments.rate, note))
     attack_until_ended(KINDS[names[number % len(names)]].run, attack)
 
 

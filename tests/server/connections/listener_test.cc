@@ -43,6 +43,14 @@ class Taken : public ConnectionMetrics {
     sockets_.erase(sockets_.begin());
     ++given_back_;
   }
+  void OnConnectionEvicted() override {
+    absl::MutexLock lock(&mu_);
+    ++evicted_;
+  }
+  int evicted() {
+    absl::MutexLock lock(&mu_);
+    return evicted_;
+  }
   void OnConnectionRefused(const std::string& reason) override {
     absl::MutexLock lock(&mu_);
     refusals_.push_back(reason);
@@ -58,6 +66,7 @@ class Taken : public ConnectionMetrics {
   absl::Mutex mu_;
   std::vector<Socket> sockets_ ABSL_GUARDED_BY(mu_);
   size_t given_back_ ABSL_GUARDED_BY(mu_) = 0;
+  int evicted_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<std::string> refusals_ ABSL_GUARDED_BY(mu_);
 };
 
@@ -70,12 +79,22 @@ std::unique_ptr<Listener> Listen(Taken* taken, Listener::Options options) {
   return *std::move(listener);
 }
 
+// A call that lasts, as long as the connection does.
+void BeginCall(Listener& listener, const Socket& client) {
+  sockaddr_storage own = {};
+  socklen_t size = sizeof(own);
+  getsockname(client.get(), reinterpret_cast<sockaddr*>(&own), &size);
+  EXPECT_NE(listener.book()->BeginCall(PeerOf(own)), nullptr);
+}
+
 TEST(Listener, HandsOnWhoConnectsUpToItsLimitAndMoreWhenOneIsGone) {
   Taken taken;
-  const auto listener = Listen(&taken, {.address = "", .limits = {.total = 2, .per_address = 2}});
+  const auto listener = Listen(&taken, {.address = "", .limits = {.total = 2, .per_address = 3}});
   const Socket first = ConnectTo(listener->port(), QuietLoopback()),
                second = ConnectTo(listener->port(), QuietLoopback());
   taken.Await(2);
+  BeginCall(*listener, first);
+  BeginCall(*listener, second);
   const Socket third = ConnectTo(listener->port(), QuietLoopback());
   EXPECT_TRUE(IsTurnedAway(third));
   EXPECT_THAT(taken.AwaitRefusals(1), ElementsAre("max_connections"));
@@ -90,8 +109,21 @@ TEST(Listener, OneAddressCannotTakeAllPlaces) {
   const auto listener = Listen(&taken, {.address = "", .limits = {.total = 9, .per_address = 1}});
   const Socket first = ConnectTo(listener->port(), QuietLoopback());
   taken.Await(1);
+  BeginCall(*listener, first);
   EXPECT_TRUE(IsTurnedAway(ConnectTo(listener->port(), QuietLoopback())));
   EXPECT_THAT(taken.AwaitRefusals(1), ElementsAre("max_connections_per_address"));
+}
+
+TEST(Listener, AConnectionWithoutACallGivesItsPlaceToTheNext) {
+  Taken taken;
+  const auto listener = Listen(&taken, {.address = "", .limits = {.total = 9, .per_address = 1}});
+  const Socket first = ConnectTo(listener->port(), QuietLoopback());
+  taken.Await(1);
+  const Socket second = ConnectTo(listener->port(), QuietLoopback());
+  EXPECT_TRUE(IsTurnedAway(first));
+  taken.Await(2);
+  EXPECT_EQ(taken.evicted(), 1);
+  EXPECT_EQ(listener->CountOpen(), 1);
 }
 
 TEST(Listener, TurnsAwayWhoComesTooOften) {

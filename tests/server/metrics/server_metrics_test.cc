@@ -107,6 +107,27 @@ TEST_F(ServerMetricsTest, HasItsSeriesBeforeTheFirstEvent) {
   }
 }
 
+TEST_F(ServerMetricsTest, HasTheFailuresOfAMethodThatIsServed) {
+  metrics_.MethodServed("POST /v1/generate");
+  for (const char* method : {"Generate", "GetModel", "POST /v1/generate"}) {
+    for (const char* code : {"INTERNAL", "UNKNOWN", "DATA_LOSS"}) {
+      ExpectLine(
+          absl::StrCat("diffusiond_requests_total{code=\"", code, "\",method=\"", method, "\"} 0"));
+    }
+  }
+}
+
+TEST_F(ServerMetricsTest, CountsConnectionsAndTheirCalls) {
+  ExpectLine("diffusiond_calls_refused_total{limit=\"max_calls\"} 0");
+  metrics_.OpenConnections(3, 70);
+  metrics_.ConnectionEvicted();
+  metrics_.CallRefused("max_calls_per_address");
+  ExpectLine("diffusiond_connections 3");
+  ExpectLine("diffusiond_open_calls 70");
+  ExpectLine("diffusiond_connections_evicted_total 1");
+  ExpectLine("diffusiond_calls_refused_total{limit=\"max_calls_per_address\"} 1");
+}
+
 TEST_F(ServerMetricsTest, CountsRequests) {
   metrics_.RequestStarted("Generate");
   metrics_.RequestStarted("Generate");

@@ -159,6 +159,7 @@ TestServer::Options Crowd::ServerOptions(const Options& crowd) {
   TestServer::Options options;
   options.puppet = true;
   options.server.listen_address = "127.0.0.1:0";
+  options.server.transport.calls_per_connection = kMany;
   options.server.stall_timeout = crowd.stall_timeout;
   options.engine.max_waiting_previews = crowd.max_waiting_previews;
   options.engine.max_trajectories = 2 * kMany;

@@ -112,6 +112,36 @@ void CountingMetrics::AwaitPreviewsDropped(int count) {
   mu_.Await(absl::Condition(&enough));
 }
 
+void CountingMetrics::OnCallRefused(const std::string& limit) {
+  absl::MutexLock lock(&mu_);
+  calls_refused_.push_back(limit);
+}
+
+void CountingMetrics::OnConnectionEvicted() {
+  absl::MutexLock lock(&mu_);
+  ++evicted_;
+}
+
+void CountingMetrics::OnMethodServed(const std::string& method) {
+  absl::MutexLock lock(&mu_);
+  served_.push_back(method);
+}
+
+std::vector<std::string> CountingMetrics::calls_refused() {
+  absl::MutexLock lock(&mu_);
+  return calls_refused_;
+}
+
+int CountingMetrics::evicted() {
+  absl::MutexLock lock(&mu_);
+  return evicted_;
+}
+
+std::vector<std::string> CountingMetrics::served() {
+  absl::MutexLock lock(&mu_);
+  return served_;
+}
+
 int CountingMetrics::started() {
   absl::MutexLock lock(&mu_);
   return started_;

@@ -39,6 +39,9 @@ class CountingMetrics : public RpcMetrics {
   void OnPreviewsDropped(int count) override;
   void OnImageSent(const std::string& format, size_t bytes) override;
   void OnLogLineLeftOut(const std::string& code) override;
+  void OnCallRefused(const std::string& limit) override;
+  void OnConnectionEvicted() override;
+  void OnMethodServed(const std::string& method) override;
 
   // "Generate OK", ... in order of their ends; the second waits until there are that many.
   std::vector<std::string> finished();
@@ -46,6 +49,9 @@ class CountingMetrics : public RpcMetrics {
   void AwaitPreviewsDropped(int count);
   // Their codes, as soon as there are that many.
   std::vector<std::string> AwaitLogLinesLeftOut(size_t count);
+  std::vector<std::string> calls_refused();  // Their limits.
+  int evicted();
+  std::vector<std::string> served();
   int started();
   int first_previews();
   int previews_sent();
@@ -56,6 +62,9 @@ class CountingMetrics : public RpcMetrics {
   absl::Mutex mu_;
   std::vector<std::string> finished_ ABSL_GUARDED_BY(mu_);
   std::vector<std::string> left_out_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::string> calls_refused_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::string> served_ ABSL_GUARDED_BY(mu_);
+  int evicted_ ABSL_GUARDED_BY(mu_) = 0;
   int started_ ABSL_GUARDED_BY(mu_) = 0;
   int first_previews_ ABSL_GUARDED_BY(mu_) = 0;
   int previews_sent_ ABSL_GUARDED_BY(mu_) = 0;

@@ -324,7 +324,7 @@ TEST(SameBytes, WhileWorkersBreakAndHangAndAreBuiltAgain) {
       {.workers = 2, .threads = 2, .window = 64, .max_resident = 24, .script = script, .hangs = 1});
   EXPECT_EQ(script->struck(), static_cast<int>(faults.size()));
   EXPECT_GE(broken.counts.device_failures, static_cast<int>(faults.size()) - 1);
-  EXPECT_LT(broken.counts.resident_limit, 24) << "out of memory: fewer at once";
+  EXPECT_LT(broken.counts.lowest_resident_limit, 24) << "out of memory: fewer at once";
   ExpectAsAlone(broken);
 }
 
