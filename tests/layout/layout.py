@@ -1,4 +1,5 @@
-"""Checks the shape of the sources: who may include whom, and that nothing lies about unbuilt.
+"""Checks the shape of the sources: who may include whom, that nothing lies about unbuilt, and that
+what the API has is told.
 
   layout.py --root DIR [--compile-commands FILE]
 
@@ -27,6 +28,8 @@ FOREIGN_SOURCE = re.compile(r"\.\./\S*\.cc\b")
 # start of the statement.
 NO_FUNCTION = re.compile(r"\s*(namespace|class|struct|enum|union|extern|INSTANTIATE_\w+)\b")
 TABLE = re.compile(r"\s*return \{$")
+# A field or a value of an enum, whose name is followed by its number; or a method.
+PROTO_PART = re.compile(r"\s+(?:[\w.<>, ]*?\b(\w+) = \d+\b|rpc (\w+)\b)")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b|\b(DISABLED_|GTEST_SKIP_ALWAYS)")
 
 
@@ -277,6 +280,21 @@ def function_violations(tree):
                         statement = None
 
 
+def uncommented_violations(root):
+    """What others call is told where it stands: behind it on its line, or right above it."""
+    for base, _, names in os.walk(os.path.join(root, "proto", "diffusiond")):
+        for name in sorted(name for name in names if name.endswith(".proto")):
+            path = os.path.join(base, name)
+            with open(path, encoding="utf-8") as file:
+                lines = file.read().splitlines()
+            for index, line in enumerate(lines):
+                part = PROTO_PART.match(line)
+                told = "//" in line or (index > 0 and lines[index - 1].lstrip().startswith("//"))
+                if part and not told:
+                    yield (f"{os.path.relpath(path, root)}:{index + 1}: no comment says what "
+                           f"{part.group(1) or part.group(2)} is")
+
+
 def violations(root, compile_commands=None):
     tree = Tree(root)
     yield from include_violations(tree)
@@ -285,6 +303,7 @@ def violations(root, compile_commands=None):
     yield from habit_violations(tree)
     yield from function_violations(tree)
     yield from foreign_source_violations(root)
+    yield from uncommented_violations(root)
     if compile_commands:
         yield from unbuilt_violations(tree, compile_commands)
 

@@ -191,6 +191,20 @@ class LayoutTest(unittest.TestCase):
         scope = "namespace a {\n" + "int b;\n" * most + "}\n"
         self.assertEqual(self.violations({"model/a.cc": table + scope}), [])
 
+    def test_a_part_of_the_api_without_a_comment_fails(self):
+        path = "proto/diffusiond/v1/a.proto"
+        for line, name in (("  uint32 a = 1;", "a"), ("  optional a.B c_d = 12;", "c_d"),
+                           ("  map<string, B> e = 3;", "e"), ("  IMAGE_PNG = 0;", "IMAGE_PNG"),
+                           ("    bytes f = 4 [deprecated = true];", "f"),
+                           ("  rpc Get(A) returns (stream B);", "Get")):
+            with self.subTest(line=line):
+                self.assertEqual(self.violations({path: f"  // Of all.\n\n{line}\n"}),
+                                 [f"{path}:3: no comment says what {name} is"])
+                for told in (f"{line}  // What.\n", f"  // What.\n{line}\n"):
+                    self.assertEqual(self.violations({path: told}), [])
+        rest = 'syntax = "proto3";\nmessage A {\n  oneof b {\n  }\n  reserved 2;\n}\n'
+        self.assertEqual(self.violations({path: rest}), [])
+
     def test_unfinished_and_disabled_code_fails(self):
         for line in ("// TODO: later", "TEST(A, DISABLED_B) {}"):
             with self.subTest(line=line):
