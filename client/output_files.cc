@@ -12,6 +12,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "client/picture_codec.h"
+#include "model/status/status_macros.h"
 
 namespace diffusiond {
 namespace {
@@ -51,6 +52,21 @@ absl::Status WriteInto(const std::string& path, int flags, const std::string& sh
   if (close(fd) != 0 && status.ok()) status = FileError("write", shown);
   return status;
 }
+
+absl::Status MakeDirectory(const fs::path& directory) {
+  std::error_code error;
+  if (!directory.empty()) fs::create_directories(directory, error);
+  if (!error) return absl::OkStatus();
+  return absl::ErrnoToStatus(error.value(),
+                             absl::StrCat("cannot make the directory ", directory.string()));
+}
+
+// What SaveFile renames to `path` in the end.
+std::string TemporaryFor(const fs::path& path) {
+  return absl::StrCat(path.string(), ".", getpid(), ".tmp");
+}
+
+constexpr int kNewFile = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
 
 }  // namespace
 
@@ -111,13 +127,7 @@ std::string OutputFiles::ImagePath(uint32_t index) const {
 std::string OutputFiles::ReceiptPath() const { return stem_ + ".json"; }
 
 absl::Status SaveFile(const std::string& path, const std::string& bytes) {
-  std::error_code error;
-  const fs::path parent = fs::path(path).parent_path();
-  if (!parent.empty()) fs::create_directories(parent, error);
-  if (error) {
-    return absl::ErrnoToStatus(error.value(),
-                               absl::StrCat("cannot make the directory ", parent.string()));
-  }
+  RETURN_IF_ERROR(MakeDirectory(fs::path(path).parent_path()));
   // Nothing takes the place of a device or a pipe (/dev/stdout), or of a link to what is meant.
   std::error_code not_there;
   const fs::file_status there = fs::status(path, not_there);
@@ -127,14 +137,43 @@ absl::Status SaveFile(const std::string& path, const std::string& bytes) {
   if (fs::exists(there) && !fs::is_regular_file(there)) {
     return WriteInto(path, O_WRONLY | O_CLOEXEC, path, bytes);
   }
+  std::error_code error;
   const fs::path whole = fs::exists(there) ? fs::canonical(path, error) : fs::path(path);
   if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot write ", path));
-  const std::string temporary = absl::StrCat(whole.string(), ".", getpid(), ".tmp");
-  absl::Status status = WriteInto(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, path, bytes);
+  const std::string temporary = TemporaryFor(whole);
+  absl::Status status = WriteInto(temporary, kNewFile, path, bytes);
   if (status.ok() && rename(temporary.c_str(), whole.c_str()) != 0)
     status = FileError("write", path);
   if (!status.ok()) unlink(temporary.c_str());
   return status;
+}
+
+absl::Status CheckFolder(const std::string& folder) {
+  RETURN_IF_ERROR(MakeDirectory(folder));
+  const std::string temporary = TemporaryFor(fs::path(folder) / ".diffusionctl");
+  // Only an attempt tells: of rights, of a disk that is read-only or has no place for a name.
+  const int fd = open(temporary.c_str(), kNewFile, 0666);
+  if (fd < 0) return FileError("write into the directory", folder.empty() ? "." : folder);
+  close(fd);
+  unlink(temporary.c_str());
+  return absl::OkStatus();
+}
+
+absl::Status CheckFile(const std::string& path) {
+  const fs::path parent = fs::path(path).parent_path();
+  RETURN_IF_ERROR(MakeDirectory(parent));
+  std::error_code error;
+  const fs::file_status there = fs::status(path, error);
+  if (fs::is_directory(there)) {
+    return absl::ErrnoToStatus(EISDIR, absl::StrCat("cannot write ", path));
+  }
+  for (const int standard : {STDOUT_FILENO, STDERR_FILENO}) {
+    if (IsOpenAs(path, standard)) return absl::OkStatus();
+  }
+  // Another program may be waiting at a pipe for its first writer.
+  if (fs::exists(there) && !fs::is_regular_file(there)) return absl::OkStatus();
+  const fs::path whole = fs::exists(there) ? fs::canonical(path, error) : fs::path(path);
+  return CheckFolder(whole.parent_path().string());
 }
 
 }  // namespace diffusiond

@@ -40,6 +40,11 @@ bool NamesImageFile(const std::string& out, v1::ImageFormat* format);
 // Writes whole or not at all (a file beside it, renamed), making missing directories.
 absl::Status SaveFile(const std::string& path, const std::string& bytes);
 
+// To be asked before work whose result is to be saved: whether SaveFile can make files in `folder`
+// ("": here), or write `path`. Both make missing directories, and leave nothing else behind.
+absl::Status CheckFolder(const std::string& folder);
+absl::Status CheckFile(const std::string& path);
+
 }  // namespace diffusiond
 
 #endif  // DIFFUSIOND_CLIENT_OUTPUT_FILES_H_

@@ -1,5 +1,6 @@
 #include "client/commands/generation_run.h"
 
+#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "client/picture_receipt.h"
 #include "client/progress_meter.h"
 #include "client/receipt_file.h"
+#include "client/rpc_error.h"
 #include "model/imaging/png.h"
 #include "model/process/printable_text.h"
 #include "model/status/status_macros.h"
@@ -46,6 +48,28 @@ std::unique_ptr<GenerateDisplay> MakeDisplay(const v1::GenerateRequest& request,
   options.expect_x0_hat = previews && kind != v1::PREVIEW_KIND_X_T;
   return context.terminal().interactive ? MakeLiveDisplay(std::move(options))
                                         : MakePlainDisplay(std::move(options));
+}
+
+absl::Status CheckPlace(const std::string& flag, const absl::Status& place) {
+  return place.ok() ? place : WithPrefix(flag, place);
+}
+
+// Nothing is drawn that could not be kept.
+absl::Status CheckPlaces(const GenerationOutputs& outputs, uint32_t count) {
+  if (outputs.out.has_value() && outputs.out != kStandardOutput) {
+    v1::ImageFormat unused;
+    const std::string& out = *outputs.out;
+    const bool file = NamesImageFile(out, &unused);
+    RETURN_IF_ERROR(CheckPlace(
+        "--out",
+        file && count == 1
+            ? CheckFile(out)
+            : CheckFolder(file ? std::filesystem::path(out).parent_path().string() : out)));
+  }
+  if (!outputs.sheet.empty()) RETURN_IF_ERROR(CheckPlace("--sheet", CheckFile(outputs.sheet)));
+  if (!outputs.strip.empty()) RETURN_IF_ERROR(CheckPlace("--strip", CheckFile(outputs.strip)));
+  if (!outputs.write_receipt || outputs.receipt.empty()) return absl::OkStatus();
+  return CheckPlace("--receipt", CheckFile(outputs.receipt));
 }
 
 class GenerationRun {
@@ -235,6 +259,7 @@ absl::StatusOr<v1::Completed> RunGeneration(const DiffusionClient& client,
                                             const v1::GenerateRequest& request,
                                             const GenerationOutputs& outputs,
                                             CommandContext& context) {
+  RETURN_IF_ERROR(CheckPlaces(outputs, request.count()));
   const std::unique_ptr<GenerateDisplay> display = MakeDisplay(request, outputs.quiet, context);
   GenerationRun run(outputs, *display, context);
   absl::StatusOr<v1::Completed> completed = GenerateInParts(

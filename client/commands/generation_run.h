@@ -33,7 +33,8 @@ struct GenerationOutputs {
   std::function<void(const Image& picture)> on_picture = nullptr;  // Each image as it comes.
 };
 
-// Runs `request` and prints what was written. Files are whole or absent, also after an error;
+// Runs `request` and prints what was written. Places that cannot be written are told before the
+// call, missing directories made. Files are whole or absent, also after an error;
 // images that came before an error are kept, without receipts, which come last. Errors: as
 // Generate, or of the first file that could not be written or picture that could not be decoded,
 // which also ends the call.

@@ -208,6 +208,9 @@ absl::Status DrawGrid(const DiffusionClient& client, const Grid& grid, CommandCo
   ASSIGN_OR_RETURN(const v1::Model model,
                    client.GetModel(grid.request.model(), CallOptionsByFlags(context)));
   RETURN_IF_ERROR(CheckSize(grid, model));
+  if (grid.out != kStandardOutput) {
+    if (absl::Status place = CheckFile(grid.out); !place.ok()) return WithPrefix("--out", place);
+  }
   ASSIGN_OR_RETURN(std::vector<DrawnCell> cells, DrawAll(client, grid, model, context));
   std::vector<Image> images;
   std::vector<v1::Receipt> receipts;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/declare.h"
@@ -24,6 +25,7 @@
 #include "client/load/load_tables.h"
 #include "client/load/load_trace.h"
 #include "client/output_files.h"
+#include "client/rpc_error.h"
 #include "model/status/status_macros.h"
 
 ABSL_FLAG(std::string, mix, "plain", "=MIX: what is asked for, see above");
@@ -121,6 +123,16 @@ absl::Status Save(const std::string& path, const std::string& text, CommandConte
   return saved;
 }
 
+// Nothing is measured that could not be kept.
+absl::Status CheckPlaces() {
+  for (const auto& [flag, path] : {std::pair{"--csv", absl::GetFlag(FLAGS_csv)},
+                                   std::pair{"--plot", absl::GetFlag(FLAGS_plot)}}) {
+    if (path.empty()) continue;
+    if (absl::Status place = CheckFile(path); !place.ok()) return WithPrefix(flag, place);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SaveFiles(const LoadPlan& plan, const LoadResult& result, CommandContext& context) {
   const std::string label = absl::GetFlag(FLAGS_label);
   const std::string csv = absl::GetFlag(FLAGS_csv);
@@ -161,6 +173,7 @@ int Run(const std::vector<std::string>&, CommandContext& context) {
           : Save(absl::GetFlag(FLAGS_save_trace), LoadTraceOf(*plan), context);
   if (!traced.ok()) return ReportError(traced, context);
 
+  if (const absl::Status places = CheckPlaces(); !places.ok()) return ReportError(places, context);
   const absl::StatusOr<LoadResult> result = RunByFlags(*plan, context);
   if (absl::IsInvalidArgument(result.status())) return UsageError(result.status(), context);
   if (!result.ok()) return ReportError(result.status(), context);

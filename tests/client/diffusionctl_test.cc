@@ -277,19 +277,39 @@ TEST_F(DiffusionctlTest, GenerateTellsOfAStreamWithoutEnd) {
 TEST_F(DiffusionctlTest, GenerateTellsWhichFileCannotBeWritten) {
   fs::create_directories(directory_);
   std::ofstream(directory_ / "file") << "x";
-  Serve({.events = TinyStream(1, 1)});
-  EXPECT_EQ(Run({"generate", "--out=" + Path("file/below")}), kExitFailed);
-  EXPECT_THAT(err(), HasSubstr(Path("file/below")));
+  Serve({.events = TinyStream(1, 1), .models = {TinyModel()}});
+  const std::pair<std::vector<std::string>, std::string> kPlaces[] = {
+      {{"generate", "--out=" + Path("file/below")},
+       "--out: cannot make the directory " + Path("file/below")},
+      {{"generate", "--out=" + Path("file/below/a.png")},
+       "--out: cannot make the directory " + Path("file/below")},
+      {{"generate", "--out=/proc"}, "--out: cannot write into the directory /proc"},
+      {{"generate", "--count=2", "--out=/proc/a.png"},
+       "--out: cannot write into the directory /proc"},
+      {{"generate", "--sheet=/proc/s.png"}, "--sheet: cannot write into the directory /proc"},
+      {{"generate", "--strip=/proc/s.png"}, "--strip: cannot write into the directory /proc"},
+      {{"generate", "--receipt=/proc"}, "--receipt: cannot write /proc: Is a directory"},
+      {{"grid", "--x=steps:1,2", "--out=/proc/g.png"},
+       "--out: cannot write into the directory /proc"}};
+  for (const auto& [arguments, says] : kPlaces) {
+    EXPECT_EQ(Run(arguments), kExitFailed);
+    EXPECT_THAT(err(), HasSubstr(says));
+  }
+  EXPECT_THAT(server_->calls(), IsEmpty()) << "something was drawn that nobody gets";
+  EXPECT_THAT(Files(), ElementsAre("file"));
 }
 
 TEST_F(DiffusionctlTest, GenerateEndsTheCallWhenAnImageCannotBeWritten) {
-  fs::create_directories(directory_);
-  std::ofstream(directory_ / "file") << "x";
   auto events = TinyStream(1, 1);
   events.pop_back();
-  Serve({.events = events, .wait_for_cancel = true});
-  EXPECT_EQ(Run({"generate", "--deadline=60", "--out=" + Path("file/below")}), kExitFailed);
-  EXPECT_THAT(err(), HasSubstr(Path("file")));
+  // It could be written to when the call began.
+  const auto spoil = [this] {
+    fs::remove_all(directory_ / "drawn");
+    std::ofstream(directory_ / "drawn") << "x";
+  };
+  Serve({.events = events, .wait_for_cancel = true, .on_generate = spoil});
+  EXPECT_EQ(Run({"generate", "--deadline=60", "--out=" + Path("drawn")}), kExitFailed);
+  EXPECT_THAT(err(), HasSubstr(Path("drawn")));
   EXPECT_THAT(err(), Not(HasSubstr("DEADLINE_EXCEEDED")));
 }
 

@@ -145,7 +145,10 @@ TEST_F(LoadCommandTest, NoServerEndsWith1AndAdvice) {
 TEST_F(LoadCommandTest, AFileThatCannotBeWrittenEndsWith1) {
   Serve({.events = TinyStream(1, 1)});
   EXPECT_EQ(Run({"--rate=1000", "--requests=1", "--csv=/proc/nowhere/r.csv"}), kExitFailed);
-  EXPECT_THAT(err_.str(), HasSubstr("/proc/nowhere"));
+  EXPECT_THAT(err_.str(), HasSubstr("--csv: cannot make the directory /proc/nowhere"));
+  EXPECT_EQ(Run({"--rate=1000", "--requests=1", "--plot=/proc/p.svg"}), kExitFailed);
+  EXPECT_THAT(err_.str(), HasSubstr("--plot: cannot write into the directory /proc"));
+  EXPECT_TRUE(server_->calls().empty()) << "something was measured that nobody gets";
 }
 
 TEST_F(LoadCommandTest, WrongUsageEndsWith2) {

@@ -131,6 +131,24 @@ TEST(SaveFileTest, TakesNoPipesAndNoLinksPlace) {
   EXPECT_EQ(Contents(log), "kept;added");
 }
 
+TEST(SaveFileTest, PlacesAreTriedBeforehandAndLeftAsTheyWere) {
+  const std::string directory = TestDirectory();
+  EXPECT_TRUE(CheckFolder(directory + "/a/b").ok());
+  EXPECT_TRUE(CheckFile(directory + "/a/c/image.png").ok());
+  EXPECT_TRUE(fs::is_empty(directory + "/a/b"));
+  EXPECT_TRUE(fs::is_empty(directory + "/a/c"));
+  ASSERT_TRUE(SaveFile(directory + "/old", "kept").ok());
+  EXPECT_TRUE(CheckFile(directory + "/old").ok());
+  EXPECT_EQ(Contents(directory + "/old"), "kept");
+  EXPECT_EQ(CheckFolder(directory + "/old").message(),
+            "cannot make the directory " + directory + "/old: Not a directory");
+  EXPECT_EQ(CheckFile(directory + "/a").message(),
+            "cannot write " + directory + "/a: Is a directory");
+  // Not even a reader has to be there.
+  ASSERT_EQ(mkfifo((directory + "/pipe").c_str(), 0600), 0);
+  EXPECT_TRUE(CheckFile(directory + "/pipe").ok());
+}
+
 TEST(SaveFileTest, NamesTheFileThatCannotBeWritten) {
   const std::string directory = TestDirectory();
   ASSERT_TRUE(SaveFile(directory + "/file", "x").ok());
