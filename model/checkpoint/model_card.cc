@@ -36,9 +36,8 @@ std::string Classes(const CheckpointConfig& config) {
   return absl::StrCat(*config.unet.num_class_embeds, ", without names");
 }
 
-std::string Defaults(const GenerationDefaults& defaults) {
-  SamplingOptions options;
-  defaults.ApplyTo(&options);
+std::string Described(const DefaultSampling& defaults) {
+  const SamplingOptions& options = defaults.options;
   return absl::StrCat(options.sampler, ", ", options.steps, " steps, eta ", options.eta,
                       ", guidance scale ", defaults.guidance_scale);
 }
@@ -58,21 +57,30 @@ std::string PythonScheduler(const CheckpointConfig& config, const std::string& s
   return config.scheduler.class_name;
 }
 
-// Draws with classes and guidance, which no pipeline of diffusers does for a UNet2DModel.
-std::string PythonLoop(const CheckpointConfig& config) {
-  const GenerationDefaults defaults = config.generation.value_or(GenerationDefaults());
-  SamplingOptions sampling;
-  defaults.ApplyTo(&sampling);
-  const std::string scheduler = PythonScheduler(config, sampling.sampler);
-  const bool classes = config.unet.num_class_embeds.has_value();
+// Further arguments of the scheduler, each with a comma before it: what its file does not say.
+std::string SchedulerOptions(const CheckpointConfig& config, const SamplingOptions& sampling,
+                             const std::string& scheduler) {
+  const GenerationDefaults asked = config.generation.value_or(GenerationDefaults());
+  const absl::string_view spacing = WordOf(sampling.timestep_spacing);
   std::string options;
-  if (!config.scheduler.is_edm() && defaults.options.contains("timestep_spacing")) {
-    options = absl::StrCat(", timestep_spacing=\"", WordOf(sampling.timestep_spacing), "\"");
+  if (!config.scheduler.is_edm() && (asked.options.contains("timestep_spacing") ||
+                                     config.scheduler.timestep_spacing != spacing)) {
+    options = absl::StrCat(", timestep_spacing=\"", spacing, "\"");
   }
-  if (scheduler == "DDPMScheduler" && defaults.options.contains("variance") &&
+  if (scheduler == "DDPMScheduler" && asked.options.contains("variance") &&
       sampling.variance != Variance::kZero) {
     absl::StrAppend(&options, ", variance_type=\"", WordOf(sampling.variance), "\"");
   }
+  return options;
+}
+
+// Draws with classes and guidance, which no pipeline of diffusers does for a UNet2DModel, and with
+// schedulers that want their input scaled.
+std::string PythonLoop(const CheckpointConfig& config, const DefaultSampling& defaults) {
+  const SamplingOptions& sampling = defaults.options;
+  const std::string scheduler = PythonScheduler(config, sampling.sampler);
+  const std::string options = SchedulerOptions(config, sampling, scheduler);
+  const bool classes = config.unet.num_class_embeds.has_value();
   std::string loop = absl::StrCat(
       "import torch\nfrom diffusers import ", scheduler, ", UNet2DModel\n\n",
       "unet = UNet2DModel.from_pretrained(\".\", subfolder=\"unet\").eval()  # in this directory\n",
@@ -106,23 +114,44 @@ std::string PythonLoop(const CheckpointConfig& config) {
   return loop;
 }
 
-std::string Python(const CheckpointConfig& config) {
+// By DDPMPipeline, which takes a thousand steps unless told, and tells a scheduler of no eta.
+// Empty: it does not draw what the defaults do.
+std::string PythonPipeline(const CheckpointConfig& config, const DefaultSampling& defaults) {
+  const std::string pipeline = PipelineClass(config);
+  const SamplingOptions& sampling = defaults.options;
+  const bool ddim =
+      sampling.sampler == "ddim" && sampling.eta == 0 && !config.scheduler.learns_variance();
+  if (pipeline.empty() || !(ddim || sampling.sampler == "ddpm")) return "";
+  const std::string scheduler = PythonScheduler(config, sampling.sampler);
+  const std::string options = SchedulerOptions(config, sampling, scheduler);
+  const bool own = scheduler == config.scheduler.class_name && options.empty();
+  std::string text =
+      absl::StrCat("from diffusers import ", own ? "" : scheduler + ", ", pipeline,
+                   "\n\npipeline = ", pipeline, ".from_pretrained(\".\")  # in this directory\n");
+  if (!own) {
+    absl::StrAppend(&text, "pipeline.scheduler = ", scheduler,
+                    ".from_config(pipeline.scheduler.config", options, ")\n");
+  }
+  absl::StrAppend(&text, "images = pipeline(batch_size=4, num_inference_steps=", sampling.steps,
+                  ").images\n");
+  return text;
+}
+
+std::string Python(const CheckpointConfig& config, const DefaultSampling& defaults) {
   if (config.scheduler.prediction_type == "score") {
     return "from diffusers import UNet2DModel\n\n"
            "unet = UNet2DModel.from_pretrained(\".\", subfolder=\"unet\").eval()  # in this "
            "directory\n"
            "# It predicts the score, which no scheduler of diffusers takes.\n";
   }
-  if (PipelineClass(config).empty()) return PythonLoop(config);
-  return absl::StrCat(
-      "from diffusers import ", PipelineClass(config), "\n\n", "pipeline = ", PipelineClass(config),
-      ".from_pretrained(\".\")  # in this directory\n", "images = pipeline(batch_size=4).images\n");
+  const std::string pipeline = PythonPipeline(config, defaults);
+  return pipeline.empty() ? PythonLoop(config, defaults) : pipeline;
 }
 
 }  // namespace
 
 std::string MakeModelCard(const std::string& name, const Checkpoint& checkpoint,
-                          const std::string& training) {
+                          const DefaultSampling& defaults, const std::string& training) {
   const CheckpointConfig& config = checkpoint.config();
   std::string card = absl::StrCat("# ", name, "\n\n| | |\n|---|---|\n");
   const auto row = [&card](const char* what, const std::string& says) {
@@ -136,9 +165,9 @@ std::string MakeModelCard(const std::string& name, const Checkpoint& checkpoint,
   row("diffusion",
       absl::StrCat(config.scheduler.class_name, ", predicts ", config.scheduler.prediction_type,
                    ", ", config.scheduler.num_train_timesteps, " training timesteps"));
-  if (config.generation.has_value()) row("drawn by default with", Defaults(*config.generation));
+  if (config.generation.has_value()) row("drawn by default with", Described(defaults));
   row("digest", absl::StrCat("`", checkpoint.digest(), "`"));
-  absl::StrAppend(&card, "\nIn Python:\n\n```python\n", Python(config), "```\n");
+  absl::StrAppend(&card, "\nIn Python:\n\n```python\n", Python(config, defaults), "```\n");
   const std::string note = Float32Warning(config.scheduler.trained_betas);
   if (!note.empty()) absl::StrAppend(&card, "\nNote: ", note, ".\n");
   if (!training.empty()) absl::StrAppend(&card, "\n## Training\n\n", training);

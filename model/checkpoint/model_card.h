@@ -4,14 +4,15 @@
 
 #include <string>
 
+#include "model/checkpoint/default_sampling.h"
 #include "model/checkpoint/diffusers_directory.h"
 
 namespace diffusiond {
 
-// Markdown: what the model is, how to load it in Python, and `training`, if not empty, on how it
-// was made.
+// Markdown: what the model is, how to draw in Python what `defaults`, its own, draw, and
+// `training`, if not empty, on how it was made.
 std::string MakeModelCard(const std::string& name, const Checkpoint& checkpoint,
-                          const std::string& training);
+                          const DefaultSampling& defaults, const std::string& training);
 
 }  // namespace diffusiond
 

@@ -128,7 +128,7 @@ absl::Status CopyOtherFiles(const fs::path& from, const fs::path& to) {
 }
 
 absl::Status Fill(const fs::path& directory, const fs::path& source, const Checkpoint& checkpoint,
-                  const PublishOptions& options) {
+                  const DefaultSampling& defaults, const PublishOptions& options) {
   absl::Status status = SaveCheckpoint(directory, checkpoint.config(), checkpoint.tensors(),
                                        checkpoint.classifier_tensors());
   if (status.ok()) status = CopyOtherFiles(source, directory);
@@ -136,7 +136,7 @@ absl::Status Fill(const fs::path& directory, const fs::path& source, const Check
   std::error_code ignored;
   if (!fs::exists(directory / kModelCardName, ignored)) {
     status = WriteNewFile(directory / kModelCardName,
-                          MakeModelCard(options.name, checkpoint, options.training));
+                          MakeModelCard(options.name, checkpoint, defaults, options.training));
     if (!status.ok()) return status;
   }
   ASSIGN_OR_RETURN(
@@ -267,7 +267,7 @@ absl::StatusOr<PublishedVersion> PublishVersion(const fs::path& repository, cons
       std::error_code ignored;
       fs::remove_all(unpublished, ignored);
     };
-    RETURN_IF_ERROR(Fill(unpublished, source, checkpoint, options));
+    RETURN_IF_ERROR(Fill(unpublished, source, checkpoint, *defaults, options));
     ASSIGN_OR_RETURN(const int version, TakeNumber(unpublished, model_directory,
                                                    versions.empty() ? 1 : versions.back() + 1));
     RETURN_IF_ERROR(SyncDirectory(model_directory));

@@ -3,10 +3,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <iostream>
+
+#include "absl/strings/str_cat.h"
 
 namespace diffusiond {
 
@@ -26,6 +29,19 @@ int FinishStandardOutput(const char* program, int status) {
   std::fprintf(stderr, "%s: standard output did not take all that was printed%s%s\n", program,
                error != 0 ? ": " : "", error != 0 ? std::strerror(error) : "");
   return 1;
+}
+
+std::string Stamped(absl::string_view text, const char* level, int descriptor, absl::Time now) {
+  if (isatty(descriptor) == 1) return std::string(text);
+  const std::string stamp =
+      absl::StrCat(absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ ", now, absl::UTCTimeZone()), level, " ");
+  std::string stamped;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
+    absl::StrAppend(&stamped, stamp, text.substr(0, end));
+    text.remove_prefix(end);
+  }
+  return stamped;
 }
 
 }  // namespace diffusiond

@@ -1,4 +1,6 @@
 // diffusion-train: from a folder of images to a checkpoint that diffusiond serves.
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <csignal>
@@ -13,6 +15,7 @@
 #include "absl/flags/usage.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "model/checkpoint/diffusers_directory.h"
@@ -104,10 +107,22 @@ absl::StatusOr<PublishOptions> PublishOptionsFromFlags(const std::string& comman
   return options;
 }
 
+// What is told while it runs, and of its end.
+void Say(const std::string& lines) {
+  std::printf("%s", Stamped(lines, "INFO", STDOUT_FILENO, absl::Now()).c_str());
+}
+
+void Complain(const char* level, absl::string_view text) {
+  const std::string line = absl::StrCat("diffusion-train: ", text, "\n");
+  std::cerr << Stamped(line, level, STDERR_FILENO, absl::Now()) << std::flush;
+}
+
+void Warn(absl::string_view text) { Complain("WARNING", absl::StrCat("warning: ", text)); }
+
 absl::Status Publish(const std::filesystem::path& checkpoint, const PublishOptions& options) {
   const absl::StatusOr<PublishedVersion> published =
       PublishVersion(absl::GetFlag(FLAGS_publish_to), checkpoint, options);
-  if (published.ok()) std::printf("%s", Describe(*published).c_str());
+  if (published.ok()) Say(Describe(*published));
   return published.status();
 }
 
@@ -183,9 +198,9 @@ void WriteReport(const std::string& command, const ImageDataset& train,
   absl::Status status = report.status();
   if (status.ok()) status = ReplaceFile(out / "report.html", TrainingReportHtml(*report));
   if (status.ok()) {
-    std::printf("report: %s\n", (out / "report.html").c_str());
+    Say(absl::StrCat("report: ", (out / "report.html").string(), "\n"));
   } else {
-    std::cerr << "diffusion-train: warning: no report: " << status.message() << std::endl;
+    Warn(absl::StrCat("no report: ", status.message()));
   }
 }
 
@@ -194,11 +209,7 @@ void WarnOfFloat32(const std::filesystem::path& checkpoint) {
   const absl::StatusOr<Checkpoint> saved = Checkpoint::Open(checkpoint);
   if (!saved.ok()) return;
   const std::string warning = Float32Warning(saved->config().scheduler.trained_betas);
-  if (!warning.empty()) std::cerr << "diffusion-train: warning: " << warning << std::endl;
-}
-
-void Warn(absl::string_view text) {
-  std::cerr << "diffusion-train: warning: " << text << std::endl;
+  if (!warning.empty()) Warn(warning);
 }
 
 // What is allowed and hardly ever meant.
@@ -283,13 +294,12 @@ absl::Status Main(const std::string& command) {
   ASSIGN_OR_RETURN(std::unique_ptr<Trainer> trainer,
                    Trainer::Create(options, parts, absl::GetFlag(FLAGS_resume)));
   if (first) {
-    std::printf(
-        "%lld training images, %lld held out, %dx%dx%d; %s; %s%s; from step %lld\n",
-        static_cast<long long>(data.train.size()), static_cast<long long>(data.held_out.size()),
-        data.train.channels, data.train.height, data.train.width, ClassesOf(data.train).c_str(),
-        absl::GetFlag(FLAGS_device).c_str(),
-        environment.distributed() ? absl::StrCat(", ", environment.size, " processes").c_str() : "",
-        static_cast<long long>(trainer->step()));
+    Say(absl::StrFormat(
+        "%d training images, %d held out, %dx%dx%d; %s; %s%s; from step %d\n", data.train.size(),
+        data.held_out.size(), data.train.channels, data.train.height, data.train.width,
+        ClassesOf(data.train), absl::GetFlag(FLAGS_device),
+        environment.distributed() ? absl::StrCat(", ", environment.size, " processes") : "",
+        trainer->step()));
     std::fflush(stdout);
   }
   if (first) WarnOfOptions(options, data.train);
@@ -304,17 +314,17 @@ absl::Status Main(const std::string& command) {
   absl::Status status = trainer->Run(g_stop);
   if (absl::IsUnavailable(status)) {
     // Collectives that wait for the lost worker would hold up an orderly exit.
-    std::cerr << "diffusion-train: " << status.message() << std::endl;
+    Complain("ERROR", status.message());
     std::_Exit(1);
   }
   const bool done = trainer->step() == options.steps;
   if (status.ok() && !done && environment.distributed()) status = absl::CancelledError(kStopped);
   if (!first || (!status.ok() && !absl::IsCancelled(status))) return status;
-  std::printf("%s at step %lld: %s%s\n", done ? "done" : "stopped",
-              static_cast<long long>(trainer->step()), (options.out / "checkpoint").c_str(),
-              done ? "" : "; the same command with --resume goes on");
-  std::printf("waited for data %.2f%% of the steps' time; peak memory %s\n",
-              100 * trainer->waiting_share(), PeakMemory(device).c_str());
+  Say(absl::StrFormat("%s at step %d: %s%s\n", done ? "done" : "stopped", trainer->step(),
+                      (options.out / "checkpoint").string(),
+                      done ? "" : "; the same command with --resume goes on"));
+  Say(absl::StrFormat("waited for data %.2f%% of the steps' time; peak memory %s\n",
+                      100 * trainer->waiting_share(), PeakMemory(device)));
   if (!done) return status;
   if (options.objective.learn_schedule) WarnOfFloat32(options.out / "checkpoint");
   if (!absl::GetFlag(FLAGS_publish_to).empty()) {

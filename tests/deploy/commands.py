@@ -19,8 +19,28 @@ def logical_lines(text):
 
 
 def markdown_shell(text):
-    """The shell blocks of a Markdown document."""
-    return "\n".join(body for language, body in FENCE.findall(text) if language in ("sh", ""))
+    """The shell blocks of a Markdown document, and what its transcripts show as typed."""
+    shown = {"sh": str, "bash": str, "console": typed}
+    return "\n".join(shown[language](body) for language, body in FENCE.findall(text)
+                     if language in shown)
+
+
+def typed(transcript):
+    """The commands of a transcript, without what they printed."""
+    lines = transcript.replace("\\\n", " ").splitlines(keepends=True)
+    return "".join(line for line in lines if line.startswith("$ "))
+
+
+def commands_without_label(text):
+    """(line, its number) of each command in a block of Markdown that has no label, so that no test
+    takes it for one."""
+    for block in FENCE.finditer(text):
+        first = text.count("\n", 0, block.start(2)) + 1
+        for number, line in enumerate(block.group(2).splitlines(), first):
+            words = line.split()
+            ours = bool(words) and words[0].rsplit("/", 1)[-1] in PROGRAMS
+            if block.group(1) == "" and (line.startswith("$ ") or ours):
+                yield line, number
 
 
 def simple_commands(text):

@@ -226,6 +226,18 @@ class CommandsTest(unittest.TestCase):
         text = "```sh\ndiffusiond --a\n```\n```python\ndiffusiond --b\n```\n"
         self.assertEqual(commands.markdown_shell(text), "diffusiond --a\n")
 
+    def test_of_a_transcript_what_was_typed_counts(self):
+        text = "```console\n$ diffusiond --a \\\n  --b\ndiffusiond --c\n```\n"
+        self.assertEqual(list(commands.invocations(commands.markdown_shell(text))),
+                         [("diffusiond", ["a", "b"])])
+
+    def test_commands_in_a_block_without_label_are_found(self):
+        text = ("text\n\n```\n$ ls\nbuild/dev/bin/diffusiond --a\nthe diffusiond\n```\n\n"
+                "```sh\ndiffusiond\n```\n\n```\ndiffusionctl models\n```\n")
+        self.assertEqual(list(commands.commands_without_label(text)),
+                         [("$ ls", 4), ("build/dev/bin/diffusiond --a", 5),
+                          ("diffusionctl models", 14)])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -5,6 +5,7 @@ What is not run here stands in ELSEWHERE with the reason, or needs a program tha
 the list is printed. A command that is neither is run, so a new one is run by itself."""
 
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -43,6 +44,11 @@ SHORTER = {
 # What they begin with: a trained and published model, a server that serves it.
 HAVE_A_MODEL = ("model/evaluation/README.md", "server/README.md")
 SERVE_IT = ("server/README.md",)
+# Their commands ask the server of shipped models, whatever their document's others ask.
+ASK_THE_SHIPPED = (("server/README.md", "HTTP"),)
+# Which test runs a section's bash blocks, each as the script that it is.
+RUN_AS_SCRIPTS = {("server/README.md", "Securing it"): "securing_test.py runs it"}
+JUDGE = "judge/classifier.safetensors"
 OPERATORS = ("rollback", "swap")  # Have to wait until the server has seen what was published.
 
 
@@ -103,7 +109,7 @@ def program_of(words):
 class Stage:
     """Where one block's commands run."""
 
-    def __init__(self, where, shipped):
+    def __init__(self, where, shipped, serve_own=True):
         self.where = where
         self.folder = tempfile.mkdtemp(prefix="documents-")
         self.servers = []
@@ -112,7 +118,7 @@ class Stage:
         if where in HAVE_A_MODEL:
             self.run(["diffusion-train", "--data=images/", "--out=runs/first", "--publish_to=models",
                       "--publish_name=mine"])
-        if where in SERVE_IT:
+        if where in SERVE_IT and serve_own:
             # Another one, to be published beside it.
             self.run(["diffusion-train", "--data=images/", "--out=runs/mine", "--seed=1"])
             self.serve(["diffusiond", "--model_repository=models"])
@@ -154,6 +160,15 @@ class Stage:
             raise AssertionError(f"{self.where}: {' '.join(words)} ended with {done.returncode}:\n"
                                  f"{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
+    def train_judge_for(self, wanted):
+        """What judges images, where a block's commands take it for granted."""
+        if any("--out=judge" in words for words in wanted):
+            return
+        judged = next((words for words in wanted if f"--features={JUDGE}" in words), None)
+        if judged is not None:
+            data = [word for word in judged if re.match("--(data|labels_csv)=", word)]
+            self.run(["diffusion-train", "--image_classifier", *data, "--out=judge"])
+
     def done(self, words):
         path = os.pathsep.join((BIN, os.environ["PATH"]))
         return subprocess.run(words, cwd=self.folder, env={**os.environ, "PATH": path}, text=True,
@@ -173,9 +188,17 @@ class DocumentCommandsTest(unittest.TestCase):
     def test_every_command_works_or_is_in_the_list(self):
         not_run, reasons = [], set()
         for where, text in self.documents.items():
-            for block in documents.blocks(text, "sh"):
+            for language, block in commands.FENCE.findall(text):
+                if language not in ("sh", "bash", "console"):
+                    continue
+                script = self.in_section(RUN_AS_SCRIPTS, where, text, block)
+                if script is not None and language == "bash":
+                    not_run.append(f"  {where}: {block[:90].splitlines()[0]} ... "
+                                   f"({RUN_AS_SCRIPTS[script]})")
+                    continue
                 wanted = []
-                for words in commands.simple_commands(block):
+                for words in commands.simple_commands(
+                        commands.typed(block) if language == "console" else block):
                     reason = self.why_not(words)
                     if reason is None:
                         wanted.append(words)
@@ -183,11 +206,24 @@ class DocumentCommandsTest(unittest.TestCase):
                         reasons.add(reason)
                         not_run.append(f"  {where}: {' '.join(words)[:90]} ({reason})")
                 if wanted:
+                    shipped = self.in_section(ASK_THE_SHIPPED, where, text, block) is not None
                     with self.subTest(document=where, commands=wanted[0]):
-                        self.run_block(where, wanted)
+                        self.run_block(where, wanted, serve_own=not shipped)
         print("commands that are not run here:", *not_run, sep="\n")
         self.assertEqual({reason for _, reason in ELSEWHERE} - reasons, set(),
                          "a reason that no command has")
+
+    def test_a_block_without_label_holds_no_commands(self):
+        found = [f"{where}:{number}: {line}" for where, text in self.documents.items()
+                 for line, number in commands.commands_without_label(text)]
+        self.assertFalse(found, "\n".join(["label such blocks sh, or console where answers stand "
+                                           "too:", *found]))
+
+    @staticmethod
+    def in_section(sections, where, text, block):
+        """Of `sections`, (document, heading), the one that the block stands in, or None."""
+        return next((section for section in sections
+                     if section[0] == where and block in documents.section(text, section[1])), None)
 
     @staticmethod
     def why_not(words):
@@ -196,9 +232,10 @@ class DocumentCommandsTest(unittest.TestCase):
                      if line == begin or line.startswith(begin + " ") or
                      (begin.endswith("=") and line.startswith(begin))), None)
 
-    def run_block(self, where, wanted):
-        stage = Stage(where, self.shipped)
+    def run_block(self, where, wanted, serve_own):
+        stage = Stage(where, self.shipped, serve_own)
         try:
+            stage.train_judge_for(wanted)
             for words in wanted:
                 with self.subTest(command=" ".join(words)):
                     stage.run(words)

@@ -24,6 +24,12 @@ nlohmann::json LevelsJson(const ProgressPoint& point) {
   return levels;
 }
 
+// As Stamped (model/process/standard_streams.h) has it, of a file or a container's log.
+std::string BeginningOfLine(absl::Time time) {
+  if (isatty(STDOUT_FILENO) == 1) return "";
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ INFO ", time, absl::UTCTimeZone());
+}
+
 // Whether the file ends in the middle of a line, of a process that was killed.
 bool EndsInsideALine(const std::filesystem::path& path) {
   std::FILE* file = std::fopen(path.c_str(), "r");
@@ -82,13 +88,14 @@ absl::StatusOr<std::unique_ptr<ProgressLog>> ProgressLog::Open(const std::filesy
 }
 
 void ProgressLog::OnPoint(const ProgressPoint& point) {
-  absl::PrintF(
+  const std::string text = absl::StrFormat(
       "step %d/%d  images %d  loss %.5f  ema held-out %s  grad %.3f  lr %.2e  %.1f images/s  "
       "waiting %.1f%%  left %s\n",
       point.step, point.total_steps, point.images, point.loss,
       point.held_out_loss ? absl::StrFormat("%.5f", *point.held_out_loss) : "-",
       point.gradient_norm, point.learning_rate, point.images_per_second, 100 * point.waiting_share,
       absl::FormatDuration(point.left));
+  absl::PrintF("%s%s", BeginningOfLine(point.time), text);
   std::fflush(stdout);
 
   nlohmann::json line = {
@@ -103,8 +110,8 @@ void ProgressLog::OnPoint(const ProgressPoint& point) {
       {"skipped_steps", point.skipped_steps},
       {"time", absl::FormatTime(absl::RFC3339_sec, point.time, absl::UTCTimeZone())}};
   if (point.held_out_loss) line["held_out_loss"] = *point.held_out_loss;
-  const std::string text = line.dump() + "\n";
-  if (std::fputs(text.c_str(), file_.get()) < 0 || std::fflush(file_.get()) != 0) {
+  const std::string written = line.dump() + "\n";
+  if (std::fputs(written.c_str(), file_.get()) < 0 || std::fflush(file_.get()) != 0) {
     // Part of the line may be there; the next begins on its own.
     std::clearerr(file_.get());
     std::fputc('\n', file_.get());

@@ -12,9 +12,10 @@
 
 namespace diffusiond {
 
-// One line on standard output and one JSON object in a file per point. A line that cannot be
-// written, as on a full disk, is lost; those after it are whole again. A resumed run appends, so a
-// step may occur twice: the later line counts. Thread-compatible.
+// One line on standard output (with time and level, unless that is a terminal) and one JSON object
+// in a file per point. A line that cannot be written, as on a full disk, is lost; those after it
+// are whole again. A resumed run appends, so a step may occur twice: the later line counts.
+// Thread-compatible.
 class ProgressLog : public ProgressSink {
  public:
   // Appends to `path`.

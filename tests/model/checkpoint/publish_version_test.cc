@@ -25,9 +25,11 @@ namespace diffusiond {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 class PublishVersionTest : public ::testing::Test {
  protected:
@@ -299,6 +301,49 @@ TEST_F(PublishVersionTest, TheIndexNamesThePipelineThatDraws) {
   EXPECT_EQ(PipelineClass(config), "");
   config.scheduler = SchedulerDefaults("EDMEulerScheduler");
   EXPECT_EQ(PipelineClass(config), "");
+}
+
+// diffusers' pipeline takes 1000 steps unless told, and its schedulers refuse more than they have.
+TEST_F(PublishVersionTest, TheCardDrawsInPythonWithTheStepsOfTheDefaults) {
+  CheckpointConfig config = SmallConfig();
+  config.unet.num_class_embeds.reset();
+  config.class_names.clear();
+  config.null_class_id.reset();
+  config.scheduler.num_train_timesteps = 100;
+  const auto card = [&](const char* name) {
+    const fs::path source = scratch_ / name;
+    EXPECT_TRUE(SaveCheckpoint(source, config, SmallTensors(1).views()).ok());
+    const auto published =
+        PublishVersion(repository_, source, {.name = name, .keep = 0, .training = ""});
+    EXPECT_TRUE(published.ok()) << published.status();
+    return published.ok() ? ReadWholeFile(published->directory / "README.md") : "";
+  };
+  EXPECT_THAT(card("plain"), HasSubstr("from diffusers import DDPMPipeline\n\n"
+                                       "pipeline = DDPMPipeline.from_pretrained(\".\")  # in this "
+                                       "directory\n"
+                                       "images = pipeline(batch_size=4, num_inference_steps=100)"
+                                       ".images\n"));
+
+  auto& options = config.generation.emplace().options;
+  options["timestep_spacing"] = std::string("trailing");
+  EXPECT_THAT(card("ddim"),
+              HasSubstr("pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, "
+                        "timestep_spacing=\"trailing\")\n"
+                        "images = pipeline(batch_size=4, num_inference_steps=50).images\n"));
+
+  // More than there are: what is drawn with in their place.
+  options["steps"] = int64_t{200};
+  EXPECT_THAT(card("fallback"), AllOf(HasSubstr("| drawn by default with | ddim, 50 steps"),
+                                      HasSubstr("num_inference_steps=50)")));
+
+  // The pipeline neither scales a scheduler's input nor passes it eta.
+  options["steps"] = int64_t{20};
+  options["eta"] = 1.0;
+  EXPECT_THAT(card("eta"), HasSubstr("scheduler.set_timesteps(20)\n"));
+  options["sampler"] = std::string("euler");
+  EXPECT_THAT(card("euler"),
+              AllOf(HasSubstr("EulerDiscreteScheduler.from_pretrained(\".\""),
+                    HasSubstr("scheduler.set_timesteps(20)\n"), Not(HasSubstr("Pipeline"))));
 }
 
 }  // namespace

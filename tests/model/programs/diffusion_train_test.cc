@@ -148,7 +148,7 @@ TEST_F(DiffusionTrainTest, AFinishedRunIsPublishedOnceAndAStoppedOneNot) {
   stopped.Signal(SIGTERM);
   ASSERT_EQ(stopped.Wait(), 0) << stopped.output();
   EXPECT_FALSE(fs::exists(repository));
-  for (const char* says : {"\npublished as ", "\nalready published as "}) {
+  for (const char* says : {"Z INFO published as ", "Z INFO already published as "}) {
     ChildProcess finished(Command("mine", flags));
     ASSERT_EQ(finished.Wait(), 0) << finished.output();
     EXPECT_NE(finished.output().find(says), std::string::npos) << finished.output();

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <string>
 
 namespace diffusiond {
 namespace {
@@ -40,6 +41,14 @@ TEST_F(ProgressLogTest, WhatIsWrittenIsRead) {
   EXPECT_EQ((*points)[0].loss_by_level[2], 7);
   EXPECT_FALSE((*points)[0].loss_by_level[3].has_value());
   EXPECT_EQ((*points)[0].time, absl::FromUnixSeconds(1600000000));
+}
+
+TEST_F(ProgressLogTest, ALineThatIsNotForATerminalBeginsAsTheServersDo) {
+  testing::internal::CaptureStdout();
+  Log(5, 0.5);
+  const std::string printed = testing::internal::GetCapturedStdout();
+  EXPECT_EQ(printed.find("2020-09-13T12:26:40.000Z INFO step 5/0  images 0  loss 0.50000"), 0u)
+      << printed;
 }
 
 TEST_F(ProgressLogTest, LaterLinesOfAStepCountAndBrokenOnesDoNot) {
