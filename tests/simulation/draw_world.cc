@@ -220,6 +220,25 @@ void MakeFair(Dice& dice, World& world) {
     request.bad_row = -1;
   }
   if (dice.Chance(0.5)) world.weights.clear();
+  if (dice.Chance(0.3)) world.ageing = Between(dice, absl::Milliseconds(50), absl::Seconds(1));
+  if (dice.Chance(0.8)) return;
+  // A long request, and short ones that fill each batch and keep coming.
+  world.patience = dice.Int(1, 2);
+  world.devices = 1;
+  world.lone_workers = 0;
+  world.changes.clear();
+  world.models.resize(1);
+  absl::Duration at;
+  for (World::Request& request : world.requests) {
+    request.model = request.address = request.tenant = 0;
+    request.priority = Priority::kNormal;
+    request.cancel = absl::InfiniteDuration();
+    request.count = at == absl::ZeroDuration() ? 1 : world.models[0].capacity;
+    request.steps = at == absl::ZeroDuration() ? dice.Int(6, 12) : 1;
+    request.rows_a_step = 1;
+    request.at = at;
+    at += world.models[0].step;
+  }
 }
 
 // One in which admission knows all that comes (Promises).
